@@ -1,0 +1,208 @@
+"""`make bench`: the request path against Triton called directly, in one run on one machine.
+
+Prints a table, writes JSON, and exits 1 when a target of docs/benchmarks.md is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+import json
+import os
+import platform
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import uvloop
+
+from reflex_bench.http_load import connect, http_request
+from reflex_bench.loads import Call, closed_loop, open_loop, percentile, sequential
+from reflex_bench.observation import act_request, act_tensors, jpeg_base64
+from reflex_bench.server import Served, nonce_server
+from reflex_frontend.gateway import TritonGateway
+from reflex_frontend.policy import load_policy
+
+ROUNDS = 5
+CLIENTS = (8, 32)
+SHARES = (0.5, 0.9, 2.0)
+SLOW_MODEL_MS = 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table. `ok` is None where docs/benchmarks.md sets no target."""
+
+    what: str
+    value: float
+    unit: str
+    target: str = ""
+    ok: bool | None = None
+
+
+def main() -> int:
+    options = _options()
+    rows: list[Row] = []
+    with nonce_server() as served:
+        uvloop.run(_measure_fast_model(served, options.seconds, rows))
+    with nonce_server(delay_ms=SLOW_MODEL_MS) as served:
+        uvloop.run(_measure_slow_model(served, options.seconds, rows))
+    _print(rows)
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    machine = {"cores": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
+    options.output.write_text(json.dumps({"machine": machine, "rows": [asdict(row) for row in rows]}, indent=2) + "\n")
+    return 0 if all(row.ok is not False for row in rows) else 1
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m reflex_bench", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=5.0, help="length of each throughput and open-loop run")
+    parser.add_argument("--output", type=Path, default=Path("bench/results/serve.json"))
+    return parser.parse_args()
+
+
+async def _measure_fast_model(served: Served, seconds: float, rows: list[Row]) -> None:
+    image = jpeg_base64()
+    act = await _act_calls(served, image, max(CLIENTS))
+    direct, close = _direct_calls(served, image, max(CLIENTS))
+    health = await _get_call(served, "/health")
+    await closed_loop(act[:8], 1.0)  # warm up both paths
+    await closed_loop(direct[:8], 1.0)
+    rows += await _latencies(act[0], direct[0], health)
+    rows += await _throughputs(act, direct, seconds)
+    rows += await _open_loops(served, act_request(1.0, image, 1000), rows, seconds)
+    await close()
+
+
+async def _latencies(act: Call, direct: Call, health: Call) -> list[Row]:
+    """One client; the paths take turns, so that the machine's moods meet all of them."""
+    times: dict[str, list[float]] = {"act": [], "direct": [], "health": []}
+    for _ in range(ROUNDS):
+        for name, call in (("act", act), ("direct", direct), ("health", health)):
+            times[name] += await sequential(call, 400)
+    ms = {name: (1e3 * percentile(some, 0.5), 1e3 * percentile(some, 0.99)) for name, some in times.items()}
+    ratio, above = ms["act"][0] / ms["direct"][0], ms["act"][0] - ms["direct"][0]
+    return [
+        Row("direct gRPC p50", ms["direct"][0], "ms"),
+        Row("direct gRPC p99", ms["direct"][1], "ms"),
+        Row("/act p50", ms["act"][0], "ms"),
+        Row("/act p99", ms["act"][1], "ms"),
+        Row("/act p50 over direct p50", ratio, "x", "<= 1.9", ratio <= 1.9),
+        Row("/act p50 above direct p50", above, "ms", "<= 1.0", above <= 1.0),
+        Row("/health p50", ms["health"][0], "ms"),
+        Row("/health p99", ms["health"][1], "ms"),
+    ]
+
+
+async def _throughputs(act: list[Call], direct: list[Call], seconds: float) -> list[Row]:
+    rows = []
+    rates: dict[tuple[str, int], float] = {}
+    for clients in CLIENTS:
+        for name, calls in (("direct gRPC", direct), ("/act", act)):
+            rate, latencies = await closed_loop(calls[:clients], seconds)
+            rates[name, clients] = rate
+            rows.append(Row(f"{name}, {clients} clients", rate, "/s"))
+            rows.append(Row(f"{name}, {clients} clients p99", 1e3 * percentile(latencies, 0.99), "ms"))
+    share = rates["/act", 8] / rates["direct gRPC", 8]
+    return [*rows, Row("/act rate over direct rate, 8 clients", share, "x", ">= 0.5", share >= 0.5)]
+
+
+async def _open_loops(served: Served, request: bytes, so_far: list[Row], seconds: float) -> list[Row]:
+    saturated = max(row.value for row in so_far if row.what in ("/act, 8 clients", "/act, 32 clients"))
+    rows = []
+    for share in SHARES:
+        run = await open_loop(served.port, request, share * saturated, seconds, connections=256)
+        name = f"open loop at {share:.0%}"
+        goodput = run.goodput_per_s / saturated
+        is_overload = share > 1
+        rows.append(Row(f"{name}: p99 of the 200s", 1e3 * percentile(run.succeeded, 0.99), "ms"))
+        rows.append(
+            Row(f"{name}: goodput over saturated rate", goodput, "x", *((">= 0.9", goodput >= 0.9) if is_overload else ()))
+        )
+        if is_overload:
+            refusal_ms = 1e3 * percentile(run.refused, 0.5)
+            rows.append(Row(f"{name}: refusals", len(run.refused), ""))
+            rows.append(Row(f"{name}: refusal p50", refusal_ms, "ms", "< 10", refusal_ms < 10))
+            rows.append(Row(f"{name}: refusal p99", 1e3 * percentile(run.refused, 0.99), "ms"))
+        strange = sum(run.other.values())
+        rows.append(Row(f"{name}: neither 200 nor 503 + Retry-After", strange, "", "0", strange == 0))
+        rows.append(Row(f"{name}: not sent, load client late", run.unsent, ""))
+        await asyncio.sleep(1.0)
+    return rows
+
+
+async def _measure_slow_model(served: Served, seconds: float, rows: list[Row]) -> None:
+    act = await _act_calls(served, jpeg_base64(), 8)
+    health = await _get_call(served, "/health")
+    load = asyncio.create_task(closed_loop(act, max(seconds, 3.0)))
+    await asyncio.sleep(0.5)
+    latencies = []
+    while not load.done():
+        latencies += await sequential(health, 1)
+        await asyncio.sleep(0.005)
+    rate, _ = await load
+    p99 = 1e3 * percentile(latencies, 0.99)
+    rows.append(Row("100 ms model, 8 clients", rate, "/s"))
+    rows.append(Row("/health p99 beside them", p99, "ms", "< 20", p99 < 20))
+
+
+async def _act_calls(served: Served, image: str, count: int) -> list[Call]:
+    """`count` clients of /act, each with its own connection and its own nonces, each answer checked."""
+    nonces = itertools.count(1)
+    body = act_request(0.0, image)
+    head, _, rest = body.partition(b'"state": [0.0')
+    padded = b'"state": ['
+
+    async def client() -> Call:
+        connection = await connect(served.port)
+
+        async def call() -> None:
+            nonlocal connection
+            if not connection.is_open:  # the server closes what stays silent
+                connection = await connect(served.port)
+            nonce = next(nonces) % 900 + 100
+            answer = await connection.send(head + padded + b"%d" % nonce + rest)
+            if answer.status != 200 or not answer.body.startswith(b'{"actions":[[%d.0,' % nonce):
+                raise RuntimeError(f"status {answer.status}, or the answer to another request: {answer.body[:200]!r}")
+
+        return call
+
+    return [await client() for _ in range(count)]
+
+
+def _direct_calls(served: Served, image: str, count: int) -> tuple[list[Call], Callable[[], Awaitable[None]]]:
+    """The same observation as tensors over the same gRPC stub that the frontend uses."""
+    policy = load_policy(served.repository, None)
+    gateway = TritonGateway(served.triton, policy.config.policy_id)
+    tensors = act_tensors(policy, 7.0, image)
+
+    async def call() -> None:
+        outputs = await gateway.infer(tensors)
+        if outputs["actions"][0, 0, 0] != 7.0:
+            raise RuntimeError("the answer to another request")
+
+    return [call] * count, gateway.close
+
+
+async def _get_call(served: Served, path: str) -> Call:
+    connection = await connect(served.port)
+    request = http_request("GET", path)
+
+    async def call() -> None:
+        answer = await connection.send(request)
+        if answer.status != 200:
+            raise RuntimeError(f"{path}: {answer.status} {answer.body[:200]!r}")
+
+    return call
+
+
+def _print(rows: list[Row]) -> None:
+    for row in rows:
+        verdict = "" if row.ok is None else ("ok" if row.ok else "MISSED")
+        print(f"{row.what:<52} {row.value:>10.3f} {row.unit:<3} {row.target:>7} {verdict}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

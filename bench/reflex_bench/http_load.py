@@ -1,0 +1,97 @@
+"""A load client that costs as little as Python allows, so that the server is what is measured.
+
+One socket per connection, requests prebuilt as bytes, answers cut out by Content-Length. Loopback only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, cast
+
+__all__ = ["Answer", "Connection", "connect", "http_request"]
+
+HEADER_END: Final = b"\r\n\r\n"
+LENGTH: Final = b"content-length: "
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One HTTP answer; `latency_s` from handing over the request to the last byte of the answer."""
+
+    status: int
+    head: bytes
+    body: bytes
+    latency_s: float
+
+    def json(self) -> object:
+        return json.loads(self.body)
+
+
+class Connection(asyncio.Protocol):
+    """One keep-alive connection, one request at a time."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._waiter: asyncio.Future[Answer] | None = None
+        self._sent_at = 0.0
+        self._transport: asyncio.Transport | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self._transport is not None and not self._transport.is_closing()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's do not derive from asyncio's
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(ConnectionResetError("the server closed the connection"))
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        end = self._buffer.find(HEADER_END)
+        if end < 0:
+            return
+        head = bytes(self._buffer[:end]).lower()
+        at = head.index(LENGTH) + len(LENGTH)
+        line_end = head.find(b"\r\n", at)
+        total = end + len(HEADER_END) + int(head[at : line_end if line_end > 0 else None])
+        if len(self._buffer) < total or self._waiter is None:
+            return
+        body = bytes(self._buffer[end + len(HEADER_END) : total])
+        del self._buffer[:total]
+        waiter, self._waiter = self._waiter, None
+        if not waiter.done():
+            waiter.set_result(Answer(int(head[9:12]), head, body, time.perf_counter() - self._sent_at))
+
+    async def send(self, request: bytes) -> Answer:
+        """Send one prebuilt request and wait for its answer; `ConnectionResetError` when the server hangs up."""
+        assert self._transport is not None
+        assert self._waiter is None, "one request at a time"
+        if self._transport.is_closing():
+            raise ConnectionResetError("the connection is closed")
+        self._waiter = asyncio.get_running_loop().create_future()
+        self._sent_at = time.perf_counter()
+        self._transport.write(request)
+        return await self._waiter
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+
+async def connect(port: int) -> Connection:
+    loop = asyncio.get_running_loop()
+    _, connection = await loop.create_connection(Connection, "127.0.0.1", port)
+    return connection
+
+
+def http_request(method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> bytes:
+    lines = [f"{method} {path} HTTP/1.1", "host: 127.0.0.1", "content-type: application/json"]
+    lines += [f"content-length: {len(body)}"] if body else []
+    lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
+    return "\r\n".join(lines).encode() + HEADER_END + body

@@ -1,0 +1,173 @@
+"""A policy that does no work: its answer folds in a nonce, so that a wrong or stale answer cannot pass unseen.
+
+It has the demo policy's contract. For every step t of the chunk:
+
+    actions[t, 0] = state[0]                the nonce
+    actions[t, 1] = state[1]
+    actions[t, 2] = red of the top left pixel / 255, or 0 when the camera is absent: proof that the image arrived
+    actions[t, 3:] = 0
+
+Serve it with the guard off: a nonce is no joint position.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from reflex.policy_config import CameraConfig, CanaryConfig, PolicyConfig, PromptConfig
+from reflex_export.graph import GraphBuilder, OnnxModel
+from reflex_export.repository import PolicyFiles, identify, write_policy
+from reflex_export.tokenizer import PAD_ID, build_tokenizer
+from reflex_export.triton_config import Component, ensemble_inputs
+
+__all__ = ["Fault", "build_nonce_models", "set_behaviour", "write_nonce_policy"]
+
+Fault = Literal["nan", "inf", "wrong_shape", "error", "exit"] | None
+"""A non-finite value, a chunk one step short, an error answer, or a model process that dies.
+
+Triton 2.51 does not start a dead model process again: after `exit` every call is INTERNAL until Triton restarts.
+"""
+
+STATE_DIM: Final = 6
+ACTION_DIM: Final = 7
+HORIZON: Final = 50
+MAX_TOKENS: Final = 48
+_PYTHON_MODEL: Final = Path(__file__).with_name("python_models") / "nonce_denoise.py"
+
+
+def write_nonce_policy(
+    repository: Path,
+    name: str = "nonce",
+    *,
+    delay_ms: float = 0,
+    fault: Fault = None,
+    control_file: Path | None = None,
+) -> None:
+    """Write the policy's four directories into `repository`.
+
+    With a delay, a fault or a control file the denoise component is a Python model: it sleeps `delay_ms` per batch and
+    injects the fault; `set_behaviour` changes both while it is being served. Otherwise all three are ONNX graphs.
+    """
+    preprocess, encoder, denoise = build_nonce_models()
+    options = _options(delay_ms, fault, control_file)
+    components = (
+        Component("preprocess", preprocess.inputs, preprocess.outputs, {"model.onnx": preprocess.content}, 4),
+        Component("encoder", encoder.inputs, encoder.outputs, {"model.onnx": encoder.content}, 2),
+        _python_denoise(denoise, options) if options else _onnx_denoise(denoise),
+    )
+    tokenizer = build_tokenizer()
+    write_policy(repository, PolicyFiles(_config(name, components, tokenizer), components, tokenizer, _canary()))
+
+
+def set_behaviour(control_file: Path, *, delay_ms: float = 0, fault: Fault = None) -> None:
+    """Change what a served policy with this control file does, from its next batch on; removing the file undoes it."""
+    partial = control_file.with_name(f".{control_file.name}.partial")
+    partial.write_text(json.dumps({"delay_ms": delay_ms, "fault": fault}), encoding="utf-8")
+    partial.replace(control_file)
+
+
+def build_nonce_models() -> tuple[OnnxModel, OnnxModel, OnnxModel]:
+    """Preprocess, encoder, denoise as graphs of a few operators."""
+    return _preprocess(), _encoder(), _denoise()
+
+
+def _preprocess() -> OnnxModel:
+    """image.image -> red FP32 [1]."""
+    g = GraphBuilder("preprocess")
+    image = g.input("image.image", "UINT8", (-1, -1, 3))
+    pixel = g.op("Slice", image, g.ints(0, 0, 0), g.ints(1, 1, 1), g.ints(1, 2, 3))
+    red = g.op("Div", g.op("Cast", pixel, to=int(ir.DataType.FLOAT)), g.constant(255.0))
+    g.output(g.op("Reshape", red, g.ints(-1, 1)), "red", "FP32", (1,))
+    return g.build()
+
+
+def _encoder() -> OnnxModel:
+    """red, camera_mask, state (and the text, unread) -> folded FP32 [7]."""
+    g = GraphBuilder("encoder")
+    red = g.input("red", "FP32", (1,))
+    camera_mask = g.input("camera_mask", "BOOL", (1,))
+    state = g.input("state", "FP32", (STATE_DIM,))
+    g.input("tokens", "INT64", (MAX_TOKENS,))
+    g.input("token_mask", "BOOL", (MAX_TOKENS,))
+    nonce = g.op("Slice", state, g.ints(0), g.ints(2), g.ints(1))
+    seen = g.op("Where", camera_mask, red, g.constant(0.0))
+    pads = g.ints(0, 0, 0, ACTION_DIM - 3)
+    folded = g.op("Pad", g.op("Concat", nonce, seen, axis=1), pads, g.constant(0.0), mode="constant")
+    g.output(folded, "folded", "FP32", (ACTION_DIM,))
+    return g.build()
+
+
+def _denoise() -> OnnxModel:
+    """folded (and the noise, unread) -> actions FP32 [50, 7]."""
+    g = GraphBuilder("denoise")
+    folded = g.input("folded", "FP32", (ACTION_DIM,))
+    g.input("noise", "FP32", (HORIZON, ACTION_DIM))
+    repeats = g.constant(np.zeros((1, HORIZON, 1)))
+    g.output(g.op("Add", g.op("Unsqueeze", folded, g.ints(1)), repeats), "actions", "FP32", (HORIZON, ACTION_DIM))
+    return g.build()
+
+
+def _onnx_denoise(model: OnnxModel) -> Component:
+    return Component("denoise", model.inputs, model.outputs, {"model.onnx": model.content}, 8)
+
+
+def _python_denoise(model: OnnxModel, options: Mapping[str, str]) -> Component:
+    files = {"model.py": _PYTHON_MODEL.read_bytes()}
+    return Component("denoise", model.inputs, model.outputs, files, 8, backend="python", parameters=options)
+
+
+def _options(delay_ms: float, fault: Fault, control_file: Path | None) -> dict[str, str]:
+    options = {"delay_ms": str(delay_ms)} if delay_ms else {}
+    if fault is not None:
+        options["fault"] = fault
+    if control_file is not None:
+        options["control_file"] = str(control_file.absolute())
+    return options
+
+
+def _config(name: str, components: tuple[Component, ...], tokenizer: str) -> PolicyConfig:
+    identity = identify(name, components, tokenizer)
+    return PolicyConfig(
+        schema_version=1,
+        policy_id=name,
+        policy_hash=identity.policy_hash,
+        export_id=identity.export_id,
+        family="nonce",
+        trained=False,
+        description="Folds state[0] into its answer and does no work: for benchmarks and fault tests only.",
+        embodiment="franka",
+        cameras=(CameraConfig(name="image", required=True),),
+        state_dim=STATE_DIM,
+        action_dim=ACTION_DIM,
+        noise_dim=ACTION_DIM,
+        horizon=HORIZON,
+        denoising_steps=1,
+        prompt=PromptConfig(template="{instruction}\n", max_tokens=MAX_TOKENS, pad_id=PAD_ID),
+        precision="fp32",
+        engine="onnx",
+        inference_mode="onnx_cpu",
+        inputs=ensemble_inputs(components),
+        outputs=components[-1].outputs,
+        canary=CanaryConfig(tolerance=1e-6),
+    )
+
+
+def _canary() -> dict[str, npt.NDArray[Any]]:
+    expected = np.zeros((HORIZON, ACTION_DIM), np.float32)
+    expected[:, :3] = (0.25, -0.5, 1.0)
+    return {
+        "image.image": np.full((32, 32, 3), 255, np.uint8),
+        "camera_mask": np.array([True]),
+        "state": np.array([0.25, -0.5, 0.0, 0.0, 0.0, 0.0], np.float32),
+        "tokens": np.full(MAX_TOKENS, PAD_ID, np.int64),
+        "token_mask": np.zeros(MAX_TOKENS, np.bool_),
+        "noise": np.zeros((HORIZON, ACTION_DIM), np.float32),
+        "expected.actions": expected,
+    }

@@ -1,0 +1,74 @@
+"""Starts the `reflex serve` under test, and finds the Triton behind it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from reflex_bench.nonce_policy import write_nonce_policy
+
+__all__ = ["Served", "nonce_server"]
+
+START_TIMEOUT_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A running server: its port, its process, and its embedded Triton's gRPC address."""
+
+    port: int
+    pid: int
+    triton: str
+    repository: Path
+
+
+@contextlib.contextmanager
+def nonce_server(*options: str, delay_ms: float = 0) -> Iterator[Served]:
+    """`reflex serve` with the nonce policy, guard off (a nonce is no joint position), stopped at the end."""
+    with tempfile.TemporaryDirectory(prefix="reflex-bench-") as folder:
+        repository, log = Path(folder) / "models", Path(folder) / "serve.log"
+        repository.mkdir()
+        write_nonce_policy(repository, delay_ms=delay_ms)
+        port = _free_port()
+        arguments = ["serve", "--model-repository", str(repository), "--no-guard", "--port", str(port), *options]
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "reflex.cli", *arguments], stdout=output, stderr=output, env=os.environ
+            )
+        try:
+            _wait_ready(process, port, log)
+            triton = re.search(r"Triton at (\S+) after", log.read_text())
+            assert triton is not None
+            yield Served(port, process.pid, triton[1], repository)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(20)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline and process.poll() is None:
+        with contextlib.suppress(urllib.error.URLError, ConnectionError):
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2)
+            if "ready:" in log.read_text():
+                return
+        time.sleep(0.05)
+    raise RuntimeError(f"the server did not become ready:\n{log.read_text()}")

@@ -1,0 +1,130 @@
+"""A thin builder over onnx-ir: inputs, weights, constants, operators, outputs, bytes.
+
+Every graph has a leading dynamic batch axis, which `TensorConfig` and the methods here leave out of a shape, as Triton
+does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from reflex.policy_config import TensorConfig
+
+__all__ = ["OPSET", "Array", "Attribute", "GraphBuilder", "OnnxModel", "Weights"]
+
+OPSET: Final = 20
+"""The first opset with Gelu; ONNX Runtime 1.17 and TensorRT 10 read it."""
+IR_VERSION: Final = 9
+"""The one that belongs to opset 20: a newer one would be refused by older runtimes without need."""
+
+Array = npt.NDArray[Any]
+Weights = Mapping[str, Array]
+Attribute = int | float | str | Sequence[int]
+
+_DATATYPES: Final[Mapping[str, ir.DataType]] = {
+    "BOOL": ir.DataType.BOOL,
+    "FP32": ir.DataType.FLOAT,
+    "INT64": ir.DataType.INT64,
+    "UINT8": ir.DataType.UINT8,
+}
+
+
+@dataclass(frozen=True)
+class OnnxModel:
+    """A serialised graph and what goes in and comes out of it (shapes without the batch axis)."""
+
+    content: bytes
+    inputs: tuple[TensorConfig, ...]
+    outputs: tuple[TensorConfig, ...]
+
+
+class GraphBuilder:
+    """One graph under construction. A weight or constant is stored once, however many operators read it."""
+
+    def __init__(self, name: str, weights: Weights | None = None) -> None:
+        self._name = name
+        self._weights: Weights = {} if weights is None else weights
+        self._inputs: list[ir.Value] = []
+        self._outputs: list[ir.Value] = []
+        self._nodes: list[ir.Node] = []
+        self._initializers: dict[object, ir.Value] = {}
+        self._input_configs: list[TensorConfig] = []
+        self._output_configs: list[TensorConfig] = []
+
+    def input(self, name: str, datatype: str, shape: Sequence[int]) -> ir.Value:
+        """Declare an input; `datatype` is Triton's name for it and -1 in `shape` is any size."""
+        config = TensorConfig(name=name, datatype=datatype, shape=tuple(shape))
+        value = ir.Value(name=name, shape=_batched_shape(config), type=ir.TensorType(_DATATYPES[datatype]))
+        self._inputs.append(value)
+        self._input_configs.append(config)
+        return value
+
+    def output(self, value: ir.Value, name: str, datatype: str, shape: Sequence[int]) -> None:
+        """Give `value` its public name; it must be an operator's result, and no output yet."""
+        config = TensorConfig(name=name, datatype=datatype, shape=tuple(shape))
+        value.name, value.type, value.shape = name, ir.TensorType(_DATATYPES[datatype]), _batched_shape(config)
+        self._outputs.append(value)
+        self._output_configs.append(config)
+
+    def weight(self, name: str) -> ir.Value:
+        """The weight of that name, loaded on its first use; `KeyError` when the checkpoint has none."""
+        if name not in self._initializers:
+            self._initializers[name] = _initializer(name, self._weights[name])
+        return self._initializers[name]
+
+    def constant(self, array: npt.ArrayLike, dtype: npt.DTypeLike = np.float32) -> ir.Value:
+        """A constant that is no weight; equal ones are one."""
+        content = np.asarray(array, dtype)
+        key = (content.dtype.str, content.shape, content.tobytes())
+        if key not in self._initializers:
+            self._initializers[key] = _initializer(f"c{len(self._initializers)}", content)
+        return self._initializers[key]
+
+    def ints(self, *values: int) -> ir.Value:
+        """A one-dimensional INT64 constant: shapes, axes, sizes."""
+        return self.constant(values, np.int64)
+
+    def op(self, op_type: str, *inputs: ir.Value | None, **attributes: Attribute) -> ir.Value:
+        """Append an operator with one output."""
+        return self.op_n(op_type, 1, *inputs, **attributes)[0]
+
+    def op_n(
+        self, op_type: str, output_count: int, *inputs: ir.Value | None, **attributes: Attribute
+    ) -> tuple[ir.Value, ...]:
+        """Append an operator with several outputs. Names are short because an unrolled loop has thousands."""
+        number = len(self._nodes)
+        node = ir.node(op_type, inputs, attributes, num_outputs=output_count, name=f"n{number}")
+        for index, value in enumerate(node.outputs):
+            value.name = f"v{number}" if output_count == 1 else f"v{number}.{index}"
+        self._nodes.append(node)
+        return tuple(node.outputs)
+
+    def build(self) -> OnnxModel:
+        """Serialise; the same calls give the same bytes."""
+        graph = ir.Graph(
+            self._inputs,
+            self._outputs,
+            nodes=self._nodes,
+            initializers=list(self._initializers.values()),
+            opset_imports={"": OPSET},
+            name=self._name,
+        )
+        model = ir.Model(graph, ir_version=IR_VERSION, producer_name="reflex")
+        content = ir.serde.serialize_model(model).SerializeToString(deterministic=True)
+        return OnnxModel(content, tuple(self._input_configs), tuple(self._output_configs))
+
+
+def _initializer(name: str, array: Array) -> ir.Value:
+    tensor = ir.tensor(np.ascontiguousarray(array).reshape(array.shape), name=name)
+    return ir.Value(name=name, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
+
+
+def _batched_shape(config: TensorConfig) -> ir.Shape:
+    dims = (f"{config.name}.{axis}" if size == -1 else size for axis, size in enumerate(config.shape))
+    return ir.Shape(["batch", *dims])

@@ -1,0 +1,66 @@
+"""What leaves the frontend: the answer of /act, and the one error envelope. Never a traceback, a path or an echo."""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+from starlette.responses import Response
+
+from reflex.errors import ServiceError
+from reflex.guard import GuardResult
+from reflex.policy_config import PolicyConfig
+
+__all__ = ["Timing", "act_body", "error_body", "error_headers", "error_response", "json_response"]
+
+JSON: Final = "application/json"
+
+Timing = Mapping[str, float]
+"""Milliseconds: decode_ms, queue_ms, infer_ms, guard_ms."""
+
+
+def act_body(config: PolicyConfig, result: GuardResult, request_id: str, latency_ms: float, timing: Timing) -> bytes:
+    """The 200 of /act, field by field as in docs/http-api.md."""
+    return orjson.dumps(
+        {
+            "actions": result.actions,
+            "num_actions": config.horizon,
+            "action_dim": config.action_dim,
+            "latency_ms": round(latency_ms, 3),
+            "hz": round(1000.0 / max(latency_ms, 0.001), 3),
+            "denoising_steps": config.denoising_steps,
+            "inference_mode": config.inference_mode,
+            "guard_clamped": result.clamped,
+            "guard_violations": [violation.as_dict() for violation in result.violations],
+            "request_id": request_id,
+            "timing": timing,
+        },
+        option=orjson.OPT_SERIALIZE_NUMPY,
+    )
+
+
+def error_body(error: ServiceError) -> bytes:
+    """The flat error object. The context never overrides its three fixed fields."""
+    envelope: dict[str, Any] = dict(error.context)
+    if error.retry_after_s is not None:
+        envelope["retry_after_s"] = round(error.retry_after_s, 3)
+    envelope |= {"error": error.code, "message": error.message, "request_id": error.request_id or str(uuid.uuid4())}
+    return orjson.dumps(envelope)
+
+
+def error_headers(error: ServiceError) -> dict[str, str]:
+    """Retry-After in whole seconds, as RFC 9110 wants it; the exact figure is `retry_after_s` in the body."""
+    if error.retry_after_s is None:
+        return {}
+    return {"retry-after": str(max(1, math.ceil(error.retry_after_s)))}
+
+
+def error_response(error: ServiceError) -> Response:
+    return Response(error_body(error), error.status, error_headers(error), JSON)
+
+
+def json_response(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(orjson.dumps(value), status, headers, JSON)

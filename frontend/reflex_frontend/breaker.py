@@ -1,0 +1,82 @@
+"""The circuit breaker: keeps robots away from a model that does not answer, and finds out when it does again.
+
+Only faults of the instance count; a client's fault never does. While the breaker is open no robot's request is used as
+the probe: the canary is.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+__all__ = ["Breaker"]
+
+CONSECUTIVE_FAILURES: Final = 5
+WINDOW: Final = 20
+FAILED_SHARE: Final = 0.5
+FIRST_PROBE_S: Final = 0.25
+LAST_PROBE_S: Final = 5.0
+JITTER: Final = 0.2
+
+
+@dataclass
+class Breaker:
+    """Closed: requests pass. Open: they are refused until a probe succeeds. `now` is a monotonic clock in seconds."""
+
+    now: Callable[[], float]
+    jitter: Callable[[], float] = random.random
+    reason: str | None = None
+    """Why it is open, in words for /health; None while closed."""
+    opened_total: int = 0
+    _recent: deque[bool] = field(default_factory=lambda: deque(maxlen=WINDOW))
+    _consecutive: int = 0
+    _probe_delay_s: float = FIRST_PROBE_S
+    _probe_at: float = 0.0
+
+    @property
+    def is_open(self) -> bool:
+        return self.reason is not None
+
+    @property
+    def probe_in_s(self) -> float:
+        """Seconds until the next probe is due; what Retry-After tells."""
+        return max(0.0, self._probe_at - self.now())
+
+    def record_success(self) -> None:
+        """An inference answered rightly. Closes nothing: only `close` after a probe does."""
+        self._consecutive = 0
+        self._recent.append(True)
+
+    def record_failure(self, reason: str) -> None:
+        """An inference failed through no fault of its client."""
+        self._consecutive += 1
+        self._recent.append(False)
+        failed = self._recent.count(False)
+        mostly_failed = len(self._recent) == WINDOW and failed > FAILED_SHARE * WINDOW
+        if self._consecutive >= CONSECUTIVE_FAILURES or mostly_failed:
+            self.open(reason)
+
+    def open(self, reason: str) -> None:
+        """Open at once: the connection is lost, or failures crossed a limit. An open breaker keeps its probe."""
+        if not self.is_open:
+            self.opened_total += 1
+            self._probe_delay_s = FIRST_PROBE_S
+            self._schedule_probe()
+        self.reason = reason
+
+    def probe_failed(self, reason: str) -> None:
+        self.reason = reason
+        self._probe_delay_s = min(2 * self._probe_delay_s, LAST_PROBE_S)
+        self._schedule_probe()
+
+    def close(self) -> None:
+        """A probe succeeded."""
+        self.reason = None
+        self._consecutive = 0
+        self._recent.clear()
+
+    def _schedule_probe(self) -> None:
+        self._probe_at = self.now() + self._probe_delay_s * (1 + JITTER * (2 * self.jitter() - 1))

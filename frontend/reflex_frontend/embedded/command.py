@@ -1,0 +1,86 @@
+"""The command line and the environment of the tritonserver process. Pure, so that a test can read them."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from reflex_frontend.embedded.locate import Installation
+from reflex_frontend.embedded.options import EmbeddedOptions
+
+__all__ = ["Run", "server_arguments", "server_environment", "trampoline"]
+
+LAUNCH = Path(__file__).parent / "launch.py"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one tritonserver process needs to know besides the caller's options."""
+
+    installation: Installation
+    backends: Path
+    repository: Path
+    port: int
+    region_prefix: str
+    threads: int
+
+
+def trampoline(arguments: list[str]) -> list[str]:
+    """The command that binds `arguments` to the life of this process; see launch.py."""
+    return [sys.executable, "-I", "-S", str(LAUNCH), str(os.getpid()), *arguments]
+
+
+def server_arguments(run: Run, options: EmbeddedOptions) -> list[str]:
+    """Everything on loopback, gRPC only; ready means that every wanted model is; a model that cannot load ends it."""
+    return [
+        str(run.installation.server),
+        f"--model-repository={run.repository}",
+        f"--backend-directory={run.backends}",
+        # Explicit: a broken model elsewhere in the repository does not matter. Components come with their ensemble.
+        "--model-control-mode=explicit",
+        *(f"--load-model={model}" for model in options.models),
+        # Completing a config means a throw-away stub per model: 1.2 s of the start. Ours are complete as exported.
+        "--disable-auto-complete-config",
+        "--strict-readiness=true",
+        "--exit-on-error=true",
+        f"--exit-timeout-secs={options.exit_timeout_s}",
+        f"--backend-config=python,shm-region-prefix-name={run.region_prefix}",
+        "--allow-http=false",
+        "--allow-metrics=false",
+        "--grpc-address=127.0.0.1",
+        f"--grpc-port={run.port}",
+        # Shares the port with the socket by which we keep it reserved over restarts; see `reserve_port`.
+        "--reuse-grpc-port=true",
+        # A client may ping as often as it likes: on loopback that is how it notices a dead server.
+        "--grpc-keepalive-permit-without-calls=true",
+        "--grpc-http2-max-ping-strikes=0",
+        # Loading a model through the API can bring code with it; nobody but us has business there.
+        f"--grpc-restricted-protocol=model-repository,shared-memory,trace,logging:reflex={secrets.token_hex(16)}",
+        "--pinned-memory-pool-byte-size=0",
+        f"--log-verbose={options.log_verbosity}",
+    ]
+
+
+def server_environment(run: Run, inherited: Mapping[str, str]) -> dict[str, str]:
+    """The caller's environment, without what would change the stubs' Python, and with what they need."""
+    # PYTHONPATH and PYTHONHOME of, say, a ROS shell would bring the stubs another numpy than the environment's.
+    kept = {name: value for name, value in inherited.items() if not name.startswith("PYTHON")}
+    return kept | {
+        "LD_LIBRARY_PATH": _joined(run.installation.libraries, run.installation.libpython.parent,
+                                   kept.get("LD_LIBRARY_PATH")),
+        "PATH": _joined(run.installation.python_bin, kept.get("PATH", os.defpath)),
+        "CUDA_VISIBLE_DEVICES": "",  # the embedded Triton computes on the CPU; a found GPU would only cost memory
+        "OMP_NUM_THREADS": str(run.threads),
+        "OPENBLAS_NUM_THREADS": "1",  # numpy only copies here; its pool would cost a thread per core and stub
+        "PYTHONUNBUFFERED": "1",  # a model's prints reach the log before a crash does
+        "REFLEX_ONNX_THREADS": str(run.threads),
+        "REFLEX_SHM_PREFIX": run.region_prefix,
+    }  # fmt: skip
+
+
+def _joined(*folders: Path | str | None) -> str:
+    return ":".join(str(folder) for folder in folders if folder)

@@ -1,0 +1,192 @@
+"""`EmbeddedTriton`: keeps one tritonserver running until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+from reflex.errors import RepositoryError, SetupError
+from reflex_frontend.embedded.child import Child
+from reflex_frontend.embedded.cleanup import owner_prefix, remove_regions_of_dead_owners
+from reflex_frontend.embedded.command import Run, server_arguments, server_environment, trampoline
+from reflex_frontend.embedded.cores import default_threads, usable_cores
+from reflex_frontend.embedded.layout import (
+    backend_directory,
+    cache_candidates,
+    cache_folder,
+    is_shell_safe,
+    shell_safe_repository,
+)
+from reflex_frontend.embedded.locate import Installation, locate
+from reflex_frontend.embedded.options import EmbeddedOptions, TritonEvent
+from reflex_frontend.embedded.port import reserve_port
+
+__all__ = ["EmbeddedTriton"]
+
+
+class EmbeddedTriton:
+    """A tritonserver child process with a stable gRPC address; restarted with growing delays when it dies.
+
+    Whether it is *ready* is for the caller to ask over gRPC. `on_event` is called on the event loop. One object lives
+    on one event loop; the thread of that loop must outlive it, since the kernel kills Triton with it.
+    """
+
+    def __init__(self, options: EmbeddedOptions, *, on_event: Callable[[TritonEvent], None] = lambda _: None) -> None:
+        self._options = options
+        self._on_event = on_event
+        self._run_numbers = itertools.count(1)
+        self._delay_s = options.restart_delay_s
+        self._failed_starts = 0
+        self._reservation: socket.socket | None = None
+        self._child: Child | None = None
+        self._keeper: asyncio.Task[None] | None = None
+        self.restarts = 0
+        self.last_exit: int | None = None
+        """Exit code of the last process that ended; negative is the number of the signal."""
+        self._failure: str | None = None
+
+    @property
+    def grpc_address(self) -> str:
+        """`127.0.0.1:<port>`, the same over restarts; known once `start` has returned."""
+        if self._reservation is None:
+            raise RuntimeError("start() the embedded Triton before asking for its address")
+        return f"127.0.0.1:{self._reservation.getsockname()[1]}"
+
+    @property
+    def pid(self) -> int | None:
+        return self._child.pid if self._child and self._child.is_running else None
+
+    @property
+    def is_running(self) -> bool:
+        return self.pid is not None
+
+    @property
+    def failure(self) -> str | None:
+        """Why Triton does not serve, for a person: `model 'x': ...`; None while it serves or first starts."""
+        if self._child is not None and self._child.is_running and self._child.log.serving:
+            return None
+        return self._failure
+
+    async def start(self) -> None:
+        """Spawn Triton and begin to watch it; `SetupError` when this machine or the repository cannot do it."""
+        if self._keeper is not None:
+            raise RuntimeError("the embedded Triton is already started")
+        _check_models(self._options)
+        self._installation, self._backends, self._repository = await asyncio.to_thread(_prepare, self._options)
+        self._threads = self._options.threads or default_threads(usable_cores())
+        self._reservation = reserve_port()
+        try:
+            self._child = self._spawn()
+        except BaseException:
+            self._reservation.close()
+            self._reservation = None
+            raise
+        self._keeper = asyncio.create_task(self._keep_running(self._child), name="embedded-triton")
+
+    async def stop(self, grace_s: float = 5.0) -> None:
+        """Stop Triton within about `grace_s` and leave nothing: no process, no shared memory, no port. Idempotent."""
+        if self._keeper is None:
+            return
+        self._keeper.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._keeper
+        self._keeper = None
+        if self._child is not None:
+            await self._child.stop(grace_s)
+            self._child = None
+        if self._reservation is not None:
+            self._reservation.close()
+            self._reservation = None
+        self._on_event(TritonEvent(kind="stopped", message="Triton stopped"))
+
+    def report_hang(self) -> None:
+        """Say that Triton no longer answers: it is killed and started again."""
+        if self._child is not None and self._child.is_running:
+            self._on_event(TritonEvent(kind="hung", message="Triton does not answer; killing it", pid=self._child.pid))
+            self._child.kill()
+
+    def _spawn(self) -> Child:
+        prefix = f"{owner_prefix()}{next(self._run_numbers)}_"
+        port = int(self.grpc_address.rpartition(":")[2])
+        run = Run(self._installation, self._backends, self._repository, port, prefix, self._threads)
+        command = trampoline(server_arguments(run, self._options))
+        child = Child(command, server_environment(run, os.environ), prefix, self._options.log_path)
+        self._on_event(TritonEvent(kind="started", message=f"Triton started (pid {child.pid})", pid=child.pid))
+        return child
+
+    async def _keep_running(self, child: Child) -> None:
+        while True:
+            await child.wait()
+            await child.dispose()
+            if self._note_exit(child):
+                return
+            self._child = child = await self._respawn()
+
+    async def _respawn(self) -> Child:
+        """Start again after the delay, and again when the machine cannot start a process at the moment."""
+        while True:
+            await asyncio.sleep(self._next_delay_s())
+            self.restarts += 1
+            try:
+                return self._spawn()
+            except (OSError, SetupError) as exc:
+                self._failure = str(exc)
+                self._on_event(TritonEvent(kind="exited", message=f"Triton cannot be started: {exc}",
+                                           restart_in_s=self._delay_s))  # fmt: skip
+
+    def _note_exit(self, child: Child) -> bool:
+        """Record and report an exit that nobody asked for; True when it is time to give up."""
+        self.last_exit = child.exit_code
+        self._failure = child.log.failure()
+        self._failed_starts = 0 if child.log.serving else self._failed_starts + 1
+        if child.uptime_s >= self._options.healthy_after_s:
+            self._delay_s = self._options.restart_delay_s
+        gives_up = self._failed_starts == self._options.max_failed_starts
+        how = _how_it_ended(child.exit_code)
+        self._on_event(
+            TritonEvent(
+                kind="gave_up" if gives_up else "exited",
+                message=f"Triton {how}: {self._failure}" if self._failure else f"Triton {how}",
+                pid=child.pid,
+                exit_code=child.exit_code,
+                restart_in_s=None if gives_up else self._delay_s,
+                log_tail=child.log.tail(),
+            )
+        )
+        return gives_up
+
+    def _next_delay_s(self) -> float:
+        delay_s = self._delay_s
+        self._delay_s = min(2 * delay_s, self._options.restart_delay_max_s)
+        return delay_s
+
+
+def _check_models(options: EmbeddedOptions) -> None:
+    for model in options.models:
+        if not is_shell_safe(model) or "/" in model:
+            raise RepositoryError(f"model name {model!r}: use letters, digits, `_`, `-` and `.` only")
+        if not (options.model_repository / model / "config.pbtxt").is_file():
+            raise RepositoryError(
+                f"{options.model_repository} has no model '{model}' (no {model}/config.pbtxt); "
+                "name another one with --policy or another folder with --model-repository"
+            )
+
+
+def _prepare(options: EmbeddedOptions) -> tuple[Installation, Path, Path]:
+    """Everything that touches the disk before the first start."""
+    remove_regions_of_dead_owners()
+    installation = locate()
+    cache = cache_folder(cache_candidates(os.environ))
+    return installation, backend_directory(installation, cache), shell_safe_repository(options.model_repository, cache)
+
+
+def _how_it_ended(exit_code: int | None) -> str:
+    if exit_code is not None and exit_code < 0:
+        return f"was killed by {signal.Signals(-exit_code).name}"
+    return f"exited with code {exit_code}"

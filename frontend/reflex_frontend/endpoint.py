@@ -1,0 +1,110 @@
+"""The ASGI endpoint of /act. It stands apart from the framework's routing: this is the path that robots wait for."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from starlette.datastructures import Headers
+from starlette.types import Receive, Scope, Send
+
+from reflex.errors import ServiceError, service_error
+from reflex_frontend.act import ActService
+from reflex_frontend.answer import JSON, error_body, error_headers
+from reflex_frontend.request import MAX_BODY_BYTES, parse_deadline_ms, refuse
+
+__all__ = ["RECEIVED_AT", "ActEndpoint", "ClientGoneError"]
+
+RECEIVED_AT: Final = "reflex.received_at"
+"""Scope key: when the first byte of the request came, as time.monotonic(); set by our HTTP protocol."""
+
+log = logging.getLogger("reflex.act")
+
+
+class ClientGoneError(Exception):
+    """The client closed its connection before its request was whole; there is nobody to answer."""
+
+
+class ActEndpoint:
+    """Reads the body within its limits, answers, counts. Nothing leaves here but a 200 or the envelope."""
+
+    def __init__(self, service: ActService) -> None:
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        received_at = scope.get(RECEIVED_AT) or self._service.now()
+        headers: dict[str, str] = {}
+        try:
+            body = await self._answer(scope, receive, received_at)
+            status = 200
+        except ClientGoneError:
+            return
+        except ServiceError as exc:
+            body, status, headers = error_body(exc), exc.status, error_headers(exc)
+        except Exception:
+            log.exception("request failed")
+            exc = service_error("internal", "the server failed on this request; it has been logged")
+            body, status = error_body(exc), exc.status
+        if status == 405:
+            headers["allow"] = "POST"
+        self._service.metrics.count_answer(status)
+        await _send(send, status, body, headers)
+
+    async def _answer(self, scope: Scope, receive: Receive, received_at: float) -> bytes:
+        if scope["method"] != "POST":
+            raise refuse("method_not_allowed", "/act takes POST")
+        headers = Headers(scope=scope)
+        _check_media_type(headers)
+        deadline_ms = parse_deadline_ms(headers.get("x-reflex-deadline-ms"))
+        body = await _read_body(headers, receive)
+        return await self._service.answer(body, received_at, deadline_ms)
+
+
+def _check_media_type(headers: Headers) -> None:
+    media_type, _, parameters = headers.get("content-type", JSON).partition(";")
+    charset = parameters.strip().lower().replace('"', "")
+    is_json = media_type.strip().lower() == JSON or media_type.strip().lower().endswith("+json")
+    if not is_json or charset not in ("", "charset=utf-8", "charset=utf8"):
+        raise refuse(
+            "unsupported_media_type", "send application/json in UTF-8 (curl: -H 'Content-Type: application/json')"
+        )
+    if headers.get("content-encoding", "identity").lower() != "identity":
+        raise refuse("unsupported_media_type", "send the body uncompressed")
+
+
+async def _read_body(headers: Headers, receive: Receive) -> bytes | bytearray:
+    declared = headers.get("content-length", "0")
+    if declared.isdigit() and int(declared) > MAX_BODY_BYTES:
+        raise _too_large()
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise ClientGoneError
+    first: bytes = message.get("body", b"")
+    if not message.get("more_body", False) and len(first) <= MAX_BODY_BYTES:
+        return first
+    return await _read_rest(bytearray(first), receive)
+
+
+async def _read_rest(body: bytearray, receive: Receive) -> bytearray:
+    while True:
+        if len(body) > MAX_BODY_BYTES:
+            raise _too_large()
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGoneError
+        body += message.get("body", b"")
+        if not message.get("more_body", False) and len(body) <= MAX_BODY_BYTES:
+            return body
+
+
+def _too_large() -> ServiceError:
+    return refuse(
+        "payload_too_large", "a body may have at most 8 MiB; send JPEG instead of raw arrays", limit=MAX_BODY_BYTES
+    )
+
+
+async def _send(send: Send, status: int, body: bytes, headers: dict[str, str]) -> None:
+    raw = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    raw += [(name.encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": status, "headers": raw})
+    await send({"type": "http.response.body", "body": body})

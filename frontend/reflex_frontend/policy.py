@@ -1,0 +1,135 @@
+"""A policy of a model repository, checked and loaded: everything the frontend needs to serve it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2
+
+from reflex.embodiments import Embodiment, load_embodiment
+from reflex.errors import RepositoryError, SetupError
+from reflex.policy_config import CONFIG_FILE, CanaryConfig, PolicyConfig, read_policy_config
+from reflex_frontend.gateway import RawTensor
+from reflex_frontend.prompt import PromptEncoder
+
+__all__ = ["Canary", "ServedPolicy", "find_repository", "load_policy"]
+
+COMPONENTS: Final = ("preprocess", "encoder", "denoise")
+EXPORT_ID_PARAMETER: Final = "reflex_export_id"
+DATATYPES: Final = {"float32": "FP32", "int64": "INT64", "uint8": "UINT8", "bool": "BOOL", "int32": "INT32"}
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """A stored observation and the answer it had when the policy was exported."""
+
+    inputs: Sequence[RawTensor]
+    expected: npt.NDArray[np.float32]
+    tolerance: float
+
+
+@dataclass(frozen=True, slots=True)
+class ServedPolicy:
+    """One policy, ready for requests."""
+
+    config: PolicyConfig
+    embodiment: Embodiment
+    prompts: PromptEncoder
+    canary: Canary | None
+    max_in_flight: int
+    """Two full batches for every instance of the denoise model: one running, one ready to follow."""
+
+
+def find_repository(given: Path | None) -> Path:
+    """The given folder, or the one that ships with Reflex (beside the sources, or inside the installed package)."""
+    if given is not None:
+        if not given.is_dir():
+            raise SetupError(f"--model-repository {given}: there is no such folder")
+        return given.resolve()
+    here = Path(__file__).resolve()
+    for candidate in (here.parents[2] / "model_repository", here.parent / "model_repository"):
+        if candidate.is_dir():
+            return candidate
+    raise SetupError("the shipped model repository is missing; pass --model-repository or install reflex-act again")
+
+
+def load_policy(repository: Path, name: str | None) -> ServedPolicy:
+    """Read and cross-check a policy; `RepositoryError` or `SetupError` says why it must not be served."""
+    policy_dir = repository / (name or _only_policy(repository))
+    config = read_policy_config(policy_dir)
+    if config.policy_id != policy_dir.name:
+        raise RepositoryError(f"{policy_dir} holds policy {config.policy_id!r}: a policy's folder bears its name")
+    components = [_component(repository, config, part) for part in COMPONENTS]
+    embodiment = load_embodiment(config.embodiment)
+    _check_fits(config, embodiment)
+    return ServedPolicy(
+        config=config,
+        embodiment=embodiment,
+        prompts=PromptEncoder.load(config.prompt, policy_dir),
+        canary=_load_canary(policy_dir, config.canary, config) if config.canary else None,
+        max_in_flight=2 * _instances(components[-1]) * max(1, components[-1].max_batch_size),
+    )
+
+
+def _only_policy(repository: Path) -> str:
+    names = sorted(path.parent.name for path in repository.glob(f"*/{CONFIG_FILE}"))
+    if len(names) == 1:
+        return names[0]
+    if not names:
+        raise RepositoryError(f"{repository} holds no policy; make one with `reflex export` or `make demo-policy`")
+    raise SetupError(f"{repository} holds several policies: choose with --policy one of {', '.join(names)}")
+
+
+def _component(repository: Path, config: PolicyConfig, part: str) -> Any:  # noqa: ANN401 - generated protobuf
+    path = repository / f"{config.policy_id}_{part}" / "config.pbtxt"
+    model = model_config_pb2.ModelConfig()
+    try:
+        text_format.Parse(path.read_text(encoding="utf-8"), model)
+    except OSError as exc:
+        raise RepositoryError(f"{path} cannot be read ({exc.strerror}); export the policy again") from exc
+    except (text_format.ParseError, UnicodeDecodeError) as exc:
+        raise RepositoryError(f"{path} is no Triton model configuration: {exc}; export the policy again") from exc
+    found = model.parameters[EXPORT_ID_PARAMETER].string_value
+    if found != config.export_id:
+        raise RepositoryError(
+            f"{path.parent.name} is from export {found or 'unknown'}, {config.policy_id} from {config.export_id}: "
+            "parts of different exports must not be mixed; export the policy again"
+        )
+    return model
+
+
+def _instances(model: Any) -> int:  # noqa: ANN401 - generated protobuf
+    return sum(max(1, group.count) for group in model.instance_group) or 1
+
+
+def _check_fits(config: PolicyConfig, embodiment: Embodiment) -> None:
+    state_dim, action_dim = len(embodiment.mean_state), len(embodiment.action_names)
+    if (config.state_dim, config.action_dim) != (state_dim, action_dim):
+        raise RepositoryError(
+            f"policy {config.policy_id} has {config.state_dim} state and {config.action_dim} action values, embodiment "
+            f"{config.embodiment} has {state_dim} and {action_dim}; export it with the --embodiment it was trained for"
+        )
+
+
+def _load_canary(policy_dir: Path, canary: CanaryConfig, config: PolicyConfig) -> Canary:
+    path = policy_dir / canary.file
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            inputs = [_raw_tensor(tensor.name, arrays[tensor.name]) for tensor in config.inputs]
+            expected = np.asarray(arrays["expected.actions"], np.float32).reshape(config.horizon, config.action_dim)
+    except (OSError, KeyError, ValueError) as exc:
+        raise RepositoryError(f"{path} is no canary of this policy ({exc}); export the policy again") from exc
+    return Canary(inputs, expected, canary.tolerance)
+
+
+def _raw_tensor(name: str, array: npt.NDArray[Any]) -> RawTensor:
+    datatype = DATATYPES.get(array.dtype.name)
+    if datatype is None:
+        raise ValueError(f"{name} has type {array.dtype}")
+    return RawTensor(name, datatype, (1, *array.shape), array.tobytes())

@@ -1,0 +1,69 @@
+"""Instruction text to the two fixed-length token tensors that the encoder takes."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from reflex.errors import RepositoryError
+from reflex.policy_config import PromptConfig
+
+__all__ = ["Prompt", "PromptEncoder"]
+
+CACHED_PROMPTS: Final = 1_024
+"""A robot sends the same instruction for a whole episode."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """Raw tensor bytes: `tokens` int64 [max_tokens], `token_mask` bool [max_tokens]."""
+
+    tokens: bytes
+    token_mask: bytes
+
+
+@dataclass
+class PromptEncoder:
+    """Fills the template, tokenises, truncates and pads as the policy was trained; keeps the last prompts."""
+
+    config: PromptConfig
+    tokenizer: Tokenizer
+    _cache: OrderedDict[str, Prompt] = field(default_factory=OrderedDict)
+
+    @classmethod
+    def load(cls, config: PromptConfig, policy_dir: Path) -> PromptEncoder:
+        path = policy_dir / config.tokenizer_file
+        try:
+            tokenizer = Tokenizer.from_file(str(path))
+        except Exception as exc:
+            raise RepositoryError(f"{path} is no tokenizer file: {exc}; export the policy again") from exc
+        tokenizer.no_padding()
+        tokenizer.enable_truncation(config.max_tokens, direction=config.truncation_side)
+        return cls(config, tokenizer)
+
+    def encode(self, instruction: str) -> Prompt:
+        cached = self._cache.get(instruction)
+        if cached is not None:
+            self._cache.move_to_end(instruction)
+            return cached
+        prompt = self._tokenise(instruction)
+        self._cache[instruction] = prompt
+        if len(self._cache) > CACHED_PROMPTS:
+            self._cache.popitem(last=False)
+        return prompt
+
+    def _tokenise(self, instruction: str) -> Prompt:
+        text = self.config.template.replace("{instruction}", instruction)
+        ids = self.tokenizer.encode(text).ids
+        length = self.config.max_tokens
+        tokens = np.full(length, self.config.pad_id, np.int64)
+        mask = np.zeros(length, np.bool_)
+        where = slice(0, len(ids)) if self.config.padding_side == "right" else slice(length - len(ids), length)
+        tokens[where] = ids
+        mask[where] = True
+        return Prompt(tokens.tobytes(), mask.tobytes())

@@ -1,0 +1,133 @@
+"""uvicorn's HTTP protocol with the limits that it lacks.
+
+A request must be whole `receive_timeout_s` after its first byte, a response must be read as fast, headers are bounded,
+and what is no HTTP gets the same error envelope as everything else. When the instance is full, /act is refused as soon
+as its headers are in: a refusal must cost almost nothing, or an overload becomes an outage.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any, ClassVar, Final
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from reflex.errors import ServiceError, service_error
+from reflex_frontend.answer import error_body, error_headers
+from reflex_frontend.endpoint import RECEIVED_AT
+
+__all__ = ["bounded_protocol"]
+
+MAX_HEADER_BYTES: Final = 64 * 1024
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection."""
+
+    receive_timeout_s: ClassVar[float]
+    refusal: ClassVar[Callable[[], ServiceError | None]]
+    count_answer: ClassVar[Callable[[int], None]]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - uvicorn's signature
+        super().__init__(*args, **kwargs)
+        self._receive_timer: asyncio.TimerHandle | None = None
+        self._write_timer: asyncio.TimerHandle | None = None
+        self._header_bytes = 0
+        self._in_headers = True
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._expect_request()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._request_is_whole()
+        self._reader_is_back()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._in_headers:
+            self._header_bytes += len(data)
+            if self._receive_timer is None:
+                self._expect_request()
+        super().data_received(data)
+        if self._in_headers and self._header_bytes > MAX_HEADER_BYTES:
+            self._refuse_and_close(service_error("invalid_http", "the headers are longer than 64 KiB"))
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        if self._receive_timer is None:
+            self._expect_request()
+        self.scope[RECEIVED_AT] = time.monotonic()  # type: ignore[typeddict-unknown-key]
+
+    def on_headers_complete(self) -> None:
+        self._in_headers = False
+        self._header_bytes = 0
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._in_headers = True
+        self._request_is_whole()
+        super().on_message_complete()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._write_timer = self.loop.call_later(self.receive_timeout_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        self._reader_is_back()
+        super().resume_writing()
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse_and_close(service_error("invalid_http", msg))
+
+    def _expect_request(self) -> None:
+        self._receive_timer = self.loop.call_later(self.receive_timeout_s, self._receive_timed_out)
+
+    def _request_is_whole(self) -> None:
+        if self._receive_timer is not None:
+            self._receive_timer.cancel()
+            self._receive_timer = None
+
+    def _reader_is_back(self) -> None:
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+
+    def _receive_timed_out(self) -> None:
+        self._receive_timer = None
+        if self.cycle is not None and not self.cycle.response_complete and not self.cycle.more_body:
+            return  # a pipelined request waits behind one that is being answered
+        self._refuse_and_close(service_error("request_timeout", "the request did not arrive whole in time"))
+
+    def _refuse_and_close(self, error: ServiceError) -> None:
+        if self.transport.is_closing():
+            return
+        if self.cycle is None or not self.cycle.response_started or self.cycle.response_complete:
+            self.transport.write(_response(error, close=True))
+        if self.cycle is not None:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self.transport.close()
+
+
+def _response(error: ServiceError, *, close: bool) -> bytes:
+    body = error_body(error)
+    headers = {"content-type": "application/json", "content-length": str(len(body)), **error_headers(error)}
+    if close:
+        headers["connection"] = "close"
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return b"".join((STATUS_LINE[error.status], lines.encode(), b"\r\n", body))
+
+
+def bounded_protocol(
+    receive_timeout_s: float, refusal: Callable[[], ServiceError | None], count_answer: Callable[[int], None]
+) -> type[asyncio.Protocol]:
+    """The protocol class for uvicorn, bound to one server's limits (uvicorn makes the instances itself)."""
+    attributes = {
+        "receive_timeout_s": receive_timeout_s,
+        "refusal": staticmethod(refusal),
+        "count_answer": staticmethod(count_answer),
+    }
+    return type("BoundProtocol", (BoundedProtocol,), attributes)

@@ -1,0 +1,190 @@
+"""Untrusted bytes of `POST /act` in, a checked `ActRequest` out. `parse_act` is the fuzz target of this project."""
+
+from __future__ import annotations
+
+import json
+import math
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from reflex.errors import ServiceError, service_error
+
+__all__ = ["MAX_BODY_BYTES", "ActRequest", "ImageSource", "parse_act", "parse_deadline_ms", "refuse"]
+
+MAX_BODY_BYTES: Final = 8 * 1024 * 1024
+MAX_INSTRUCTION_CHARACTERS: Final = 512
+MAX_ID_CHARACTERS: Final = 256
+MAX_SEED: Final = 2**63 - 1
+FLOAT32_MAX: Final = 3.4028234663852886e38
+DEFAULT_DEADLINE_MS: Final = 1_000.0
+MAX_DEADLINE_MS: Final = 10_000.0
+EXPLAIN_LIMIT_BYTES: Final = 64 * 1024
+"""Up to this size a body that does not parse is read once more by a slower parser that can say why."""
+
+ImageSource = str | list[Any]
+"""Base64 text (a `data:` URI too), or nested H x W x 3 integers."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActRequest:
+    """One request, its types and lengths checked; whether it fits the policy is checked against the policy."""
+
+    instruction: str
+    state: tuple[float, ...]
+    image: ImageSource | None
+    """The policy's first camera."""
+    images: Mapping[str, ImageSource] | None
+    """Several cameras by name; exclusive with `image`."""
+    episode_id: str | None
+    request_id: str
+    resendable: bool
+    """The client chose the request_id, so it may send the same request again."""
+    seed: int | None
+
+
+def refuse(code: str, message: str, *, request_id: str | None = None, **context: object) -> ServiceError:
+    """The error for a request that must change before it is sent again."""
+    return service_error(code, message, request_id=request_id, context=context)
+
+
+def parse_act(body: bytes | bytearray) -> ActRequest:
+    """Check the body of `/act` field by field.
+
+    Raises `ServiceError` (invalid_json, missing_field, wrong_type, not_finite, instruction_too_long). The error carries
+    the client's request_id when that could be read. Never echoes a value of the request.
+    """
+    fields = _json_object(body)
+    request_id = _identifier(fields, "request_id")
+    try:
+        return _act_request(fields, request_id)
+    except ServiceError as exc:
+        exc.request_id = request_id
+        raise
+
+
+def _act_request(fields: Mapping[str, Any], request_id: str | None) -> ActRequest:
+    image, images = _images(fields)
+    return ActRequest(
+        instruction=_instruction(fields),
+        state=_state(fields),
+        image=image,
+        images=images,
+        episode_id=_identifier(fields, "episode_id"),
+        request_id=request_id or str(uuid.uuid4()),
+        resendable=request_id is not None,
+        seed=_seed(fields),
+    )
+
+
+def parse_deadline_ms(header: str | None) -> float:
+    """`X-Reflex-Deadline-Ms` in milliseconds; the default when the header is absent."""
+    if header is None:
+        return DEFAULT_DEADLINE_MS
+    # float() takes 'nan', '1_0' and blanks, none of which a client means.
+    plain = header.isascii() and header.replace(".", "", 1).isdigit() and len(header) <= 16
+    value = float(header) if plain else math.nan
+    if not 1 <= value <= MAX_DEADLINE_MS:
+        raise refuse("wrong_type", "X-Reflex-Deadline-Ms must be a number of milliseconds from 1 to 10000")
+    return value
+
+
+def _json_object(body: bytes | bytearray) -> Mapping[str, Any]:
+    try:
+        parsed = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise _why_not_json(body) from None
+    if not isinstance(parsed, dict):
+        raise refuse("wrong_type", "the body must be a JSON object", field="body")
+    return parsed
+
+
+def _why_not_json(body: bytes | bytearray) -> ServiceError:
+    """NaN and Infinity are what most encoders write by mistake: tell them apart from broken JSON."""
+    if len(body) <= EXPLAIN_LIMIT_BYTES:
+        found: list[str] = []
+        try:
+            json.loads(body, parse_constant=found.append)
+        except (ValueError, RecursionError):
+            pass
+        else:
+            return refuse("not_finite", "numbers must be finite; NaN, Infinity and 1e999 are no numbers in JSON")
+    return refuse("invalid_json", "the body must be JSON in UTF-8 (RFC 8259)")
+
+
+def _instruction(fields: Mapping[str, Any]) -> str:
+    value = _required(fields, "instruction")
+    if not isinstance(value, str):
+        raise refuse("wrong_type", "instruction must be a string", field="instruction")
+    if len(value) > MAX_INSTRUCTION_CHARACTERS:
+        raise refuse(
+            "instruction_too_long",
+            f"instruction may have at most {MAX_INSTRUCTION_CHARACTERS} characters",
+            limit=MAX_INSTRUCTION_CHARACTERS,
+        )
+    return value
+
+
+def _state(fields: Mapping[str, Any]) -> tuple[float, ...]:
+    value = _required(fields, "state")
+    if not isinstance(value, list):
+        raise refuse("wrong_type", "state must be an array of numbers", field="state")
+    for index, item in enumerate(value):
+        if type(item) is not float and type(item) is not int:
+            raise refuse("wrong_type", f"state[{index}] must be a number", field="state", index=index)
+        if not -FLOAT32_MAX <= item <= FLOAT32_MAX:
+            raise refuse("not_finite", f"state[{index}] must be finite in 32 bits", field="state", index=index)
+    return tuple(value)
+
+
+def _images(fields: Mapping[str, Any]) -> tuple[ImageSource | None, Mapping[str, ImageSource] | None]:
+    encoded = _image_source(fields.get("image_b64"), "image_b64", arrays=False)
+    image = _image_source(fields.get("image"), "image", arrays=True)
+    by_camera = fields.get("images")
+    if sum(given is not None for given in (encoded, image, by_camera)) > 1:
+        raise refuse("wrong_type", "send only one of image_b64, image and images", field="images")
+    if by_camera is None:
+        return (image if encoded is None else encoded), None
+    if not isinstance(by_camera, dict):
+        raise refuse("wrong_type", "images must be an object from camera name to base64", field="images")
+    sources = {name: _image_source(value, "images", arrays=False) for name, value in by_camera.items()}
+    return None, {name: source for name, source in sources.items() if source is not None}
+
+
+def _image_source(value: object, field: str, *, arrays: bool) -> ImageSource | None:
+    """Null and the empty string both mean: no image."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, str) or (arrays and isinstance(value, list)):
+        return value
+    raise refuse("wrong_type", f"{field} must be base64 text" + (" or an H x W x 3 array" * arrays), field=field)
+
+
+def _identifier(fields: Mapping[str, Any], name: str) -> str | None:
+    value = fields.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, str) or not 1 <= len(value) <= MAX_ID_CHARACTERS or not value.isprintable():
+        raise refuse(
+            "wrong_type", f"{name} must be a string of 1 to {MAX_ID_CHARACTERS} printable characters", field=name
+        )
+    return value
+
+
+def _seed(fields: Mapping[str, Any]) -> int | None:
+    value = fields.get("seed")
+    if value is None:
+        return None
+    if type(value) is not int or not 0 <= value <= MAX_SEED:
+        raise refuse("wrong_type", "seed must be an integer from 0 to 2^63 - 1", field="seed")
+    return value
+
+
+def _required(fields: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - JSON
+    value = fields.get(name)
+    if value is None:
+        raise refuse("missing_field", f"{name} is required", field=name)
+    return value

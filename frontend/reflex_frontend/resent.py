@@ -1,0 +1,60 @@
+"""Answers kept for requests that are sent again.
+
+A client whose connection broke sends the same request with the same request_id; inside its episode it must get the same
+answer, and the model must not run twice. The body counts as part of the key: a different observation under an old id is
+a new request, because an old chunk is never the answer to a new observation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+__all__ = ["Key", "ResentAnswers"]
+
+KEPT_ANSWERS: Final = 1_024
+KEPT_S: Final = 30.0
+
+Key = tuple[str, str, int]
+"""Episode, request_id, hash of the body."""
+
+
+@dataclass
+class ResentAnswers:
+    """Bounded in number and time; an answer that was an error is not kept, so that a retry tries again."""
+
+    now: Callable[[], float]
+    _answers: OrderedDict[Key, tuple[float, asyncio.Future[bytes]]] = field(default_factory=OrderedDict)
+
+    def find(self, key: Key) -> asyncio.Future[bytes] | None:
+        """The answer, or the one still being made."""
+        kept = self._answers.get(key)
+        if kept is None or self.now() - kept[0] > KEPT_S:
+            return None
+        return kept[1]
+
+    def begin(self, key: Key) -> asyncio.Future[bytes]:
+        """Announce that this request is being answered; set the future's result or exception."""
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._answers[key] = (self.now(), answer)
+        self._answers.move_to_end(key)
+        self._forget_old()
+        answer.add_done_callback(lambda done: self._drop_failed(key, done))
+        return answer
+
+    def _drop_failed(self, key: Key, done: asyncio.Future[bytes]) -> None:
+        if done.cancelled() or done.exception() is not None:
+            kept = self._answers.get(key)
+            if kept is not None and kept[1] is done:
+                del self._answers[key]
+
+    def _forget_old(self) -> None:
+        oldest_kept = self.now() - KEPT_S
+        while self._answers:
+            began, _ = next(iter(self._answers.values()))
+            if len(self._answers) <= KEPT_ANSWERS and began >= oldest_kept:
+                return
+            self._answers.popitem(last=False)

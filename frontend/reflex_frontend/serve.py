@@ -1,0 +1,179 @@
+"""`reflex serve`: Triton, the policy and the frontend put together, started, watched and stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+import uvicorn
+import uvloop
+
+from reflex.errors import SetupError
+from reflex.guard import ActionGuard
+from reflex_frontend.act import ActService
+from reflex_frontend.admission import Admission
+from reflex_frontend.app import Server, build_app
+from reflex_frontend.backend import TritonBackend
+from reflex_frontend.breaker import Breaker
+from reflex_frontend.inference import ModelRunner
+from reflex_frontend.logs import set_up_logs
+from reflex_frontend.metrics import Metrics
+from reflex_frontend.policy import ServedPolicy, find_repository, load_policy
+from reflex_frontend.protocol import bounded_protocol
+from reflex_frontend.resent import ResentAnswers
+from reflex_frontend.settings import Settings
+from reflex_frontend.vitals import Vitals
+from reflex_frontend.watch import Watch
+
+__all__ = ["serve"]
+
+DECODE_THREADS: Final = 2
+KEEP_ALIVE_S: Final = 75
+"""A robot that executes a whole chunk asks every few seconds; its connection should still be there."""
+DRAIN_S: Final = 8.0
+BACKLOG: Final = 1024
+
+log = logging.getLogger("reflex.serve")
+
+
+def serve(overrides: Mapping[str, Any]) -> int:
+    """Serve until Ctrl-C or SIGTERM. `overrides` are the options given on the command line. Returns the exit code.
+
+    Raises `SetupError` when something must be put right first.
+    """
+    settings = Settings.load(overrides)
+    set_up_logs(as_json=settings.json_logs)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> int:
+    started = time.monotonic()
+    repository = find_repository(settings.model_repository)
+    policy = load_policy(repository, settings.policy)
+    listener = _listen(settings.host, settings.port)
+    vitals = Vitals(time.monotonic, Breaker(time.monotonic))
+    backend = TritonBackend(settings, repository, policy.config.policy_id, vitals)
+    stop = _stop_on_signals()
+    try:
+        await backend.start()
+        service = _build_service(settings, policy, backend, vitals)
+        watch = Watch(backend.gateway, service.runner, vitals, policy.canary, on_hang=backend.restart_if_hung)
+        async with asyncio.TaskGroup() as tasks:
+            running = [
+                tasks.create_task(watch.run()),
+                tasks.create_task(_announce(vitals, backend, policy, listener, started)),
+            ]
+            await _run_http(settings, service, backend, listener, stop)
+            for task in running:
+                task.cancel()
+    finally:
+        await backend.stop()
+        listener.close()
+    log.info("stopped")
+    return 0
+
+
+def _build_service(settings: Settings, policy: ServedPolicy, backend: TritonBackend, vitals: Vitals) -> ActService:
+    max_queue = policy.max_in_flight if settings.max_queue is None else settings.max_queue
+    admission = Admission(policy.config.policy_id, policy.max_in_flight, max_queue, time.monotonic)
+    return ActService(
+        policy=policy,
+        guard=ActionGuard(policy.embodiment) if settings.guard else None,
+        admission=admission,
+        runner=ModelRunner(policy, backend.gateway, admission, vitals),
+        vitals=vitals,
+        metrics=Metrics(policy, settings.robot_id),
+        resent=ResentAnswers(time.monotonic),
+        workers=ThreadPoolExecutor(DECODE_THREADS, thread_name_prefix="decode"),
+        now=time.monotonic,
+    )
+
+
+async def _run_http(
+    settings: Settings, service: ActService, backend: TritonBackend, listener: socket.socket, stop: asyncio.Event
+) -> None:
+    app = build_app(Server(service, settings, backend.restarts))
+    protocol = bounded_protocol(settings.receive_timeout_s, service.refusal_when_full, service.metrics.count_answer)
+    config = uvicorn.Config(
+        app, http=protocol, ws="none", lifespan="off", log_config=None, access_log=False, server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S, timeout_graceful_shutdown=2, backlog=BACKLOG, proxy_headers=False,
+    )  # fmt: skip
+    server = _QuietServer(config)
+    http = asyncio.create_task(server.serve(sockets=[listener]))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait((http, stopping), return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    await _drain(service)
+    server.should_exit = True
+    await http
+
+
+async def _drain(service: ActService) -> None:
+    """Refuse new work with 503 draining, finish what is in flight, but not for ever."""
+    service.vitals.is_draining = True
+    log.info("draining", extra={"in_flight": service.admission.in_flight})
+    try:
+        async with asyncio.timeout(DRAIN_S):
+            while service.admission.in_flight or service.admission.waiting:
+                await service.runner.drain()
+                await asyncio.sleep(0.01)
+    except TimeoutError:
+        log.warning("gave up on requests in flight", extra={"in_flight": service.admission.in_flight})
+
+
+async def _announce(
+    vitals: Vitals, backend: TritonBackend, policy: ServedPolicy, listener: socket.socket, started: float
+) -> None:
+    """What a person sees: what is being waited for, then one line that says it is ready and where."""
+    said = None
+    while vitals.warming_reason is not None:
+        if vitals.warming_reason != said:
+            said = vitals.warming_reason
+            log.info("warming: %s", said)
+        await asyncio.sleep(0.05)
+    host, port = listener.getsockname()[:2]
+    where = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    trained = "" if policy.config.trained else " (untrained: for trying the request path, not for a robot)"
+    log.info(
+        "ready: POST %s/act serves %s%s on Triton at %s after %.1f s; Ctrl-C stops",
+        where, policy.config.model_version, trained, backend.address, time.monotonic() - started,
+    )  # fmt: skip
+
+
+def _stop_on_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as exc:
+        listener.close()
+        raise SetupError(
+            f"cannot listen on {host}:{port} ({exc.strerror}); choose another --port, or stop what uses it "
+            f"(ss -ltnp 'sport = :{port}' shows it)"
+        ) from exc
+    listener.listen(BACKLOG)
+    return listener
+
+
+class _QuietServer(uvicorn.Server):
+    """uvicorn without its own signal handlers: `_serve` drains first."""
+
+    def capture_signals(self) -> Any:  # noqa: ANN401 - uvicorn's own context manager type
+        return contextlib.nullcontext()

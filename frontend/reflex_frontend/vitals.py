@@ -1,0 +1,79 @@
+"""What this instance knows of its own health: "an inference finished recently", never "the port is open"."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from reflex.errors import UnavailableError
+from reflex_frontend.breaker import Breaker
+
+__all__ = ["Status", "Vitals"]
+
+Status = Literal["warming", "ready", "degraded"]
+STALE_SUCCESS_S: Final = 12.0
+"""Two canary periods and the time of one slow call."""
+EXPECTED_WARM_UP_S: Final = 5.0
+DRAIN_RETRY_S: Final = 1.0
+
+
+@dataclass
+class Vitals:
+    """The phases of one policy on one Triton; `now` is a monotonic clock in seconds."""
+
+    now: Callable[[], float]
+    breaker: Breaker
+    warming_reason: str | None = "starting"
+    """Why no request is taken yet; None once the canary has been answered."""
+    is_draining: bool = False
+    is_hung: bool = False
+    started_at: float = field(init=False)
+    last_success_at: float = -math.inf
+    last_attempt_at: float = -math.inf
+
+    def __post_init__(self) -> None:
+        self.started_at = self.now()
+
+    @property
+    def uptime_s(self) -> float:
+        return self.now() - self.started_at
+
+    def record_attempt(self) -> None:
+        self.last_attempt_at = self.now()
+
+    def record_success(self) -> None:
+        self.last_success_at = self.now()
+        self.breaker.record_success()
+
+    def status(self) -> tuple[Status, str | None]:
+        """The state for /health and the reason when it is not ready."""
+        if self.is_draining:
+            return "degraded", "draining: this instance is shutting down"
+        if self.warming_reason is not None:
+            return "warming", self.warming_reason
+        if self.breaker.reason is not None:
+            return "degraded", self.breaker.reason
+        tried_since = self.last_attempt_at > self.last_success_at
+        if tried_since and self.now() - self.last_success_at > STALE_SUCCESS_S:
+            return "degraded", "no inference has succeeded lately"
+        return "ready", None
+
+    def admit(self) -> None:
+        """Raise the `UnavailableError` of this phase, if requests must not pass now."""
+        if self.is_draining:
+            raise UnavailableError(
+                "draining", "this instance is shutting down; use another", retry_after_s=DRAIN_RETRY_S
+            )
+        if self.warming_reason is not None:
+            left_s = max(1.0, EXPECTED_WARM_UP_S - self.uptime_s)
+            raise UnavailableError(
+                "warming_up", f"the policy is being loaded: {self.warming_reason}", retry_after_s=left_s
+            )
+        if self.breaker.is_open:
+            raise UnavailableError(
+                "circuit_open",
+                f"the model does not answer: {self.breaker.reason}",
+                retry_after_s=max(self.breaker.probe_in_s, 0.05),
+            )

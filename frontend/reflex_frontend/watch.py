@@ -1,0 +1,140 @@
+"""Finds out whether the policy can answer, before the first request, between requests and after faults."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+
+from reflex.errors import ServiceError
+from reflex_frontend.gateway import Triton, TritonCallError
+from reflex_frontend.inference import ModelRunner
+from reflex_frontend.policy import Canary
+from reflex_frontend.vitals import Vitals
+
+__all__ = ["Watch"]
+
+TICK_S: Final = 0.2
+MISSED_PULSES: Final = 2
+"""In a row, until Triton counts as hung: with the probe's own time-out this takes under a second."""
+IDLE_CANARY_S: Final = 5.0
+CANARY_TIMEOUT_S: Final = 10.0
+
+log = logging.getLogger("reflex.watch")
+
+
+class Watch:
+    """Asks Triton for its pulse, runs the canary, and opens and closes the breaker by what it finds."""
+
+    def __init__(
+        self,
+        triton: Triton,
+        runner: ModelRunner,
+        vitals: Vitals,
+        canary: Canary | None,
+        *,
+        on_hang: Callable[[float], None] = lambda _hung_s: None,
+    ) -> None:
+        self._triton = triton
+        self._runner = runner
+        self._vitals = vitals
+        self._canary = canary
+        self._on_hang = on_hang
+        self._silent_since: float | None = None
+        self._missed = 0
+        self._was_ready = True
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while self._vitals.warming_reason is not None:
+            await self._warm()
+            await asyncio.sleep(TICK_S / 4)
+        while True:
+            await self._tick()
+            await asyncio.sleep(TICK_S)
+
+    async def _warm(self) -> None:
+        if not await self._triton.is_model_ready():
+            return
+        self._vitals.warming_reason = "running the canary"
+        problem = await self._canary_problem()
+        if problem is None:
+            self._vitals.warming_reason = None
+        else:
+            self._vitals.warming_reason = problem
+
+    async def _tick(self) -> None:
+        if self._vitals.breaker.is_open:
+            await self._try_to_close()
+        elif self._vitals.now() - self._vitals.last_success_at > TICK_S:
+            await self._take_pulse()
+
+    async def _take_pulse(self) -> None:
+        if await self._triton.is_live():
+            self._hears_triton()
+            await self._run_idle_canary()
+            return
+        self._missed += 1
+        self._misses_triton()
+        if self._missed >= MISSED_PULSES:
+            self._vitals.breaker.open("Triton does not answer")
+
+    async def _run_idle_canary(self) -> None:
+        vitals = self._vitals
+        if vitals.now() - max(vitals.last_success_at, vitals.last_attempt_at) < IDLE_CANARY_S:
+            return
+        problem = await self._canary_problem()
+        if problem is not None:
+            log.warning("canary failed", extra={"reason": problem})
+            vitals.breaker.record_failure(problem)
+
+    async def _try_to_close(self) -> None:
+        """A Triton that has just become ready is probed at once; one that stays ready, when the probe is due."""
+        is_ready = await self._triton.is_model_ready()
+        came_back = is_ready and not self._was_ready
+        self._was_ready = is_ready
+        if not is_ready:
+            self._misses_triton()
+            return
+        self._hears_triton()
+        breaker = self._vitals.breaker
+        if not came_back and breaker.probe_in_s > 0:
+            return
+        problem = await self._canary_problem()
+        if problem is None:
+            log.info("the model answers again")
+            breaker.close()
+        else:
+            breaker.probe_failed(problem)
+
+    async def _canary_problem(self) -> str | None:
+        """None when the stored observation has its stored answer; otherwise what is wrong."""
+        if self._canary is None:
+            return None
+        try:
+            async with asyncio.timeout(CANARY_TIMEOUT_S):
+                actions = await self._runner.check_canary(self._canary.inputs)
+        except TimeoutError:
+            return "the canary was not answered in time"
+        except TritonCallError as failure:
+            return f"the canary failed: {failure.detail[:200]}"
+        except ServiceError as exc:
+            return f"the canary failed: {exc.message}"
+        difference = float(np.abs(actions - self._canary.expected).max())
+        if difference > self._canary.tolerance:
+            return f"the canary's answer is off by {difference:.3g}; the model is not the one that was exported"
+        self._vitals.record_success()
+        return None
+
+    def _hears_triton(self) -> None:
+        self._missed = 0
+        self._silent_since = None
+
+    def _misses_triton(self) -> None:
+        now = self._vitals.now()
+        if self._silent_since is None:
+            self._silent_since = now
+        self._on_hang(now - self._silent_since)

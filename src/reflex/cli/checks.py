@@ -1,0 +1,197 @@
+"""What this machine needs to run `reflex serve`, one pure function per question.
+
+Each takes facts and returns a `Check`; `machine.py` finds the facts. A failed check says, in `fix`, the line to type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+__all__ = [
+    "Check",
+    "check_extra",
+    "check_glibc",
+    "check_gpu",
+    "check_libpython",
+    "check_onnxruntime",
+    "check_port",
+    "check_python",
+    "check_shadowing",
+    "check_stub",
+    "check_tritonserver",
+]
+
+Status = Literal["ok", "warn", "fail", "info"]
+PythonVersion = tuple[int, int]
+
+OLDEST_PYTHON: Final[PythonVersion] = (3, 11)
+OLDEST_GLIBC: Final = (2, 35)  # the tritonserver binary of nvidia-pytriton 0.7.0 is built against it
+EMBEDDED_LINE: Final = "pip install 'reflex-act[embedded]'"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One answer. `fail` keeps `reflex serve` from working as it stands, `warn` may, `info` is only said."""
+
+    name: str
+    status: Status
+    detail: str
+    fix: str | None = None
+
+
+def check_python(version: PythonVersion) -> Check:
+    """Python itself."""
+    found = _dotted(version)
+    if version < OLDEST_PYTHON:
+        return Check(
+            "python",
+            "fail",
+            f"{found} is too old; Reflex needs {_dotted(OLDEST_PYTHON)}",
+            "uv venv --python 3.11 && uv pip install reflex-act",
+        )
+    return Check("python", "ok", found)
+
+
+def check_glibc(library: str, version: str) -> Check:
+    """The C library, as `platform.libc_ver()` tells it."""
+    if library != "glibc":
+        found = library or "no glibc"
+        return Check(
+            "glibc",
+            "fail",
+            f"{found}; the embedded Triton is built for glibc",
+            "use a glibc Linux, or serve from a Triton elsewhere: reflex serve --triton grpc://host:8001",
+        )
+    parts = tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
+    if parts < OLDEST_GLIBC:
+        return Check(
+            "glibc",
+            "fail",
+            f"{version}; the embedded Triton needs {_dotted(OLDEST_GLIBC)}",
+            "upgrade to Ubuntu 22.04, Debian 12 or newer, or: reflex serve --triton grpc://host:8001",
+        )
+    return Check("glibc", "ok", version)
+
+
+def check_libpython(version: PythonVersion, found: Path | None) -> Check:
+    """The interpreter's shared library, which Triton's Python backend loads."""
+    if found is None:
+        name = f"libpython{_dotted(version)}.so.1.0"
+        return Check(
+            "libpython",
+            "fail",
+            f"{name} is not there; Triton's Python backend loads it",
+            f"sudo apt-get install libpython{_dotted(version)}",
+        )
+    return Check("libpython", "ok", str(found))
+
+
+def check_tritonserver(pytriton: Path | None) -> Check:
+    """The server binary in the package nvidia-pytriton, whose folder is `pytriton`."""
+    if pytriton is None:
+        return Check("tritonserver", "fail", "the package nvidia-pytriton is not installed", EMBEDDED_LINE)
+    binary = pytriton / "tritonserver" / "bin" / "tritonserver"
+    if not binary.is_file():
+        return Check(
+            "tritonserver",
+            "fail",
+            f"{binary} is missing; the wheel for Linux x86-64 carries it",
+            "pip install --force-reinstall --no-deps nvidia-pytriton==0.7.0",
+        )
+    return Check("tritonserver", "ok", str(binary))
+
+
+def check_stub(pytriton: Path | None, version: PythonVersion) -> Check:
+    """Triton's helper process for this very Python version."""
+    if pytriton is None:
+        return Check("python stub", "fail", "comes with nvidia-pytriton, which is not installed", EMBEDDED_LINE)
+    stubs = pytriton / "tritonserver" / "python_backend_stubs"
+    if (stubs / _dotted(version) / "triton_python_backend_stub").is_file():
+        return Check("python stub", "ok", f"for Python {_dotted(version)}")
+    known = ", ".join(sorted(path.name for path in stubs.glob("3.*"))) or "no version"
+    return Check(
+        "python stub",
+        "fail",
+        f"none for Python {_dotted(version)}; nvidia-pytriton carries {known}",
+        "uv venv --python 3.12 && uv pip install 'reflex-act[serve,embedded]'",
+    )
+
+
+def check_onnxruntime(version: str | None, problem: str | None) -> Check:
+    """The engine of the embedded Triton; `problem` is why its import failed."""
+    if version is None:
+        detail = problem or "not installed"
+        fix = "pip install --force-reinstall onnxruntime" if problem else EMBEDDED_LINE
+        return Check("onnxruntime", "fail", detail, fix)
+    return Check("onnxruntime", "ok", version)
+
+
+def check_extra(name: str, missing: Collection[str]) -> Check:
+    """One extra of the distribution; `missing` are its packages that are not there."""
+    if missing:
+        return Check(
+            f"extra {name}", "fail", f"not installed: {', '.join(sorted(missing))}", f"pip install 'reflex-act[{name}]'"
+        )
+    return Check(f"extra {name}", "ok", "installed")
+
+
+def check_port(port: int, problem: str | None) -> Check:
+    """Whether `reflex serve` could listen; `problem` is what the system says."""
+    if problem is not None:
+        return Check(
+            f"port {port}",
+            "fail",
+            f"cannot be listened on: {problem}",
+            f"see what holds it with `ss -ltnp sport = :{port}`, or: reflex serve --port {port + 1}",
+        )
+    return Check(f"port {port}", "ok", "free")
+
+
+def check_gpu(gpus: str | None, problem: str | None) -> Check:
+    """GPU and driver as `nvidia-smi` names them; None means that there is no nvidia-smi."""
+    if problem is not None:
+        return Check(
+            "gpu", "warn", f"nvidia-smi does not work: {problem}", "reinstall the driver: sudo ubuntu-drivers install"
+        )
+    if not gpus:
+        return Check("gpu", "info", "none found; the embedded Triton runs on the CPU")
+    return Check("gpu", "ok", "; ".join(line.strip() for line in gpus.splitlines() if line.strip()))
+
+
+def check_shadowing(versions: Mapping[str, str], module_version: str, local: Path | None) -> Check:
+    """Whether `import reflex` means this package.
+
+    `versions` are the installed distributions that bring a package `reflex`, `module_version` is the imported one's,
+    `local` a file or folder of that name in the current directory.
+    """
+    others = sorted(set(versions) - {"reflex-act"})
+    if others:
+        return Check(
+            "import reflex",
+            "fail",
+            f"also installed by {', '.join(others)}, which overwrites parts of it",
+            f"pip uninstall -y {' '.join(others)} && pip install --force-reinstall --no-deps reflex-act",
+        )
+    installed = versions.get("reflex-act")
+    if installed != module_version:
+        return Check(
+            "import reflex",
+            "warn",
+            f"is version {module_version}, but installed is {installed or 'none'}",
+            "pip install --force-reinstall --no-deps reflex-act, or `pip install -e .` in a checkout",
+        )
+    if local is not None:
+        return Check(
+            "import reflex",
+            "warn",
+            f"a Python script started here would import {local} instead",
+            f"rename {local}, or start from another directory",
+        )
+    return Check("import reflex", "ok", f"reflex-act {module_version}")
+
+
+def _dotted(version: tuple[int, int]) -> str:
+    return ".".join(str(part) for part in version)

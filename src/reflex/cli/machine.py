@@ -1,0 +1,118 @@
+"""Finds the facts about this machine that `checks.py` judges. Nothing here starts, changes or imports a server."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+import platform
+import shutil
+import socket
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+import reflex
+from reflex.cli import checks
+from reflex.cli.checks import Check
+
+__all__ = ["check_machine"]
+
+# The modules by which one tells that an extra is there.
+MODULES_OF_EXTRA: Final[Mapping[str, tuple[str, ...]]] = {
+    "serve": ("fastapi", "grpc", "orjson", "prometheus_client", "pydantic_settings", "simplejpeg", "tokenizers",
+              "tritonclient", "uvicorn"),
+    "embedded": ("pytriton", "onnxruntime"),
+}  # fmt: skip
+NVIDIA_SMI_TIMEOUT_S: Final = 10
+
+
+def check_machine(port: int) -> Iterator[Check]:
+    """Every check in the order in which one would repair; `port` is where `reflex serve` would listen."""
+    version = (sys.version_info.major, sys.version_info.minor)
+    pytriton = _package_dir("pytriton")
+    yield checks.check_python(version)
+    yield checks.check_shadowing(_owners_of_reflex(), reflex.__version__, _local_reflex(Path.cwd()))
+    for extra, modules in MODULES_OF_EXTRA.items():
+        yield checks.check_extra(extra, [name for name in modules if importlib.util.find_spec(name) is None])
+    yield checks.check_glibc(*platform.libc_ver())
+    yield checks.check_libpython(version, _libpython(version))
+    yield checks.check_tritonserver(pytriton)
+    yield checks.check_stub(pytriton, version)
+    yield checks.check_onnxruntime(*_onnxruntime())
+    yield checks.check_port(port, port_problem(port))
+    yield checks.check_gpu(*_gpus())
+
+
+def port_problem(port: int) -> str | None:
+    """Why nothing can listen on 127.0.0.1:`port`; None when it can."""
+    with socket.socket() as probe:
+        # As servers do: a connection that closed a moment ago must not count as somebody listening.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+            probe.listen()
+        except OSError as exc:
+            return exc.strerror
+    return None
+
+
+def _package_dir(name: str) -> Path | None:
+    # The spec, not the import: importing pytriton starts threads and takes a second.
+    spec = importlib.util.find_spec(name)
+    return Path(spec.origin).parent if spec is not None and spec.origin is not None else None
+
+
+def _libpython(version: checks.PythonVersion) -> Path | None:
+    name = f"libpython{version[0]}.{version[1]}.so.1.0"
+    library_dir = Path(sysconfig.get_config_var("LIBDIR") or "/usr/lib")
+    multiarch = sysconfig.get_config_var("MULTIARCH") or "x86_64-linux-gnu"
+    places = [library_dir, library_dir / multiarch, Path(sys.base_prefix) / "lib", Path("/usr/lib") / multiarch]
+    return next((place / name for place in places if (place / name).is_file()), None)
+
+
+def _onnxruntime() -> tuple[str | None, str | None]:
+    if importlib.util.find_spec("onnxruntime") is None:
+        return None, None
+    try:
+        module = importlib.import_module("onnxruntime")
+    except (ImportError, OSError) as exc:
+        return None, f"is installed but cannot be imported: {exc}"
+    return str(module.__version__), None
+
+
+def _gpus() -> tuple[str | None, str | None]:
+    command = shutil.which("nvidia-smi")
+    if command is None:
+        return None, None
+    query = [command, "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(query, capture_output=True, text=True, timeout=NVIDIA_SMI_TIMEOUT_S, check=False)  # noqa: S603
+    except subprocess.TimeoutExpired:
+        return None, f"no answer within {NVIDIA_SMI_TIMEOUT_S} s"
+    except OSError as exc:
+        return None, str(exc)
+    if done.returncode != 0:
+        said = (done.stderr or done.stdout).strip().splitlines()
+        return None, said[0] if said else f"exit code {done.returncode}"
+    return done.stdout, None
+
+
+def _owners_of_reflex() -> dict[str, str]:
+    """Distributions that put a package `reflex` on the path, with their versions."""
+    owners = {}
+    for name in ("reflex-act", *importlib.metadata.packages_distributions().get("reflex", [])):
+        try:
+            owners[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return owners
+
+
+def _local_reflex(directory: Path) -> Path | None:
+    ours = Path(reflex.__file__).parent
+    candidates = (directory / "reflex", directory / "reflex.py")
+    return next((path for path in candidates if path.exists() and path.resolve() != ours.resolve()), None)

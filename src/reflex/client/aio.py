@@ -1,0 +1,127 @@
+"""The asyncio client: the same thin driver of `CallPlan`, awaiting."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from reflex.client.acting import Acting, Observation, act_call, new_id
+from reflex.client.call import CONFIG_CALL, HEALTH_CALL, Answer, Call, CallPlan, Send, Sleep, Step, read_health
+from reflex.client.http import (
+    DEFAULT_URL,
+    answer_of,
+    checked_deadline_s,
+    checked_url,
+    request_arguments,
+    session_arguments,
+    tls_for,
+    transport_errors,
+)
+from reflex.errors import TransportError
+from reflex.wire import ActResult, HealthReport, parse_act_result, parse_object
+
+__all__ = ["AsyncEpisode", "AsyncReflexClient"]
+
+ActCoroutine = Coroutine[Any, Any, ActResult]
+
+
+class AsyncReflexClient(Acting[ActCoroutine]):
+    """A connection to one Reflex server; may be shared by the tasks of one event loop. Use it with `async with`, or
+    await `close`.
+
+    `deadline_s` is the total of a call, its retries and waits included; the server is told what remains of it (at most
+    10 s at a time). `headers` go with every request. `transport` replaces the network: `MockTransport` in tests, or
+    `httpx.AsyncHTTPTransport(verify=...)` for your own certificates.
+    """
+
+    def __init__(
+        self,
+        base_url: str = DEFAULT_URL,
+        *,
+        deadline_s: float = 1.0,
+        headers: Mapping[str, str] | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._base_url = checked_url(base_url)
+        self._deadline_s = checked_deadline_s(deadline_s)
+        self._http = httpx.AsyncClient(
+            transport=transport,
+            verify=tls_for(self._base_url) or False,
+            **session_arguments(self._base_url, headers),
+        )
+
+    def episode(self, episode_id: str | None = None, *, instruction: str | None = None) -> AsyncEpisode:
+        """Start an episode, by default under a new UUID; `instruction` serves every `act` that gives none."""
+        return AsyncEpisode(self, episode_id or new_id(), instruction)
+
+    async def health(self) -> HealthReport:
+        """`GET /health`, whether the server is ready or not; never retried."""
+        return read_health(await self._call(HEALTH_CALL, time.monotonic()))
+
+    async def config(self) -> dict[str, Any]:
+        """The loaded policy's `reflex_config.json`: `cameras`, `state_dim`, `action_dim`, `horizon`, ..."""
+        return parse_object((await self._call(CONFIG_CALL, time.monotonic())).body)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _send_act(self, observation: Observation) -> ActResult:
+        started_s = time.monotonic()
+        # A thread, because encoding raw pixels takes milliseconds that the event loop does not have.
+        call = await asyncio.to_thread(act_call, observation)
+        answer = await self._call(call, started_s, observation.deadline_s)
+        return parse_act_result(answer.body, observation.request_id)
+
+    async def _call(self, call: Call, started_s: float, deadline_s: float | None = None) -> Answer:
+        budget_s = self._deadline_s if deadline_s is None else checked_deadline_s(deadline_s)
+        plan = CallPlan(call, started_s=started_s, deadline_s=budget_s, clock=time.monotonic)
+        step: Step = plan.send_now()
+        while not isinstance(step, Answer):
+            step = await self._take(step, plan)
+        return step
+
+    async def _take(self, step: Send | Sleep, plan: CallPlan) -> Step:
+        if isinstance(step, Sleep):
+            await asyncio.sleep(step.seconds)
+            return plan.send_now()
+        try:
+            with transport_errors(self._base_url):
+                async with asyncio.timeout(step.timeout_s):
+                    response = await self._http.request(**request_arguments(step))
+        except TransportError as exc:
+            return plan.on_broken(exc)
+        return plan.on_answer(answer_of(response))
+
+
+class AsyncEpisode(Acting[ActCoroutine]):
+    """One run of a task: its id keeps every `act` on one policy, together with what the server carries over."""
+
+    def __init__(self, client: AsyncReflexClient, episode_id: str, instruction: str | None) -> None:
+        self._client = client
+        self.episode_id = episode_id
+        self.instruction = instruction
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        """Nothing to release: the server forgets an idle episode by itself."""
+
+    def _send_act(self, observation: Observation) -> ActCoroutine:
+        return self._client._send_act(observation.in_episode(self.episode_id, self.instruction))

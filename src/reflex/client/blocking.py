@@ -1,0 +1,116 @@
+"""The synchronous client: a thin driver of `CallPlan`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from reflex.client.acting import Acting, Observation, act_call, new_id
+from reflex.client.call import CONFIG_CALL, HEALTH_CALL, Answer, Call, CallPlan, Send, Sleep, Step, read_health
+from reflex.client.deadline_transport import DeadlineTransport
+from reflex.client.http import (
+    DEFAULT_URL,
+    answer_of,
+    checked_deadline_s,
+    checked_url,
+    request_arguments,
+    session_arguments,
+    tls_for,
+    transport_errors,
+)
+from reflex.errors import TransportError
+from reflex.wire import ActResult, HealthReport, parse_act_result, parse_object
+
+__all__ = ["Episode", "ReflexClient"]
+
+
+class ReflexClient(Acting[ActResult]):
+    """A connection to one Reflex server; may be shared by threads. Use it as a context manager, or call `close`.
+
+    `deadline_s` is the total of a call, its retries and waits included; the server is told what remains of it (at most
+    10 s at a time). `headers` go with every request. `transport` replaces the network: `MockTransport` in tests, or
+    `DeadlineTransport(ssl_context=...)` for your own certificates.
+    """
+
+    def __init__(
+        self,
+        base_url: str = DEFAULT_URL,
+        *,
+        deadline_s: float = 1.0,
+        headers: Mapping[str, str] | None = None,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self._base_url = checked_url(base_url)
+        self._deadline_s = checked_deadline_s(deadline_s)
+        self._http = httpx.Client(
+            transport=transport or DeadlineTransport(ssl_context=tls_for(self._base_url)),
+            **session_arguments(self._base_url, headers),
+        )
+
+    def episode(self, episode_id: str | None = None, *, instruction: str | None = None) -> Episode:
+        """Start an episode, by default under a new UUID; `instruction` serves every `act` that gives none."""
+        return Episode(self, episode_id or new_id(), instruction)
+
+    def health(self) -> HealthReport:
+        """`GET /health`, whether the server is ready or not; never retried."""
+        return read_health(self._call(HEALTH_CALL, time.monotonic()))
+
+    def config(self) -> dict[str, Any]:
+        """The loaded policy's `reflex_config.json`: `cameras`, `state_dim`, `action_dim`, `horizon`, ..."""
+        return parse_object(self._call(CONFIG_CALL, time.monotonic()).body)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def _send_act(self, observation: Observation) -> ActResult:
+        started_s = time.monotonic()
+        answer = self._call(act_call(observation), started_s, observation.deadline_s)
+        return parse_act_result(answer.body, observation.request_id)
+
+    def _call(self, call: Call, started_s: float, deadline_s: float | None = None) -> Answer:
+        budget_s = self._deadline_s if deadline_s is None else checked_deadline_s(deadline_s)
+        plan = CallPlan(call, started_s=started_s, deadline_s=budget_s, clock=time.monotonic)
+        step: Step = plan.send_now()
+        while not isinstance(step, Answer):
+            step = self._take(step, plan)
+        return step
+
+    def _take(self, step: Send | Sleep, plan: CallPlan) -> Step:
+        if isinstance(step, Sleep):
+            time.sleep(step.seconds)
+            return plan.send_now()
+        try:
+            with transport_errors(self._base_url):
+                response = self._http.request(**request_arguments(step))
+        except TransportError as exc:
+            return plan.on_broken(exc)
+        return plan.on_answer(answer_of(response))
+
+
+class Episode(Acting[ActResult]):
+    """One run of a task: its id keeps every `act` on one policy, together with what the server carries over."""
+
+    def __init__(self, client: ReflexClient, episode_id: str, instruction: str | None) -> None:
+        self._client = client
+        self.episode_id = episode_id
+        self.instruction = instruction
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Nothing to release: the server forgets an idle episode by itself."""
+
+    def _send_act(self, observation: Observation) -> ActResult:
+        return self._client._send_act(observation.in_episode(self.episode_id, self.instruction))

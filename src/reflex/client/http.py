@@ -1,0 +1,78 @@
+"""What both clients share at their edge to httpx: options, requests, and its exceptions in our own words."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
+
+import httpx
+
+import reflex
+from reflex.client.call import Answer, Send
+from reflex.errors import ClientTimeoutError, SetupError, TransportError
+
+__all__ = ["DEFAULT_URL", "answer_of", "checked_deadline_s", "checked_url", "request_arguments", "session_arguments",
+           "tls_for", "transport_errors"]  # fmt: skip
+
+DEFAULT_URL: Final = "http://localhost:8000"
+
+
+def checked_url(base_url: str) -> str:
+    """`base_url` without a trailing slash; `SetupError` unless it is an http or https URL with a host."""
+    try:
+        url = httpx.URL(base_url)
+    except httpx.InvalidURL as exc:
+        raise SetupError(f"{base_url!r} is no URL: {exc}") from exc
+    if url.scheme not in ("http", "https") or not url.host:
+        raise SetupError(f"{base_url!r} is no server; write it like {DEFAULT_URL}")
+    return base_url.rstrip("/")
+
+
+def checked_deadline_s(deadline_s: float) -> float:
+    """`deadline_s`, or `SetupError` when no call could ever meet it."""
+    if not deadline_s > 0:
+        raise SetupError(f"deadline_s is {deadline_s}; it is the time that a whole call may take, in seconds, above 0")
+    return float(deadline_s)
+
+
+def session_arguments(base_url: str, headers: Mapping[str, str] | None) -> dict[str, Any]:
+    """Arguments of both httpx clients."""
+    # trust_env off: a proxy or a ~/.netrc meant for the web must not come between a robot and its server.
+    own = {"User-Agent": f"reflex-act/{reflex.__version__}", "Accept-Encoding": "identity"}
+    return {"base_url": base_url, "headers": own | dict(headers or {}), "trust_env": False}
+
+
+def tls_for(base_url: str) -> ssl.SSLContext | None:
+    """The system's trust (and SSL_CERT_FILE) for https; None for http, because loading it takes 20 ms."""
+    return httpx.create_ssl_context() if base_url.startswith("https") else None
+
+
+def request_arguments(send: Send) -> dict[str, Any]:
+    """Arguments of both clients' `request`."""
+    return {
+        "method": send.call.method,
+        "url": send.call.path,
+        "content": send.call.body,
+        "headers": dict(send.headers),
+        "timeout": send.timeout_s,
+    }
+
+
+def answer_of(response: httpx.Response) -> Answer:
+    """The whole answer, already read."""
+    return Answer(response.status_code, response.headers, response.content)
+
+
+@contextmanager
+def transport_errors(base_url: str) -> Iterator[None]:
+    """The one place where httpx's exceptions become ours."""
+    try:
+        yield
+    except (httpx.TimeoutException, TimeoutError) as exc:
+        raise ClientTimeoutError(f"{base_url} did not answer in time") from exc
+    except httpx.ConnectError as exc:
+        raise TransportError(f"{base_url} cannot be reached ({exc}); is `reflex serve` running there?") from exc
+    except httpx.RequestError as exc:
+        raise TransportError(f"the connection to {base_url} broke before the whole answer came ({exc})") from exc

@@ -1,0 +1,176 @@
+"""Every error of Reflex, in one tree.
+
+    ReflexError
+    ├── SetupError                 this machine, an option or a file is wrong; the message says what to do
+    │   └── RepositoryError        a model repository that must not be served
+    ├── TransportError             the server could not be reached, or the connection broke
+    │   └── ClientTimeoutError     no answer within the caller's own deadline
+    └── ServiceError               one error answer of the HTTP contract: code, status, request_id
+        ├── InvalidRequestError    400, 404, 405, 413, 415, 422: the request must change
+        ├── UnauthorizedError      401, 403
+        ├── RateLimitedError       429, with Retry-After
+        ├── InferenceError         500: this request failed; the instance may be fine
+        ├── UnavailableError       503: this instance should get no traffic now, with Retry-After
+        └── DeadlineExceededError  504: the request's own deadline passed
+
+The server raises a `ServiceError`, the client rebuilds the same one from the answer. A code's status lies in
+`STATUS_OF` and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+__all__ = [
+    "STATUS_OF",
+    "ClientTimeoutError",
+    "DeadlineExceededError",
+    "InferenceError",
+    "InvalidRequestError",
+    "RateLimitedError",
+    "ReflexError",
+    "RepositoryError",
+    "ServiceError",
+    "SetupError",
+    "TransportError",
+    "UnauthorizedError",
+    "UnavailableError",
+    "service_error",
+]
+
+STATUS_OF: Final[Mapping[str, int]] = {
+    "invalid_json": 400,
+    "missing_field": 400,
+    "wrong_type": 400,
+    "invalid_image": 400,
+    "image_too_large": 400,
+    "not_finite": 400,
+    "invalid_http": 400,
+    "unauthorized": 401,
+    "forbidden": 403,
+    "not_found": 404,
+    "method_not_allowed": 405,
+    "request_timeout": 408,
+    "payload_too_large": 413,
+    "unsupported_media_type": 415,
+    "state_dim_mismatch": 422,
+    "image_required": 422,
+    "unknown_camera": 422,
+    "missing_camera": 422,
+    "instruction_too_long": 422,
+    "rate_limited": 429,
+    "inference_failed": 500,
+    "non_finite_action": 500,
+    "internal": 500,
+    "warming_up": 503,
+    "queue_full": 503,
+    "slo_violation": 503,
+    "circuit_open": 503,
+    "draining": 503,
+    "deadline_exceeded": 504,
+}
+
+
+class ReflexError(Exception):
+    """The root: `except ReflexError` catches everything that Reflex raises on purpose."""
+
+
+class SetupError(ReflexError):
+    """Something on this machine is wrong. The message says how to put it right."""
+
+
+class RepositoryError(SetupError):
+    """A model repository that is incomplete, inconsistent or of an unknown schema; it must not be served."""
+
+
+class TransportError(ReflexError):
+    """The server could not be reached, or the connection broke before a whole answer came."""
+
+
+class ClientTimeoutError(TransportError):
+    """No answer came within the caller's own deadline; the connection was dropped, so a late answer is never read."""
+
+
+class ServiceError(ReflexError):
+    """An error of the HTTP contract.
+
+    `code` is one of `STATUS_OF` (a client may meet a newer one), `context` holds further fields of the answer,
+    `retry_after_s` is set when the server knows when a retry is worth while. `status` is the code's own unless given.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        status: int | None = None,
+        request_id: str | None = None,
+        retry_after_s: float | None = None,
+        context: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.status = STATUS_OF[code] if status is None else status
+        self.request_id = request_id
+        self.retry_after_s = retry_after_s
+        self.context: Mapping[str, Any] = dict(context or {})
+
+    @property
+    def retryable(self) -> bool:
+        """Whether the same request may succeed later, elsewhere or here."""
+        return self.status in (429, 503)
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
+
+class InvalidRequestError(ServiceError):
+    """The request is malformed, or wrong for this policy or embodiment; sending it again cannot help."""
+
+
+class UnauthorizedError(ServiceError):
+    """No key, or a key without the right."""
+
+
+class RateLimitedError(ServiceError):
+    """This caller's own limit; wait `retry_after_s`."""
+
+
+class InferenceError(ServiceError):
+    """This request failed inside the server; the instance may be fine."""
+
+
+class UnavailableError(ServiceError):
+    """This instance should get no traffic now; wait `retry_after_s` or go elsewhere."""
+
+
+class DeadlineExceededError(ServiceError):
+    """The request's own deadline passed before its answer was there."""
+
+
+_CLASS_OF_STATUS: Final[Mapping[int, type[ServiceError]]] = {
+    401: UnauthorizedError,
+    403: UnauthorizedError,
+    429: RateLimitedError,
+    500: InferenceError,
+    503: UnavailableError,
+    504: DeadlineExceededError,
+}
+
+
+def service_error(
+    code: str,
+    message: str,
+    *,
+    status: int | None = None,
+    request_id: str | None = None,
+    retry_after_s: float | None = None,
+    context: Mapping[str, Any] | None = None,
+) -> ServiceError:
+    """The subclass of `ServiceError` that belongs to the status; an unknown status picks its class by range."""
+    final_status = STATUS_OF.get(code, 500) if status is None else status
+    fallback = InvalidRequestError if final_status < 500 else InferenceError
+    kind = _CLASS_OF_STATUS.get(final_status, fallback)
+    return kind(code, message, status=final_status, request_id=request_id, retry_after_s=retry_after_s, context=context)

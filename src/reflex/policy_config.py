@@ -1,0 +1,135 @@
+"""`reflex_config.json`: the contract between export and frontend, one file per policy.
+
+Parsed once, strictly, at the start of a server; a file of another schema version, or one that contradicts itself, is a
+`RepositoryError` and nothing is served.
+
+Tensors of the ensemble `<policy>` (dims without the batch axis):
+
+    image.<camera>   UINT8  [-1, -1, 3]           raw pixels, height x width x RGB, any size
+    camera_mask      BOOL   [cameras]             False: that camera's image is absent and its pixels are ignored
+    state            FP32   [state_dim]           robot units
+    tokens           INT64  [max_tokens]
+    token_mask       BOOL   [max_tokens]
+    noise            FP32   [horizon, noise_dim]  standard normal
+    actions (out)    FP32   [horizon, action_dim] robot units
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from reflex.errors import RepositoryError
+
+__all__ = ["CONFIG_FILE", "SCHEMA_VERSION", "CameraConfig", "CanaryConfig", "PolicyConfig", "PromptConfig",
+           "TensorConfig", "read_policy_config"]  # fmt: skip
+
+CONFIG_FILE: Final = "reflex_config.json"
+SCHEMA_VERSION: Final = 1
+
+Positive = Annotated[int, Field(ge=1)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class CameraConfig(_Strict):
+    """One camera, in the order in which the policy was trained."""
+
+    name: Annotated[str, Field(min_length=1)]
+    required: bool
+
+
+class PromptConfig(_Strict):
+    """How an instruction becomes `tokens` and `token_mask`."""
+
+    template: str
+    """Python format string over `instruction`; `"{instruction}\\n"` appends a newline."""
+    max_tokens: Positive
+    tokenizer_file: str = "tokenizer.json"
+    padding_side: Literal["right", "left"] = "right"
+    truncation_side: Literal["right", "left"] = "right"
+    pad_id: Annotated[int, Field(ge=0)] = 0
+
+
+class TensorConfig(_Strict):
+    """One input or output of the ensemble. `shape` has no batch axis; -1 is any size."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+
+
+class CanaryConfig(_Strict):
+    """A stored observation and its answer (`<file>` is an .npz of the input tensors and `expected.actions`)."""
+
+    file: str = "canary.npz"
+    tolerance: Annotated[float, Field(gt=0)]
+    """Largest absolute difference from `expected.actions` that still counts as healthy, in robot units."""
+
+
+class PolicyConfig(_Strict):
+    """What a policy is and what it takes. Field by field in docs/model-repository.md."""
+
+    schema_version: Literal[1]
+    policy_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
+    policy_hash: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+    """Over the weights and graphs of every component, not over any path."""
+    export_id: Annotated[str, Field(min_length=8)]
+    """Every component's config.pbtxt carries the same one as parameter `reflex_export_id`."""
+    family: str
+    trained: bool
+    description: str = ""
+    embodiment: str
+    cameras: Annotated[tuple[CameraConfig, ...], Field(min_length=1)]
+    state_dim: Positive
+    action_dim: Positive
+    noise_dim: Positive
+    horizon: Positive
+    denoising_steps: Positive
+    prompt: PromptConfig
+    precision: Literal["fp32", "fp16", "bf16"]
+    engine: Literal["onnx", "tensorrt", "tensorrt-rtx"]
+    inference_mode: Literal["onnx_trt_fp16", "onnx_cuda", "onnx_cpu", "decomposed", "monolithic"]
+    inputs: tuple[TensorConfig, ...]
+    outputs: tuple[TensorConfig, ...]
+    canary: CanaryConfig | None = None
+    parity: dict[str, float | str] | None = None
+    versions: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> PolicyConfig:
+        names = [camera.name for camera in self.cameras]
+        if len(set(names)) != len(names):
+            raise ValueError("two cameras have the same name")
+        wanted = {f"image.{name}" for name in names} | {"camera_mask", "state", "tokens", "token_mask", "noise"}
+        if {tensor.name for tensor in self.inputs} != wanted:
+            raise ValueError(f"inputs must be exactly {sorted(wanted)}")
+        if "actions" not in {tensor.name for tensor in self.outputs}:
+            raise ValueError("outputs must contain `actions`")
+        return self
+
+    @property
+    def model_version(self) -> str:
+        """`<policy>@<first 12 digits of its hash>`."""
+        return f"{self.policy_id}@{self.policy_hash.removeprefix('sha256:')[:12]}"
+
+
+def read_policy_config(policy_dir: Path) -> PolicyConfig:
+    """Read and check `<policy_dir>/reflex_config.json`; `RepositoryError` says what is wrong with which field."""
+    path = policy_dir / CONFIG_FILE
+    try:
+        text = path.read_bytes()
+    except OSError as exc:
+        raise RepositoryError(
+            f"{path} cannot be read ({exc.strerror}); a policy is made by `reflex export` or `make demo-policy`"
+        ) from exc
+    try:
+        return PolicyConfig.model_validate_json(text)
+    except ValidationError as exc:
+        first = exc.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise RepositoryError(f"{path}: {where}: {first['msg']}; export the policy again with this version") from exc

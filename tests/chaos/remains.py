@@ -1,0 +1,75 @@
+"""What a server owns besides itself: Triton's process group, shared memory regions, its Triton's address."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from reflex_frontend.embedded.cleanup import owner_prefix
+
+from support.server import ServerProcess
+
+__all__ = ["Belongings", "belongings", "triton_address", "wait_until"]
+
+SHARED_MEMORY = Path("/dev/shm")
+ADDRESS = re.compile(r"on Triton at (\S+) after")
+
+
+@dataclass(frozen=True)
+class Belongings:
+    """Of one run of the embedded Triton. The group's id is tritonserver's process id."""
+
+    group: int
+    prefix: str
+    regions: frozenset[str]
+
+    def left(self) -> list[str]:
+        """What of it is still there, in words."""
+        processes = [f"process {pid}" for pid in _living(self.group)]
+        return processes + [f"region {name}" for name in self.regions & _regions(self.prefix)]
+
+    def left_of_any_run(self) -> list[str]:
+        """What is still there of this run, or of any other run that the same frontend started."""
+        return self.left() + [f"region {name}" for name in _regions(self.prefix)]
+
+
+def belongings(server: ServerProcess) -> Belongings:
+    """Of the Triton that runs now."""
+    prefix = owner_prefix(server.process.pid)
+    return Belongings(group=server.triton().pid, prefix=prefix, regions=frozenset(_regions(prefix)))
+
+
+def triton_address(server: ServerProcess) -> str:
+    """`host:port` of its gRPC, as the log says; the same over restarts."""
+    found = ADDRESS.search(server.log)
+    assert found, server.log
+    return found[1]
+
+
+def wait_until(condition: Callable[[], object], timeout_s: float, what: str) -> float:
+    """Seconds until the condition held."""
+    started = time.monotonic()
+    while not condition():
+        waited_s = time.monotonic() - started
+        assert waited_s < timeout_s, f"{what}: not after {waited_s:.1f} s"
+        time.sleep(0.02)
+    return time.monotonic() - started
+
+
+def _living(group: int) -> list[int]:
+    living = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):
+            if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
+                living.append(process.pid)
+    return living
+
+
+def _regions(prefix: str) -> set[str]:
+    return {path.name for path in SHARED_MEMORY.glob(prefix + "*")}

@@ -1,0 +1,298 @@
+"""The embedded Triton, for real: started, asked, killed in every way, and nothing left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import onnx
+import psutil
+import pytest
+from onnx import TensorProto, helper
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+from reflex_frontend.embedded import EmbeddedOptions, EmbeddedTriton, TritonEvent
+from reflex_frontend.embedded.cleanup import owner_prefix
+
+SHARED_MEMORY = Path("/dev/shm")
+READY_S = 15.0
+NAMES = {np.dtype("float32"): "FP32", np.dtype("int64"): "INT64"}
+CHANNEL = [
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.min_reconnect_backoff_ms", 50),
+    ("grpc.max_reconnect_backoff_ms", 50),
+]
+
+COMPONENT = """
+name: "{name}"
+backend: "onnxruntime"
+max_batch_size: 8
+input [{{ name: "{input}" data_type: {input_type} dims: [{dim}] }}]
+output [{{ name: "{output}" data_type: TYPE_FP32 dims: [{dim}] }}]
+instance_group [{{ kind: KIND_CPU count: 1 }}]
+dynamic_batching {{ max_queue_delay_microseconds: 20000 }}
+"""
+ENSEMBLE = """
+name: "affine"
+platform: "ensemble"
+max_batch_size: 8
+input [{ name: "x" data_type: TYPE_FP32 dims: [4] }]
+output [{ name: "y" data_type: TYPE_FP32 dims: [4] }]
+ensemble_scheduling { step [
+  { model_name: "double" model_version: 1 input_map { key: "x" value: "x" } output_map { key: "h" value: "h" } },
+  { model_name: "increment" model_version: 1 input_map { key: "h" value: "h" } output_map { key: "y" value: "y" } }
+] }
+"""
+USER_MODEL = """
+import triton_python_backend_utils as pb_utils
+class TritonPythonModel:
+    def execute(self, requests):
+        return [pb_utils.InferenceResponse([pb_utils.Tensor("y", r.inputs()[0].as_numpy())]) for r in requests]
+"""
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ensemble `affine` (2x + 1) of two ONNX models, `pick` (fails on a bad index), a user's model, and broken ones.
+
+    Its path has a space, which Triton by itself cannot take.
+    """
+    root = tmp_path_factory.mktemp("triton") / "my models"
+    _onnx_model(root, "double", "Mul", ["x", "c"], "h")
+    _onnx_model(root, "increment", "Add", ["h", "c"], "y", constant=1.0)
+    _onnx_model(root, "pick", "Gather", ["c", "i"], "y", constant=[10.0, 11.0, 12.0], kind=TensorProto.INT64, dim=1)
+    _onnx_model(root, "misnamed", "Mul", ["x", "c"], "h")
+    config = root / "misnamed" / "config.pbtxt"
+    config.write_text(config.read_text().replace('"x"', '"pixels"'))
+    _onnx_model(root, "broken", "Mul", ["x", "c"], "h")
+    (root / "broken" / "1" / "model.onnx").write_bytes(b"not a model")
+    _write(root / "affine" / "config.pbtxt", ENSEMBLE)
+    (root / "affine" / "1").mkdir()
+    python = COMPONENT.format(name="user", input="x", input_type="TYPE_FP32", output="y", dim=4)
+    _write(root / "user" / "config.pbtxt", python.replace("onnxruntime", "python"))
+    _write(root / "user" / "1" / "model.py", USER_MODEL)
+    return root
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+def test_an_ensemble_answers_and_its_requests_are_batched(repository: Path) -> None:
+    async def scenario() -> None:
+        async with _serving(repository, "affine") as (triton, stub):
+            inputs = [np.full((1 + n % 2, 4), n, np.float32) for n in range(12)]
+            answers = await asyncio.gather(*(_infer(stub, "affine", "x", x) for x in inputs))
+            for x, y in zip(inputs, answers, strict=True):
+                np.testing.assert_array_equal(y, 2 * x + 1)
+            statistics = await stub.ModelStatistics(service_pb2.ModelStatisticsRequest(name="double"))
+            assert statistics.model_stats[0].execution_count < len(inputs)
+            assert triton.failure is None
+
+    asyncio.run(scenario())
+
+
+def test_a_bad_request_does_not_spoil_the_others_of_its_batch(repository: Path) -> None:
+    async def scenario() -> None:
+        async with _serving(repository, "pick") as (_, stub):
+            calls = [_infer(stub, "pick", "i", np.array([[i]], np.int64)) for i in (0, 99, 2)]
+            first, bad, last = await asyncio.gather(*calls, return_exceptions=True)
+            assert isinstance(bad, grpc.aio.AioRpcError)
+            assert "indices element out of data bounds" in (bad.details() or "")
+            assert not isinstance(first, BaseException)
+            assert not isinstance(last, BaseException)
+            assert (float(first[0, 0]), float(last[0, 0])) == (10.0, 12.0)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"), [("broken", "Protobuf parsing failed"), ("misnamed", "config.pbtxt has input 'pixels'")]
+)
+def test_a_model_that_cannot_load_is_named_with_its_reason(repository: Path, model: str, reason: str) -> None:
+    async def scenario() -> None:
+        gave_up = asyncio.Event()
+        options = EmbeddedOptions(model_repository=repository, models=(model,), max_failed_starts=1)
+        triton = EmbeddedTriton(options, on_event=lambda event: gave_up.set() if event.kind == "gave_up" else None)
+        await triton.start()
+        try:
+            async with asyncio.timeout(READY_S):
+                await gave_up.wait()
+            assert f"model '{model}'" in str(triton.failure)
+            assert reason in str(triton.failure)
+            assert "At:" not in str(triton.failure)
+            assert not triton.is_running
+        finally:
+            await triton.stop()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("how", ["killed", "hung"])
+def test_a_lost_triton_is_replaced_at_the_same_address_and_leaves_nothing(repository: Path, how: str) -> None:
+    async def scenario() -> None:
+        events: list[TritonEvent] = []
+        async with _serving(repository, "affine", "user", on_event=events.append) as (triton, stub):
+            group, address, regions = _pid(triton), triton.grpc_address, _regions(owner_prefix())
+            assert len(regions) == 3  # one a stub
+            if how == "killed":
+                os.kill(group, signal.SIGKILL)
+            else:
+                os.kill(group, signal.SIGSTOP)
+                triton.report_hang()
+            await _until(lambda: triton.restarts == 1, 3.0)
+            assert not _living(group)
+            assert not regions & _regions(owner_prefix())
+            await _ready(stub)
+            assert triton.grpc_address == address
+            np.testing.assert_array_equal(await _infer(stub, "affine", "x", np.ones((1, 4), np.float32)), [[3] * 4])
+            assert triton.last_exit == -signal.SIGKILL
+            assert [event.kind for event in events if event.kind != "hung"] == ["started", "exited", "started"]
+        assert events[-1].kind == "stopped"
+
+    asyncio.run(scenario())
+
+
+def test_stop_is_quick_and_leaves_no_process_no_memory_and_no_port(repository: Path) -> None:
+    async def scenario() -> None:
+        async with _serving(repository, "affine", "user") as (triton, _):
+            group, port = _pid(triton), int(triton.grpc_address.rpartition(":")[2])
+            assert len(_living(group)) == 4
+            before_s = time.monotonic()
+            await triton.stop()
+            assert time.monotonic() - before_s < 1.5
+            assert not _living(group)
+            assert not _regions(owner_prefix())
+            assert not any(
+                connection.laddr.port == port for connection in psutil.Process().net_connections() if connection.laddr
+            )
+
+    asyncio.run(scenario())
+
+
+OWNER = """
+import asyncio, sys
+from pathlib import Path
+from reflex_frontend.embedded import EmbeddedOptions, EmbeddedTriton
+async def main():
+    triton = EmbeddedTriton(EmbeddedOptions(model_repository=Path(sys.argv[1]), models=("affine", "user")))
+    await triton.start()
+    print(triton.pid, triton.grpc_address, flush=True)
+    await asyncio.sleep(600)
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("ready", [True, False], ids=["serving", "starting"])
+def test_kill_9_of_the_frontend_takes_triton_its_stubs_and_their_memory_along(repository: Path, ready: bool) -> None:
+    with subprocess.Popen([sys.executable, "-c", OWNER, str(repository)], stdout=subprocess.PIPE, text=True) as owner:
+        assert owner.stdout is not None
+        words = owner.stdout.readline().split()
+        group, prefix = int(words[0]), owner_prefix(owner.pid)
+        if ready:
+            asyncio.run(_ready_at(words[1]))
+            assert len(_living(group)) == 4
+            assert len(_regions(prefix)) == 3
+        else:
+            asyncio.run(_until(lambda: len(_living(group)) > 1, READY_S))  # the first stub has just been born
+        owner.kill()
+    asyncio.run(_until(lambda: not _living(group) and not _regions(prefix), 2.0))
+
+
+@contextlib.asynccontextmanager
+async def _serving(
+    repository: Path, *models: str, on_event: Callable[[TritonEvent], None] = lambda _: None
+) -> AsyncIterator[tuple[EmbeddedTriton, Any]]:
+    triton = EmbeddedTriton(EmbeddedOptions(model_repository=repository, models=models), on_event=on_event)
+    await triton.start()
+    try:
+        async with grpc.aio.insecure_channel(triton.grpc_address, options=CHANNEL) as channel:
+            stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+            await _ready(stub)
+            yield triton, stub
+    finally:
+        await triton.stop()
+
+
+async def _ready_at(address: str) -> None:
+    async with grpc.aio.insecure_channel(address, options=CHANNEL) as channel:
+        await _ready(service_pb2_grpc.GRPCInferenceServiceStub(channel))
+
+
+async def _ready(stub: Any) -> None:
+    async with asyncio.timeout(READY_S):
+        while True:
+            with contextlib.suppress(grpc.aio.AioRpcError):
+                if (await stub.ServerReady(service_pb2.ServerReadyRequest(), timeout=1.0)).ready:
+                    return
+            await asyncio.sleep(0.02)
+
+
+async def _infer(stub: Any, model: str, name: str, value: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """One call; the answer's only output, as float32."""
+    request = service_pb2.ModelInferRequest(model_name=model, raw_input_contents=[value.tobytes()])
+    request.inputs.add(name=name, datatype=NAMES[value.dtype], shape=value.shape)
+    answer = await stub.ModelInfer(request, timeout=5.0)
+    return np.frombuffer(answer.raw_output_contents[0], np.float32).reshape(answer.outputs[0].shape)
+
+
+async def _until(condition: Callable[[], bool], timeout_s: float) -> None:
+    async with asyncio.timeout(timeout_s):
+        while not condition():  # noqa: ASYNC110 - what is awaited happens in other processes
+            await asyncio.sleep(0.02)
+
+
+def _pid(triton: EmbeddedTriton) -> int:
+    assert triton.pid is not None
+    return triton.pid
+
+
+def _living(group: int) -> list[int]:
+    """Processes of the group that still run; a zombie waits only for its new parent to collect it."""
+    living = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):
+            if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
+                living.append(process.pid)
+    return living
+
+
+def _regions(prefix: str) -> set[str]:
+    return {path.name for path in SHARED_MEMORY.glob(prefix + "*")}
+
+
+def _onnx_model(
+    root: Path, name: str, operator: str, inputs: Sequence[str], output: str, *,
+    constant: float | list[float] = 2.0, kind: TensorProto.DataType = TensorProto.FLOAT, dim: int = 4,
+) -> None:  # fmt: skip
+    fed = next(value for value in inputs if value != "c")
+    values = constant if isinstance(constant, list) else [constant]
+    graph = helper.make_graph(
+        [helper.make_node(operator, list(inputs), [output])],
+        name,
+        [helper.make_tensor_value_info(fed, kind, ["batch", dim])],
+        [helper.make_tensor_value_info(output, TensorProto.FLOAT, ["batch", dim])],
+        [helper.make_tensor("c", TensorProto.FLOAT, [len(values)], values)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    datatype = {TensorProto.FLOAT: "TYPE_FP32", TensorProto.INT64: "TYPE_INT64"}[kind]
+    config = COMPONENT.format(name=name, input=fed, input_type=datatype, output=output, dim=dim)
+    _write(root / name / "config.pbtxt", config)
+    (root / name / "1").mkdir()
+    onnx.save(model, root / name / "1" / "model.onnx")
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)

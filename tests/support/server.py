@@ -1,0 +1,115 @@
+"""Runs the real `reflex serve` as users do: a process of its own, on a loopback port, with its embedded Triton."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psutil
+
+__all__ = ["ServerProcess", "free_port", "running_server"]
+
+START_TIMEOUT_S = 40.0
+STOP_TIMEOUT_S = 15.0
+
+
+@dataclass
+class ServerProcess:
+    """A started server. `process` is the frontend; Triton is its child."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    log_path: Path
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> str:
+        return self.log_path.read_text(errors="replace")
+
+    def children(self) -> list[psutil.Process]:
+        """Triton and its model processes."""
+        children: list[psutil.Process] = psutil.Process(self.process.pid).children(recursive=True)
+        return children
+
+    def triton(self) -> psutil.Process:
+        """The tritonserver process; raises `LookupError` while there is none."""
+        for child in self.children():
+            with contextlib.suppress(psutil.Error):
+                if child.name() == "tritonserver":
+                    return child
+        raise LookupError("no tritonserver is running")
+
+    def health(self) -> httpx.Response:
+        return httpx.get(f"{self.base_url}/health", timeout=5)
+
+    def wait_ready(self, timeout_s: float = START_TIMEOUT_S) -> float:
+        """Seconds until /health said ready."""
+        started = time.monotonic()
+        while time.monotonic() - started < timeout_s:
+            if self.process.poll() is not None:
+                raise AssertionError(f"the server ended with {self.process.returncode}:\n{self.log}")
+            with contextlib.suppress(httpx.TransportError):
+                if self.health().status_code == 200:
+                    return time.monotonic() - started
+            time.sleep(0.02)
+        raise AssertionError(f"the server was not ready after {timeout_s} s:\n{self.log}")
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Ask it to stop and return its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.process.wait(STOP_TIMEOUT_S)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def running_server(*options: str, env: dict[str, str] | None = None, ready: bool = True) -> Iterator[ServerProcess]:
+    """`reflex serve *options` on a free port; stopped, and killed with all its children if need be, at the end."""
+    port = free_port()
+    with tempfile.NamedTemporaryFile(prefix="reflex-serve-", suffix=".log") as log:
+        process = subprocess.Popen(
+            command(port, options), stdout=log, stderr=subprocess.STDOUT, env={**os.environ, **(env or {})}
+        )
+        server = ServerProcess(process, port, Path(log.name))
+        try:
+            if ready:
+                server.wait_ready()
+            yield server
+        finally:
+            _end(server)
+
+
+def command(port: int, options: Sequence[str]) -> list[str]:
+    return [sys.executable, "-m", "reflex.cli", "serve", "--port", str(port), *options]
+
+
+def _end(server: ServerProcess) -> None:
+    children: list[psutil.Process] = []
+    with contextlib.suppress(psutil.Error):
+        children = server.children()
+    try:
+        server.stop()
+    except subprocess.TimeoutExpired:
+        server.process.kill()
+        server.process.wait()
+    for child in children:
+        with contextlib.suppress(psutil.Error):
+            child.kill()

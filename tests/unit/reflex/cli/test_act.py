@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from reflex.cli import app
+from reflex.client import chunk
+
+RAMP = chunk([[step / 49, 1.0, -step / 49] for step in range(50)])
+
+
+class Server(ThreadingHTTPServer):
+    """Answers as scripted, and keeps what it was asked."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Answering)
+        self.status = 200
+        self.answer: Any = dict(RAMP)
+        self.asked: list[dict[str, Any]] = []
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class Answering(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_POST(self) -> None:
+        self.server.asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self._send(self.server.status, self.server.answer)
+
+    def do_GET(self) -> None:
+        self._send(200, {"policy_id": "demo", "embodiment": "franka", "state_dim": 6})
+
+    def _send(self, status: int, answer: Any) -> None:
+        body = json.dumps(answer).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_arguments: Any) -> None:
+        """Say nothing: a test reads stderr."""
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server() as running:
+        threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True).start()
+        yield running
+        running.shutdown()
+
+
+@pytest.fixture
+def cup(tmp_path: Path) -> Path:
+    path = tmp_path / "cup.png"
+    Image.new("RGB", (8, 8)).save(path)
+    return path
+
+
+def reflex_act(*arguments: str) -> Any:
+    return CliRunner().invoke(app, ["act", "pick up the red cup", *arguments])
+
+
+def test_the_chunk_is_plotted_one_line_an_axis(server: Server, cup: Path) -> None:
+    result = reflex_act("--image", str(cup), "--state", "0.1,0.2", "--url", server.url)
+    assert result.exit_code == 0, result.stderr
+    rising, flat, falling = result.stdout.splitlines()
+    assert rising.startswith("axis 0  ▁▁")
+    assert rising.endswith("██  +0 .. +1")
+    assert "▄" * 50 in flat
+    assert falling.startswith("axis 2  ██")
+    assert "50 steps x 3 axes" in result.stderr
+    assert "20.0 ms in the server" in result.stderr
+    assert "guard: nothing changed" in result.stderr
+
+
+def test_json_prints_the_answer_as_the_only_thing_on_stdout(server: Server) -> None:
+    result = reflex_act("--state", "-0.5,1e-3", "--url", server.url, "--json")
+    assert json.loads(result.stdout)["actions"] == RAMP["actions"]
+    assert result.stderr == ""
+    assert server.asked[0]["state"] == [-0.5, 0.001]
+
+
+def test_every_option_reaches_the_server(server: Server, cup: Path) -> None:
+    cameras = ["--camera", f"wrist={cup}", "--camera", f"front={cup}"]
+    reflex_act("--state", "0", "--url", server.url, "--episode", "e-1", "--seed", "7", *cameras)
+    (asked,) = server.asked
+    assert (asked["instruction"], asked["episode_id"], asked["seed"]) == ("pick up the red cup", "e-1", 7)
+    assert sorted(asked["images"]) == ["front", "wrist"]
+
+
+def test_what_the_guard_changed_is_said(server: Server) -> None:
+    violation = {"step": 3, "axis": 1, "name": "joint_2", "value": 9.0, "limit": 1.0, "kind": "range"}
+    server.answer |= {"guard_clamped": True, "guard_violations": [violation, {**violation, "step": 4}]}
+    assert "guard: changed 2 values on joint_2" in reflex_act("--state", "0", "--url", server.url).stderr
+
+
+def test_without_a_state_the_error_says_how_many_numbers_this_policy_takes(server: Server) -> None:
+    result = reflex_act("--url", server.url)
+    assert result.exit_code == 2
+    assert "demo on franka takes 6 numbers" in result.stderr
+    assert "--state 0,0,0,0,0,0" in result.stderr
+    assert server.asked == []
+
+
+def test_a_refusal_is_said_in_the_servers_words_with_code_1(server: Server) -> None:
+    server.status = 422
+    server.answer = {"error": "state_dim_mismatch", "message": "state must have 6 values", "request_id": "r"}
+    result = reflex_act("--state", "0", "--url", server.url)
+    assert result.exit_code == 1
+    assert result.stderr == "reflex: state_dim_mismatch: state must have 6 values\n"
+    assert result.stdout == ""
+
+
+def test_a_refusal_with_json_is_the_envelope(server: Server) -> None:
+    server.status = 422
+    server.answer = {"error": "state_dim_mismatch", "message": "six", "request_id": "r", "expected": 6}
+    result = reflex_act("--state", "0", "--url", server.url, "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout) == server.answer
+
+
+def test_a_server_that_is_not_there_is_code_1_and_one_json_value() -> None:
+    result = reflex_act("--state", "0", "--url", "http://127.0.0.1:1", "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["error"] == "unreachable"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--state", "a,b"],
+        ["--state", "0", "--camera", "wrist"],
+        ["--state", "0", "--camera", "wrist=a.jpg", "--camera", "wrist=b.jpg"],
+        ["--state", "0", "--image", "no-such-file.jpg"],
+        ["--state", "0", "--deadline-ms", "0"],
+    ],
+)
+def test_wrong_usage_is_code_2(arguments: list[str]) -> None:
+    assert reflex_act(*arguments).exit_code == 2
+
+
+def test_image_and_camera_together_are_wrong_usage(cup: Path) -> None:
+    result = reflex_act("--state", "0", "--image", str(cup), "--camera", f"wrist={cup}")
+    assert result.exit_code == 2
+    assert "not both" in result.stderr

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import shutil
+import socket
+from pathlib import Path
+
+import pytest
+
+from reflex.cli import checks
+from reflex.cli.checks import Check
+from reflex.cli.machine import check_machine, port_problem
+
+
+def test_an_old_python_fails_and_a_new_one_does_not() -> None:
+    assert checks.check_python((3, 10)).status == "fail"
+    assert checks.check_python((3, 11)).status == "ok"
+
+
+@pytest.mark.parametrize(
+    ("library", "version", "status"),
+    [("glibc", "2.35", "ok"), ("glibc", "2.41", "ok"), ("glibc", "2.4", "fail"), ("glibc", "2.31", "fail"),
+     ("glibc", "", "fail"), ("", "", "fail")],
+)  # fmt: skip
+def test_glibc_is_compared_as_numbers(library: str, version: str, status: str) -> None:
+    assert checks.check_glibc(library, version).status == status
+
+
+def test_a_missing_libpython_names_the_debian_package() -> None:
+    check = checks.check_libpython((3, 12), None)
+    assert (check.status, check.fix) == ("fail", "sudo apt-get install libpython3.12")
+
+
+@pytest.fixture
+def pytriton(tmp_path: Path) -> Path:
+    for name in ("bin/tritonserver", "python_backend_stubs/3.12/triton_python_backend_stub"):
+        path = tmp_path / "tritonserver" / name
+        path.parent.mkdir(parents=True)
+        path.touch()
+    return tmp_path
+
+
+def test_the_server_binary_and_the_stub_of_this_python_are_found(pytriton: Path) -> None:
+    assert checks.check_tritonserver(pytriton).status == "ok"
+    assert checks.check_stub(pytriton, (3, 12)).status == "ok"
+
+
+def test_a_python_without_a_stub_is_told_which_ones_have_one(pytriton: Path) -> None:
+    check = checks.check_stub(pytriton, (3, 14))
+    assert check.status == "fail"
+    assert "nvidia-pytriton carries 3.12" in check.detail
+
+
+def test_a_wheel_without_its_binary_fails(pytriton: Path) -> None:
+    shutil.rmtree(pytriton / "tritonserver" / "bin")
+    assert checks.check_tritonserver(pytriton).status == "fail"
+
+
+@pytest.mark.parametrize(
+    "check",
+    [checks.check_tritonserver(None), checks.check_stub(None, (3, 11)), checks.check_onnxruntime(None, None),
+     checks.check_extra("embedded", ["pytriton"])],
+    ids=lambda check: check.name,
+)  # fmt: skip
+def test_what_comes_with_an_extra_is_fixed_by_that_extra(check: Check) -> None:
+    assert (check.status, check.fix) == ("fail", "pip install 'reflex-act[embedded]'")
+
+
+def test_an_onnxruntime_that_cannot_be_imported_says_why() -> None:
+    check = checks.check_onnxruntime(None, "is installed but cannot be imported: libstdc++ is too old")
+    assert check.status == "fail"
+    assert "libstdc++" in check.detail
+
+
+def test_a_port_that_somebody_listens_on_fails_with_another_to_use() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        check = checks.check_port(port, port_problem(port))
+    assert check.status == "fail"
+    assert f"--port {port + 1}" in (check.fix or "")
+    assert checks.check_port(port, port_problem(port)).status == "ok"
+
+
+def test_no_gpu_is_no_failure_and_a_broken_driver_is_a_warning() -> None:
+    assert checks.check_gpu(None, None).status == "info"
+    assert checks.check_gpu(None, "driver/library version mismatch").status == "warn"
+    assert checks.check_gpu("NVIDIA L4, 570.1, 23034 MiB\n", None) == Check("gpu", "ok", "NVIDIA L4, 570.1, 23034 MiB")
+
+
+def test_another_distribution_with_the_same_import_name_fails() -> None:
+    check = checks.check_shadowing({"reflex-act": "1.0", "reflex": "0.8"}, "1.0", None)
+    assert check.status == "fail"
+    assert (check.fix or "").startswith("pip uninstall -y reflex && ")
+
+
+def test_a_module_of_another_version_or_a_local_one_is_a_warning() -> None:
+    assert checks.check_shadowing({"reflex-act": "1.1"}, "1.0", None).status == "warn"
+    assert checks.check_shadowing({"reflex-act": "1.0"}, "1.0", Path("reflex.py")).status == "warn"
+    assert checks.check_shadowing({"reflex-act": "1.0"}, "1.0", None).status == "ok"
+
+
+def test_every_check_that_asks_for_something_says_how() -> None:
+    found = list(check_machine(8000))
+    assert len({check.name for check in found}) == len(found)
+    assert all(check.fix for check in found if check.status in ("fail", "warn"))
+    assert not any(check.fix for check in found if check.status in ("ok", "info"))

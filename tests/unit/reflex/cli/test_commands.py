@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import ast
+import json
+import signal
+import socket
+import subprocess
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+import reflex
+from reflex.cli import app
+from reflex.errors import SetupError
+
+RUNNER = CliRunner()
+REFLEX = [sys.executable, "-m", "reflex.cli"]
+
+
+class RecordingServer(types.ModuleType):
+    """Stands for the server behind `reflex serve`: keeps the overrides, ends as told."""
+
+    def __init__(self) -> None:
+        super().__init__("reflex_frontend.serve")
+        self.overrides: dict[str, object] | None = None
+        self.outcome: int | Exception = 0
+
+    def serve(self, overrides: dict[str, object]) -> int:
+        self.overrides = overrides
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        return self.outcome
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> RecordingServer:
+    module = RecordingServer()
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    return module
+
+
+def test_serve_passes_on_only_what_was_given(server: RecordingServer) -> None:
+    assert RUNNER.invoke(app, ["serve"]).exit_code == 0
+    assert server.overrides == {}
+    RUNNER.invoke(app, ["serve", "--port", "0", "--no-guard"])
+    assert server.overrides == {"port": 0, "guard": False}
+
+
+def test_serve_passes_on_every_option(server: RecordingServer) -> None:
+    given = {
+        "triton": "grpc://gpu:8001", "model-repository": "/models", "policy": "demo", "host": "0.0.0.0", "port": "9000",
+        "robot-id": "arm-1", "max-queue": "8", "cors-origins": "https://a.example",
+    }  # fmt: skip
+    arguments = [part for name, value in given.items() for part in (f"--{name}", value)]
+    assert RUNNER.invoke(app, ["serve", *arguments, "--guard", "--json-logs"]).exit_code == 0
+    assert server.overrides == {
+        "triton": "grpc://gpu:8001", "model_repository": Path("/models"), "policy": "demo", "host": "0.0.0.0",
+        "port": 9000, "robot_id": "arm-1", "max_queue": 8, "cors_origins": "https://a.example", "guard": True,
+        "json_logs": True,
+    }  # fmt: skip
+
+
+def test_serve_leaves_the_environment_to_the_servers_settings(
+    server: RecordingServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REFLEX_PORT", "9000")
+    RUNNER.invoke(app, ["serve"])
+    assert server.overrides == {}
+
+
+def test_serve_help_names_the_environment_variable_of_every_option() -> None:
+    text = RUNNER.invoke(app, ["serve", "--help"]).stdout
+    for name in ("TRITON", "MODEL_REPOSITORY", "POLICY", "HOST", "PORT", "ROBOT_ID", "MAX_QUEUE", "CORS_ORIGINS",
+                 "GUARD", "JSON_LOGS"):  # fmt: skip
+        assert f"REFLEX_{name}]" in text
+
+
+def test_serve_ends_with_the_servers_own_code_and_words(server: RecordingServer) -> None:
+    server.outcome = 1
+    assert RUNNER.invoke(app, ["serve"]).exit_code == 1
+    server.outcome = SetupError("port 8000 is taken; use --port 8001")
+    result = RUNNER.invoke(app, ["serve"])
+    assert result.exit_code == 1
+    assert result.stderr == "reflex: port 8000 is taken; use --port 8001\n"
+
+
+def test_serve_without_its_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(_name: str) -> Any:
+        raise ModuleNotFoundError("No module named 'uvicorn'", name="uvicorn")
+
+    monkeypatch.setattr("reflex.cli.serve.importlib.import_module", missing)
+    result = RUNNER.invoke(app, ["serve"])
+    assert result.exit_code == 1
+    assert "uvicorn" in result.stderr
+    assert "pip install 'reflex-act[serve,embedded]'" in result.stderr
+
+
+def test_doctor_prints_one_json_value_whose_verdict_is_the_exit_code() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        result = RUNNER.invoke(app, ["doctor", "--json", "--port", str(port)])
+    report = json.loads(result.stdout)
+    by_name = {check["name"]: check for check in report["checks"]}
+    assert (report["ok"], result.exit_code) == (False, 1)
+    assert by_name[f"port {port}"]["status"] == "fail"
+    assert by_name["python"]["status"] == "ok"
+
+
+def test_doctor_shows_a_failure_with_its_fix() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        result = RUNNER.invoke(app, ["doctor", "--port", str(port)])
+    assert f"-> see what holds it with `ss -ltnp sport = :{port}`" in result.stdout
+    assert f"to fix: port {port}" in result.stderr
+
+
+def test_version_is_the_packages() -> None:
+    assert RUNNER.invoke(app, ["--version"]).stdout == f"{reflex.__version__}\n"
+
+
+def test_no_command_shows_the_help() -> None:
+    assert "Commands:" in RUNNER.invoke(app, []).output
+
+
+def test_an_unknown_command_is_wrong_usage() -> None:
+    assert RUNNER.invoke(app, ["fly"]).exit_code == 2
+
+
+def test_help_loads_nothing_heavy() -> None:
+    program = (
+        "import sys; sys.argv = ['reflex', '--help']\n"
+        "from reflex.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: print(sorted(sys.modules), file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=30)
+    assert "serve" in done.stdout
+    assert {"httpx", "PIL", "numpy", "pydantic", "fastapi", "asyncio"}.isdisjoint(ast.literal_eval(done.stderr))
+
+
+def test_the_client_loads_no_numpy() -> None:
+    program = "import sys, reflex.client; sys.exit('numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False, timeout=30).returncode == 0
+
+
+def test_ctrl_c_ends_with_130_and_without_a_traceback() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with subprocess.Popen(
+            [*REFLEX, "act", "wave", "--state", "0", "--url", url], stderr=subprocess.PIPE
+        ) as process:
+            silent.settimeout(20)
+            connection, _ = silent.accept()  # from here on the command waits for its answer
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=20)
+            connection.close()
+    assert process.returncode == 130
+    assert b"Traceback" not in said

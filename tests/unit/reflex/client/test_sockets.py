@@ -1,0 +1,235 @@
+"""The promises that only a real connection can break: total deadlines, and late answers that nobody reads."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from reflex.client import AsyncReflexClient, ReflexClient, chunk
+from reflex.errors import ClientTimeoutError, TransportError
+
+STATE = [0.0] * 6
+Talk = Callable[[socket.socket, int], None]
+
+
+class Server:
+    """Accepts connections and lets `talk(connection, number)` serve each in a thread; remembers what it read."""
+
+    def __init__(self, talk: Talk) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._talk = talk
+        self.connections: list[socket.socket] = []
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            self.connections.append(connection)
+            threading.Thread(target=self._serve, args=(connection, len(self.connections)), daemon=True).start()
+
+    def _serve(self, connection: socket.socket, number: int) -> None:
+        try:
+            self._talk(connection, number)
+        except OSError:
+            connection.close()  # the client hung up, which many of these tests want
+
+    def close(self) -> None:
+        self._listener.close()
+        for connection in self.connections:
+            connection.close()
+
+
+@contextmanager
+def serving(talk: Talk) -> Iterator[Server]:
+    server = Server(talk)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+def read_request(connection: socket.socket) -> dict[str, Any]:
+    received = b""
+    while b"\r\n\r\n" not in received:
+        received += connection.recv(65536) or hung_up()
+    head, body = received.split(b"\r\n\r\n", 1)
+    length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+    while len(body) < length:
+        body += connection.recv(65536) or hung_up()
+    request: dict[str, Any] = json.loads(body)
+    return request
+
+
+def hung_up() -> bytes:
+    raise ConnectionError("the client closed the connection")
+
+
+def response(value: float) -> bytes:
+    body = json.dumps(chunk([[value] * 7])).encode()
+    return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
+
+
+def is_closed_by_peer(connection: socket.socket) -> bool:
+    connection.settimeout(2)
+    try:
+        return connection.recv(1) == b""
+    except ConnectionError:
+        return True
+
+
+def test_calls_share_one_connection(connect: Any) -> None:
+    def talk(connection: socket.socket, number: int) -> None:
+        while read_request(connection):
+            connection.sendall(response(number))
+
+    with serving(talk) as server:
+        client = connect(server.url)
+        answers = [client.act(state=STATE)["actions"][0][0] for _ in range(3)]
+    assert answers == [1.0, 1.0, 1.0]
+    assert len(server.connections) == 1
+
+
+def test_a_late_answer_is_never_read_by_the_next_call(connect: Any) -> None:
+    released = threading.Event()
+    hung_up = threading.Event()
+
+    def talk(connection: socket.socket, number: int) -> None:
+        read_request(connection)
+        if number == 1:
+            released.wait(5)
+            if is_closed_by_peer(connection):
+                hung_up.set()
+        connection.sendall(response(number))
+
+    with serving(talk) as server:
+        client = connect(server.url, deadline_s=0.2)
+        with pytest.raises(ClientTimeoutError):
+            client.act(state=STATE)
+        released.set()
+        assert hung_up.wait(3)
+        assert client.act(state=STATE, deadline_s=2)["actions"][0][0] == 2.0
+        assert len(server.connections) == 2
+
+
+@pytest.mark.parametrize("part", ["headers", "body"])
+def test_a_server_that_drips_bytes_cannot_stretch_the_deadline(connect: Any, part: str) -> None:
+    def talk(connection: socket.socket, _number: int) -> None:
+        read_request(connection)
+        whole = response(1.0)
+        at_once = 5 if part == "headers" else whole.index(b"\r\n\r\n") + 5
+        connection.sendall(whole[:at_once])
+        for byte in whole[at_once:]:
+            time.sleep(0.05)
+            connection.sendall(bytes([byte]))
+
+    with serving(talk) as server:
+        began = time.monotonic()
+        with pytest.raises(ClientTimeoutError):
+            connect(server.url, deadline_s=0.3).act(state=STATE)
+        assert 0.29 < time.monotonic() - began < 0.45
+        assert is_closed_by_peer(server.connections[0])
+
+
+def test_a_server_that_reads_slowly_cannot_stretch_the_deadline(connect: Any) -> None:
+    def talk(connection: socket.socket, _number: int) -> None:
+        while connection.recv(65536):
+            time.sleep(0.01)
+
+    picture = b"\xff\xd8\xff" + bytes(16_000_000)
+    with serving(talk) as server:
+        client = connect(server.url)
+        began = time.monotonic()
+        with pytest.raises(ClientTimeoutError):
+            client.act(state=STATE, image=picture, deadline_s=0.6)
+        assert time.monotonic() - began < 0.85
+
+
+def test_a_connection_that_the_server_closed_while_idle_is_replaced(connect: Any) -> None:
+    def talk(connection: socket.socket, number: int) -> None:
+        read_request(connection)
+        connection.sendall(response(number))
+        connection.close()
+
+    with serving(talk) as server:
+        client = connect(server.url)
+        assert [client.act(state=STATE)["actions"][0][0] for _ in range(3)] == [1.0, 2.0, 3.0]
+
+
+def test_a_connection_that_breaks_inside_a_request_is_retried_with_the_same_id(connect: Any) -> None:
+    seen = []
+
+    def talk(connection: socket.socket, number: int) -> None:
+        seen.append(read_request(connection)["request_id"])
+        connection.sendall(response(number)[: 20 if number == 1 else None])
+        connection.close()
+
+    with serving(talk) as server:
+        assert connect(server.url).act(state=STATE)["actions"][0][0] == 2.0
+    assert seen[0] == seen[1]
+
+
+def test_a_cancelled_call_closes_its_connection_and_leaves_the_others_alone() -> None:
+    def talk(connection: socket.socket, _number: int) -> None:
+        while request := read_request(connection):
+            if request["seed"] == 0:
+                return  # never answers
+            time.sleep(0.05)
+            connection.sendall(response(request["seed"]))
+
+    async def cancel_one_of_three(url: str) -> list[Any]:
+        async with AsyncReflexClient(url, deadline_s=5) as client:
+            calls = [asyncio.create_task(client.act(state=STATE, seed=seed)) for seed in range(3)]
+            await asyncio.wait(calls[1:])
+            calls[0].cancel()
+            outcomes = await asyncio.gather(*calls, return_exceptions=True)
+            return [outcomes, await client.act(state=STATE, seed=3)]
+
+    with serving(talk) as server:
+        (cancelled, *answered), later = asyncio.run(cancel_one_of_three(server.url))
+    assert isinstance(cancelled, asyncio.CancelledError)
+    assert [result["actions"][0][0] for result in (*answered, later)] == [1.0, 2.0, 3.0]
+
+
+def test_threads_that_share_a_client_get_their_own_answers() -> None:
+    def talk(connection: socket.socket, _number: int) -> None:
+        while request := read_request(connection):
+            connection.sendall(response(request["seed"]))
+
+    with serving(talk) as server, ReflexClient(server.url, deadline_s=5) as client, ThreadPoolExecutor(8) as threads:
+        results = list(threads.map(lambda seed: client.act(state=STATE, seed=seed)["actions"][0][0], range(100)))
+        assert results == [float(seed) for seed in range(100)]
+        assert len(server.connections) <= 8
+
+
+def test_a_server_that_is_not_there_is_named_with_what_to_start(connect: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    with pytest.raises(TransportError, match=rf"{url} cannot be reached .* is `reflex serve` running"):
+        connect(url).act(state=STATE)
+
+
+def test_a_name_that_does_not_resolve_is_a_transport_error(connect: Any) -> None:
+    with pytest.raises(TransportError, match="cannot be reached"):
+        connect("http://no-such-robot.invalid:8000").act(state=STATE)
+
+
+def test_something_that_does_not_speak_http_is_a_transport_error(connect: Any) -> None:
+    def talk(connection: socket.socket, _number: int) -> None:
+        read_request(connection)
+        connection.sendall(b"220 mail.example ESMTP\r\n\r\n")
+
+    with serving(talk) as server, pytest.raises(TransportError, match="broke before"):
+        connect(server.url).act(state=STATE)

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from reflex_frontend.embedded import cleanup
+from reflex_frontend.embedded.cleanup import owner_prefix, remove_regions, remove_regions_of_dead_owners
+
+
+def _ended_pid() -> int:
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    return process.pid
+
+
+def _region(folder: Path, name: str) -> Path:
+    (folder / name).write_bytes(b"x")
+    return folder / name
+
+
+def test_only_regions_of_owners_that_no_longer_run_are_removed(tmp_path: Path) -> None:
+    namespace = owner_prefix().split("_")[1]
+    mine = _region(tmp_path, owner_prefix() + "1_aaa")
+    dead = _region(tmp_path, f"reflex_{namespace}_{_ended_pid()}_5_1_bbb")
+    same_id_other_life = _region(tmp_path, f"reflex_{namespace}_{os.getpid()}_1_1_ccc")
+    other_container = _region(tmp_path, f"reflex_1_{_ended_pid()}_5_1_ddd")
+    foreign = _region(tmp_path, "reflex_notes.txt")
+    assert remove_regions_of_dead_owners(folder=tmp_path) == 2
+    assert [path.exists() for path in (mine, dead, same_id_other_life, other_container, foreign)] == [
+        True, False, False, True, True,
+    ]  # fmt: skip
+
+
+def test_removing_a_run_leaves_the_next_run_of_the_same_owner(tmp_path: Path) -> None:
+    first, second = (_region(tmp_path, f"{owner_prefix()}{run}_x") for run in (1, 11))
+    assert remove_regions(f"{owner_prefix()}1_", folder=tmp_path) == 1
+    assert not first.exists()
+    assert second.exists()
+
+
+def test_a_group_is_gone_only_when_its_last_process_is() -> None:
+    command = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'input()']); print(flush=True); input()"
+    leader = subprocess.Popen(
+        [sys.executable, "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+    )
+    with leader:
+        assert leader.stdout is not None
+        leader.stdout.readline()
+        assert not cleanup.wait_group_gone(leader.pid, 0.05)
+        cleanup.kill_group(leader.pid)
+        assert cleanup.wait_group_gone(leader.pid, 5.0)

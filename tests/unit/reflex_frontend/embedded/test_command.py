@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from reflex_frontend.embedded.command import Run, server_arguments, server_environment
+from reflex_frontend.embedded.locate import Installation
+from reflex_frontend.embedded.options import EmbeddedOptions
+
+
+@pytest.fixture
+def run() -> Run:
+    parts = Installation(
+        server=Path("/t/tritonserver"), libraries=Path("/t/libs"), backend=Path("/t/python"), stub=Path("/t/stub"),
+        libpython=Path("/py/lib/libpython3.11.so.1.0"), python_bin=Path("/venv/bin"),
+    )  # fmt: skip
+    return Run(parts, Path("/cache/b"), Path("/models"), 9001, "reflex_1_", threads=3)
+
+
+def test_only_the_named_models_are_loaded_and_only_loopback_listens(run: Run) -> None:
+    arguments = server_arguments(run, EmbeddedOptions(model_repository=Path("/models"), models=("a", "b")))
+    assert [word for word in arguments if "load-model" in word] == ["--load-model=a", "--load-model=b"]
+    assert {"--grpc-address=127.0.0.1", "--grpc-port=9001", "--allow-http=false", "--allow-metrics=false"} < {
+        *arguments
+    }
+
+
+def test_the_stub_finds_our_python_and_libraries_before_the_callers(run: Run) -> None:
+    environment = server_environment(run, {"PATH": "/usr/bin", "LD_LIBRARY_PATH": "/ros"})
+    assert environment["PATH"] == "/venv/bin:/usr/bin"
+    assert environment["LD_LIBRARY_PATH"] == "/t/libs:/py/lib:/ros"
+
+
+def test_python_variables_of_the_callers_shell_do_not_reach_the_stub(run: Run) -> None:
+    environment = server_environment(run, {"PYTHONPATH": "/opt/ros/lib", "PYTHONHOME": "/x", "HOME": "/home/u"})
+    assert {"PYTHONPATH", "PYTHONHOME"}.isdisjoint(environment)
+    assert environment["HOME"] == "/home/u"
+
+
+def test_the_stub_is_told_its_threads_and_whose_memory_to_remove(run: Run) -> None:
+    environment = server_environment(run, {})
+    assert (environment["REFLEX_ONNX_THREADS"], environment["REFLEX_SHM_PREFIX"]) == ("3", "reflex_1_")
