@@ -119,7 +119,12 @@ async def _open_loops(served: Served, request: bytes, so_far: list[Row], seconds
         is_overload = share > 1
         rows.append(Row(f"{name}: p99 of the 200s", 1e3 * percentile(run.succeeded, 0.99), "ms"))
         rows.append(
-            Row(f"{name}: goodput over saturated rate", goodput, "x", *((">= 0.9", goodput >= 0.9) if is_overload else ()))
+            Row(
+                f"{name}: goodput over saturated rate",
+                goodput,
+                "x",
+                *((">= 0.9", goodput >= 0.9) if is_overload else ()),
+            )
         )
         if is_overload:
             refusal_ms = 1e3 * percentile(run.refused, 0.5)

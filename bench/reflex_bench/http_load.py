@@ -45,9 +45,9 @@ class Connection(asyncio.Protocol):
         return self._transport is not None and not self._transport.is_closing()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's do not derive from asyncio's
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's do not derive from asyncio's
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio.Protocol
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(ConnectionResetError("the server closed the connection"))
 

@@ -1,4 +1,4 @@
-"""The shapes of load: one client, a number of clients in closed loop, and an open loop that does not wait for answers."""
+"""The shapes of load: one client, several in closed loop, and an open loop that does not wait for answers."""
 
 from __future__ import annotations
 

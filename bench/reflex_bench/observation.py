@@ -11,9 +11,9 @@ from PIL import Image
 
 from reflex_bench.http_load import http_request
 from reflex_frontend.gateway import RawTensor
-from reflex_frontend.observation import observation_tensors
-from reflex_frontend.policy import ServedPolicy
 from reflex_frontend.images import decode_image
+from reflex_frontend.observation import NoiseSource, observation_tensors
+from reflex_frontend.policy import ServedPolicy
 from reflex_frontend.request import parse_act
 
 __all__ = ["act_request", "act_tensors", "jpeg_base64"]
@@ -47,6 +47,8 @@ def act_tensors(policy: ServedPolicy, nonce: float, image: str) -> list[RawTenso
     """The same request as the ensemble's inputs."""
     request = parse_act(_body(nonce, image))
     camera = policy.config.cameras[0].name
-    return observation_tensors(
-        policy.config, request, {camera: decode_image(image)}, policy.prompts.encode(request.instruction)
+    prompt, noise = (
+        policy.prompts.encode(request.instruction),
+        NoiseSource(policy.config.horizon, policy.config.noise_dim),
     )
+    return observation_tensors(policy.config, request, {camera: decode_image(image)}, prompt, noise.draw(0))

@@ -15,10 +15,10 @@ from reflex.errors import DeadlineExceededError, ServiceError, service_error
 from reflex.guard import ActionGuard, GuardResult
 from reflex_frontend.admission import Admission
 from reflex_frontend.answer import act_body
-from reflex_frontend.images import Pixels, decode_image, is_quick
+from reflex_frontend.images import Pixels, decode_image, decode_small_jpeg
 from reflex_frontend.inference import Actions, ModelRunner
 from reflex_frontend.metrics import Metrics
-from reflex_frontend.observation import camera_sources, check_state, observation_tensors
+from reflex_frontend.observation import NoiseSource, camera_sources, check_state, observation_tensors
 from reflex_frontend.policy import ServedPolicy
 from reflex_frontend.request import ActRequest, ImageSource, parse_act
 from reflex_frontend.resent import Key, ResentAnswers
@@ -43,6 +43,7 @@ class ActService:
     vitals: Vitals
     metrics: Metrics
     resent: ResentAnswers
+    noise: NoiseSource
     workers: Executor
     now: Callable[[], float]
 
@@ -113,9 +114,8 @@ class ActService:
         is_handed_over = False
         try:
             pixels = {name: await self._pixels(source, deadline) for name, source in sources.items()}
-            tensors = observation_tensors(
-                self.policy.config, request, pixels, self.policy.prompts.encode(request.instruction)
-            )
+            prompt, noise = self.policy.prompts.encode(request.instruction), self.noise.draw(request.seed)
+            tensors = observation_tensors(self.policy.config, request, pixels, prompt, noise)
             decoded_at = self.now()
             if decoded_at >= deadline:
                 raise DeadlineExceededError("deadline_exceeded", "the deadline passed before the model could run")
@@ -126,9 +126,8 @@ class ActService:
         return await self.runner.infer(tensors, deadline), decoded_at
 
     async def _pixels(self, source: ImageSource, deadline: float) -> Pixels:
-        if is_quick(source):
-            return decode_image(source)
-        return await self._in_worker(deadline, decode_image, source)
+        pixels = decode_small_jpeg(source)
+        return await self._in_worker(deadline, decode_image, source) if pixels is None else pixels
 
     def _guarded(self, actions: Actions) -> GuardResult:
         if self.guard is None:

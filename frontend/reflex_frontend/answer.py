@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import uuid
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import orjson
 from starlette.responses import Response
@@ -13,6 +12,7 @@ from starlette.responses import Response
 from reflex.errors import ServiceError
 from reflex.guard import GuardResult
 from reflex.policy_config import PolicyConfig
+from reflex.wire import error_envelope, retry_after_header
 
 __all__ = ["Timing", "act_body", "error_body", "error_headers", "error_response", "json_response"]
 
@@ -43,19 +43,13 @@ def act_body(config: PolicyConfig, result: GuardResult, request_id: str, latency
 
 
 def error_body(error: ServiceError) -> bytes:
-    """The flat error object. The context never overrides its three fixed fields."""
-    envelope: dict[str, Any] = dict(error.context)
-    if error.retry_after_s is not None:
-        envelope["retry_after_s"] = round(error.retry_after_s, 3)
-    envelope |= {"error": error.code, "message": error.message, "request_id": error.request_id or str(uuid.uuid4())}
-    return orjson.dumps(envelope)
+    return orjson.dumps(error_envelope(error, str(uuid.uuid4())))
 
 
 def error_headers(error: ServiceError) -> dict[str, str]:
-    """Retry-After in whole seconds, as RFC 9110 wants it; the exact figure is `retry_after_s` in the body."""
     if error.retry_after_s is None:
         return {}
-    return {"retry-after": str(max(1, math.ceil(error.retry_after_s)))}
+    return {"retry-after": retry_after_header(error.retry_after_s)}
 
 
 def error_response(error: ServiceError) -> Response:

@@ -13,6 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 import reflex
 from reflex.errors import service_error
@@ -23,7 +24,7 @@ from reflex_frontend.metrics import CONTENT_TYPE
 from reflex_frontend.openapi import document_routes
 from reflex_frontend.settings import Settings
 
-__all__ = ["Server", "build_app"]
+__all__ = ["Server", "build_app", "bypass_for_act"]
 
 CODE_OF_STATUS: Final = {404: "not_found", 405: "method_not_allowed"}
 MESSAGE_OF_CODE: Final = {
@@ -57,6 +58,22 @@ def build_app(server: Server) -> FastAPI:
         allow_credentials=False,
     )
     return app
+
+
+def bypass_for_act(app: FastAPI, act: ActEndpoint) -> ASGIApp:
+    """`app`, but a plain request of /act does not pass through the framework's seven layers of middleware.
+
+    A browser's request has an Origin header and takes the whole way, where CORS is.
+    """
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        is_plain_act = scope["type"] == "http" and scope["path"] == "/act"
+        if is_plain_act and not any(name == b"origin" for name, _ in scope["headers"]):
+            await act(scope, receive, send)
+        else:
+            await app(scope, receive, send)
+
+    return serve
 
 
 def _add_observability(app: FastAPI, server: Server) -> None:

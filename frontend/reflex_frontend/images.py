@@ -20,13 +20,14 @@ from PIL import Image
 from reflex.errors import ServiceError
 from reflex_frontend.request import ImageSource, refuse
 
-__all__ = ["MAX_PIXELS", "Pixels", "decode_image", "is_quick"]
+__all__ = ["MAX_PIXELS", "Pixels", "decode_image", "decode_small_jpeg"]
 
 MAX_PIXELS: Final = 4_000_000
 MAX_JPEG_SCANS: Final = 64
 """An encoder writes about ten; each costs a whole pass, so thousands would hold a decoder for seconds."""
 QUICK_BASE64_CHARACTERS: Final = 96 * 1024
 QUICK_PIXELS: Final = 320 * 240
+JPEG_BASE64_MAGIC: Final = "/9j/"
 JPEG_MAGIC: Final = b"\xff\xd8\xff"
 PNG_MAGIC: Final = b"\x89PNG\r\n\x1a\n"
 JPEG_SCAN_MARKER: Final = b"\xff\xda"
@@ -40,17 +41,23 @@ Pixels = npt.NDArray[np.uint8]
 """uint8 [height, width, 3], RGB."""
 
 
-def is_quick(source: ImageSource) -> bool:
-    """Whether decoding surely takes under a millisecond, so that a thread would cost more than it saves."""
-    if not isinstance(source, str) or len(source) > QUICK_BASE64_CHARACTERS:
-        return False
-    if not source.startswith("/9j/"):  # how a JPEG begins in base64
-        return False
+def decode_small_jpeg(source: ImageSource) -> Pixels | None:
+    """Decode what surely takes under a millisecond: for that a thread would cost more than it saves.
+
+    None means: not one of those, leave it to `decode_image` off the event loop. Raises like `decode_image`.
+    """
+    is_small = isinstance(source, str) and len(source) <= QUICK_BASE64_CHARACTERS
+    if not is_small or not source.startswith(JPEG_BASE64_MAGIC):
+        return None
+    data = _base64_bytes(source)
     try:
-        height, width, _, _ = simplejpeg.decode_jpeg_header(binascii.a2b_base64(source[: 4 * 2048]), strict=False)
-    except (ValueError, binascii.Error):
-        return False
-    return bool(height * width <= QUICK_PIXELS)
+        height, width, colorspace, _ = simplejpeg.decode_jpeg_header(data)
+        is_baseline = data.count(JPEG_SCAN_MARKER) == 1
+        if height * width > QUICK_PIXELS or not is_baseline or colorspace in ("CMYK", "YCCK"):
+            return None
+        return cast("Pixels", simplejpeg.decode_jpeg(data, colorspace="RGB"))
+    except DECODE_ERRORS:
+        raise refuse("invalid_image", "the JPEG cannot be decoded; it may be truncated") from None
 
 
 def decode_image(source: ImageSource) -> Pixels:

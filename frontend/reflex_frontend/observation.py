@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -14,7 +14,7 @@ from reflex_frontend.images import Pixels
 from reflex_frontend.prompt import Prompt
 from reflex_frontend.request import ActRequest, ImageSource, refuse
 
-__all__ = ["camera_sources", "check_state", "initial_noise", "observation_tensors"]
+__all__ = ["NoiseSource", "camera_sources", "check_state", "observation_tensors"]
 
 ABSENT_PIXELS: Final = np.zeros((1, 1, 3), np.uint8)
 
@@ -47,7 +47,7 @@ def camera_sources(request: ActRequest, config: PolicyConfig) -> Mapping[str, Im
 
 
 def observation_tensors(
-    config: PolicyConfig, request: ActRequest, pixels: Mapping[str, Pixels], prompt: Prompt
+    config: PolicyConfig, request: ActRequest, pixels: Mapping[str, Pixels], prompt: Prompt, noise: bytes
 ) -> list[RawTensor]:
     """The ensemble's inputs in the order of reflex_config.json's contract, each with a batch axis of one."""
     tensors = [_image_tensor(camera.name, pixels.get(camera.name, ABSENT_PIXELS)) for camera in config.cameras]
@@ -60,19 +60,28 @@ def observation_tensors(
         RawTensor("state", "FP32", (1, config.state_dim), state),
         RawTensor("tokens", "INT64", (1, length), prompt.tokens),
         RawTensor("token_mask", "BOOL", (1, length), prompt.token_mask),
-        RawTensor("noise", "FP32", (1, config.horizon, config.noise_dim), initial_noise(config, request.seed)),
+        RawTensor("noise", "FP32", (1, config.horizon, config.noise_dim), noise),
     ]
 
 
-def initial_noise(config: PolicyConfig, seed: int | None) -> bytes:
-    """Standard normal float32 [horizon, noise_dim].
+@dataclass(frozen=True)
+class NoiseSource:
+    """Where denoising begins: standard normal float32 [horizon, noise_dim], as raw bytes."""
 
-    A seed gives the same noise on every machine and version: RandomState's distributions are frozen (NEP 19), which
-    those of numpy's newer Generator are not.
-    """
-    bits = np.random.MT19937(np.random.SeedSequence(secrets.randbits(64) if seed is None else seed))
-    draws = np.random.RandomState(bits).standard_normal((config.horizon, config.noise_dim))
-    return draws.astype(np.float32).tobytes()
+    horizon: int
+    noise_dim: int
+    _fresh: np.random.Generator = field(default_factory=np.random.default_rng)
+
+    def draw(self, seed: int | None) -> bytes:
+        """Fresh noise, or with a seed the same noise on every machine and version.
+
+        The seeded stream is RandomState's, which is frozen for good (NEP 19); that of the faster Generator is not.
+        """
+        shape = (self.horizon, self.noise_dim)
+        if seed is None:
+            return self._fresh.standard_normal(shape, np.float32).tobytes()
+        frozen = np.random.RandomState(np.random.MT19937(np.random.SeedSequence(seed)))
+        return frozen.standard_normal(shape).astype(np.float32).tobytes()
 
 
 def _image_tensor(camera: str, pixels: Pixels) -> RawTensor:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, cast
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from reflex.errors import ServiceError, service_error
 from reflex_frontend.answer import error_body, error_headers
@@ -64,7 +64,11 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_headers = False
         self._header_bytes = 0
-        super().on_headers_complete()
+        error = self.refusal() if self._is_plain_act() else None
+        if error is None:
+            super().on_headers_complete()
+        else:
+            self._refuse_unread(error)
 
     def on_message_complete(self) -> None:
         self._in_headers = True
@@ -81,6 +85,20 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         self._refuse_and_close(service_error("invalid_http", msg))
+
+    def _is_plain_act(self) -> bool:
+        """Whether nothing but the path to the model awaits this request: no CORS, no pipelining, no 100-continue."""
+        is_idle = self.cycle is None or self.cycle.response_complete
+        is_act = self.url == b"/act" and self.parser.get_method() == b"POST"
+        is_plain = not self.expect_100_continue and not any(name == b"origin" for name, _ in self.headers)
+        return is_idle and is_act and is_plain and bool(self.parser.should_keep_alive())
+
+    def _refuse_unread(self, error: ServiceError) -> None:
+        """Answer before the body has come; the parser goes on to skip it."""
+        self.transport.write(_response(error, close=False))
+        self.count_answer(error.status)
+        self.cycle = cast("RequestResponseCycle", _AnsweredCycle())
+        self.on_response_complete()
 
     def _expect_request(self) -> None:
         self._receive_timer = self.loop.call_later(self.receive_timeout_s, self._receive_timed_out)
@@ -110,6 +128,19 @@ class BoundedProtocol(HttpToolsProtocol):
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         self.transport.close()
+
+
+class _AnsweredCycle:
+    """Stands for a request that was answered without a cycle of its own; uvicorn asks it only this."""
+
+    response_complete = True
+    response_started = True
+    disconnected = False
+    keep_alive = True
+    more_body = False
+
+    def __init__(self) -> None:
+        self.message_event = asyncio.Event()
 
 
 def _response(error: ServiceError, *, close: bool) -> bytes:

@@ -19,12 +19,14 @@ from reflex.errors import SetupError
 from reflex.guard import ActionGuard
 from reflex_frontend.act import ActService
 from reflex_frontend.admission import Admission
-from reflex_frontend.app import Server, build_app
+from reflex_frontend.app import Server, build_app, bypass_for_act
 from reflex_frontend.backend import TritonBackend
 from reflex_frontend.breaker import Breaker
+from reflex_frontend.endpoint import ActEndpoint
 from reflex_frontend.inference import ModelRunner
 from reflex_frontend.logs import set_up_logs
 from reflex_frontend.metrics import Metrics
+from reflex_frontend.observation import NoiseSource
 from reflex_frontend.policy import ServedPolicy, find_repository, load_policy
 from reflex_frontend.protocol import bounded_protocol
 from reflex_frontend.resent import ResentAnswers
@@ -92,6 +94,7 @@ def _build_service(settings: Settings, policy: ServedPolicy, backend: TritonBack
         vitals=vitals,
         metrics=Metrics(policy, settings.robot_id),
         resent=ResentAnswers(time.monotonic),
+        noise=NoiseSource(policy.config.horizon, policy.config.noise_dim),
         workers=ThreadPoolExecutor(DECODE_THREADS, thread_name_prefix="decode"),
         now=time.monotonic,
     )
@@ -100,7 +103,7 @@ def _build_service(settings: Settings, policy: ServedPolicy, backend: TritonBack
 async def _run_http(
     settings: Settings, service: ActService, backend: TritonBackend, listener: socket.socket, stop: asyncio.Event
 ) -> None:
-    app = build_app(Server(service, settings, backend.restarts))
+    app = bypass_for_act(build_app(Server(service, settings, backend.restarts)), ActEndpoint(service))
     protocol = bounded_protocol(settings.receive_timeout_s, service.refusal_when_full, service.metrics.count_answer)
     config = uvicorn.Config(
         app, http=protocol, ws="none", lifespan="off", log_config=None, access_log=False, server_header=False,

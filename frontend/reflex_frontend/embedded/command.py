@@ -29,9 +29,9 @@ class Run:
     threads: int
 
 
-def trampoline(arguments: list[str]) -> list[str]:
+def trampoline(run: Run, arguments: list[str]) -> list[str]:
     """The command that binds `arguments` to the life of this process; see launch.py."""
-    return [sys.executable, "-I", "-S", str(LAUNCH), str(os.getpid()), *arguments]
+    return [sys.executable, "-I", "-S", str(LAUNCH), str(os.getpid()), run.region_prefix, *arguments]
 
 
 def server_arguments(run: Run, options: EmbeddedOptions) -> list[str]:
@@ -78,7 +78,6 @@ def server_environment(run: Run, inherited: Mapping[str, str]) -> dict[str, str]
         "OPENBLAS_NUM_THREADS": "1",  # numpy only copies here; its pool would cost a thread per core and stub
         "PYTHONUNBUFFERED": "1",  # a model's prints reach the log before a crash does
         "REFLEX_ONNX_THREADS": str(run.threads),
-        "REFLEX_SHM_PREFIX": run.region_prefix,
     }  # fmt: skip
 
 

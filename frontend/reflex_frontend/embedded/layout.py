@@ -1,7 +1,7 @@
 """The private backend directory that Triton loads from, built once and reused by every later start.
 
     <cache>/reflex/embedded/<hash of the contents>/
-        python/        the Python backend, our watchdog, the stub of the running Python
+        python/        the Python backend with the stub of the running Python
         onnxruntime/   our Python-based backend of that name
     <cache>/reflex/embedded/repositories/<hash>   a link to a model repository whose path Triton cannot take
 
@@ -26,7 +26,6 @@ from reflex_frontend.embedded.locate import Installation
 __all__ = ["backend_directory", "cache_candidates", "cache_folder", "is_shell_safe", "shell_safe_repository"]
 
 OWN_BACKENDS = Path(__file__).parent / "backends"
-UTILITIES = "triton_python_backend_utils.py"
 IMPORT_WATCHDOG = (
     b"import reflex_stub_watchdog  # ends this stub with its tritonserver; first, so that nothing is missed\n"
 )
@@ -86,8 +85,8 @@ def is_shell_safe(path: Path | str) -> bool:
 def _files(installation: Installation) -> dict[str, bytes]:
     """Every file but the stub, by its path in the directory."""
     # Triton refuses a backend library that is a link out of the directory, so it is copied.
-    files = {"python/libtriton_python.so": (installation.backend / "libtriton_python.so").read_bytes()}
-    files[f"python/{UTILITIES}"] = IMPORT_WATCHDOG + (installation.backend / UTILITIES).read_bytes()
+    names = ("libtriton_python.so", "triton_python_backend_utils.py")
+    files = {f"python/{name}": (installation.backend / name).read_bytes() for name in names}
     for path in sorted(OWN_BACKENDS.glob("*/*.py")):
         files[f"{path.parent.name}/{path.name}"] = path.read_bytes()
     return files

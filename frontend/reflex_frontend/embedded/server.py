@@ -115,7 +115,7 @@ class EmbeddedTriton:
         prefix = f"{owner_prefix()}{next(self._run_numbers)}_"
         port = int(self.grpc_address.rpartition(":")[2])
         run = Run(self._installation, self._backends, self._repository, port, prefix, self._threads)
-        command = trampoline(server_arguments(run, self._options))
+        command = trampoline(run, server_arguments(run, self._options))
         child = Child(command, server_environment(run, os.environ), prefix, self._options.log_path)
         self._on_event(TritonEvent(kind="started", message=f"Triton started (pid {child.pid})", pid=child.pid))
         return child
