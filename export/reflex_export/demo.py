@@ -86,7 +86,7 @@ def build_demo(seed: int = 0, policy_id: str = "demo") -> PolicyFiles:
     components = (
         Component("preprocess", preprocess.inputs, preprocess.outputs, {"model.onnx": preprocess.content}, 4),
         Component("encoder", encoder.inputs, encoder.outputs, {"model.onnx": encoder.content}, 2),
-        Component("denoise", denoise.inputs, denoise.outputs, {"model.onnx": denoise.content}, 8, queue_delay_us=100),
+        Component("denoise", denoise.inputs, denoise.outputs, {"model.onnx": denoise.content}, 8),
     )
     tokenizer = build_tokenizer()
     config = _policy_config(policy_id, components, tokenizer)

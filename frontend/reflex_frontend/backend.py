@@ -56,10 +56,19 @@ class TritonBackend:
     def restarts(self) -> int:
         return 0 if self._embedded is None else self._embedded.restarts
 
-    def restart_if_hung(self, silent_s: float) -> None:
-        """Called while Triton does not answer, with how long it has not."""
-        if self._embedded is not None and silent_s >= self._hang_restart_s:
-            self._embedded.report_hang()
+    def restart_if_hung(self, silent_s: float) -> bool:
+        """Called while Triton does not answer, with how long it has not. True when it is being started again."""
+        if self._embedded is None or not self._embedded.is_serving or silent_s < self._hang_restart_s:
+            return False
+        self._embedded.report_hang()
+        return True
+
+    def restart_dead_model(self) -> None:
+        """A model's process is gone, and Triton never starts one again: all of it must be started anew."""
+        if self._embedded is not None:
+            self._embedded.report_hang("a model's process died")
+        else:
+            log.error("a model's process died; restart the Triton at %s", self.address)
 
     def _note(self, event: TritonEvent) -> None:
         level = logging.INFO if event.kind in ("started", "stopped") else logging.ERROR

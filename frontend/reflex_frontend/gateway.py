@@ -41,15 +41,18 @@ RAW_INPUT_TAG: Final = b"\x3a"
 LOST_CONNECTION_EXCEPT: Final = ("maximum queue size", "timeout expired", "not ready", "is stopping", "not at ready")
 """UNAVAILABLE with one of these texts (triton core's) comes from a live Triton; any other is the connection."""
 
-FailureKind = Literal["lost", "busy", "model", "cancelled"]
+DEAD_STUB: Final = "stub process"
+"""INTERNAL with this text: the Python process of a model has ended (triton python_backend)."""
+
+FailureKind = Literal["lost", "busy", "model", "dead", "cancelled"]
 Outputs = Mapping[str, npt.NDArray[Any]]
 
 
 class TritonCallError(Exception):
     """One call without an answer.
 
-    `lost`: the connection broke; `busy`: a live Triton refused; `model`: the model failed; `cancelled`: we closed the
-    connection, or gave up after `CALL_CAP_S`.
+    `lost`: the connection broke; `busy`: a live Triton refused; `model`: the model failed; `dead`: the process of a
+    model is gone, and Triton starts no other; `cancelled`: we closed the connection, or gave up after `CALL_CAP_S`.
     """
 
     def __init__(self, kind: FailureKind, detail: str) -> None:
@@ -189,4 +192,5 @@ def _failure(error: grpc.aio.AioRpcError) -> TritonCallError:
         return TritonCallError("busy" if live else "lost", text)
     if code in (grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED):
         return TritonCallError("cancelled", text or code.name)
-    return TritonCallError("model", text or code.name)
+    is_dead = DEAD_STUB in text.lower()
+    return TritonCallError("dead" if is_dead else "model", text or code.name)

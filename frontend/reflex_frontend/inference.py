@@ -7,15 +7,15 @@ place in flight comes back, and the breaker learns the outcome, when Triton is d
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from reflex.errors import DeadlineExceededError, InferenceError, ServiceError, UnavailableError
 from reflex_frontend.admission import Admission
-from reflex_frontend.gateway import RawTensor, Triton, TritonCallError
+from reflex_frontend.gateway import Outputs, RawTensor, Triton, TritonCallError
 from reflex_frontend.policy import ServedPolicy
 from reflex_frontend.vitals import Vitals
 
@@ -30,7 +30,16 @@ Actions = npt.NDArray[np.float32]
 class ModelRunner:
     """Calls one policy's ensemble. Who calls `infer` must have entered `admission`; the place goes over to the call."""
 
-    def __init__(self, policy: ServedPolicy, triton: Triton, admission: Admission, vitals: Vitals) -> None:
+    def __init__(
+        self,
+        policy: ServedPolicy,
+        triton: Triton,
+        admission: Admission,
+        vitals: Vitals,
+        *,
+        on_dead_model: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._on_dead_model = on_dead_model
         self._shape = (policy.config.horizon, policy.config.action_dim)
         self._triton = triton
         self._admission = admission
@@ -58,7 +67,7 @@ class ModelRunner:
     async def check_canary(self, inputs: Sequence[RawTensor]) -> Actions:
         """One inference outside admission, for the canary; raises `ServiceError` or `TritonCallError`."""
         self._vitals.record_attempt()
-        return self._checked(await self._triton.infer(inputs))
+        return self._checked(await self._run(inputs))
 
     async def drain(self) -> None:
         """Wait until Triton is done with every call."""
@@ -82,9 +91,9 @@ class ModelRunner:
         self._vitals.record_success()
         return actions
 
-    async def _infer_twice_if_lost(self, inputs: Sequence[RawTensor], deadline: float) -> Any:  # noqa: ANN401 - tensors
+    async def _infer_twice_if_lost(self, inputs: Sequence[RawTensor], deadline: float) -> Outputs:
         try:
-            return await self._triton.infer(inputs)
+            return await self._run(inputs)
         except TritonCallError as failure:
             if failure.kind not in ("lost", "busy"):
                 raise
@@ -93,7 +102,15 @@ class ModelRunner:
                 raise
             if self._now() >= deadline:
                 raise
-        return await self._triton.infer(inputs)
+        return await self._run(inputs)
+
+    async def _run(self, inputs: Sequence[RawTensor]) -> Outputs:
+        try:
+            return await self._triton.infer(inputs)
+        except TritonCallError as failure:
+            if failure.kind == "dead":
+                self._on_dead_model()
+            raise
 
     async def _confirm_live(self) -> bool:
         """One probe, however many calls were lost in the same instant."""
@@ -113,7 +130,7 @@ class ModelRunner:
             )
         return InferenceError("inference_failed", "the model failed on this request; the same request may succeed")
 
-    def _checked(self, outputs: Any) -> Actions:  # noqa: ANN401 - tensors
+    def _checked(self, outputs: Outputs) -> Actions:
         actions = outputs.get("actions")
         if actions is None or actions.dtype != np.float32 or actions.size != self._shape[0] * self._shape[1]:
             raise InferenceError("inference_failed", "the model's answer does not have the policy's shape")

@@ -90,7 +90,7 @@ def _build_service(settings: Settings, policy: ServedPolicy, backend: TritonBack
         policy=policy,
         guard=ActionGuard(policy.embodiment) if settings.guard else None,
         admission=admission,
-        runner=ModelRunner(policy, backend.gateway, admission, vitals),
+        runner=ModelRunner(policy, backend.gateway, admission, vitals, on_dead_model=backend.restart_dead_model),
         vitals=vitals,
         metrics=Metrics(policy, settings.robot_id),
         resent=ResentAnswers(time.monotonic),

@@ -36,7 +36,7 @@ class Watch:
         vitals: Vitals,
         canary: Canary | None,
         *,
-        on_hang: Callable[[float], None] = lambda _hung_s: None,
+        on_hang: Callable[[float], bool] = lambda _silent_s: False,
     ) -> None:
         self._triton = triton
         self._runner = runner
@@ -137,4 +137,5 @@ class Watch:
         now = self._vitals.now()
         if self._silent_since is None:
             self._silent_since = now
-        self._on_hang(now - self._silent_since)
+        if self._on_hang(now - self._silent_since):
+            self._silent_since = None

@@ -15,7 +15,7 @@ from reflex_frontend.embedded.cleanup import owner_prefix
 
 from support.server import ServerProcess
 
-__all__ = ["Belongings", "belongings", "triton_address", "wait_until"]
+__all__ = ["Belongings", "belongings", "client_connections", "triton_address", "wait_until"]
 
 SHARED_MEMORY = Path("/dev/shm")
 ADDRESS = re.compile(r"on Triton at (\S+) after")
@@ -43,6 +43,12 @@ def belongings(server: ServerProcess) -> Belongings:
     """Of the Triton that runs now."""
     prefix = owner_prefix(server.process.pid)
     return Belongings(group=server.triton().pid, prefix=prefix, regions=frozenset(_regions(prefix)))
+
+
+def client_connections(server: ServerProcess) -> int:
+    """How many connections of clients the frontend holds."""
+    held = psutil.Process(server.process.pid).net_connections("tcp")
+    return sum(1 for one in held if one.laddr.port == server.port and one.raddr)
 
 
 def triton_address(server: ServerProcess) -> str:

@@ -168,7 +168,7 @@ def test_stop_is_quick_and_leaves_no_process_no_memory_and_no_port(repository: P
     async def scenario() -> None:
         async with _serving(repository, "affine", "user") as (triton, _):
             group, port = _pid(triton), int(triton.grpc_address.rpartition(":")[2])
-            assert len(_living(group)) == 4
+            assert len(_living(group)) == 5  # tritonserver, three stubs, the guardian
             before_s = time.monotonic()
             await triton.stop()
             assert time.monotonic() - before_s < 1.5
@@ -202,10 +202,10 @@ def test_kill_9_of_the_frontend_takes_triton_its_stubs_and_their_memory_along(re
         group, prefix = int(words[0]), owner_prefix(owner.pid)
         if ready:
             asyncio.run(_ready_at(words[1]))
-            assert len(_living(group)) == 4
+            assert len(_living(group)) == 5
             assert len(_regions(prefix)) == 3
         else:
-            asyncio.run(_until(lambda: len(_living(group)) > 1, READY_S))  # the first stub has just been born
+            asyncio.run(_until(lambda: len(_living(group)) > 2, READY_S))  # the first stub has just been born
         owner.kill()
     asyncio.run(_until(lambda: not _living(group) and not _regions(prefix), 2.0))
 

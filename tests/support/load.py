@@ -137,6 +137,11 @@ class LoadClient:
         """Never the same twice, and exact in 32 bits."""
         return float(next(self._nonces) % 2**22) / 4
 
+    @property
+    def idle_connections(self) -> int:
+        """Connections that are open and wait for the next call."""
+        return sum(connection.is_open for connection in self._idle)
+
     def drop_idle(self) -> None:
         """Close the connections that no call uses."""
         while self._idle:

@@ -73,6 +73,11 @@ class EmbeddedTriton:
             return None
         return self._failure
 
+    @property
+    def is_serving(self) -> bool:
+        """Whether the running process has opened its gRPC port: before that, silence is loading, not a hang."""
+        return self.is_running and self._child is not None and self._child.log.serving
+
     async def start(self) -> None:
         """Spawn Triton and begin to watch it; `SetupError` when this machine or the repository cannot do it."""
         if self._keeper is not None:
@@ -105,10 +110,10 @@ class EmbeddedTriton:
             self._reservation = None
         self._on_event(TritonEvent(kind="stopped", message="Triton stopped"))
 
-    def report_hang(self) -> None:
-        """Say that Triton no longer answers: it is killed and started again."""
+    def report_hang(self, reason: str = "Triton does not answer") -> None:
+        """Say that Triton can no longer do its work: it is killed and started again."""
         if self._child is not None and self._child.is_running:
-            self._on_event(TritonEvent(kind="hung", message="Triton does not answer; killing it", pid=self._child.pid))
+            self._on_event(TritonEvent(kind="hung", message=f"{reason}; starting it again", pid=self._child.pid))
             self._child.kill()
 
     def _spawn(self) -> Child:

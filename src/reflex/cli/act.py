@@ -92,7 +92,7 @@ def _wanted_state(client: ReflexClient) -> str:
     config = client.config()
     count = config.get("state_dim")
     if not isinstance(count, int):
-        return "is needed: the robot's state in robot units, numbers separated by commas"
+        return "none is given: the robot's state in robot units, numbers separated by commas"
     zeros = ",".join(["0"] * count)
     policy = f"{config.get('policy_id', 'this policy')} on {config.get('embodiment', 'its robot')}"
-    return f"is needed: {policy} takes {count} numbers in robot units, like --state {zeros}"
+    return f"none is given; {policy} takes {count} numbers in robot units, like --state {zeros}"

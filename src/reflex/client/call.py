@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from reflex.errors import ClientTimeoutError, TransportError
+from reflex.errors import ClientTimeoutError, ServiceError, TransportError
 from reflex.wire import (
     DEADLINE_HEADER,
     MAX_DEADLINE_MS,
@@ -95,12 +95,13 @@ class CallPlan:
         self._ends_s = started_s + deadline_s
         self._clock = clock
         self._may_reconnect = True
+        self._last_refusal: ServiceError | None = None
 
     def send_now(self) -> Send:
         """The request with what remains of the deadline; `ClientTimeoutError` when nothing does."""
         remaining_s = self._remaining_s()
         if remaining_s <= 0:
-            raise self._timed_out()
+            raise self._timed_out() from self._last_refusal
         return Send(self._call, _headers(self._call, remaining_s), remaining_s)
 
     def on_answer(self, answer: Answer) -> Sleep | Answer:
@@ -115,6 +116,7 @@ class CallPlan:
         pause_s = max(error.retry_after_s, MIN_RETRY_PAUSE_S)
         if pause_s >= self._remaining_s():
             raise error
+        self._last_refusal = error
         return Sleep(pause_s)
 
     def on_broken(self, error: TransportError) -> Send:

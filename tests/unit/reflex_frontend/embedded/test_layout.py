@@ -23,12 +23,6 @@ def test_the_directory_is_built_once_and_reused(cache: Path) -> None:
     assert [path.name for path in cache.iterdir()] == [first.name]
 
 
-def test_every_stub_imports_the_watchdog_first(cache: Path) -> None:
-    utilities = backend_directory(locate(), cache) / "python" / "triton_python_backend_utils.py"
-    assert utilities.read_text().startswith("import reflex_stub_watchdog")
-    assert utilities.with_name("reflex_stub_watchdog.py").is_file()
-
-
 def test_a_damaged_directory_is_built_again(cache: Path) -> None:
     directory = backend_directory(locate(), cache)
     (directory / "onnxruntime" / "model.py").write_text("")

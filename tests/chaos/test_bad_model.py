@@ -1,0 +1,89 @@
+"""A model that goes bad: its answers never reach a robot, the breaker opens, and closes by itself when it is good again."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+
+import pytest
+from reflex_bench.nonce_policy import Fault
+
+from support.load import LoadClient, run
+from support.nonce_server import NonceServer, nonce_server
+
+FAILURES_THAT_OPEN = 5
+CLOSED_AGAIN_S = 8.0
+"""The probes' delay doubles up to 5 s, with jitter, while the fault lasts."""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NonceServer]:
+    with nonce_server(tmp_path_factory.mktemp("bad")) as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        ("nan", "non_finite_action"),
+        ("inf", "non_finite_action"),
+        ("wrong_shape", "inference_failed"),
+        ("error", "inference_failed"),
+    ],
+)
+def test_a_bad_answer_is_a_500_then_the_breaker_opens_and_the_canary_closes_it(
+    server: NonceServer, fault: Fault, code: str
+) -> None:
+    async def scenario() -> None:
+        async with LoadClient(server.port) as client:
+            assert (await client.act()).is_right
+            server.behave(fault=fault)
+            codes = [(await client.act()).code for _ in range(FAILURES_THAT_OPEN + 3)]
+            failures = codes.count(code)
+            assert 1 <= failures <= FAILURES_THAT_OPEN, codes
+            assert codes == [code] * failures + ["circuit_open"] * (len(codes) - failures)
+            refusal = await client.act()
+            assert (refusal.status, refusal.code) == (503, "circuit_open")
+            assert int(refusal.headers["retry-after"]) >= 1
+            health = await client.get("/health")
+            assert health.status == 503
+            assert b"degraded" in health.body
+            server.behave()
+            await _closes_by_itself(client)
+            assert (await client.act()).is_right
+
+    run(scenario())
+
+
+def test_a_model_process_that_dies_is_replaced_and_nobody_gets_a_wrong_answer(server: NonceServer) -> None:
+    async def scenario() -> None:
+        async with LoadClient(server.port) as client:
+            server.behave(fault="exit")
+            for answer in await asyncio.gather(*(client.act() for _ in range(4))):
+                assert answer.status in (500, 503, 504), str(answer)
+            server.behave()
+            await _closes_by_itself(client)
+            assert (await client.act()).is_right
+
+    run(scenario())
+
+
+def test_bad_images_of_one_client_never_open_the_breaker(server: NonceServer) -> None:
+    async def scenario() -> None:
+        async with LoadClient(server.port) as client:
+            for _ in range(4 * FAILURES_THAT_OPEN):
+                answer = await client.act(image_b64="bm90IGFuIGltYWdl")
+                assert (answer.status, answer.code) == (400, "invalid_image")
+            assert (await client.get("/health")).status == 200
+            assert (await client.act()).is_right
+
+    run(scenario())
+
+
+async def _closes_by_itself(client: LoadClient) -> None:
+    """Without a single request of a robot."""
+    started = time.monotonic()
+    while (await client.get("/health")).status != 200:
+        assert time.monotonic() - started < CLOSED_AGAIN_S, "the breaker did not close"
+        await asyncio.sleep(0.05)

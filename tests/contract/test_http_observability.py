@@ -1,0 +1,151 @@
+"""`/health`, `/config`, `/metrics`, and that docs/http-api.md tells the truth about them."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from reflex.errors import STATUS_OF
+from support.bodies import valid_body
+from support.hostile_served import Served
+
+ROOT = Path(__file__).parents[2]
+LABELS = {
+    "reflex_act_latency_seconds": {"embodiment", "policy_slot", "inference_mode"},
+    "reflex_act_total": {"embodiment", "status"},
+    "reflex_guard_clamped_total": {"embodiment"},
+    "reflex_cache_hit_total": {"embodiment", "policy_slot"},
+    "reflex_cache_miss_total": {"embodiment", "policy_slot"},
+    "reflex_in_flight_requests": {"policy_slot"},
+    "reflex_robot_info": {"robot_id", "embodiment", "model_id"},
+    "reflex_breaker_open": {"policy_slot"},
+    "reflex_triton_restarts": set(),
+}
+LATER = {"reflex_slo_violations_total"}
+TYPES = {"reflex_act_latency_seconds": "histogram", "reflex_in_flight_requests": "gauge", "reflex_robot_info": "gauge",
+         "reflex_breaker_open": "gauge", "reflex_triton_restarts": "gauge"}  # fmt: skip
+
+
+def exposed(server: Served) -> dict[str, tuple[str, set[str], list[float]]]:
+    """Metric name -> type, label names, values; without the library's own `_created` series."""
+    metrics = {}
+    for family in text_string_to_metric_families(server.client.get("/metrics").text):
+        name = family.name + "_total" * (family.type == "counter")
+        if name.endswith("_created"):
+            continue
+        samples = [sample for sample in family.samples if not sample.name.endswith("_created")]
+        labels = {label for sample in samples for label in sample.labels} - {"le"}
+        metrics[name] = (family.type, labels, [sample.value for sample in samples])
+    return metrics
+
+
+def documented_rows(heading: str) -> list[list[str]]:
+    """The cells of the first table under a heading of docs/http-api.md."""
+    text = (ROOT / "docs" / "http-api.md").read_text().partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def test_health_of_a_ready_server_has_exactly_the_promised_fields(demo: Served) -> None:
+    answer = demo.client.get("/health")
+    health, config = answer.json(), demo.client.get("/config").json()
+    uptime_s = health.pop("uptime_seconds")
+    assert answer.status_code == 200
+    assert health == {
+        "status": "ready",
+        "model_loaded": True,
+        "model_version": f"demo@{config['policy_hash'].removeprefix('sha256:')[:12]}",
+        "inference_mode": "onnx_cpu",
+        "robot_id": "arm-7",
+        "cuda_graphs_active": False,
+    }
+    assert 0 < uptime_s < demo.client.get("/health").json()["uptime_seconds"]
+
+
+def test_robot_id_is_null_when_none_is_configured(unguarded: Served) -> None:
+    assert unguarded.client.get("/health").json()["robot_id"] is None
+
+
+def test_liveness_is_the_processs_own(demo: Served) -> None:
+    answer = demo.client.get("/health/live")
+    assert (answer.status_code, answer.json()) == (200, {"status": "live"})
+
+
+def test_config_is_the_policys_own_file(demo: Served) -> None:
+    file = json.loads((ROOT / "model_repository" / "demo" / "reflex_config.json").read_text())
+    assert demo.client.get("/config").json() == file
+
+
+def test_metrics_are_exactly_the_promised_names_types_and_labels(demo: Served) -> None:
+    demo.act()
+    metrics = exposed(demo)
+    assert {name: labels for name, (_, labels, _) in metrics.items()} == LABELS
+    assert {name: kind for name, (kind, _, _) in metrics.items()} == {
+        name: TYPES.get(name, "counter") for name in LABELS
+    }
+
+
+def test_metrics_come_as_prometheus_text(demo: Served) -> None:
+    assert demo.client.get("/metrics").headers["content-type"].startswith("text/plain; version=0.0.4")
+
+
+def test_every_answer_of_act_is_counted_by_its_status(demo: Served) -> None:
+    before = _by_status(demo)
+    for body in (valid_body(), {}, valid_body(state=[0.0])):
+        demo.act(body)
+    demo.client.get("/act")
+    after = _by_status(demo)
+    assert {status: after[status] - before.get(status, 0) for status in after if after[status] != before.get(status)} == {
+        "200": 1, "400": 1, "422": 1, "405": 1,
+    }  # fmt: skip
+
+
+def test_a_resent_request_counts_as_a_cache_hit(demo: Served) -> None:
+    hits, misses = (exposed(demo)[f"reflex_cache_{kind}_total"][2][0] for kind in ("hit", "miss"))
+    body = valid_body(episode_id="e-metrics", request_id="r-1")
+    demo.act(body)
+    demo.act(body)
+    after = exposed(demo)
+    assert after["reflex_cache_hit_total"][2] == [hits + 1]
+    assert after["reflex_cache_miss_total"][2] == [misses + 1]
+
+
+def test_ids_never_become_labels_except_the_configured_robot_id(demo: Served) -> None:
+    demo.act(valid_body(episode_id="qZ7mark9Xv", request_id="qZ7mark9Xv"))
+    text = demo.client.get("/metrics").text
+    assert "qZ7mark9Xv" not in text
+    assert 'robot_id="arm-7"' in text
+
+
+def test_every_metric_is_in_the_reference_and_nothing_else(demo: Served) -> None:
+    documented = {name.strip("`"): {label.strip(" `") for label in labels.split(",") if label.strip() != "–"}
+                  for name, _, labels, _ in documented_rows("GET /metrics")}  # fmt: skip
+    assert documented == {name: labels for name, (_, labels, _) in exposed(demo).items()}
+
+
+def test_every_error_code_is_in_the_reference_with_its_status() -> None:
+    rows = {code.strip("`"): int(status) for status, code, _ in documented_rows("Errors")}
+    assert rows == dict(STATUS_OF)
+
+
+def test_every_field_of_a_200_and_of_health_is_in_the_reference(demo: Served) -> None:
+    answered = {row[0].strip("`") for row in documented_rows("The answer")}
+    assert answered == set(demo.act().json())
+    health = {row[0].strip("`") for row in documented_rows("GET /health")}
+    assert health == {*demo.client.get("/health").json(), "reason"}
+
+
+def test_every_request_field_of_the_schema_is_in_the_reference(demo: Served) -> None:
+    schema = demo.client.get("/openapi.json").json()["paths"]["/act"]["post"]["requestBody"]["content"]
+    forms = schema["application/json"]["schema"]["oneOf"]
+    described = {name for form in forms for name in form["properties"]}
+    assert described == {row[0].strip("`") for row in documented_rows("POST /act")}
+
+
+def _by_status(server: Served) -> dict[str, float]:
+    text = server.client.get("/metrics").text
+    found = re.findall(r'^reflex_act_total\{.*status="(\d+)".*\} (\S+)$', text, re.MULTILINE)
+    return {status: float(value) for status, value in found}

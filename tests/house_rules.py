@@ -1,0 +1,251 @@
+"""The rules of this house that no linter knows; `make check` runs this file, and tests plant a violation of each.
+
+A rule is a small function: it takes one file and yields what is wrong in it. Every file counts that git tracks, or
+would track once added. Exit code 1 and one line per violation when there is one.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+__all__ = ["ENVIRONMENT_READERS", "RULES", "SourceFile", "check", "files_of", "stale_exceptions"]
+
+MAX_MODULE_LINES: Final = 500
+MAX_FUNCTION_LINES: Final = 60
+
+PRODUCT: Final = ("src/", "frontend/", "export/")
+"""Where the code lies that users run."""
+MAY_PRINT: Final = ("src/reflex/cli/",)
+EMBEDDED: Final = "frontend/reflex_frontend/embedded/"
+ENVIRONMENT_READERS: Final[Mapping[str, str]] = {
+    f"{EMBEDDED}server.py": "Triton inherits the environment, which also says where the cache lies",
+    f"{EMBEDDED}launch.py": "becomes tritonserver and hands the environment on",
+    f"{EMBEDDED}backends/onnxruntime/model.py": "runs in Triton's stub; we speak to it through the environment",
+}
+"""Which file reads the environment past the settings, and why. An entry without use is a violation itself."""
+
+UNPICKLERS: Final = frozenset({"pickle", "_pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"})
+# The [b]rackets around one letter change no pattern, but keep it from matching itself here.
+DEVELOPER_PATH: Final = re.compile(rb"(?<![\w.$}-])/(?:[r]oot|[w]ork|[h]ome/(?!u/|user/)[a-z][\w-]*)/")
+REGISTRY: Final = re.compile(
+    rb"[p]ypi\.|[p]ythonhosted\.|registry\.[n]pmjs\.|[a]naconda\.org|[c]rates\.io|proxy\.[g]olang\."
+    rb"|--(?:extra-)?[i]ndex-url|--[f]ind-links|--[t]rusted-host"
+)
+UNFINISHED: Final = re.compile(r"\b(?:[T]ODO|[F]IXME|[X]XX)\b")
+URL: Final = re.compile(r"\bhttps?://[^\s\"'`<>)\]}]+")
+LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+DOCUMENT_HOSTS: Final = frozenset({"numpy.org", "www.rfc-editor.org", "docs.nvidia.com", "github.com"})
+"""Hosts that a comment may point to. Code connects to none of them."""
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """One file; `path` is relative to the repository, with slashes."""
+
+    path: str
+    content: bytes
+
+    @cached_property
+    def text(self) -> str | None:
+        """None for a binary file."""
+        try:
+            return None if b"\0" in self.content else self.content.decode()
+        except UnicodeDecodeError:
+            return None
+
+    @cached_property
+    def tree(self) -> ast.Module | None:
+        """None for what is not Python."""
+        return ast.parse(self.text) if self.path.endswith(".py") and self.text is not None else None
+
+    @property
+    def is_product(self) -> bool:
+        return self.tree is not None and self.path.startswith(PRODUCT)
+
+    @property
+    def nodes(self) -> Iterator[ast.AST]:
+        return iter(()) if self.tree is None else ast.walk(self.tree)
+
+    def line_at(self, offset: int) -> int:
+        return self.content.count(b"\n", 0, offset) + 1
+
+
+Violation = tuple[int, str]
+"""Line, and what is wrong in words."""
+Rule = Callable[[SourceFile], Iterator[Violation]]
+
+
+def no_developer_path(file: SourceFile) -> Iterator[Violation]:
+    """A path of somebody's own machine works nowhere else, and tells about that machine. Models are searched, too."""
+    for found in DEVELOPER_PATH.finditer(file.content):
+        yield file.line_at(found.start()), f"path of one machine: {found.group().decode()}"
+
+
+def no_package_registry(file: SourceFile) -> Iterator[Violation]:
+    """Where packages come from is the business of whoever installs them."""
+    for found in REGISTRY.finditer(file.content):
+        yield file.line_at(found.start()), f"names a package registry: {found.group().decode()}"
+
+
+def nothing_is_unpickled(file: SourceFile) -> Iterator[Violation]:
+    """A pickle runs code when it is read."""
+    for node in file.nodes:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            for name in _imported(node) & UNPICKLERS:
+                yield node.lineno, f"imports {name}, whose data is code"
+        elif isinstance(node, ast.Attribute) and ast.unparse(node) == "torch.load":
+            yield node.lineno, "torch.load unpickles; use safetensors"
+        elif isinstance(node, ast.keyword) and node.arg == "allow_pickle" and not _is_constant(node.value, value=False):
+            yield node.lineno, "allow_pickle must be False"
+
+
+def no_bare_except(file: SourceFile) -> Iterator[Violation]:
+    """It swallows Ctrl-C and cancellation."""
+    for node in file.nodes:
+        if isinstance(node, ast.ExceptHandler) and node.type is None:
+            yield node.lineno, "a bare except; name what is expected"
+
+
+def library_does_not_print(file: SourceFile) -> Iterator[Violation]:
+    """A library logs; stdout belongs to the command line's results."""
+    if not file.is_product or file.path.startswith(MAY_PRINT):
+        return
+    for node in file.nodes:
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
+            yield node.lineno, "print in library code; log it, or return it"
+
+
+def environment_is_read_in_settings(file: SourceFile) -> Iterator[Violation]:
+    """One place knows what a process can be told."""
+    if file.is_product and file.path not in ENVIRONMENT_READERS:
+        for line in _environment_lines(file):
+            yield line, "reads the environment; make it a setting"
+
+
+def module_is_short(file: SourceFile) -> Iterator[Violation]:
+    """One reads a module from top to bottom."""
+    lines = file.content.count(b"\n")
+    if file.is_product and lines > MAX_MODULE_LINES:
+        yield 1, f"{lines} lines; split before {MAX_MODULE_LINES}"
+
+
+def function_is_short(file: SourceFile) -> Iterator[Violation]:
+    """A long function is a list of ideas without names."""
+    if not file.is_product:
+        return
+    for node in file.nodes:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            lines = (node.end_lineno or node.lineno) - node.lineno + 1
+            if lines > MAX_FUNCTION_LINES:
+                yield node.lineno, f"{node.name} has {lines} lines; at most {MAX_FUNCTION_LINES}"
+
+
+def nothing_is_left_unfinished(file: SourceFile) -> Iterator[Violation]:
+    """What is still to be done belongs in an issue, where somebody looks."""
+    for number, line in enumerate((file.text or "").splitlines(), 1):
+        found = UNFINISHED.search(line)
+        if found is not None:
+            yield number, f"{found.group()} left in"
+
+
+def text_ends_in_newline(file: SourceFile) -> Iterator[Violation]:
+    """Else the next line that is added changes two."""
+    if file.text and not file.text.endswith("\n"):
+        yield file.line_at(len(file.content)), "no newline at the end"
+
+
+def code_calls_nobody(file: SourceFile) -> Iterator[Violation]:
+    """No telemetry: a URL in code is this machine, or a document that a comment points to."""
+    if not file.is_product or file.text is None:
+        return
+    for number, line in enumerate(file.text.splitlines(), 1):
+        for found in URL.finditer(line):
+            host = _host(found.group())
+            if host is not None and host not in LOOPBACK | DOCUMENT_HOSTS:
+                yield number, f"a URL to {host}; Reflex connects to nobody on its own account"
+
+
+RULES: Final[tuple[Rule, ...]] = (
+    no_developer_path,
+    no_package_registry,
+    nothing_is_unpickled,
+    no_bare_except,
+    library_does_not_print,
+    environment_is_read_in_settings,
+    module_is_short,
+    function_is_short,
+    nothing_is_left_unfinished,
+    text_ends_in_newline,
+    code_calls_nobody,
+)
+
+
+def check(file: SourceFile) -> list[str]:
+    """Every violation in one file, as `path:line: what`."""
+    return [f"{file.path}:{line}: {what}" for rule in RULES for line, what in rule(file)]
+
+
+def stale_exceptions(files: Iterable[SourceFile]) -> list[str]:
+    """Entries of ENVIRONMENT_READERS that read no environment, or are no longer there."""
+    readers = {file.path for file in files if any(_environment_lines(file))}
+    return [
+        f"{path}:1: reads no environment; take its exception away"
+        for path in sorted(ENVIRONMENT_READERS.keys() - readers)
+    ]
+
+
+def files_of(repository: Path) -> list[SourceFile]:
+    """What git tracks or would track; not what is deleted, a link, or ignored."""
+    listing = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=repository, check=True, capture_output=True,
+    )  # fmt: skip
+    names = sorted({name for name in listing.stdout.decode().split("\0") if name})
+    paths = [(name, repository / name) for name in names]
+    return [SourceFile(name, path.read_bytes()) for name, path in paths if path.is_file() and not path.is_symlink()]
+
+
+def main() -> int:
+    files = files_of(Path(__file__).parent.parent)
+    violations = [line for file in files for line in check(file)] + stale_exceptions(files)
+    for line in violations:
+        print(line)
+    print(f"house rules: {len(files)} files, {len(violations)} violations", file=sys.stderr)
+    return 1 if violations else 0
+
+
+def _imported(node: ast.Import | ast.ImportFrom) -> set[str]:
+    names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+    return {name.partition(".")[0] for name in names}
+
+
+def _is_constant(node: ast.expr, *, value: object) -> bool:
+    return isinstance(node, ast.Constant) and node.value is value
+
+
+def _environment_lines(file: SourceFile) -> Iterator[int]:
+    for node in file.nodes:
+        if isinstance(node, ast.Attribute) and ast.unparse(node) in ("os.environ", "os.getenv", "os.environb"):
+            yield node.lineno
+        elif isinstance(node, ast.ImportFrom) and node.module == "os":
+            yield from (node.lineno for alias in node.names if alias.name in ("environ", "getenv", "environb"))
+
+
+def _host(url: str) -> str | None:
+    """None for a host that is a placeholder: the user names it."""
+    address = url.partition("://")[2].lstrip("[")
+    if address.startswith("{"):
+        return None
+    return "::1" if address.startswith("::1") else re.split(r"[:/?#\]]", address, maxsplit=1)[0]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

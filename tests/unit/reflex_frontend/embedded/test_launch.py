@@ -1,0 +1,62 @@
+"""The trampoline and its guardian, with a plain Python process in the place of tritonserver."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reflex_frontend.embedded import launch
+from reflex_frontend.embedded.cleanup import kill_group, wait_group_gone
+
+TRITON = """
+import subprocess, sys, time
+subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'], stdout=subprocess.DEVNULL)
+print('serving', flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def region() -> Iterator[Path]:
+    path = Path("/dev/shm") / f"reflex-test-{uuid.uuid4().hex}_region"
+    path.write_bytes(b"x")
+    yield path
+    path.unlink(missing_ok=True)
+
+
+def _command(owner_pid: int, region: Path) -> list[str]:
+    prefix = region.name.removesuffix("region")
+    program = [sys.executable, "-c", TRITON]
+    return [sys.executable, "-I", "-S", str(launch.__file__), str(owner_pid), prefix, *program]
+
+
+def test_what_a_killed_triton_leaves_is_removed_without_help_of_the_owner(region: Path) -> None:
+    with subprocess.Popen(_command(os.getpid(), region), stdout=subprocess.PIPE, start_new_session=True) as triton:
+        assert triton.stdout is not None
+        assert triton.stdout.readline() == b"serving\n"
+        os.kill(triton.pid, signal.SIGKILL)
+        # Not reaped yet, as when the owner hangs: neither a zombie nor a live owner may hold the guardian back.
+        gone = wait_group_gone(triton.pid, 3.0)
+        kill_group(triton.pid)
+        assert gone
+    assert not region.exists()
+
+
+def test_the_log_of_triton_ends_with_it_although_the_guardian_lives_on(region: Path) -> None:
+    command = _command(os.getpid(), region)
+    command[-1] = "print('bye')"
+    ended = subprocess.run(command, capture_output=True, start_new_session=True, timeout=5, check=True)
+    assert ended.stdout == b"bye\n"
+
+
+def test_nothing_starts_for_an_owner_that_is_gone(region: Path) -> None:
+    ended = subprocess.run(_command(os.getppid(), region), capture_output=True, timeout=5, check=False)
+    assert (ended.returncode, ended.stdout) == (1, b"")
+    assert b"the process that started Triton is gone" in ended.stderr

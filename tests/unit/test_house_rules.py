@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from house_rules import ENVIRONMENT_READERS, RULES, SourceFile, check, files_of, stale_exceptions
+
+PRODUCT = "frontend/reflex_frontend/planted.py"
+
+# A ~ is taken out before a text is planted; without it, this very file would break the rule.
+PLANTED = {
+    "no_developer_path": ("README.md", "see /ro~ot/notes.txt\n"),
+    "no_package_registry": ("constraints.txt", "--ind~ex-url https://mirror.example/simple\n"),
+    "nothing_is_unpickled": (PRODUCT, "import numpy\nnumpy.load('x', allow_pickle=True)\n"),
+    "no_bare_except": ("tests/planted.py", "try:\n    pass\nexcept:\n    pass\n"),
+    "library_does_not_print": (PRODUCT, "print('hello')\n"),
+    "environment_is_read_in_settings": (PRODUCT, "import os\nHOME = os.environ['HOME']\n"),
+    "module_is_short": (PRODUCT, "A = 1\n" * 501),
+    "function_is_short": (PRODUCT, "def long():\n" + "    pass\n" * 60),
+    "nothing_is_left_unfinished": ("docs/planted.md", "TO~DO: say more\n"),
+    "text_ends_in_newline": ("docs/planted.md", "the end"),
+    "code_calls_nobody": (PRODUCT, "URL = 'https://collect.example/v1/events'\n"),
+}
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_each_rule_finds_its_planted_violation_and_no_other_rule_does(rule: object) -> None:
+    name = getattr(rule, "__name__", "")
+    path, text = PLANTED[name]
+    file = SourceFile(path, text.replace("~", "").encode())
+
+    found = {candidate.__name__ for candidate in RULES if list(candidate(file))}
+
+    assert found == {name}
+    assert all(line.startswith(f"{path}:") for line in check(file))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import pickle\n",
+        "from pickle import loads\n",
+        "import shelve, json\n",
+        "import marshal as m\n",
+        "import torch\ntorch.load('weights.pt')\n",
+        "load(path, allow_pickle=maybe)\n",
+    ],
+)
+def test_every_way_to_unpickle_is_found(code: str) -> None:
+    assert len(check(SourceFile("tests/planted.py", code.encode()))) == 1
+
+
+@pytest.mark.parametrize(
+    "code", ["from os import environ\n", "import os\nos.getenv('X')\n", "import os\nos.environb\n"]
+)
+def test_every_way_to_read_the_environment_is_found(code: str) -> None:
+    assert len(check(SourceFile(PRODUCT, code.encode()))) == 1
+
+
+def test_a_developers_path_inside_a_binary_file_is_found() -> None:
+    content = b"\0\1/home/alice/model.py\0"
+
+    assert check(SourceFile("model_repository/p_encoder/1/model.onnx", content))
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        (
+            "docs/fine.md",
+            "Weights lie in /data/work/policy, the network in /etc, a home is ~/.cache or ${HOME}/work/x\n",
+        ),
+        ("src/reflex/cli/fine.py", "print('results')\n"),
+        ("bench/fine.py", "import os\nprint(os.environ)\n"),
+        (PRODUCT, "import numpy\nnumpy.load('x', allow_pickle=False)\n"),
+        (
+            PRODUCT,
+            "URLS = 'http://127.0.0.1:8000/act', f'http://[{host}]:{port}', f'https://{host}', 'http://[::1]:80'\n",
+        ),
+        (PRODUCT, "def fine():\n" + "    pass\n" * 59),
+        (PRODUCT, ""),
+        ("docs/picture.jpg", "\0no text, so no newline at the end"),
+    ],
+)
+def test_what_is_allowed_passes(path: str, text: str) -> None:
+    assert check(SourceFile(path, text.encode())) == []
+
+
+def test_a_violation_says_file_and_line() -> None:
+    assert check(SourceFile(PRODUCT, b"A = 1\nprint(A)\n")) == [
+        f"{PRODUCT}:2: print in library code; log it, or return it"
+    ]
+
+
+def test_an_exception_that_nothing_needs_is_a_violation() -> None:
+    needed = [SourceFile(path, b"import os\nos.environ\n") for path in ENVIRONMENT_READERS]
+
+    assert stale_exceptions(needed) == []
+    assert len(stale_exceptions(needed[1:])) == 1
+
+
+def test_untracked_files_count_and_ignored_and_deleted_ones_do_not(tmp_path: Path) -> None:
+    for name in ("tracked.md", "deleted.md", "untracked.md", "ignored.log"):
+        (tmp_path / name).write_text(f"{name}\n")
+    (tmp_path / ".gitignore").write_text("*.log\n")
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    subprocess.run(["git", "add", "tracked.md", "deleted.md"], cwd=tmp_path, check=True)
+    (tmp_path / "deleted.md").unlink()
+
+    assert [file.path for file in files_of(tmp_path)] == [".gitignore", "tracked.md", "untracked.md"]
