@@ -6,10 +6,10 @@ import re
 import tomllib
 from pathlib import Path
 
-import click
 import pytest
 import typer
 from prometheus_client import Metric
+from typer.core import TyperGroup
 
 import reflex
 from docs.documents import REPOSITORY, anchors_of, documents, links_of
@@ -30,7 +30,7 @@ def text_of(name: str) -> str:
 def serve_options() -> set[str]:
     """`--port` and all the others, but for --help."""
     root = typer.main.get_command(app)
-    assert isinstance(root, click.Group)
+    assert isinstance(root, TyperGroup)
     return {name for option in root.commands["serve"].params for name in (*option.opts, *option.secondary_opts)}
 
 

@@ -1,0 +1,194 @@
+"""Every example of the README runs, against the server that the README says how to start; so do the Python examples of
+the guides.
+
+Two things differ from what a reader does: the port, for 8000 may be taken, and the environment, which is the one that
+the tests run in.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+from PIL import Image
+
+from docs.documents import REPOSITORY, Block, blocks_of, documents
+from reflex.policy_config import read_policy_config
+from support.server import ServerProcess, free_port
+
+README = REPOSITORY / "README.md"
+EXAMPLES = REPOSITORY / "examples"
+BIN = Path(sys.executable).parent
+EXAMPLE_TIMEOUT_S = 30.0
+STOP_TIMEOUT_S = 15.0
+NOT_RUN = ("make ", "pip install ")
+"""A block that begins so has a test of its own: it would install packages, or run these very tests."""
+
+
+def readme_blocks(language: str) -> list[Block]:
+    return [block for block in blocks_of(README) if block.language == language]
+
+
+RUNNABLE = [block for block in readme_blocks("bash") if not block.code.startswith(NOT_RUN)]
+WITH_PYTHON = [path for path in documents() if any(block.language == "python" for block in blocks_of(path))]
+
+
+@contextlib.contextmanager
+def made_server() -> Iterator[ServerProcess]:
+    """`make serve`, in a process group of its own as a terminal gives it; nothing is installed for it."""
+    port = free_port()
+    command = [*make_without_install("serve"), f"BIN={BIN}", f"ARGS=--port {port}"]
+    with tempfile.NamedTemporaryFile(prefix="make-serve-", suffix=".log") as log:
+        process = subprocess.Popen(
+            command, cwd=REPOSITORY, env=environment(), stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        server = ServerProcess(process, port, Path(log.name))
+        try:
+            server.wait_ready()
+            yield server
+            press_ctrl_c(server)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def press_ctrl_c(server: ServerProcess) -> None:
+    """What a terminal does: SIGINT to everybody in the group; returns when make has ended."""
+    if server.process.poll() is None:
+        os.killpg(server.process.pid, signal.SIGINT)
+    server.process.wait(STOP_TIMEOUT_S)
+
+
+def make_without_install(target: str) -> list[str]:
+    return ["make", "--old-file", ".venv/.installed", target]
+
+
+def environment() -> dict[str, str]:
+    """Ours, with this environment's programs first, and without what a `make test` around us would tell our make."""
+    kept = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS")}
+    return {**kept, "PATH": f"{BIN}{os.pathsep}{kept['PATH']}"}
+
+
+def for_port(code: str, port: int) -> str:
+    """An example as it is, but for the port and for the line that enters the environment."""
+    code = code.replace("127.0.0.1:8000", f"127.0.0.1:{port}").replace("localhost:8000", f"127.0.0.1:{port}")
+    code = code.replace("reflex act ", f"reflex act --url http://127.0.0.1:{port} ")
+    return code.replace(". .venv/bin/activate\n", "")
+
+
+def run_example(command: list[str]) -> str:
+    """Its stdout; fails with its stderr when it ends with another code than 0."""
+    done = subprocess.run(
+        command, cwd=REPOSITORY, env=environment(), capture_output=True, text=True, timeout=EXAMPLE_TIMEOUT_S
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ServerProcess]:
+    with made_server() as made:
+        yield made
+
+
+@pytest.mark.parametrize("block", RUNNABLE, ids=lambda block: f"line{block.line}")
+def test_the_shell_examples_run(server: ServerProcess, block: Block) -> None:
+    if "curl" in block.code and shutil.which("curl") is None:
+        pytest.skip("this machine has no curl")
+
+    assert run_example(["bash", "-euo", "pipefail", "-c", for_port(block.code, server.port)])
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="this machine has no curl")
+def test_the_curl_example_gets_fifty_finite_actions_and_the_fields_that_are_shown(server: ServerProcess) -> None:
+    [curl] = [block for block in RUNNABLE if block.code.startswith("curl")]
+    [shown] = readme_blocks("json")
+
+    answer = json.loads(run_example(["bash", "-c", for_port(curl.code, server.port)]))
+
+    assert [len(action) for action in answer["actions"]] == [7] * 50
+    assert all(abs(value) < 10 for action in answer["actions"] for value in action)
+    assert list(json.loads(shown.code)) == list(answer)
+    assert list(json.loads(shown.code)["timing"]) == list(answer["timing"])
+
+
+@pytest.mark.parametrize("document", WITH_PYTHON, ids=lambda path: str(path.relative_to(REPOSITORY)))
+def test_the_python_examples_run(server: ServerProcess, document: Path, tmp_path: Path) -> None:
+    """All of one document in order, as one program whose line numbers are the document's."""
+    lines: list[str] = []
+    for block in blocks_of(document):
+        if block.language == "python":
+            lines += [""] * (block.line - 1 - len(lines)) + block.code.splitlines()
+    program = tmp_path / f"{document.stem}.py"
+    program.write_text(for_port("\n".join(lines) + "\n", server.port), encoding="utf-8")
+
+    run_example([sys.executable, str(program)])
+
+
+def test_make_serve_ends_on_ctrl_c_and_leaves_nothing(server: ServerProcess) -> None:
+    del server  # is stopped with its module; a second one, beside it, is stopped here
+    with made_server() as made:
+        family = [psutil.Process(made.process.pid), *made.children()]
+        assert "tritonserver" in {process.name() for process in family}
+        assert httpx.get(f"{made.base_url}/health").json()["status"] == "ready"
+
+        press_ctrl_c(made)
+
+        assert psutil.wait_procs(family, timeout=5)[1] == []
+        assert "stopped" in made.log
+
+
+def test_make_test_runs_pytest() -> None:
+    commands = run_example(["make", "--dry-run", *make_without_install("test")[1:]])
+
+    assert commands.strip().endswith("-m pytest")
+
+
+def test_the_make_blocks_are_the_two_commands() -> None:
+    assert [block.code for block in readme_blocks("bash") if block.code.startswith("make ")] == [
+        "make serve\n",
+        "make test\n",
+    ]
+
+
+def test_what_the_readme_installs_is_what_the_project_offers() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    [install] = [block for block in readme_blocks("bash") if block.code.startswith("pip install ")]
+    package, extras = re.findall(r"'([\w-]+)\[([\w,]+)\]'", install.code)[0]
+
+    assert package == project["name"]
+    assert set(extras.split(",")) <= set(project["optional-dependencies"])
+    assert install.code.splitlines()[1:] == ["reflex serve"]
+    assert "reflex" in project["scripts"]
+
+
+def test_every_block_of_the_readme_is_one_that_is_tested() -> None:
+    assert {block.language for block in blocks_of(README)} == {"bash", "python", "json"}
+
+
+def test_the_readme_says_that_the_policy_is_untrained() -> None:
+    assert read_policy_config(REPOSITORY / "model_repository" / "demo").trained is False
+    assert "**The demo policy is untrained.**" in README.read_text(encoding="utf-8")
+
+
+def test_the_example_request_holds_the_example_picture() -> None:
+    request = json.loads((EXAMPLES / "act.json").read_text(encoding="utf-8"))
+    picture = (EXAMPLES / "cup.jpg").read_bytes()
+
+    assert base64.b64decode(request["image_b64"], validate=True) == picture
+    assert Image.open(EXAMPLES / "cup.jpg").size == (224, 224)
