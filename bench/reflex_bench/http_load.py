@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -36,7 +36,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self) -> None:
         self._buffer = bytearray()
-        self._waiter: asyncio.Future[Answer] | None = None
+        self._on_answer: Callable[[Answer | None], None] | None = None
         self._sent_at = 0.0
         self._transport: asyncio.Transport | None = None
 
@@ -48,8 +48,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)  # uvloop's do not derive from asyncio's
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio.Protocol
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_exception(ConnectionResetError("the server closed the connection"))
+        self._finish(None)
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -60,24 +59,40 @@ class Connection(asyncio.Protocol):
         at = head.index(LENGTH) + len(LENGTH)
         line_end = head.find(b"\r\n", at)
         total = end + len(HEADER_END) + int(head[at : line_end if line_end > 0 else None])
-        if len(self._buffer) < total or self._waiter is None:
+        if len(self._buffer) < total:
             return
         body = bytes(self._buffer[end + len(HEADER_END) : total])
         del self._buffer[:total]
-        waiter, self._waiter = self._waiter, None
-        if not waiter.done():
-            waiter.set_result(Answer(int(head[9:12]), head, body, time.perf_counter() - self._sent_at))
+        self._finish(Answer(int(head[9:12]), head, body, time.perf_counter() - self._sent_at))
+
+    def _finish(self, answer: Answer | None) -> None:
+        on_answer, self._on_answer = self._on_answer, None
+        if on_answer is not None:
+            on_answer(answer)
+
+    def post(self, request: bytes, on_answer: Callable[[Answer | None], None]) -> None:
+        """Send one prebuilt request; `on_answer` gets its answer, or None when the server hangs up."""
+        assert self._transport is not None
+        assert self._on_answer is None, "one request at a time"
+        self._on_answer = on_answer
+        self._sent_at = time.perf_counter()
+        self._transport.write(request)
 
     async def send(self, request: bytes) -> Answer:
         """Send one prebuilt request and wait for its answer; `ConnectionResetError` when the server hangs up."""
-        assert self._transport is not None
-        assert self._waiter is None, "one request at a time"
-        if self._transport.is_closing():
+        if not self.is_open:
             raise ConnectionResetError("the connection is closed")
-        self._waiter = asyncio.get_running_loop().create_future()
-        self._sent_at = time.perf_counter()
-        self._transport.write(request)
-        return await self._waiter
+        answered: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
+
+        def on_answer(answer: Answer | None) -> None:
+            if not answered.done():
+                answered.set_result(answer)
+
+        self.post(request, on_answer)
+        answer = await answered
+        if answer is None:
+            raise ConnectionResetError("the server closed the connection")
+        return answer
 
     def close(self) -> None:
         if self._transport is not None:

@@ -46,6 +46,7 @@ class ActService:
     noise: NoiseSource
     workers: Executor
     now: Callable[[], float]
+    robot_id: str | None = None
 
     async def answer(self, body: bytes | bytearray, received_at: float, deadline_ms: float) -> bytes:
         """The body of the 200; raises `ServiceError`, with the request's own id, for every other status."""
@@ -105,7 +106,7 @@ class ActService:
         }
         latency_s = guarded_at - received_at
         self.metrics.observe_success(latency_s, clamped=result.clamped)
-        return act_body(config, result, request.request_id, latency_s * 1000.0, timing)
+        return act_body(config, result, request.request_id, latency_s * 1000.0, timing, self.robot_id)
 
     async def _infer(
         self, request: ActRequest, sources: Mapping[str, ImageSource], deadline: float

@@ -22,8 +22,16 @@ Timing = Mapping[str, float]
 """Milliseconds: decode_ms, queue_ms, infer_ms, guard_ms."""
 
 
-def act_body(config: PolicyConfig, result: GuardResult, request_id: str, latency_ms: float, timing: Timing) -> bytes:
+def act_body(
+    config: PolicyConfig,
+    result: GuardResult,
+    request_id: str,
+    latency_ms: float,
+    timing: Timing,
+    robot_id: str | None = None,
+) -> bytes:
     """The 200 of /act, field by field as in docs/http-api.md."""
+    telemetry = {} if robot_id is None else {"robot_id": robot_id}
     return orjson.dumps(
         {
             "actions": result.actions,
@@ -37,6 +45,7 @@ def act_body(config: PolicyConfig, result: GuardResult, request_id: str, latency
             "guard_violations": [violation.as_dict() for violation in result.violations],
             "request_id": request_id,
             "timing": timing,
+            **telemetry,
         },
         option=orjson.OPT_SERIALIZE_NUMPY,
     )

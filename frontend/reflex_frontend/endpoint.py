@@ -13,10 +13,15 @@ from reflex_frontend.act import ActService
 from reflex_frontend.answer import JSON, error_body, error_headers
 from reflex_frontend.request import MAX_BODY_BYTES, parse_deadline_ms, refuse
 
-__all__ = ["RECEIVED_AT", "ActEndpoint", "ClientGoneError"]
+__all__ = ["RECEIVED_AT", "RESPOND", "ActEndpoint", "ClientGoneError", "RawHeaders"]
 
 RECEIVED_AT: Final = "reflex.received_at"
 """Scope key: when the first byte of the request came, as time.monotonic(); set by our HTTP protocol."""
+
+RESPOND: Final = "reflex.respond"
+"""Scope key: our HTTP protocol's `(status, headers, body)`, which sends a whole answer at once."""
+
+RawHeaders = list[tuple[bytes, bytes]]
 
 log = logging.getLogger("reflex.act")
 
@@ -48,7 +53,7 @@ class ActEndpoint:
         if status == 405:
             headers["allow"] = "POST"
         self._service.metrics.count_answer(status)
-        await _send(send, status, body, headers)
+        await _send(scope, send, status, body, headers)
 
     async def _answer(self, scope: Scope, receive: Receive, received_at: float) -> bytes:
         if scope["method"] != "POST":
@@ -103,8 +108,12 @@ def _too_large() -> ServiceError:
     )
 
 
-async def _send(send: Send, status: int, body: bytes, headers: dict[str, str]) -> None:
-    raw = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+async def _send(scope: Scope, send: Send, status: int, body: bytes, headers: dict[str, str]) -> None:
+    raw: RawHeaders = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     raw += [(name.encode(), value.encode()) for name, value in headers.items()]
+    respond = scope.get(RESPOND)
+    if respond is not None:
+        respond(status, raw, body)
+        return
     await send({"type": "http.response.start", "status": status, "headers": raw})
     await send({"type": "http.response.body", "body": body})

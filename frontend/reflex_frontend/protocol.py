@@ -8,6 +8,7 @@ as its headers are in: a refusal must cost almost nothing, or an overload become
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections.abc import Callable
 from typing import Any, ClassVar, Final, cast
@@ -16,7 +17,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from reflex.errors import ServiceError, service_error
 from reflex_frontend.answer import error_body, error_headers
-from reflex_frontend.endpoint import RECEIVED_AT
+from reflex_frontend.endpoint import RECEIVED_AT, RESPOND, RawHeaders
 
 __all__ = ["bounded_protocol"]
 
@@ -65,10 +66,12 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_headers = False
         self._header_bytes = 0
         error = self.refusal() if self._is_plain_act() else None
-        if error is None:
-            super().on_headers_complete()
-        else:
+        if error is not None:
             self._refuse_unread(error)
+            return
+        super().on_headers_complete()
+        if not (self.parser.should_upgrade() and self._should_upgrade()):
+            self.scope[RESPOND] = functools.partial(self._respond, self.cycle)  # type: ignore[typeddict-unknown-key]
 
     def on_message_complete(self) -> None:
         self._in_headers = True
@@ -85,6 +88,21 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         self._refuse_and_close(service_error("invalid_http", msg))
+
+    def _respond(self, cycle: RequestResponseCycle, status: int, headers: RawHeaders, body: bytes) -> None:
+        """The whole answer in one write: ASGI's two would be two system calls, and wake the client twice."""
+        if cycle.disconnected or self.transport.is_closing():
+            return
+        lines = [STATUS_LINE[status]]
+        for name, value in (*cycle.default_headers, *headers):
+            lines += (name, b": ", value, b"\r\n")
+        lines += (b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n", body)
+        self.transport.write(b"".join(lines))
+        cycle.response_started = cycle.response_complete = True
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            self.transport.close()
+        cycle.on_response()
 
     def _is_plain_act(self) -> bool:
         """Whether nothing but the path to the model awaits this request: no CORS, no pipelining, no 100-continue."""

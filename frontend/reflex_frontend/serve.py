@@ -95,6 +95,7 @@ def _build_service(settings: Settings, policy: ServedPolicy, backend: TritonBack
         metrics=Metrics(policy, settings.robot_id),
         resent=ResentAnswers(time.monotonic),
         noise=NoiseSource(policy.config.horizon, policy.config.noise_dim),
+        robot_id=settings.robot_id,
         workers=ThreadPoolExecutor(DECODE_THREADS, thread_name_prefix="decode"),
         now=time.monotonic,
     )

@@ -16,7 +16,7 @@ __all__ = ["Settings"]
 
 
 class Settings(BaseSettings):
-    """What `reflex serve` can be told. Every field has an option and a `REFLEX_<FIELD>` variable of the same name."""
+    """What `reflex serve` can be told: by `REFLEX_<FIELD>` variables, and all but the last two by options."""
 
     model_config = SettingsConfigDict(env_prefix="REFLEX_", frozen=True, extra="ignore", validate_default=False)
 

@@ -15,12 +15,21 @@ import numpy.typing as npt
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from reflex.embodiments import load_embodiment
+from reflex.guard import ActionGuard
 from reflex.policy_config import PolicyConfig
+from reflex_frontend.act import ActService
+from reflex_frontend.admission import Admission
+from reflex_frontend.breaker import Breaker
 from reflex_frontend.gateway import Outputs, RawTensor, TritonCallError
+from reflex_frontend.inference import ModelRunner
+from reflex_frontend.metrics import Metrics
+from reflex_frontend.observation import NoiseSource
 from reflex_frontend.policy import Canary, ServedPolicy
 from reflex_frontend.prompt import PromptEncoder
+from reflex_frontend.resent import ResentAnswers
+from reflex_frontend.vitals import Vitals
 
-__all__ = ["FakeTriton", "InlineExecutor", "chunk", "outputs", "policy_config", "run_virtual", "served_policy"]
+__all__ = ["FakeTriton", "act_service", "chunk", "outputs", "policy_config", "run_virtual", "served_policy"]
 
 T = TypeVar("T")
 Answer = Callable[[], Awaitable[Outputs]]
@@ -39,6 +48,8 @@ class FakeTriton:
     script: deque[Outputs | Exception | Answer] = field(default_factory=deque)
     live: bool = True
     ready: bool = True
+    silence_s: float = 0.0
+    """How long a probe of a Triton that is not live takes: nothing when its port is closed, its time-out in a hang."""
     calls: list[Sequence[RawTensor]] = field(default_factory=list)
     live_probes: int = 0
     closed: bool = False
@@ -53,17 +64,23 @@ class FakeTriton:
         return step if isinstance(step, Mapping) else await step()
 
     async def is_model_ready(self) -> bool:
+        await self._silence()
         return self.live and self.ready and not self.closed
 
     async def is_live(self) -> bool:
         self.live_probes += 1
+        await self._silence()
         return self.live and not self.closed
 
     async def close(self) -> None:
         self.closed = True
 
+    async def _silence(self) -> None:
+        if not self.live:
+            await asyncio.sleep(self.silence_s)
 
-class InlineExecutor(Executor):
+
+class _InlineExecutor(Executor):
     """Runs what it is given at once, so that virtual time cannot overtake it."""
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
@@ -128,6 +145,27 @@ def served_policy(config: PolicyConfig | None = None, *, canary: Canary | None =
         prompts=PromptEncoder(config.prompt, tokenizer()),
         canary=canary,
         max_in_flight=2,
+    )
+
+
+def act_service(
+    triton: FakeTriton, now: Callable[[], float], *, guarded: bool = True, config: PolicyConfig | None = None
+) -> ActService:
+    """A ready service over `triton`: two places in flight, one in the queue."""
+    policy = served_policy(config)
+    vitals = Vitals(now, Breaker(now, jitter=lambda: 0.5), warming_reason=None)
+    admission = Admission(policy.config.policy_id, policy.max_in_flight, 1, now)
+    return ActService(
+        policy=policy,
+        guard=ActionGuard(policy.embodiment) if guarded else None,
+        admission=admission,
+        runner=ModelRunner(policy, triton, admission, vitals),
+        vitals=vitals,
+        metrics=Metrics(policy, None),
+        resent=ResentAnswers(now),
+        noise=NoiseSource(policy.config.horizon, policy.config.noise_dim),
+        workers=_InlineExecutor(),
+        now=now,
     )
 
 

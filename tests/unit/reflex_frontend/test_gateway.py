@@ -21,7 +21,7 @@ PIXELS = np.arange(300, dtype=np.uint8)
 INPUTS = [
     RawTensor("image.base", "UINT8", (1, 10, 10, 3), PIXELS.tobytes()),
     RawTensor("camera_mask", "BOOL", (1, 1), b"\x01"),
-    RawTensor("state", "FP32", (1, 2), np.float32([0.5, -2]).tobytes()),
+    RawTensor("state", "FP32", (1, 2), np.array([0.5, -2], np.float32).tobytes()),
     RawTensor("empty", "FP32", (1, 0), b""),
 ]
 
@@ -118,7 +118,7 @@ def test_the_message_is_what_the_protobuf_class_itself_reads_and_writes(size: in
 
 def test_a_memoryview_is_sent_like_bytes() -> None:
     peer = Peer(response(chunk()[None]))
-    infer_with(peer, [RawTensor("image.base", "UINT8", (1, 10, 10, 3), memoryview(PIXELS))])
+    infer_with(peer, [RawTensor("image.base", "UINT8", (1, 10, 10, 3), PIXELS.data)])
     assert service_pb2.ModelInferRequest.FromString(peer.requests[0]).raw_input_contents[0] == PIXELS.tobytes()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
@@ -56,7 +57,7 @@ class Bench:
 def on_bench(triton: FakeTriton, scenario: Callable[[Bench], Coroutine[Any, Any, None]]) -> None:
     async def main(now: Clock) -> None:
         vitals = Vitals(now, Breaker(now, jitter=lambda: 0.5), warming_reason=None)
-        admission = Admission("small", 4, 4, now)
+        admission = Admission("small", 8, 8, now)
         await scenario(Bench(triton, now, admission, vitals, ModelRunner(served_policy(), triton, admission, vitals)))
 
     run_virtual(main)
@@ -219,6 +220,7 @@ def test_a_late_answer_is_dropped_whatever_it_is_and_its_place_comes_back_once(l
         await bench.fails(DeadlineExceededError, 0.1)
         await bench.runner.drain()
         await asyncio.sleep(1)
+        gc.collect()  # a forgotten exception is reported when its task goes
         assert bench.admission.in_flight == 0
 
     on_bench(FakeTriton(), scenario)
@@ -233,12 +235,10 @@ def test_a_silent_model_counts() -> None:
     on_bench(FakeTriton(after(60, outputs())), scenario)
 
 
-def test_a_clients_tiny_deadline_says_nothing_about_the_model() -> None:
+def test_clients_tiny_deadlines_say_nothing_about_the_model() -> None:
     async def scenario(bench: Bench) -> None:
-        await asyncio.gather(*(bench.fails(DeadlineExceededError, 0.05) for _ in range(4)))
-        await bench.runner.drain()
-        await asyncio.gather(*(bench.fails(DeadlineExceededError, 0.05) for _ in range(4)))
-        assert not bench.vitals.breaker.is_open
+        await asyncio.gather(*(bench.fails(DeadlineExceededError, 0.05) for _ in range(6)))
+        assert await bench.failures_until_open() == 5
 
     on_bench(FakeTriton(after(0.1, outputs())), scenario)
 
