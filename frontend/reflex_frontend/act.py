@@ -6,21 +6,23 @@ parse > admit > decode and tokenise > infer > guard > answer; each stage's time 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from reflex.errors import DeadlineExceededError, ServiceError, service_error
 from reflex.guard import ActionGuard, GuardResult
 from reflex_frontend.admission import Admission
 from reflex_frontend.answer import act_body
+from reflex_frontend.bodies import BodyBudget
 from reflex_frontend.images import Pixels, decode_image, decode_small_jpeg
 from reflex_frontend.inference import Actions, ModelRunner
 from reflex_frontend.metrics import Metrics
 from reflex_frontend.observation import NoiseSource, camera_sources, check_state, observation_tensors
 from reflex_frontend.policy import ServedPolicy
-from reflex_frontend.request import ActRequest, ImageSource, parse_act
+from reflex_frontend.request import ActRequest, ImageSource, parse_act, parse_large_act
 from reflex_frontend.resent import Key, ResentAnswers
 from reflex_frontend.vitals import Vitals
 
@@ -47,6 +49,7 @@ class ActService:
     workers: Executor
     now: Callable[[], float]
     robot_id: str | None = None
+    bodies: BodyBudget = field(default_factory=BodyBudget)
 
     async def answer(self, body: bytes | bytearray, received_at: float, deadline_ms: float) -> bytes:
         """The body of the 200; raises `ServiceError`, with the request's own id, for every other status."""
@@ -69,13 +72,16 @@ class ActService:
     async def _parsed(self, body: bytes | bytearray, deadline: float) -> ActRequest:
         if len(body) <= QUICK_BODY_BYTES:
             return parse_act(body)
-        return await self._in_worker(deadline, parse_act, body)
+        return await self._in_worker(deadline, parse_large_act, body)
 
     async def _answer_once(self, key: Key, request: ActRequest, received_at: float, deadline: float) -> bytes:
         known = self.resent.find(key)
         if known is not None:
             self.metrics.cache_hit.inc()
-            return await self._until(deadline, asyncio.shield(known))
+            with contextlib.suppress(DeadlineExceededError):  # the first copy's deadline is not this one's
+                return await self._until(deadline, asyncio.shield(known))
+            if self.now() >= deadline:
+                raise DeadlineExceededError("deadline_exceeded", "the deadline passed while the first copy was running")
         self.metrics.cache_miss.inc()
         slot = self.resent.begin(key)
         try:
@@ -147,7 +153,9 @@ class ActService:
         except TimeoutError:
             raise service_error("deadline_exceeded", "the deadline passed before the model could run") from None
         except asyncio.CancelledError:
-            if future.cancelled():  # the one whose answer we waited for went away; this client may try again
+            task = asyncio.current_task()
+            # Not we but the one whose answer we waited for went away; this client may try again.
+            if future.cancelled() and not (task and task.cancelling()):
                 raise service_error("inference_failed", "the first copy of this request was abandoned") from None
             raise
 

@@ -58,6 +58,8 @@ class Admission:
         if self.in_flight < self.max_in_flight and not self._waiting:
             self.in_flight += 1
             return
+        if self.now() >= deadline:
+            raise DeadlineExceededError("deadline_exceeded", "the deadline passed before there was a place in flight")
         if self.is_full or self.now() + self.predicted_s() > deadline:
             raise self.refusal()
         await self._wait(deadline)

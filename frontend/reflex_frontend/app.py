@@ -44,7 +44,7 @@ class Server:
 
 def build_app(server: Server) -> FastAPI:
     """An application without state of its own; everything lives in `server`, whose owner starts and stops it."""
-    app = FastAPI(title="Reflex", version=reflex.__version__, docs_url="/docs", redoc_url=None)
+    app = FastAPI(title="Reflex", version=reflex.__version__, docs_url="/docs", redoc_url=None, redirect_slashes=False)
     app.router.routes.append(Route("/act", ActEndpoint(server.service)))
     _add_observability(app, server)
     _add_envelope(app)

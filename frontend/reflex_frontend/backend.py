@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Final
 
 from reflex_frontend.embedded import EmbeddedOptions, EmbeddedTriton, TritonEvent
 from reflex_frontend.gateway import TritonGateway
@@ -12,6 +13,9 @@ from reflex_frontend.settings import Settings
 from reflex_frontend.vitals import Vitals
 
 __all__ = ["TritonBackend"]
+
+STOP_GRACE_S: Final = 2.0
+"""Every request has its answer by now; a Triton that takes longer to stop is hung."""
 
 log = logging.getLogger("reflex.triton")
 
@@ -51,14 +55,18 @@ class TritonBackend:
         if hasattr(self, "gateway"):
             await self.gateway.close()
         if self._embedded is not None:
-            await self._embedded.stop()
+            await self._embedded.stop(STOP_GRACE_S)
 
     def restarts(self) -> int:
         return 0 if self._embedded is None else self._embedded.restarts
 
     def restart_if_hung(self, silent_s: float) -> bool:
         """Called while Triton does not answer, with how long it has not. True when it is being started again."""
-        if self._embedded is None or not self._embedded.is_serving or silent_s < self._hang_restart_s:
+        if self._embedded is None:
+            return False
+        if not self._embedded.is_serving:
+            return True  # it loads its models: however long that takes, it is no hang
+        if silent_s < self._hang_restart_s:
             return False
         self._embedded.report_hang()
         return True

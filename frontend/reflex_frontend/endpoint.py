@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections.abc import Callable
 from typing import Final
 
 from starlette.datastructures import Headers
@@ -37,6 +39,13 @@ class ActEndpoint:
         self._service = service
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._service.vitals.answering += 1
+        try:
+            await self._serve(scope, receive, send)
+        finally:
+            self._service.vitals.answering -= 1
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         received_at = scope.get(RECEIVED_AT) or self._service.now()
         headers: dict[str, str] = {}
         try:
@@ -48,8 +57,8 @@ class ActEndpoint:
             body, status, headers = error_body(exc), exc.status, error_headers(exc)
         except Exception:
             log.exception("request failed")
-            exc = service_error("internal", "the server failed on this request; it has been logged")
-            body, status = error_body(exc), exc.status
+            bug = service_error("internal", "the server failed on this request; it has been logged")
+            body, status = error_body(bug), bug.status
         if status == 405:
             headers["allow"] = "POST"
         self._service.metrics.count_answer(status)
@@ -61,8 +70,15 @@ class ActEndpoint:
         headers = Headers(scope=scope)
         _check_media_type(headers)
         deadline_ms = parse_deadline_ms(headers.get("x-reflex-deadline-ms"))
-        body = await _read_body(headers, receive)
-        return await self._service.answer(body, received_at, deadline_ms)
+        with self._service.bodies.account() as take:
+            try:
+                async with asyncio.timeout(received_at + deadline_ms / 1000.0 - self._service.now()):
+                    body = await _read_body(headers, receive, take)
+            except TimeoutError:
+                raise service_error("deadline_exceeded", "the deadline passed before the body was whole") from None
+            if body is None:
+                raise self._service.admission.refusal()
+            return await self._service.answer(body, received_at, deadline_ms)
 
 
 def _check_media_type(headers: Headers) -> None:
@@ -77,7 +93,8 @@ def _check_media_type(headers: Headers) -> None:
         raise refuse("unsupported_media_type", "send the body uncompressed")
 
 
-async def _read_body(headers: Headers, receive: Receive) -> bytes | bytearray:
+async def _read_body(headers: Headers, receive: Receive, take: Callable[[int], bool]) -> bytes | bytearray | None:
+    """The whole body; None when `take` has no room for it."""
     declared = headers.get("content-length", "0")
     if declared.isdigit() and int(declared) > MAX_BODY_BYTES:
         raise _too_large()
@@ -87,19 +104,23 @@ async def _read_body(headers: Headers, receive: Receive) -> bytes | bytearray:
     first: bytes = message.get("body", b"")
     if not message.get("more_body", False) and len(first) <= MAX_BODY_BYTES:
         return first
-    return await _read_rest(bytearray(first), receive)
+    return await _read_rest(bytearray(first), receive, take)
 
 
-async def _read_rest(body: bytearray, receive: Receive) -> bytearray:
-    while True:
+async def _read_rest(body: bytearray, receive: Receive, take: Callable[[int], bool]) -> bytearray | None:
+    room = take(len(body))
+    while room:
         if len(body) > MAX_BODY_BYTES:
             raise _too_large()
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientGoneError
-        body += message.get("body", b"")
+        chunk = message.get("body", b"")
+        room = take(len(chunk))
+        body += chunk
         if not message.get("more_body", False) and len(body) <= MAX_BODY_BYTES:
             return body
+    return None
 
 
 def _too_large() -> ServiceError:

@@ -8,6 +8,7 @@ image that is one copy instead of four.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol, cast
@@ -18,12 +19,12 @@ import numpy as np
 import numpy.typing as npt
 from tritonclient.grpc import service_pb2
 
-__all__ = ["Outputs", "RawTensor", "Triton", "TritonCallError", "TritonGateway"]
+__all__ = ["FailureKind", "Outputs", "RawTensor", "Triton", "TritonCallError", "TritonGateway"]
 
 SERVICE: Final = "/inference.GRPCInferenceService/"
 CALL_CAP_S: Final = 30.0
 """No call outlives this, whatever its request's deadline: its place in flight must come back even from a dead peer."""
-PROBE_TIMEOUT_S: Final = 0.4
+PROBE_TIMEOUT_S: Final = 0.3
 MAX_MESSAGE_BYTES: Final = 256 * 1024 * 1024
 CHANNEL_OPTIONS: Final = (
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
@@ -38,21 +39,22 @@ CHANNEL_OPTIONS: Final = (
 )
 RAW_INPUT_TAG: Final = b"\x3a"
 """Field 7, length-delimited: `raw_input_contents` of ModelInferRequest."""
-LOST_CONNECTION_EXCEPT: Final = ("maximum queue size", "timeout expired", "not ready", "is stopping", "not at ready")
+BUSY: Final = ("maximum queue size", "timeout expired")
+UNREADY: Final = ("not ready", "is stopping", "not at ready")
 """UNAVAILABLE with one of these texts (triton core's) comes from a live Triton; any other is the connection."""
-
 DEAD_STUB: Final = "stub process"
 """INTERNAL with this text: the Python process of a model has ended (triton python_backend)."""
 
-FailureKind = Literal["lost", "busy", "model", "dead", "cancelled"]
+FailureKind = Literal["lost", "busy", "unready", "model", "dead", "cancelled"]
 Outputs = Mapping[str, npt.NDArray[Any]]
 
 
 class TritonCallError(Exception):
     """One call without an answer.
 
-    `lost`: the connection broke; `busy`: a live Triton refused; `model`: the model failed; `dead`: the process of a
-    model is gone, and Triton starts no other; `cancelled`: we closed the connection, or gave up after `CALL_CAP_S`.
+    `lost`: the connection broke; `busy`: a queue in Triton is full; `unready`: Triton is loading or stopping; `model`:
+    the model failed; `dead`: the process of a model is gone, and Triton starts no other; `cancelled`: we closed the
+    connection, or gave up after `CALL_CAP_S`.
     """
 
     def __init__(self, kind: FailureKind, detail: str) -> None:
@@ -125,14 +127,14 @@ class TritonGateway:
     async def is_model_ready(self) -> bool:
         try:
             answer = await self._ready(service_pb2.ModelReadyRequest(name=self.model), timeout=PROBE_TIMEOUT_S)
-        except grpc.aio.AioRpcError:
+        except (grpc.aio.AioRpcError, grpc.aio.UsageError):
             return False
         return bool(answer.ready)
 
     async def is_live(self) -> bool:
         try:
             answer = await self._live(service_pb2.ServerLiveRequest(), timeout=PROBE_TIMEOUT_S)
-        except grpc.aio.AioRpcError:
+        except (grpc.aio.AioRpcError, grpc.aio.UsageError):
             return False
         return bool(answer.live)
 
@@ -142,7 +144,7 @@ class TritonGateway:
     def _message(self, inputs: Sequence[RawTensor]) -> bytes:
         parts: list[bytes | memoryview] = [self._prefix(inputs)]
         for tensor in inputs:
-            parts += (RAW_INPUT_TAG, _varint(len(tensor.data)), tensor.data)
+            parts += (RAW_INPUT_TAG, _varint(_byte_count(tensor.data)), tensor.data)
         return b"".join(parts)
 
     def _prefix(self, inputs: Sequence[RawTensor]) -> bytes:
@@ -163,6 +165,10 @@ def _serialised_prefix(model: str, inputs: Sequence[RawTensor]) -> bytes:
     return cast("bytes", request.SerializeToString())
 
 
+def _byte_count(data: bytes | memoryview) -> int:
+    return len(data) if isinstance(data, bytes) else data.nbytes
+
+
 def _varint(value: int) -> bytes:
     out = bytearray()
     while value > 0x7F:
@@ -178,19 +184,23 @@ def _tensors(response: service_pb2.ModelInferResponse) -> Outputs:
         dtype = _DTYPES.get(output.datatype) if output is not None else None
         if dtype is None or raw is None:
             raise TritonCallError("model", "the answer has an output of an unexpected type")
-        array = np.frombuffer(raw, dtype)
-        if array.size != int(np.prod(tuple(output.shape))):
+        if len(raw) != math.prod(output.shape) * np.dtype(dtype).itemsize:
             raise TritonCallError("model", "the answer's bytes do not fill its shape")
-        tensors[output.name] = array.reshape(tuple(output.shape))
+        tensors[output.name] = np.frombuffer(raw, dtype).reshape(tuple(output.shape))
     return tensors
 
 
 def _failure(error: grpc.aio.AioRpcError) -> TritonCallError:
     code, text = error.code(), error.details() or ""
     if code is grpc.StatusCode.UNAVAILABLE:
-        live = any(part in text.lower() for part in LOST_CONNECTION_EXCEPT)
-        return TritonCallError("busy" if live else "lost", text)
+        return TritonCallError(_unavailable_kind(text.lower()), text)
     if code in (grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED):
         return TritonCallError("cancelled", text or code.name)
     is_dead = DEAD_STUB in text.lower()
     return TritonCallError("dead" if is_dead else "model", text or code.name)
+
+
+def _unavailable_kind(text: str) -> FailureKind:
+    if any(part in text for part in BUSY):
+        return "busy"
+    return "unready" if any(part in text for part in UNREADY) else "lost"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import binascii
 import io
+import itertools
 import struct
 import zlib
 from typing import Any, Final, cast
@@ -23,6 +24,8 @@ from reflex_frontend.request import ImageSource, refuse
 __all__ = ["MAX_PIXELS", "Pixels", "decode_image", "decode_small_jpeg"]
 
 MAX_PIXELS: Final = 4_000_000
+MAX_PNG_CHUNKS: Final = 4_096
+"""Pillow reads each in Python; an encoder writes one for every 8 KiB or more."""
 MAX_JPEG_SCANS: Final = 64
 """An encoder writes about ten; each costs a whole pass, so thousands would hold a decoder for seconds."""
 QUICK_BASE64_CHARACTERS: Final = 96 * 1024
@@ -46,8 +49,9 @@ def decode_small_jpeg(source: ImageSource) -> Pixels | None:
 
     None means: not one of those, leave it to `decode_image` off the event loop. Raises like `decode_image`.
     """
-    is_small = isinstance(source, str) and len(source) <= QUICK_BASE64_CHARACTERS
-    if not is_small or not source.startswith(JPEG_BASE64_MAGIC):
+    if not isinstance(source, str) or len(source) > QUICK_BASE64_CHARACTERS:
+        return None
+    if not source.startswith(JPEG_BASE64_MAGIC):
         return None
     data = _base64_bytes(source)
     try:
@@ -115,9 +119,24 @@ def _decode_png(data: bytes) -> Pixels:
         # Before Pillow sees it: its own limit is 45 times ours, and warns where we refuse.
         width, height = struct.unpack(">II", data[16:24])
         _check_size(height, width)
+        _check_png_chunks(data)
         return _decode_with_pillow(data, "PNG")
     except DECODE_ERRORS:
         raise refuse("invalid_image", "the PNG cannot be decoded; it may be truncated") from None
+
+
+def _check_png_chunks(data: bytes) -> None:
+    """Whole and undamaged up to its end. Pillow looks at no checksum of the pixel data: a flipped bit would pass."""
+    at, kind = len(PNG_MAGIC), b""
+    for _ in range(MAX_PNG_CHUNKS):
+        (length,), kind = struct.unpack_from(">I", data, at), data[at + 4 : at + 8]
+        (checksum,) = struct.unpack_from(">I", data, at + 8 + length)
+        if zlib.crc32(memoryview(data)[at + 4 : at + 8 + length]) != checksum:
+            raise refuse("invalid_image", "the PNG is damaged: a checksum is wrong")
+        if kind == b"IEND":
+            return
+        at += 12 + length
+    raise refuse("invalid_image", f"a PNG may have at most {MAX_PNG_CHUNKS} chunks")
 
 
 def _decode_with_pillow(data: bytes, kind: str) -> Pixels:
@@ -138,18 +157,26 @@ def _rgb(image: Image.Image) -> Pixels:
 
 
 def _from_nested_lists(rows: list[Any]) -> Pixels:
+    """By hand: np.array takes memory for the longest item in every place, so one long text among them is a bomb.
+
+    And row by row, so that the event loop gets its turn while a worker thread is at it.
+    """
     _check_outline(rows)
-    try:
-        array = np.array(rows)
-    except ValueError:  # ragged
-        raise refuse("invalid_image", "an image array must be H x W x 3: the rows differ in length") from None
-    if array.ndim != 3 or array.shape[2] != 3:
-        raise refuse("invalid_image", "an image array must be H x W x 3")
-    if array.dtype.kind not in "iu":
+    width = len(rows[0])
+    pixels = b"".join(_row_bytes(row, width) for row in rows)
+    return np.frombuffer(pixels, np.uint8).reshape(len(rows), width, 3)
+
+
+def _row_bytes(row: Any, width: int) -> bytes:  # noqa: ANN401 - JSON
+    if type(row) is not list or len(row) != width or any(type(pixel) is not list or len(pixel) != 3 for pixel in row):
+        raise refuse("invalid_image", "an image array must be H x W x 3: its rows or pixels differ in length")
+    samples = list(itertools.chain.from_iterable(row))
+    if set(map(type, samples)) != {int}:
         raise refuse("wrong_type", "an image array must hold integers from 0 to 255", field="image")
-    if array.min() < 0 or array.max() > 255:
-        raise refuse("invalid_image", "an image array must hold integers from 0 to 255")
-    return array.astype(np.uint8)
+    try:
+        return bytes(samples)
+    except (ValueError, OverflowError):
+        raise refuse("invalid_image", "an image array must hold integers from 0 to 255") from None
 
 
 def _check_outline(rows: list[Any]) -> None:

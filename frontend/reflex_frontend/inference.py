@@ -46,6 +46,8 @@ class ModelRunner:
         self._vitals = vitals
         self._now = vitals.now
         self._calls: set[asyncio.Task[Actions]] = set()
+        self._judged: set[asyncio.Task[Actions]] = set()
+        """Calls that have counted as a failure already; what becomes of them must not count again."""
         self._confirming: asyncio.Task[bool] | None = None
 
     async def infer(self, inputs: Sequence[RawTensor], deadline: float) -> Actions:
@@ -57,11 +59,14 @@ class ModelRunner:
         call = asyncio.create_task(self._call(inputs, deadline))
         self._calls.add(call)
         call.add_done_callback(self._calls.discard)
+        call.add_done_callback(self._judged.discard)
         done, _ = await asyncio.wait((call,), timeout=max(0.0, deadline - started))
         if done:
             return call.result()
         call.add_done_callback(_drop_late_answer)
-        self._judge_silence(started)
+        if self._is_silent(started):
+            self._judged.add(call)
+            self._vitals.breaker.record_failure("the model does not answer in time")
         raise DeadlineExceededError("deadline_exceeded", "the deadline passed while the model was running")
 
     async def check_canary(self, inputs: Sequence[RawTensor]) -> Actions:
@@ -70,7 +75,7 @@ class ModelRunner:
         return self._checked(await self._run(inputs))
 
     async def drain(self) -> None:
-        """Wait until Triton is done with every call."""
+        """Wait until Triton is done with every call, those of requests that are long answered too."""
         if self._calls:
             await asyncio.wait(self._calls)
 
@@ -78,13 +83,19 @@ class ModelRunner:
         started = self._now()
         self._vitals.record_attempt()
         service_s: float | None = None
+        outages = self._vitals.breaker.opened_total
         try:
             actions = self._checked(await self._infer_twice_if_lost(inputs, deadline))
-            service_s = self._now() - started
+            if self._vitals.breaker.opened_total == outages:  # how long an outage took predicts no later call
+                service_s = self._now() - started
         except TritonCallError as failure:
             raise self._classified(failure) from None
         except InferenceError as exc:
-            self._vitals.breaker.record_failure(exc.message)
+            if exc.code == "non_finite_action":
+                # A client's extreme observation can do this to a sound model: the canary decides, and at once.
+                self._vitals.suspect(exc.message)
+            else:
+                self._count_failure(exc.message)
             raise
         finally:
             self._admission.leave(service_s)
@@ -95,7 +106,7 @@ class ModelRunner:
         try:
             return await self._run(inputs)
         except TritonCallError as failure:
-            if failure.kind not in ("lost", "busy"):
+            if failure.kind not in ("lost", "busy", "unready"):
                 raise
             if failure.kind == "lost" and not await self._confirm_live():
                 self._vitals.breaker.open("the connection to Triton is lost")
@@ -119,10 +130,15 @@ class ModelRunner:
         return await asyncio.shield(self._confirming)
 
     def _classified(self, failure: TritonCallError) -> ServiceError:
+        """What the client is told, after the breaker has been."""
         breaker = self._vitals.breaker
-        if failure.kind != "busy" and not breaker.is_open:
-            breaker.record_failure(f"the model failed: {_first_line(failure.detail)}")
-        if breaker.is_open and failure.kind in ("lost", "cancelled"):
+        if failure.kind == "busy":
+            return self._admission.refusal()
+        if failure.kind in ("dead", "unready"):
+            breaker.open(f"the model cannot answer: {_first_line(failure.detail)}")
+        elif not breaker.is_open:
+            self._count_failure(f"the model failed: {_first_line(failure.detail)}")
+        if breaker.is_open and failure.kind != "model":
             return UnavailableError(
                 "circuit_open",
                 "Triton is not answering; it is being looked after",
@@ -141,11 +157,14 @@ class ModelRunner:
             raise InferenceError("non_finite_action", "the model's answer is not finite; nothing of it may be executed")
         return chunk
 
-    def _judge_silence(self, started: float) -> None:
-        """A deadline passed: it counts against the model only if nothing at all has come from it meanwhile."""
+    def _count_failure(self, reason: str) -> None:
+        if asyncio.current_task() not in self._judged:
+            self._vitals.breaker.record_failure(reason)
+
+    def _is_silent(self, started: float) -> bool:
+        """A deadline passed: it counts only if nothing came for longer than this model is known to take."""
         silent_s = self._now() - max(started, self._vitals.last_success_at)
-        if silent_s >= PATIENCE_S:
-            self._vitals.breaker.record_failure("the model does not answer in time")
+        return silent_s >= max(PATIENCE_S, 3 * self._admission.service_s)
 
 
 def _drop_late_answer(call: asyncio.Task[Actions]) -> None:

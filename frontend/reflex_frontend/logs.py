@@ -46,4 +46,4 @@ class _JsonLines(logging.Formatter):
         event = {"time": moment, "level": record.levelname.lower(), "logger": record.name, "event": record.getMessage()}
         if record.exc_info:
             event["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(event | _extra(record), default=str)
+        return json.dumps(_extra(record) | event, default=str)

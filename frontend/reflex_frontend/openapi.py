@@ -9,7 +9,7 @@ from fastapi.openapi.utils import get_openapi
 
 from reflex.errors import STATUS_OF
 from reflex_frontend.policy import ServedPolicy
-from reflex_frontend.request import FLOAT32_MAX, MAX_ID_CHARACTERS, MAX_INSTRUCTION_CHARACTERS, MAX_SEED
+from reflex_frontend.request import LARGEST_STATE, MAX_ID_CHARACTERS, MAX_INSTRUCTION_CHARACTERS, MAX_SEED
 
 __all__ = ["document_routes"]
 
@@ -78,7 +78,7 @@ def _request_schema(policy: ServedPolicy) -> Schema:
         "instruction": {"type": "string", "maxLength": MAX_INSTRUCTION_CHARACTERS},
         "state": {
             "type": "array",
-            "items": {"type": "number", "minimum": -FLOAT32_MAX, "maximum": FLOAT32_MAX},
+            "items": {"type": "number", "minimum": -LARGEST_STATE, "maximum": LARGEST_STATE},
             "minItems": config.state_dim,
             "maxItems": config.state_dim,
         },

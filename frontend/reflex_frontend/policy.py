@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from tritonclient.grpc import model_config_pb2
 
 from reflex.embodiments import Embodiment, load_embodiment
 from reflex.errors import RepositoryError, SetupError
-from reflex.policy_config import CONFIG_FILE, CanaryConfig, PolicyConfig, read_policy_config
+from reflex.policy_config import CONFIG_FILE, CanaryConfig, PolicyConfig, TensorConfig, read_policy_config
 from reflex_frontend.gateway import RawTensor
 from reflex_frontend.prompt import PromptEncoder
 
@@ -105,7 +106,7 @@ def _component(repository: Path, config: PolicyConfig, part: str) -> Any:  # noq
 
 
 def _instances(model: Any) -> int:  # noqa: ANN401 - generated protobuf
-    return sum(max(1, group.count) for group in model.instance_group) or 1
+    return sum(max(1, group.count) * max(1, len(group.gpus)) for group in model.instance_group) or 1
 
 
 def _check_fits(config: PolicyConfig, embodiment: Embodiment) -> None:
@@ -121,15 +122,20 @@ def _load_canary(policy_dir: Path, canary: CanaryConfig, config: PolicyConfig) -
     path = policy_dir / canary.file
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            inputs = [_raw_tensor(tensor.name, arrays[tensor.name]) for tensor in config.inputs]
+            inputs = [_raw_tensor(tensor, arrays[tensor.name]) for tensor in config.inputs]
             expected = np.asarray(arrays["expected.actions"], np.float32).reshape(config.horizon, config.action_dim)
-    except (OSError, KeyError, ValueError) as exc:
+            if not np.isfinite(expected).all():
+                raise ValueError("expected.actions is not finite")
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as exc:
         raise RepositoryError(f"{path} is no canary of this policy ({exc}); export the policy again") from exc
     return Canary(inputs, expected, canary.tolerance)
 
 
-def _raw_tensor(name: str, array: npt.NDArray[Any]) -> RawTensor:
+def _raw_tensor(wanted: TensorConfig, array: npt.NDArray[Any]) -> RawTensor:
     datatype = DATATYPES.get(array.dtype.name)
-    if datatype is None:
-        raise ValueError(f"{name} has type {array.dtype}")
-    return RawTensor(name, datatype, (1, *array.shape), array.tobytes())
+    fits = len(array.shape) == len(wanted.shape) and all(
+        want in (-1, have) for want, have in zip(wanted.shape, array.shape, strict=True)
+    )
+    if datatype != wanted.datatype or not fits:
+        raise ValueError(f"{wanted.name} is {array.dtype} {array.shape}")
+    return RawTensor(wanted.name, datatype, (1, *array.shape), array.tobytes())

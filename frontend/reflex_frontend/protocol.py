@@ -11,6 +11,7 @@ import asyncio
 import functools
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, ClassVar, Final, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
@@ -19,17 +20,28 @@ from reflex.errors import ServiceError, service_error
 from reflex_frontend.answer import error_body, error_headers
 from reflex_frontend.endpoint import RECEIVED_AT, RESPOND, RawHeaders
 
-__all__ = ["bounded_protocol"]
+__all__ = ["Limits", "bounded_protocol"]
 
 MAX_HEADER_BYTES: Final = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one server's connections share."""
+
+    receive_timeout_s: float
+    refusal: Callable[[], ServiceError | None]
+    """The answer to an /act whose body is not worth reading, or None."""
+    count_answer: Callable[[int], None]
 
 
 class BoundedProtocol(HttpToolsProtocol):
     """One connection."""
 
-    receive_timeout_s: ClassVar[float]
-    refusal: ClassVar[Callable[[], ServiceError | None]]
-    count_answer: ClassVar[Callable[[int], None]]
+    limits: ClassVar[Limits]
+
+    # uvicorn says that this is always set; before the first request it is not.
+    cycle: RequestResponseCycle | None  # type: ignore[assignment]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - uvicorn's signature
         super().__init__(*args, **kwargs)
@@ -65,12 +77,16 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_headers = False
         self._header_bytes = 0
-        error = self.refusal() if self._is_plain_act() else None
+        if self.parser.should_upgrade():
+            # The parser takes what follows for another protocol: the body would be lost, or read as a request.
+            self._refuse_and_close(service_error("invalid_http", "send the request without an Upgrade header"))
+            return
+        error = self.limits.refusal() if self._is_plain_act() else None
         if error is not None:
             self._refuse_unread(error)
             return
         super().on_headers_complete()
-        if not (self.parser.should_upgrade() and self._should_upgrade()):
+        if self.cycle is not None and self.parser.get_method() == b"POST" and not self._has_origin():
             self.scope[RESPOND] = functools.partial(self._respond, self.cycle)  # type: ignore[typeddict-unknown-key]
 
     def on_message_complete(self) -> None:
@@ -80,7 +96,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._write_timer = self.loop.call_later(self.receive_timeout_s, self.transport.abort)
+        self._write_timer = self.loop.call_later(self.limits.receive_timeout_s, self.transport.abort)
 
     def resume_writing(self) -> None:
         self._reader_is_back()
@@ -108,18 +124,22 @@ class BoundedProtocol(HttpToolsProtocol):
         """Whether nothing but the path to the model awaits this request: no CORS, no pipelining, no 100-continue."""
         is_idle = self.cycle is None or self.cycle.response_complete
         is_act = self.url == b"/act" and self.parser.get_method() == b"POST"
-        is_plain = not self.expect_100_continue and not any(name == b"origin" for name, _ in self.headers)
+        is_plain = not self.expect_100_continue and not self._has_origin()
         return is_idle and is_act and is_plain and bool(self.parser.should_keep_alive())
+
+    def _has_origin(self) -> bool:
+        """A browser's request: its answer must pass through the CORS middleware."""
+        return any(name == b"origin" for name, _ in self.headers)
 
     def _refuse_unread(self, error: ServiceError) -> None:
         """Answer before the body has come; the parser goes on to skip it."""
         self.transport.write(_response(error, close=False))
-        self.count_answer(error.status)
+        self.limits.count_answer(error.status)
         self.cycle = cast("RequestResponseCycle", _AnsweredCycle())
         self.on_response_complete()
 
     def _expect_request(self) -> None:
-        self._receive_timer = self.loop.call_later(self.receive_timeout_s, self._receive_timed_out)
+        self._receive_timer = self.loop.call_later(self.limits.receive_timeout_s, self._receive_timed_out)
 
     def _request_is_whole(self) -> None:
         if self._receive_timer is not None:
@@ -134,7 +154,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def _receive_timed_out(self) -> None:
         self._receive_timer = None
         if self.cycle is not None and not self.cycle.response_complete and not self.cycle.more_body:
-            return  # a pipelined request waits behind one that is being answered
+            self._expect_request()  # a pipelined request waits behind one that is being answered
+            return
         self._refuse_and_close(service_error("request_timeout", "the request did not arrive whole in time"))
 
     def _refuse_and_close(self, error: ServiceError) -> None:
@@ -170,13 +191,6 @@ def _response(error: ServiceError, *, close: bool) -> bytes:
     return b"".join((STATUS_LINE[error.status], lines.encode(), b"\r\n", body))
 
 
-def bounded_protocol(
-    receive_timeout_s: float, refusal: Callable[[], ServiceError | None], count_answer: Callable[[int], None]
-) -> type[asyncio.Protocol]:
+def bounded_protocol(limits: Limits) -> type[asyncio.Protocol]:
     """The protocol class for uvicorn, bound to one server's limits (uvicorn makes the instances itself)."""
-    attributes = {
-        "receive_timeout_s": receive_timeout_s,
-        "refusal": staticmethod(refusal),
-        "count_answer": staticmethod(count_answer),
-    }
-    return type("BoundProtocol", (BoundedProtocol,), attributes)
+    return type("BoundProtocol", (BoundedProtocol,), {"limits": limits})

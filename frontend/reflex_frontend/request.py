@@ -13,13 +13,17 @@ import orjson
 
 from reflex.errors import ServiceError, service_error
 
-__all__ = ["MAX_BODY_BYTES", "ActRequest", "ImageSource", "parse_act", "parse_deadline_ms", "refuse"]
+__all__ = ["MAX_BODY_BYTES", "ActRequest", "ImageSource", "parse_act", "parse_deadline_ms", "parse_large_act", "refuse"]
 
 MAX_BODY_BYTES: Final = 8 * 1024 * 1024
 MAX_INSTRUCTION_CHARACTERS: Final = 512
 MAX_ID_CHARACTERS: Final = 256
+MAX_NUMBERS: Final = 1_000_000
+"""About 10 ms of parsing: an image of 640 x 480 as raw numbers, and a little more."""
 MAX_SEED: Final = 2**63 - 1
 FLOAT32_MAX: Final = 3.4028234663852886e38
+LARGEST_STATE: Final = 1e9
+"""In any unit: no robot has one; beyond, normalisation may overflow and a client would look like a broken model."""
 DEFAULT_DEADLINE_MS: Final = 1_000.0
 MAX_DEADLINE_MS: Final = 10_000.0
 EXPLAIN_LIMIT_BYTES: Final = 64 * 1024
@@ -80,6 +84,15 @@ def _act_request(fields: Mapping[str, Any], request_id: str | None) -> ActReques
     )
 
 
+def parse_large_act(body: bytes | bytearray) -> ActRequest:
+    """`parse_act` for a body too long for the event loop. A parser holds every thread up, so its work is bounded."""
+    if body.count(b",") > MAX_NUMBERS:
+        raise refuse(
+            "image_too_large", f"arrays may hold at most {MAX_NUMBERS} numbers; send images as JPEG", limit=MAX_NUMBERS
+        )
+    return parse_act(body)
+
+
 def parse_deadline_ms(header: str | None) -> float:
     """`X-Reflex-Deadline-Ms` in milliseconds; the default when the header is absent."""
     if header is None:
@@ -105,12 +118,18 @@ def _json_object(body: bytes | bytearray) -> Mapping[str, Any]:
 def _why_not_json(body: bytes | bytearray) -> ServiceError:
     """NaN and Infinity are what most encoders write by mistake: tell them apart from broken JSON."""
     if len(body) <= EXPLAIN_LIMIT_BYTES:
-        found: list[str] = []
+        infinite: list[str] = []
+
+        def number(text: str) -> None:
+            if math.isinf(float(text)):
+                infinite.append(text)
+
         try:
-            json.loads(body, parse_constant=found.append)
+            # As text: of bytes, json would take UTF-16, UTF-32 and a byte order mark too.
+            json.loads(body.decode(), parse_constant=infinite.append, parse_float=number, parse_int=number)
         except (ValueError, RecursionError):
-            pass
-        else:
+            infinite.clear()
+        if infinite:
             return refuse("not_finite", "numbers must be finite; NaN, Infinity and 1e999 are no numbers in JSON")
     return refuse("invalid_json", "the body must be JSON in UTF-8 (RFC 8259)")
 
@@ -135,8 +154,8 @@ def _state(fields: Mapping[str, Any]) -> tuple[float, ...]:
     for index, item in enumerate(value):
         if type(item) is not float and type(item) is not int:
             raise refuse("wrong_type", f"state[{index}] must be a number", field="state", index=index)
-        if not -FLOAT32_MAX <= item <= FLOAT32_MAX:
-            raise refuse("not_finite", f"state[{index}] must be finite in 32 bits", field="state", index=index)
+        if not -LARGEST_STATE <= item <= LARGEST_STATE:
+            raise refuse("not_finite", f"state[{index}] must be finite, within ±1e9", field="state", index=index)
     return tuple(value)
 
 

@@ -18,7 +18,9 @@ __all__ = ["Settings"]
 class Settings(BaseSettings):
     """What `reflex serve` can be told: by `REFLEX_<FIELD>` variables, and all but the last two by options."""
 
-    model_config = SettingsConfigDict(env_prefix="REFLEX_", frozen=True, extra="ignore", validate_default=False)
+    model_config = SettingsConfigDict(
+        env_prefix="REFLEX_", frozen=True, env_ignore_empty=True, extra="ignore", validate_default=False
+    )
 
     model_repository: Path | None = None
     """Folder with the policies; None is the one that ships with Reflex."""
@@ -52,7 +54,8 @@ class Settings(BaseSettings):
         parts = urlsplit(value)
         if parts.scheme != "grpc" or not parts.hostname or parts.path not in ("", "/"):
             raise ValueError("must look like grpc://host:8001")
-        return f"{parts.hostname}:{parts.port or 8001}"
+        host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+        return f"{host}:{parts.port or 8001}"
 
     @classmethod
     def load(cls, overrides: Mapping[str, Any]) -> Self:

@@ -28,10 +28,17 @@ class Vitals:
     warming_reason: str | None = "starting"
     """Why no request is taken yet; None once the canary has been answered."""
     is_draining: bool = False
-    is_hung: bool = False
+    answering: int = 0
+    """Requests of /act that have begun and are not answered yet."""
     started_at: float = field(init=False)
     last_success_at: float = -math.inf
     last_attempt_at: float = -math.inf
+    on_suspicion: Callable[[], None] = lambda: None
+    """Wakes whoever runs the canary."""
+    suspicion: str | None = None
+    """What makes the model suspect until the canary has been answered; requests pass meanwhile."""
+    _unanswered_since: float | None = None
+    """When the first attempt after the last success began."""
 
     def __post_init__(self) -> None:
         self.started_at = self.now()
@@ -42,10 +49,18 @@ class Vitals:
 
     def record_attempt(self) -> None:
         self.last_attempt_at = self.now()
+        if self._unanswered_since is None:
+            self._unanswered_since = self.last_attempt_at
 
     def record_success(self) -> None:
         self.last_success_at = self.now()
+        self._unanswered_since = None
         self.breaker.record_success()
+
+    def suspect(self, reason: str) -> None:
+        """One answer was wrong in a way for which the request itself may be to blame."""
+        self.suspicion = reason
+        self.on_suspicion()
 
     def status(self) -> tuple[Status, str | None]:
         """The state for /health and the reason when it is not ready."""
@@ -55,8 +70,7 @@ class Vitals:
             return "warming", self.warming_reason
         if self.breaker.reason is not None:
             return "degraded", self.breaker.reason
-        tried_since = self.last_attempt_at > self.last_success_at
-        if tried_since and self.now() - self.last_success_at > STALE_SUCCESS_S:
+        if self._unanswered_since is not None and self.now() - self._unanswered_since > STALE_SUCCESS_S:
             return "degraded", "no inference has succeeded lately"
         return "ready", None
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
@@ -17,11 +18,15 @@ from reflex_frontend.vitals import Vitals
 
 __all__ = ["Watch"]
 
-TICK_S: Final = 0.2
+TICK_S: Final = 0.1
+"""With MISSED_PULSES and the probe's time-out: a hang is noticed 3 x 0.1 + 2 x 0.3 s after the last answer."""
+WRONG_CANARY_PAUSE_S: Final = 1.0
 MISSED_PULSES: Final = 2
 """In a row, until Triton counts as hung: with the probe's own time-out this takes under a second."""
 IDLE_CANARY_S: Final = 5.0
 CANARY_TIMEOUT_S: Final = 10.0
+
+T = TypeVar("T")
 
 log = logging.getLogger("reflex.watch")
 
@@ -46,6 +51,8 @@ class Watch:
         self._silent_since: float | None = None
         self._missed = 0
         self._was_ready = True
+        self._woken = asyncio.Event()
+        vitals.on_suspicion = self._woken.set
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -54,23 +61,43 @@ class Watch:
             await asyncio.sleep(TICK_S / 4)
         while True:
             await self._tick()
-            await asyncio.sleep(TICK_S)
+            await self._sleep()
+
+    async def _sleep(self) -> None:
+        """Until the next tick, or until something is suspect."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(TICK_S):
+                await self._woken.wait()
+        self._woken.clear()
 
     async def _warm(self) -> None:
         if not await self._triton.is_model_ready():
             return
-        self._vitals.warming_reason = "running the canary"
+        if self._vitals.warming_reason is None or "canary" not in self._vitals.warming_reason:
+            self._vitals.warming_reason = "running the canary"
         problem = await self._canary_problem()
         if problem is None:
             self._vitals.warming_reason = None
         else:
             self._vitals.warming_reason = problem
+            await asyncio.sleep(WRONG_CANARY_PAUSE_S)
 
     async def _tick(self) -> None:
         if self._vitals.breaker.is_open:
             await self._try_to_close()
+        elif self._vitals.suspicion is not None:
+            await self._judge_suspicion()
         elif self._vitals.now() - self._vitals.last_success_at > TICK_S:
             await self._take_pulse()
+
+    async def _judge_suspicion(self) -> None:
+        suspicion, self._vitals.suspicion = self._vitals.suspicion, None
+        if self._canary is None:
+            self._vitals.breaker.record_failure(suspicion or "suspect")
+            return
+        problem = await self._canary_problem()
+        if problem is not None:
+            self._vitals.breaker.open(problem)
 
     async def _take_pulse(self) -> None:
         if await self._triton.is_live():
@@ -89,7 +116,7 @@ class Watch:
         problem = await self._canary_problem()
         if problem is not None:
             log.warning("canary failed", extra={"reason": problem})
-            vitals.breaker.record_failure(problem)
+            vitals.breaker.open(problem)
 
     async def _try_to_close(self) -> None:
         """A Triton that has just become ready is probed at once; one that stays ready, when the probe is due."""
@@ -116,7 +143,7 @@ class Watch:
             return None
         try:
             async with asyncio.timeout(CANARY_TIMEOUT_S):
-                actions = await self._runner.check_canary(self._canary.inputs)
+                actions = await self._while_triton_lives(self._runner.check_canary(self._canary.inputs))
         except TimeoutError:
             return "the canary was not answered in time"
         except TritonCallError as failure:
@@ -124,10 +151,23 @@ class Watch:
         except ServiceError as exc:
             return f"the canary failed: {exc.message}"
         difference = float(np.abs(actions - self._canary.expected).max())
-        if difference > self._canary.tolerance:
+        if not difference <= self._canary.tolerance:  # so that a NaN is wrong, too
             return f"the canary's answer is off by {difference:.3g}; the model is not the one that was exported"
         self._vitals.record_success()
         return None
+
+    async def _while_triton_lives(self, answer: Coroutine[Any, Any, T]) -> T:
+        """A hang in the middle of a canary must not stay unnoticed until the canary's own time-out."""
+        call = asyncio.ensure_future(answer)
+        missed = 0
+        try:
+            while not (await asyncio.wait((call,), timeout=TICK_S))[0]:
+                missed = 0 if await self._triton.is_live() else missed + 1
+                if missed >= MISSED_PULSES:
+                    raise TritonCallError("lost", "Triton does not answer")
+            return call.result()
+        finally:
+            call.cancel()
 
     def _hears_triton(self) -> None:
         self._missed = 0

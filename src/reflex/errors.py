@@ -19,6 +19,7 @@ The server raises a `ServiceError`, the client rebuilds the same one from the an
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -116,6 +117,16 @@ class ServiceError(ReflexError):
         self.request_id = request_id
         self.retry_after_s = retry_after_s
         self.context: Mapping[str, Any] = dict(context or {})
+
+    def __reduce__(self) -> tuple[object, ...]:
+        rebuild = functools.partial(
+            type(self),
+            status=self.status,
+            request_id=self.request_id,
+            retry_after_s=self.retry_after_s,
+            context=dict(self.context),
+        )
+        return rebuild, (self.code, self.message)
 
     @property
     def retryable(self) -> bool:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from reflex_frontend.embedded.cleanup import owner_prefix
 
+from reflex_frontend.embedded.cleanup import owner_prefix
 from support.server import ServerProcess
 
 __all__ = ["Belongings", "belongings", "client_connections", "triton_address", "wait_until"]

@@ -7,8 +7,8 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from reflex_bench.nonce_policy import Fault
 
+from reflex_bench.nonce_policy import Fault
 from support.load import LoadClient, run
 from support.nonce_server import NonceServer, nonce_server
 
@@ -64,7 +64,8 @@ def test_a_model_process_that_dies_is_replaced_and_nobody_gets_a_wrong_answer(se
                 assert answer.status in (500, 503, 504), str(answer)
             server.behave()
             await _closes_by_itself(client)
-            assert (await client.act()).is_right
+            answer = await client.act()
+            assert answer.is_right, str(answer)
 
     run(scenario())
 

@@ -85,7 +85,7 @@ def _missed(answers: Sequence[Answer], saturated_hz: float) -> list[str]:
     """What the figures miss, in words. A refusal's time is without the lateness of this process's own event loop."""
     good_hz = sum(answer.status == 200 for answer in answers) / OVERLOAD_S
     refused_s = percentile([answer.server_s for answer in answers if answer.status == 503], 0.99)
-    print(f'good {good_hz} of {saturated_hz} refused p99 {refused_s*1000}')
+    print(f"good {good_hz} of {saturated_hz} refused p99 {refused_s * 1000}")
     missed = []
     if good_hz < GOODPUT_SHARE * saturated_hz:
         missed.append(f"goodput {good_hz:.0f}/s of {saturated_hz:.0f}/s")

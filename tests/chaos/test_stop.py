@@ -99,6 +99,16 @@ def test_a_triton_that_stays_stopped_is_killed_and_replaced(tmp_path_factory: py
         assert answer.is_right, str(answer)
 
 
+def test_a_triton_that_loads_longer_than_the_hang_limit_is_left_to_load(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    with nonce_server(tmp_path_factory.mktemp("slow-start"), env={"REFLEX_HANG_RESTART_S": "0.8"}) as server:
+        os.kill(belongings(server.process).group, signal.SIGKILL)
+        wait_until(lambda: server.process.health().status_code != 200, HEALTH_TELLS_S, "/health tells of the kill")
+        server.process.wait_ready()
+        assert server.process.log.count("Triton started") == 2
+
+
 @contextlib.asynccontextmanager
 async def _stopped(server: NonceServer) -> AsyncIterator[None]:
     triton = server.process.triton()
@@ -119,7 +129,7 @@ async def _unhealthy_after_s(client: LoadClient, since: float) -> float:
     while (await client.get("/health")).status == 200:
         assert time.monotonic() - since < 3 * HEALTH_TELLS_S, "/health never said that Triton does not answer"
         await asyncio.sleep(0.01)
-    print('tells after', time.monotonic()-since)
+    print("tells after", time.monotonic() - since)
     return time.monotonic() - since
 
 

@@ -18,6 +18,7 @@ from support.images import as_base64, encoded, photo, png_file
 ANSWER_FIELDS = {
     "actions": list, "num_actions": int, "action_dim": int, "latency_ms": float, "hz": float, "denoising_steps": int,
     "inference_mode": str, "guard_clamped": bool, "guard_violations": list, "request_id": str, "timing": dict,
+    "robot_id": str,
 }  # fmt: skip
 
 
@@ -37,6 +38,11 @@ def actions_of(server: Served, **fields: Any) -> Any:
 def test_a_200_has_exactly_the_promised_fields_and_types(demo: Served) -> None:
     answer = demo.act().json()
     assert {name: type(value) for name, value in answer.items()} == ANSWER_FIELDS
+    assert answer["robot_id"] == "arm-7"
+
+
+def test_without_a_configured_robot_id_the_answer_has_none(unguarded: Served) -> None:
+    assert unguarded.act().json().keys() == ANSWER_FIELDS.keys() - {"robot_id"}
 
 
 def test_the_chunk_is_num_actions_by_action_dim_and_finite(demo: Served) -> None:
@@ -104,7 +110,9 @@ def test_a_required_field_that_is_absent_or_null_is_missing(demo: Served, field:
         ({"state": [0, 0, 0, 0, 0, None]}, 400, "wrong_type"),
         ({"state": [0, 0, 0, 0, 0, True]}, 400, "wrong_type"),
         ({"state": [[0, 0, 0, 0, 0, 0]]}, 400, "wrong_type"),
-        ({"state": [0, 0, 0, 0, 0, 1e39]}, 400, "not_finite"),
+        ({"state": [0, 0, 0, 0, 0, 1.000001e9]}, 400, "not_finite"),
+        ({"state": [0, 0, 0, 0, 0, -(10**10)]}, 400, "not_finite"),
+        ({"state": [0, 0, 0, 0, 0, 10**40]}, 400, "not_finite"),
         ({"state": [0, 0, 0, 0, 0, math.nan]}, 400, "not_finite"),
         ({"state": [0, 0, 0, 0, 0, math.inf]}, 400, "not_finite"),
         ({"state": [0, 0, 0, 0, 0, -math.inf]}, 400, "not_finite"),
@@ -160,6 +168,10 @@ def test_a_field_that_breaks_its_rule_is_refused_with_its_code(
         ([[[0, 0, 0.5]]], "wrong_type"),
         ([[[0, 0, "0"]]], "wrong_type"),
         ([[[0, 0, None]]], "wrong_type"),
+        ([[[0, 0, True]]], "wrong_type"),
+        ([[[0, 0, 2**63]]], "invalid_image"),
+        ([[[0, 0, "x" * 1_000_000]] + [[0, 0, 0]] * 300_000], "wrong_type"),
+        ([[[0, 0, 0]] * 600] * 600, "image_too_large"),
         ([[[0, 0, 0]] * 2001] * 2000, "payload_too_large"),
     ],
 )
@@ -175,7 +187,7 @@ def test_an_image_array_must_be_height_by_width_by_three_bytes(demo: Served, ima
         {"instruction": "x" * 512},
         {"instruction": "\N{ROBOT FACE}" * 512},
         {"instruction": "nul \x00 and \u2028"},
-        {"state": [0, -0.0, 1, 2**70, 5e-324, 3.4028234e38]},
+        {"state": [0, -0.0, 1, 5e-324, 1e9, -(10**9)]},
         {"image": "", "images": None},
         {"episode_id": "x" * 256},
         {"episode_id": "\u0440\u043e\u0431\u043e\u0442 1"},
@@ -191,6 +203,11 @@ def test_a_field_at_the_edge_of_its_rule_is_answered(unguarded: Served, fields: 
 @pytest.mark.parametrize("field", ["image", "images", "episode_id", "request_id", "seed"])
 def test_null_means_absent(demo: Served, field: str) -> None:
     assert demo.act({**valid_body(), field: None}).status_code == 200
+
+
+@pytest.mark.parametrize("value", [1e9, -1e9, 5e-324])
+def test_no_state_that_is_taken_makes_the_model_fail(demo: Served, value: float) -> None:
+    assert demo.act(valid_body(state=[value] * 6)).status_code == 200
 
 
 def test_unknown_fields_are_ignored(demo: Served) -> None:

@@ -96,7 +96,7 @@ def test_a_deadline_that_passes_in_the_model_is_504_within_50_ms(nonce: Served) 
         assert (answer.status, answer.code) == (504, "deadline_exceeded")
         assert is_envelope(answer)
     took_s = sorted(took for _, took in answers)
-    assert 0.15 <= took_s[0] <= 0.15 + GRACE_S
+    assert 0.149 <= took_s[0] <= 0.15 + GRACE_S
     assert took_s[-1] <= 0.15 + NOISE_S
 
 

@@ -123,7 +123,7 @@ _BYTES: Final = (b"\x00", b"\xff", b"\xc0\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\
                  b"\\u", b"\r\n\r\n", b"1e9999", b"NaN")  # fmt: skip
 _LIKELY: Final[dict[str, Sequence[Any]]] = {
     "instruction": (MARK * 60, (MARK * 52)[:512], (MARK * 52)[:513], "", "\u00e9" * 512, "\U0001f916" * 513),
-    "state": ([0.0] * 6, [0.0] * 5, [0.0] * 7, [], [[0.0] * 6], [True] * 6, ["0"] * 6, [1e39] * 6, [3.4e38] * 6,
+    "state": ([0.0] * 6, [0.0] * 5, [0.0] * 7, [], [[0.0] * 6], [True] * 6, ["0"] * 6, [1e39] * 6, [1e9] * 6, [1.1e9] * 6,
               [10**40] * 6, [-0.0] * 6, [None] * 6, [0] * 100_000),
     "image_b64": ("", "A", "====", MARK, image_b64()[:-9], "data:image/jpeg;base64," + image_b64(), "data:", "\u00e9",
                   image_b64() + "\n", " ".join(image_b64()), "/9j/" + "A" * 5000, "iVBORw0KGgo" + "A" * 5001),

@@ -56,16 +56,25 @@ class Connection:
         """Tell the server that nothing more will come."""
         self._socket.shutdown(socket.SHUT_WR)
 
+    def read_head(self) -> RawAnswer:
+        """The head of the next answer, which has no body because it answers HEAD."""
+        status, headers = self._head()
+        return RawAnswer(status, headers, b"")
+
     def read(self) -> RawAnswer:
         """The next answer, a `100 Continue` left out; raises `ConnectionError` when the server closed instead."""
-        status = 100
+        status, headers = self._head()
+        return RawAnswer(status, headers, self._answers.read(int(headers.get("content-length", "0"))))
+
+    def _head(self) -> tuple[int, Mapping[str, str]]:
+        status, headers = 100, {}
         while status == 100:
             line = self._answers.readline()
             if not line:
                 raise ConnectionError("the server closed the connection without an answer")
             status = int(line.split(b" ", 2)[1])
             headers = {name.lower(): value for name, value in http.client.parse_headers(self._answers).items()}
-        return RawAnswer(status, headers, self._answers.read(int(headers.get("content-length", "0"))))
+        return status, headers
 
     def is_closed_by_server(self) -> bool:
         """Waits for the server to close; anything else that it sends first makes this False."""

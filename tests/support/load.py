@@ -153,7 +153,9 @@ class LoadClient:
         headers = {} if deadline_ms is None else {"X-Reflex-Deadline-Ms": f"{deadline_ms:g}"}
         return await self.post(act_body(nonce, image_size=image_size, **fields), headers, nonce=nonce)
 
-    async def post(self, body: bytes, headers: Mapping[str, str] | None = None, *, nonce: float | None = None) -> Answer:
+    async def post(
+        self, body: bytes, headers: Mapping[str, str] | None = None, *, nonce: float | None = None
+    ) -> Answer:
         lines = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
         head = f"POST /act HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
         return await self._call(f"{head}{lines}\r\n".encode() + body, nonce)

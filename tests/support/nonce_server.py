@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reflex_bench.nonce_policy import Fault, set_behaviour, write_nonce_policy
-
 from support.server import ServerProcess, running_server
 
 __all__ = ["NonceServer", "nonce_server"]

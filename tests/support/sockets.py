@@ -17,7 +17,9 @@ SMALL_BUFFER_BYTES: Final = 4_096
 
 
 @contextlib.contextmanager
-def opened(port: int, count: int, first_bytes: bytes = b"", *, small_buffer: bool = False) -> Iterator[list[socket.socket]]:
+def opened(
+    port: int, count: int, first_bytes: bytes = b"", *, small_buffer: bool = False
+) -> Iterator[list[socket.socket]]:
     """`count` connections that have sent `first_bytes`; non-blocking."""
     sockets = [_connected(port, first_bytes, small_buffer=small_buffer) for _ in range(count)]
     try:

@@ -14,7 +14,7 @@ import pytest
 from reflex.errors import DeadlineExceededError, InferenceError, ServiceError, UnavailableError
 from reflex_frontend.admission import Admission
 from reflex_frontend.breaker import Breaker
-from reflex_frontend.gateway import Outputs, RawTensor, TritonCallError
+from reflex_frontend.gateway import FailureKind, Outputs, RawTensor, TritonCallError
 from reflex_frontend.inference import Actions, ModelRunner
 from reflex_frontend.vitals import Vitals
 from support.fakes import FakeTriton, chunk, outputs, run_virtual, served_policy
@@ -153,16 +153,27 @@ def test_a_live_triton_that_is_busy_does_not_count() -> None:
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_one_value_that_is_not_finite_refuses_the_chunk_and_counts(bad: float) -> None:
+def test_one_value_that_is_not_finite_refuses_the_chunk_and_makes_the_model_suspect(bad: float) -> None:
     actions = chunk()
     actions[-1, -1] = bad
 
     async def scenario(bench: Bench) -> None:
         assert (await bench.fails(InferenceError)).code == "non_finite_action"
-        assert await bench.failures_until_open() == 4
+        assert bench.vitals.suspicion is not None
+        assert not bench.vitals.breaker.is_open, "the request itself may be to blame: the canary decides"
         assert bench.vitals.last_success_at < 0
 
     on_bench(FakeTriton(outputs(actions)), scenario)
+
+
+@pytest.mark.parametrize("kind", ["dead", "unready"])
+def test_a_model_that_cannot_answer_by_itself_again_opens_the_breaker_at_once(kind: FailureKind) -> None:
+    async def scenario(bench: Bench) -> None:
+        with pytest.raises(UnavailableError):
+            await bench.infer()
+        assert bench.vitals.breaker.is_open
+
+    on_bench(FakeTriton(TritonCallError(kind, "Stub process 'x' is not healthy")), scenario)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from uvicorn.server import ServerState
 
 from reflex.errors import ServiceError, service_error
 from reflex_frontend.endpoint import RECEIVED_AT
-from reflex_frontend.protocol import bounded_protocol
+from reflex_frontend.protocol import Limits, bounded_protocol
 
 TIMEOUT_S = 0.15
 SLACK_S = 0.5
@@ -79,7 +79,7 @@ def connected(
 
     async def main() -> None:
         config = uvicorn.Config(echo, log_config=None, ws="none", lifespan="off", access_log=False)
-        protocol: Any = bounded_protocol(TIMEOUT_S, refusal, counts.append)
+        protocol: Any = bounded_protocol(Limits(TIMEOUT_S, refusal, counts.append))
         state = ServerState()
         server = await asyncio.get_running_loop().create_server(
             lambda: protocol(config=config, server_state=state, app_state={}), "127.0.0.1", 0

@@ -76,7 +76,7 @@ def test_draining_goes_before_every_other_phase(vitals: Vitals) -> None:
 
 
 def test_attempts_without_a_success_for_twelve_seconds_degrade(vitals: Vitals, clock: Clock) -> None:
-    for _ in range(13):
+    for _ in range(14):
         clock.now_s += 1
         vitals.record_attempt()
     assert vitals.status() == ("degraded", "no inference has succeeded lately")

@@ -262,3 +262,37 @@ def test_an_idle_canary_with_the_wrong_answer_takes_the_policy_out_of_service_at
 
     with caplog.at_level(logging.WARNING, "reflex"):
         watch_over(FakeTriton(), scenario)
+
+
+def test_a_suspect_model_is_judged_by_the_canary_at_once() -> None:
+    async def scenario(scene: Scene) -> None:
+        await scene.until_ready()
+        scene.triton.default = outputs(np.full_like(chunk(), np.nan))
+        scene.vitals.suspect("an answer was not finite")
+        assert await scene.until_open() < 0.05
+
+    watch_over(FakeTriton(), scenario)
+
+
+def test_a_suspect_model_with_a_right_canary_stays_in_service() -> None:
+    async def scenario(scene: Scene) -> None:
+        await scene.until_ready()
+        scene.vitals.suspect("an answer was not finite")
+        await asyncio.sleep(1.0)
+        assert scene.vitals.suspicion is None
+        assert scene.vitals.status() == ("ready", None)
+
+    watch_over(FakeTriton(), scenario)
+
+
+def test_without_a_canary_every_suspicion_counts_as_a_failure() -> None:
+    async def scenario(scene: Scene) -> None:
+        await scene.until_ready()
+        for _ in range(4):
+            scene.vitals.suspect("an answer was not finite")
+            await asyncio.sleep(0.2)
+        assert not scene.vitals.breaker.is_open
+        scene.vitals.suspect("an answer was not finite")
+        await scene.until_open()
+
+    watch_over(FakeTriton(), scenario, canary=None)

@@ -1,0 +1,185 @@
+"""`reflex serve` as an operator meets it: stopped in every way, started where it cannot start; nothing is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from reflex_bench.nonce_policy import write_nonce_policy
+
+from chaos.remains import Belongings, belongings, wait_until
+from support.load import Answer, LoadClient, run
+from support.nonce_server import NonceServer, nonce_server
+from support.server import command, free_port, running_server
+
+DELAY_MS = 200
+IN_FLIGHT = 16
+GONE_S = 3.0
+STOPPED_S = 10.0
+REFUSED_START_S = 15.0
+EXIT_REFUSED = 1
+
+
+def test_kill_9_of_the_frontend_takes_everything_along(tmp_path: Path) -> None:
+    with nonce_server(tmp_path, delay_ms=DELAY_MS) as server:
+        owned = belongings(server.process)
+        assert owned.regions
+        run(_killed_with_work_in_flight(server))
+        server.process.process.wait(5)
+        wait_until(lambda: not owned.left_of_any_run(), GONE_S, f"gone: {owned.left_of_any_run()}")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_finishes_work_in_flight_refuses_new_work_and_exits_0(tmp_path: Path, number: signal.Signals) -> None:
+    with nonce_server(tmp_path, delay_ms=DELAY_MS) as server:
+        owned = belongings(server.process)
+        asked_at = time.monotonic()
+        in_flight, late = run(_stopped_with_work_in_flight(server, number))
+        code = server.process.process.wait(STOPPED_S)
+        took_s = time.monotonic() - asked_at
+        log = server.process.log
+    for answer in in_flight:
+        assert answer.is_right, str(answer)
+    assert (late.status, late.code) == (503, "draining")
+    assert int(late.headers["retry-after"]) >= 1
+    assert code == 0, log
+    assert took_s < STOPPED_S
+    _check_nothing_is_left(owned)
+    assert "Traceback" not in log
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("after_s", [0.0, 0.3])
+def test_a_stop_while_warming_exits_0_at_once(tmp_path: Path, number: signal.Signals, after_s: float) -> None:
+    with nonce_server(tmp_path, ready=False) as server:
+        _wait_for_port(server)
+        assert httpx.get(f"{server.process.base_url}/health/live", timeout=5).status_code == 200
+        owned = belongings(server.process)
+        time.sleep(after_s)
+        started = time.monotonic()
+        code = server.process.stop(number)
+        assert code == 0, server.process.log
+        assert time.monotonic() - started < STOPPED_S / 2
+        assert "Traceback" not in server.process.log
+    _check_nothing_is_left(owned)
+
+
+def test_the_second_ctrl_c_does_not_leave_anything_behind(tmp_path: Path) -> None:
+    with nonce_server(tmp_path) as server:
+        owned = belongings(server.process)
+        server.process.process.send_signal(signal.SIGINT)
+        time.sleep(0.05)
+        assert server.process.stop(signal.SIGINT) == 0, server.process.log
+    _check_nothing_is_left(owned)
+
+
+def test_a_used_port_is_said_plainly_and_exits_1(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        ended = _refused_start(port, "--model-repository", str(_repository(tmp_path)))
+    assert f"cannot listen on 127.0.0.1:{port}" in ended.stderr
+    assert "--port" in ended.stderr
+
+
+def test_a_missing_triton_binary_is_said_with_the_command_that_brings_it(tmp_path: Path) -> None:
+    """A package `pytriton` without the server shadows the real one for the child."""
+    (tmp_path / "shadow" / "pytriton").mkdir(parents=True)
+    (tmp_path / "shadow" / "pytriton" / "__init__.py").touch()
+    environment = {"PYTHONPATH": str(tmp_path / "shadow")}
+    ended = _refused_start(free_port(), "--model-repository", str(_repository(tmp_path)), env=environment)
+    assert "tritonserver is missing from nvidia-pytriton" in ended.stderr
+    assert "pip install 'reflex-act[serve,embedded]'" in ended.stderr
+
+
+def test_a_repository_that_is_not_there_is_said_plainly(tmp_path: Path) -> None:
+    ended = _refused_start(free_port(), "--model-repository", str(tmp_path / "nowhere"))
+    assert "there is no such folder" in ended.stderr
+
+
+def test_a_broken_model_is_named_in_health_and_in_the_log_and_refused_with_503(tmp_path: Path) -> None:
+    repository = _repository(tmp_path)
+    (repository / "nonce_encoder" / "1" / "model.onnx").write_bytes(b"no model")
+    with running_server("--model-repository", str(repository), ready=False) as server:
+        base_url = server.base_url
+        wait_until(lambda: _names_the_model(base_url), REFUSED_START_S, "the broken model is named in /health")
+        health = httpx.get(f"{base_url}/health", timeout=5)
+        assert health.status_code == 503
+        assert health.json()["status"] == "warming"
+        assert health.json()["model_loaded"] is False
+        refusal = httpx.post(f"{base_url}/act", json={"instruction": "x", "state": [0.0] * 6}, timeout=5)
+        assert (refusal.status_code, refusal.json()["error"]) == (503, "warming_up")
+        assert int(refusal.headers["retry-after"]) >= 1
+        assert "model 'nonce_encoder'" in server.log
+        assert server.stop() == 0
+
+
+def _names_the_model(base_url: str) -> bool:
+    with contextlib.suppress(httpx.TransportError):
+        return "nonce_encoder" in httpx.get(f"{base_url}/health", timeout=5).json().get("reason", "")
+    return False
+
+
+async def _killed_with_work_in_flight(server: NonceServer) -> None:
+    async with LoadClient(server.port) as client:
+        calls = [asyncio.create_task(client.act()) for _ in range(IN_FLIGHT)]
+        await asyncio.sleep(DELAY_MS / 2_000)
+        server.process.process.kill()
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    assert all(isinstance(outcome, ConnectionError) for outcome in outcomes)
+
+
+async def _stopped_with_work_in_flight(server: NonceServer, number: signal.Signals) -> tuple[list[Answer], Answer]:
+    """The answers of what was in flight, and of a request that came on a kept connection while it was draining."""
+    async with LoadClient(server.port) as client:
+        assert (await client.act()).is_right
+        calls = [asyncio.create_task(client.act()) for _ in range(IN_FLIGHT)]
+        await asyncio.sleep(DELAY_MS / 2_000)
+        server.process.process.send_signal(number)
+        await asyncio.sleep(DELAY_MS / 4_000)
+        late = await client.act()
+        return [await call for call in calls], late
+
+
+def _check_nothing_is_left(owned: Belongings) -> None:
+    wait_until(lambda: not owned.left_of_any_run(), 1.0, f"gone: {owned.left_of_any_run()}")
+
+
+def _wait_for_port(server: NonceServer) -> None:
+    def answers() -> bool:
+        with contextlib.suppress(httpx.TransportError):
+            return server.process.health().status_code in (200, 503)
+        return False
+
+    wait_until(answers, REFUSED_START_S, "the port answers while warming")
+
+
+def _repository(folder: Path) -> Path:
+    repository = folder / "models"
+    repository.mkdir()
+    write_nonce_policy(repository)
+    return repository
+
+
+def _refused_start(port: int, *options: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    ended = subprocess.run(
+        command(port, options),
+        env={**os.environ, **(env or {})},
+        capture_output=True,
+        text=True,
+        timeout=REFUSED_START_S,
+        check=False,
+    )
+    assert ended.returncode == EXIT_REFUSED, ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert not ended.stdout
+    return ended
