@@ -38,10 +38,11 @@ def document_routes(app: FastAPI, policy: ServedPolicy) -> None:
 
 
 def _paths(policy: ServedPolicy) -> Schema:
-    health = {"type": "object", "required": ["status", "model_loaded", "model_version", "uptime_seconds"]}
+    health = _health_schema()
+    not_now = _with_retry_after(_json("Not now", health))
     return {
         "/act": {"post": _act(policy)},
-        "/health": {"get": _get("Whether this instance should get traffic", health, {"503": _json("Not now", health)})},
+        "/health": {"get": _get("Whether this instance should get traffic", health, {"503": not_now})},
         "/health/live": {"get": _get("Whether the process itself is alive", {"type": "object"})},
         "/config": {"get": _get("The policy's reflex_config.json", {"type": "object"})},
         "/metrics": {"get": {"summary": "Prometheus metrics", "operationId": "metrics", "responses": {
@@ -96,9 +97,10 @@ def _request_schema(policy: ServedPolicy) -> Schema:
         "required": required,
         "additionalProperties": False,
     }
+    as_array = {**IMAGE_TEXT, "description": "as image_b64; or an array of height x width x 3 integers from 0 to 255"}
     forms: list[tuple[str, Schema]] = [("images", by_camera)]
     if not only_first:
-        forms += [("image_b64", IMAGE_TEXT), ("image", IMAGE_TEXT)]
+        forms += [("image_b64", IMAGE_TEXT), ("image", as_array)]
     names = ("images", "image_b64", "image")
     return {"oneOf": [_form(shared, name, schema, names) for name, schema in forms]}
 
@@ -130,7 +132,22 @@ def _answer_schema(policy: ServedPolicy) -> Schema:
         "request_id": {"type": "string"},
         "timing": {"type": "object", "additionalProperties": number},
     }
-    return {"type": "object", "properties": properties, "required": list(properties)}
+    robot_id = {"type": "string", "description": "absent when none is configured"}
+    return {"type": "object", "properties": {**properties, "robot_id": robot_id}, "required": list(properties)}
+
+
+def _health_schema() -> Schema:
+    properties: Schema = {
+        "status": {"enum": ["warming", "ready", "degraded"]},
+        "model_loaded": {"type": "boolean"},
+        "model_version": {"type": "string"},
+        "inference_mode": {"type": "string"},
+        "uptime_seconds": {"type": "number", "minimum": 0},
+        "robot_id": {"type": ["string", "null"]},
+        "cuda_graphs_active": {"type": "boolean"},
+    }
+    reason = {"type": "string", "description": "why it is not ready; absent when it is"}
+    return {"type": "object", "properties": {**properties, "reason": reason}, "required": list(properties)}
 
 
 def _error_schema() -> Schema:
@@ -149,8 +166,13 @@ def _error(status: int) -> Schema:
     codes = sorted(code for code, of in STATUS_OF.items() if of == status)
     answer = _json(", ".join(codes), {"$ref": "#/components/schemas/Error"})
     if status in (429, 503):
-        answer["headers"] = {"Retry-After": {"required": True, "schema": {"type": "string"}}}
+        return _with_retry_after(answer)
     return answer
+
+
+def _with_retry_after(answer: Schema) -> Schema:
+    seconds = {"description": "seconds", "required": True, "schema": {"type": "integer", "minimum": 1}}
+    return {**answer, "headers": {"Retry-After": seconds}}
 
 
 def _get(summary: str, schema: Schema, more: Schema | None = None) -> Schema:

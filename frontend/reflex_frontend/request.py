@@ -197,6 +197,8 @@ def _seed(fields: Mapping[str, Any]) -> int | None:
     value = fields.get("seed")
     if value is None:
         return None
+    if type(value) is float and value.is_integer():
+        value = int(value)  # JSON has one kind of number: 7.0 is 7
     if type(value) is not int or not 0 <= value <= MAX_SEED:
         raise refuse("wrong_type", "seed must be an integer from 0 to 2^63 - 1", field="seed")
     return value

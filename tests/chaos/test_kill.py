@@ -1,4 +1,4 @@
-"""kill -9 of Triton with 64 requests in flight: nobody waits, nobody gets a wrong answer, and it serves again by itself.
+"""kill -9 of Triton with 64 requests in flight: nobody waits or gets a wrong answer, and it serves again by itself.
 
 REFLEX_CHAOS_KILLS sets how often (3).
 """

@@ -1,4 +1,4 @@
-"""`reflex serve` as an operator meets it: stopped in every way, started where it cannot start; nothing is left behind."""
+"""`reflex serve` as an operator meets it: stopped in every way, and started where it cannot start."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from reflex_bench.nonce_policy import write_nonce_policy
 
 from chaos.remains import Belongings, belongings, wait_until
+from reflex_bench.nonce_policy import write_nonce_policy
 from support.load import Answer, LoadClient, run
 from support.nonce_server import NonceServer, nonce_server
 from support.server import command, free_port, running_server

@@ -53,7 +53,7 @@ def base_file(name: str) -> bytes:
 
 def pillow_pixels(data: bytes) -> Pixels:
     """What the file shows, decoded by Pillow alone: RGB, alpha dropped, 16-bit samples by their upper byte."""
-    image = Image.open(io.BytesIO(data))
+    image: Image.Image = Image.open(io.BytesIO(data))
     image.load()
     if image.mode.startswith("I"):
         grey = (np.asarray(image).astype(np.uint32) >> SIXTEEN_BIT_TO_EIGHT).astype(np.uint8)

@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, Self, TypeVar, cast
 
 import orjson
 import uvloop
@@ -108,7 +108,7 @@ class _Connection(asyncio.Protocol):
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result((int(status_line.split(" ", 2)[1]), headers, body, time.monotonic()))
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _exc: Exception | None) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(ConnectionError("the server closed the connection without an answer"))
 
@@ -123,7 +123,7 @@ class LoadClient:
     _nonces: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     _lag_probe: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> LoadClient:
+    async def __aenter__(self) -> Self:
         self._lag_probe = asyncio.create_task(self._measure_lag())
         return self
 
