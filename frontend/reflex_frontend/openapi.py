@@ -21,6 +21,8 @@ IMAGE_TEXT: Final[Schema] = {
     "format": "image-base64",
     "description": "base64 of a JPEG or PNG, at most 4 megapixels; a data: URI too",
 }
+BLACK_PIXEL: Final = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mNgAAAAAgAB5Sfe/AAAAABJRU5ErkJggg=="
+"""The smallest PNG."""
 
 
 def document_routes(app: FastAPI, policy: ServedPolicy) -> None:
@@ -63,7 +65,10 @@ def _act(policy: ServedPolicy) -> Schema:
                 "schema": {"type": "integer", "minimum": 1, "maximum": 10000, "default": 1000},
             }
         ],
-        "requestBody": {"required": True, "content": {"application/json": {"schema": _request_schema(policy)}}},
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": _request_schema(policy), "examples": _examples(policy)}},
+        },
         "responses": {
             "200": _json("The chunk", _answer_schema(policy)),
             **{str(status): _error(status) for status in ACT_STATUSES},
@@ -103,6 +108,17 @@ def _request_schema(policy: ServedPolicy) -> Schema:
         forms += [("image_b64", IMAGE_TEXT), ("image", as_array)]
     names = ("images", "image_b64", "image")
     return {"oneOf": [_form(shared, name, schema, names) for name, schema in forms]}
+
+
+def _examples(policy: ServedPolicy) -> Schema:
+    cameras = [camera.name for camera in policy.config.cameras if camera.required]
+    value = {
+        "instruction": "pick up the red cup",
+        "state": list(policy.embodiment.mean_state),
+        "images": dict.fromkeys(cameras, BLACK_PIXEL),
+        "seed": 7,
+    }
+    return {"one black pixel": {"value": value}}
 
 
 def _form(shared: Schema, name: str, schema: Schema, names: tuple[str, ...]) -> Schema:
