@@ -1,7 +1,7 @@
 """A policy checkpoint as the exporter sees it, whatever files it was read from.
 
-`reflex_export.reading` makes one from a folder or a hub id; the modules in `reflex_export.families` turn one into graphs.
-Every number a graph needs is in here or in the tensors' shapes; none is assumed.
+`reflex_export.reading` makes one from a folder or a hub id; the modules in `reflex_export.families` turn one into
+graphs. Every number a graph needs is in here or in the tensors' shapes; none is assumed.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class Normalizer:
     """How one feature is normalised (facts: lerobot's normalize_processor).
 
     MEAN_STD: (x - mean) / (std + eps), inverse x * std + mean. MIN_MAX: 2 (x - min) / (max - min) - 1, inverse
-    (x + 1) / 2 * (max - min) + min; QUANTILES the same with q01/q99, QUANTILE10 with q10/q90; a zero range counts as eps.
-    IDENTITY, or no statistics: unchanged.
+    (x + 1) / 2 * (max - min) + min; QUANTILES the same with q01/q99, QUANTILE10 with q10/q90; a zero range counts
+    as eps. IDENTITY, or no statistics: unchanged.
     """
 
     mode: NormalizationMode

@@ -1,4 +1,4 @@
-"""A model goes bad: its answers reach no robot, the breaker opens, and closes by itself when the model is good again."""
+"""A model goes bad: its answers reach no robot, the breaker opens, and closes by itself once the model is good."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ OPERATIONS: Final = 5
 
 
 def test_the_server_keeps_every_promise_of_its_openapi_document(target: Served, tmp_path: Path) -> None:
-    program = Path(sys.executable).with_name("schemathesis")
+    program = str(Path(sys.executable).with_name("schemathesis"))
     command = [program, "run", f"{target.process.base_url}/openapi.json", "--checks", "all", "--phases", PHASES,
                "--max-examples", EXAMPLES, "--seed", SEED, "--generation-database", "none", "--no-color",
                "--continue-on-failure"]  # fmt: skip
