@@ -150,7 +150,7 @@ def _check(shot: Shot, answer: Answer | None, result: Soak) -> None:
 
 
 def _mix() -> Iterator[Shot]:
-    """For ever: of eleven requests 6 plain, 1 with another image size, 1 with a new instruction, 1 sent twice, 1 wrong."""
+    """For ever: of eleven, 6 plain, 1 of another image size, 1 with a new instruction, 1 sent twice, 1 wrong."""
     photo, wrong = jpeg_base64(), itertools.cycle(_wrong())
     sizes = itertools.cycle([_flat(side) for side in OTHER_SIZES])
     nonces = (float(count % 2**22) / 4 for count in itertools.count(1))

@@ -62,6 +62,7 @@ async def _serve(settings: Settings) -> int:
     repository = find_repository(settings.model_repository)
     policy = load_policy(repository, settings.policy)
     listener = _listen(settings.host, settings.port)
+    where = _url(listener)
     vitals = Vitals(time.monotonic, Breaker(time.monotonic))
     backend = TritonBackend(settings, repository, policy.config.policy_id, vitals)
     stop = _stop_on_signals()
@@ -72,7 +73,7 @@ async def _serve(settings: Settings) -> int:
         async with asyncio.TaskGroup() as tasks:
             running = [
                 tasks.create_task(watch.run()),
-                tasks.create_task(_announce(vitals, backend, policy, listener, started)),
+                tasks.create_task(_announce(vitals, backend, policy, where, started)),
             ]
             await _run_http(settings, service, backend, listener, stop)
             for task in running:
@@ -139,9 +140,7 @@ async def _drain(service: ActService) -> None:
         log.warning("gave up on unanswered requests", extra={"answering": vitals.answering})
 
 
-async def _announce(
-    vitals: Vitals, backend: TritonBackend, policy: ServedPolicy, listener: socket.socket, started: float
-) -> None:
+async def _announce(vitals: Vitals, backend: TritonBackend, policy: ServedPolicy, where: str, started: float) -> None:
     """What a person sees: what is being waited for, then one line that says it is ready and where."""
     said = None
     while vitals.warming_reason is not None:
@@ -149,8 +148,6 @@ async def _announce(
             said = vitals.warming_reason
             log.info("warming: %s", said)
         await asyncio.sleep(0.05)
-    host, port = listener.getsockname()[:2]
-    where = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     trained = "" if policy.config.trained else " (untrained: for trying the request path, not for a robot)"
     log.info(
         "ready: POST %s/act serves %s%s on Triton at %s after %.1f s; Ctrl-C stops",
@@ -180,6 +177,11 @@ def _listen(host: str, port: int) -> socket.socket:
         ) from exc
     listener.listen(BACKLOG)
     return listener
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 class _QuietServer(uvicorn.Server):

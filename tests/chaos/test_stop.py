@@ -129,7 +129,6 @@ async def _unhealthy_after_s(client: LoadClient, since: float) -> float:
     while (await client.get("/health")).status == 200:
         assert time.monotonic() - since < 3 * HEALTH_TELLS_S, "/health never said that Triton does not answer"
         await asyncio.sleep(0.01)
-    print("tells after", time.monotonic() - since)
     return time.monotonic() - since
 
 

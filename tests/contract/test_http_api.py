@@ -193,6 +193,7 @@ def test_an_image_array_must_be_height_by_width_by_three_bytes(demo: Served, ima
         {"episode_id": "\u0440\u043e\u0431\u043e\u0442 1"},
         {"request_id": "x" * 256},
         {"seed": 0},
+        {"seed": 7.0},
         {"seed": 2**63 - 1},
     ],
 )

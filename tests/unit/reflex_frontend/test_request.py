@@ -150,7 +150,7 @@ def test_text_that_is_not_utf_8_is_called_invalid_json_and_not_a_matter_of_finit
         ({"request_id": "\x00"}, "wrong_type", "request_id"),
         ({"seed": -1}, "wrong_type", "seed"),
         ({"seed": MAX_SEED + 1}, "wrong_type", "seed"),
-        ({"seed": 1.0}, "wrong_type", "seed"),
+        ({"seed": 1.5}, "wrong_type", "seed"),
         ({"seed": True}, "wrong_type", "seed"),
         ({"seed": "1"}, "wrong_type", "seed"),
     ],

@@ -1,0 +1,65 @@
+"""What an export refuses, in one tree: each message says what is wrong with which file and what to do about it.
+
+    SetupError                     reflex.errors
+    └── CheckpointError            a checkpoint that cannot be exported as it is
+        ├── SourceError            a file or a hub repository that is not there, or cannot be had without a network
+        ├── TensorFileError        a safetensors file that is damaged, or of a format that is never read
+        ├── MissingTensorError     a tensor that the policy needs and the files lack
+        ├── TensorShapeError       a tensor whose shape contradicts the config or another tensor
+        ├── StatisticsError        normalisation statistics that are missing or of the wrong length
+        ├── TokenizerError         a tokenizer that is missing, damaged, or of another vocabulary than the embedding
+        ├── UnknownFamilyError     a policy type that nothing here can export
+        └── UnsupportedOptionError an option or a processor step whose effect is not in the graphs
+"""
+
+from __future__ import annotations
+
+from reflex.errors import SetupError
+
+__all__ = [
+    "CheckpointError",
+    "MissingTensorError",
+    "SourceError",
+    "StatisticsError",
+    "TensorFileError",
+    "TensorShapeError",
+    "TokenizerError",
+    "UnknownFamilyError",
+    "UnsupportedOptionError",
+]
+
+
+class CheckpointError(SetupError):
+    """The checkpoint cannot be exported as it is; nothing was published."""
+
+
+class SourceError(CheckpointError):
+    """A file or a hub repository is not there; the message says what to fetch, and where it is looked for."""
+
+
+class TensorFileError(CheckpointError):
+    """A weights file is damaged, hostile, or of a format that is never read (pickles)."""
+
+
+class MissingTensorError(CheckpointError):
+    """The policy needs a tensor that no file holds."""
+
+
+class TensorShapeError(CheckpointError):
+    """A tensor's shape contradicts the config or another tensor."""
+
+
+class StatisticsError(CheckpointError):
+    """Normalisation statistics are missing, or as long as another robot's."""
+
+
+class TokenizerError(CheckpointError):
+    """The tokenizer is missing, damaged, or not the one that the model was trained with."""
+
+
+class UnknownFamilyError(CheckpointError):
+    """The policy's type is none that can be exported."""
+
+
+class UnsupportedOptionError(CheckpointError):
+    """An option or a processor step changes the numbers in a way that the graphs do not compute."""
