@@ -2,54 +2,58 @@
 
 Every graph has a leading dynamic batch axis, which `TensorConfig` and the methods here leave out of a shape, as Triton
 does.
+
+A graph computes in one type, `compute`: FP32, or FP16 with islands of FP32. `halve` and `widen` mark the shores of an
+island; in an FP32 graph they do nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
 from reflex.policy_config import TensorConfig
+from reflex_export.checkpoint import TensorSource
+from reflex_export.onnx_model import Array, OnnxModel, StoredTensor, externalize
 
-__all__ = ["OPSET", "Array", "Attribute", "GraphBuilder", "OnnxModel", "Weights"]
+__all__ = ["OPSET", "Array", "Attribute", "FloatType", "GraphBuilder", "OnnxModel", "Weights"]
 
 OPSET: Final = 20
 """The first opset with Gelu; ONNX Runtime 1.17 and TensorRT 10 read it."""
 IR_VERSION: Final = 9
 """The one that belongs to opset 20: a newer one would be refused by older runtimes without need."""
 
-Array = npt.NDArray[Any]
 Weights = Mapping[str, Array]
 Attribute = int | float | str | Sequence[int]
+FloatType = Literal["FP32", "FP16"]
 
 _DATATYPES: Final[Mapping[str, ir.DataType]] = {
     "BOOL": ir.DataType.BOOL,
+    "FP16": ir.DataType.FLOAT16,
     "FP32": ir.DataType.FLOAT,
     "INT64": ir.DataType.INT64,
     "UINT8": ir.DataType.UINT8,
 }
 
 
-@dataclass(frozen=True)
-class OnnxModel:
-    """A serialised graph and what goes in and comes out of it (shapes without the batch axis)."""
-
-    content: bytes
-    inputs: tuple[TensorConfig, ...]
-    outputs: tuple[TensorConfig, ...]
-
-
 class GraphBuilder:
-    """One graph under construction. A weight or constant is stored once, however many operators read it."""
+    """One graph under construction. A weight or constant is stored once, however many operators read it.
 
-    def __init__(self, name: str, weights: Weights | None = None) -> None:
+    Weights come from arrays, or from a checkpoint's files: those are read, and converted, when the model is written.
+    """
+
+    def __init__(
+        self, name: str, weights: Weights | TensorSource | None = None, *, compute: FloatType = "FP32"
+    ) -> None:
+        self.compute: Final[FloatType] = compute
         self._name = name
-        self._weights: Weights = {} if weights is None else weights
+        self._weights: Weights | TensorSource = {} if weights is None else weights
+        self._stored: dict[str, StoredTensor] = {}
+        self._transposed: dict[str, ir.Value] = {}
         self._inputs: list[ir.Value] = []
         self._outputs: list[ir.Value] = []
         self._nodes: list[ir.Node] = []
@@ -72,11 +76,54 @@ class GraphBuilder:
         self._outputs.append(value)
         self._output_configs.append(config)
 
-    def weight(self, name: str) -> ir.Value:
-        """The weight of that name, loaded on its first use; `KeyError` when the checkpoint has none."""
+    def weight(self, name: str, datatype: FloatType | None = None) -> ir.Value:
+        """The weight of that name, loaded on its first use.
+
+        An array keeps its type; a checkpoint's tensor becomes `datatype`, or what the graph computes in. An array that
+        is missing is a `KeyError`, a tensor a `CheckpointError`.
+        """
         if name not in self._initializers:
-            self._initializers[name] = _initializer(name, self._weights[name])
+            weights = self._weights
+            if isinstance(weights, Mapping):
+                self._initializers[name] = _initializer(name, weights[name])
+            else:
+                self.derived(name, weights.shape(name), lambda: weights.load(name), datatype)
         return self._initializers[name]
+
+    def transposed_weight(self, name: str, datatype: FloatType | None = None) -> ir.Value:
+        """A linear weight that is stored [out, in], as [in, out]. The bytes stay as they are: a runtime folds it."""
+        if name not in self._transposed:
+            self._transposed[name] = self.op("Transpose", self.weight(name, datatype), perm=[1, 0])
+        return self._transposed[name]
+
+    def derived(
+        self, name: str, shape: Sequence[int], load: Callable[[], Array], datatype: FloatType | None = None
+    ) -> ir.Value:
+        """A weight that is made from the checkpoint's: `load` is called when the model is written."""
+        if name not in self._initializers:
+            stored = StoredTensor(name, _DATATYPES[datatype or self.compute], tuple(shape), load)
+            self._stored[name] = stored
+            self._initializers[name] = stored.value()
+        return self._initializers[name]
+
+    def tensor(self, name: str) -> Array:
+        """A weight's content as float32, for what is computed while the graph is built."""
+        weights = self._weights
+        loaded = weights[name] if isinstance(weights, Mapping) else weights.load(name)
+        return loaded.astype(np.float32)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """A weight's shape in the checkpoint."""
+        weights = self._weights
+        return weights[name].shape if isinstance(weights, Mapping) else weights.shape(name)
+
+    def halve(self, value: ir.Value) -> ir.Value:
+        """FP32 to the type that the graph computes in."""
+        return value if self.compute == "FP32" else self.op("Cast", value, to=int(ir.DataType.FLOAT16))
+
+    def widen(self, value: ir.Value) -> ir.Value:
+        """The type that the graph computes in to FP32."""
+        return value if self.compute == "FP32" else self.op("Cast", value, to=int(ir.DataType.FLOAT))
 
     def constant(self, array: npt.ArrayLike, dtype: npt.DTypeLike = np.float32) -> ir.Value:
         """A constant that is no weight; equal ones are one."""
@@ -106,7 +153,8 @@ class GraphBuilder:
         return tuple(node.outputs)
 
     def build(self) -> OnnxModel:
-        """Serialise; the same calls give the same bytes."""
+        """Serialise; the same calls give the same bytes. Large weights stay outside: see `OnnxModel`."""
+        external = externalize(self._stored.values(), self._initializers)
         graph = ir.Graph(
             self._inputs,
             self._outputs,
@@ -117,7 +165,7 @@ class GraphBuilder:
         )
         model = ir.Model(graph, ir_version=IR_VERSION, producer_name="reflex")
         content = ir.serde.serialize_model(model).SerializeToString(deterministic=True)
-        return OnnxModel(content, tuple(self._input_configs), tuple(self._output_configs))
+        return OnnxModel(content, tuple(self._input_configs), tuple(self._output_configs), external)
 
 
 def _initializer(name: str, array: Array) -> ir.Value:

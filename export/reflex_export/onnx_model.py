@@ -1,0 +1,136 @@
+"""A finished graph: small ones are one file, large ones keep their weights in a second, which is written as a stream.
+
+A protobuf message cannot exceed 2 GB, and a checkpoint's weights must not pass through memory as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from reflex.policy_config import TensorConfig
+from reflex_export.errors import CheckpointError
+
+__all__ = ["DATA_FILE", "MODEL_FILE", "Array", "ExternalTensor", "OnnxModel", "StoredTensor", "externalize"]
+
+Array = npt.NDArray[Any]
+
+MODEL_FILE: Final = "model.onnx"
+DATA_FILE: Final = "model.onnx.data"
+_EXTERNAL_FROM_BYTES: Final = 64 << 20
+"""A model whose stored weights are smaller than this is one file."""
+_ALIGNMENT_BYTES: Final = 4096
+"""A page: runtimes map the file into memory instead of reading it."""
+_CHUNK_ELEMENTS: Final = 4 << 20
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """A weight that is read from the checkpoint when it is written."""
+
+    name: str
+    datatype: ir.DataType
+    shape: tuple[int, ...]
+    load: Callable[[], Array]
+
+    @property
+    def nbytes(self) -> int:
+        return int(np.prod(self.shape, dtype=np.int64)) * self.datatype.itemsize
+
+    def value(self) -> ir.Value:
+        """The graph's initialiser; its content is read when the graph is serialised."""
+        shape = ir.Shape(self.shape)
+        lazy = ir.LazyTensor(self._tensor, self.datatype, shape, name=self.name)
+        return ir.Value(name=self.name, shape=shape, type=ir.TensorType(self.datatype), const_value=lazy)
+
+    def chunks(self) -> Iterator[Array]:
+        """The content in the stored type, flat, a few megabytes at a time."""
+        loaded = self.load()
+        if loaded.shape != self.shape:
+            raise CheckpointError(f"{self.name} has the shape {loaded.shape}, expected {self.shape}")
+        flat = loaded.reshape(-1)
+        for start in range(0, flat.size, _CHUNK_ELEMENTS):
+            yield self._converted(flat[start : start + _CHUNK_ELEMENTS])
+
+    def _converted(self, array: Array) -> Array:
+        target = self.datatype.numpy()
+        wide = array if array.dtype.type in (np.float32, np.float16) else array.astype(np.float32)
+        try:
+            with np.errstate(over="raise"):
+                return np.ascontiguousarray(wide.astype(target, copy=False))
+        except FloatingPointError:
+            message = f"{self.name} has values beyond float16's range (65504): export with --precision fp32"
+            raise CheckpointError(message) from None
+
+    def _tensor(self) -> ir.Tensor:
+        flat = np.concatenate([*self.chunks(), np.zeros(0, self.datatype.numpy())])
+        return ir.Tensor(flat.reshape(self.shape), name=self.name)
+
+
+@dataclass(frozen=True)
+class ExternalTensor:
+    """Where a weight lies in the data file."""
+
+    tensor: StoredTensor
+    offset: int
+
+
+@dataclass(frozen=True)
+class OnnxModel:
+    """A serialised graph and what goes in and comes out of it (shapes without the batch axis)."""
+
+    content: bytes
+    inputs: tuple[TensorConfig, ...]
+    outputs: tuple[TensorConfig, ...]
+    external: tuple[ExternalTensor, ...] = ()
+    """Weights that `content` refers to in `DATA_FILE` beside it; empty when it has them all."""
+
+    @property
+    def data_bytes(self) -> int:
+        """The size of the data file."""
+        return max((entry.offset + entry.tensor.nbytes for entry in self.external), default=0)
+
+    def save(self, folder: Path, on_bytes: Callable[[memoryview], object] = len) -> None:
+        """Write model.onnx, and model.onnx.data when there is one; `on_bytes` sees everything written, in order."""
+        (folder / MODEL_FILE).write_bytes(self.content)
+        on_bytes(memoryview(self.content))
+        if self.external:
+            with (folder / DATA_FILE).open("wb") as file:
+                for entry in self.external:
+                    _write_entry(file, entry, on_bytes)
+
+
+def externalize(stored: Iterable[StoredTensor], initializers: Mapping[object, ir.Value]) -> tuple[ExternalTensor, ...]:
+    """Point a large model's initialisers into the data file; a small model's are left as they are."""
+    tensors = tuple(stored)
+    if sum(tensor.nbytes for tensor in tensors) < _EXTERNAL_FROM_BYTES:
+        return ()
+    entries, offset = [], 0
+    for tensor in tensors:
+        entries.append(ExternalTensor(tensor, offset))
+        initializers[tensor.name].const_value = ir.ExternalTensor(
+            DATA_FILE, offset, tensor.nbytes, tensor.datatype, shape=ir.Shape(tensor.shape), name=tensor.name
+        )
+        offset = _aligned(offset + tensor.nbytes)
+    return tuple(entries)
+
+
+def _write_entry(file: IO[bytes], entry: ExternalTensor, on_bytes: Callable[[memoryview], object]) -> None:
+    padding = bytes(entry.offset - file.tell())
+    for piece in (memoryview(padding), *()):
+        file.write(piece)
+        on_bytes(piece)
+    for chunk in entry.tensor.chunks():
+        piece = memoryview(chunk.view(np.uint8))
+        file.write(piece)
+        on_bytes(piece)
+
+
+def _aligned(offset: int) -> int:
+    return -(-offset // _ALIGNMENT_BYTES) * _ALIGNMENT_BYTES

@@ -1,0 +1,133 @@
+"""Where a checkpoint comes from: a folder, or a repository on the Hugging Face hub at one commit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from reflex_export.errors import SourceError
+
+__all__ = ["CHECKPOINT_FILES", "Hub", "HuggingFaceHub", "Source", "is_hub_id", "locate"]
+
+CHECKPOINT_FILES: Final = (
+    "config.json",
+    "model.safetensors",
+    "model-*.safetensors",
+    "model.safetensors.index.json",
+    "policy_*processor*.json",
+    "policy_*processor*.safetensors",
+    "adapter_config.json",
+    "tokenizer/*.json",
+    "vlm/*.json",
+)
+"""What is fetched from a hub; optimiser states, videos and pickles are not."""
+_HUB_ID: Final = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
+
+
+class Hub(Protocol):
+    """Fetches files of a repository."""
+
+    def fetch(self, repository: str, revision: str | None, patterns: Sequence[str]) -> Path:
+        """A folder with the files that match, named by the commit they are of; `SourceError` says what to fetch."""
+        ...
+
+
+@dataclass(frozen=True)
+class Source:
+    """A checkpoint's folder on this machine, and what to call it."""
+
+    folder: Path
+    name: str
+    revision: str | None = None
+    """The commit, for a hub repository."""
+
+
+@dataclass(frozen=True)
+class HuggingFaceHub:
+    """The hub and its cache on this machine; without a network, what the cache holds."""
+
+    cache: Path | None = None
+    endpoint: str | None = None
+
+    def fetch(self, repository: str, revision: str | None, patterns: Sequence[str]) -> Path:
+        try:
+            return Path(
+                snapshot_download(
+                    repository,
+                    revision=revision,
+                    allow_patterns=list(patterns),
+                    cache_dir=self.cache,
+                    endpoint=self.endpoint,
+                )
+            )
+        except GatedRepoError as exc:
+            raise SourceError(
+                f"{repository} asks for its licence to be accepted: do that on its page on the hub, run "
+                f"`hf auth login`, then try again; or {_by_hand(repository, revision, patterns)}"
+            ) from exc
+        except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError) as exc:
+            at = f" at revision {revision}" if revision else ""
+            raise SourceError(
+                f"the hub has no repository {repository}{at} that you may read: check the name, "
+                "run `hf auth login` if it is private, or give a folder"
+            ) from exc
+        except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as exc:
+            raise SourceError(
+                f"{repository} is not in the cache and the hub cannot be reached; where there is a network, "
+                f"{_by_hand(repository, revision, patterns)}"
+            ) from exc
+
+
+def locate(source: str | Path, revision: str | None, hub: Hub) -> Source:
+    """The folder itself, or a hub repository fetched at `revision` (default: its main branch's newest commit)."""
+    folder = Path(source).expanduser()
+    if folder.exists():
+        return _local(folder, revision)
+    if not isinstance(source, str) or not is_hub_id(source):
+        raise SourceError(f"{source} does not exist, and is no hub id (owner/name) either")
+    snapshot = hub.fetch(source, revision, CHECKPOINT_FILES)
+    _require_config(snapshot)
+    return Source(snapshot, source, snapshot.name)
+
+
+def is_hub_id(name: str) -> bool:
+    """Whether it reads as `owner/name` rather than as a path."""
+    return _HUB_ID.fullmatch(name) is not None and ".." not in name
+
+
+def _local(folder: Path, revision: str | None) -> Source:
+    if revision is not None:
+        raise SourceError(f"{folder} is a folder, which has no revision {revision}; leave the revision out")
+    if not folder.is_dir():
+        raise SourceError(f"{folder} is a file; give the folder that holds it, with config.json beside the weights")
+    _require_config(folder)
+    return Source(folder, folder.resolve().name)
+
+
+def _require_config(folder: Path) -> None:
+    if (folder / "config.json").is_file():
+        return
+    if (folder / "adapter_config.json").is_file():
+        raise SourceError(f"{folder} holds an adapter (PEFT); merge it into its base model and export the result")
+    inner = folder / "pretrained_model"
+    hint = f"; give {inner}, which has one" if (inner / "config.json").is_file() else "; is this a lerobot checkpoint?"
+    raise SourceError(f"{folder} has no config.json{hint}")
+
+
+def _by_hand(repository: str, revision: str | None, patterns: Sequence[str]) -> str:
+    includes = " ".join(f"'{pattern}'" for pattern in patterns)
+    at = f" --revision {revision}" if revision else ""
+    return f"run `hf download {repository}{at} --include {includes} --local-dir FOLDER` and give that folder"
