@@ -65,10 +65,6 @@ class ActService:
             exc.request_id = request.request_id
             raise
 
-    def refusal_when_full(self) -> ServiceError | None:
-        """The refusal of a request that has only shown its headers, if reading further would be for nothing."""
-        return self.admission.refusal() if self.admission.is_full else None
-
     async def _parsed(self, body: bytes | bytearray, deadline: float) -> ActRequest:
         if len(body) <= QUICK_BODY_BYTES:
             return parse_act(body)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Final
 
 import orjson
@@ -14,7 +15,7 @@ from reflex.guard import GuardResult
 from reflex.policy_config import PolicyConfig
 from reflex.wire import error_envelope, retry_after_header
 
-__all__ = ["Timing", "act_body", "error_body", "error_headers", "error_response", "json_response"]
+__all__ = ["Timing", "act_body", "error_body", "error_headers", "error_response", "json_response", "whole_response"]
 
 JSON: Final = "application/json"
 
@@ -59,6 +60,16 @@ def error_headers(error: ServiceError) -> dict[str, str]:
     if error.retry_after_s is None:
         return {}
     return {"retry-after": retry_after_header(error.retry_after_s)}
+
+
+def whole_response(error: ServiceError, *, close: bool) -> bytes:
+    """The error as it goes over the wire, for those who stand below ASGI."""
+    body = error_body(error)
+    headers = {"content-type": JSON, "content-length": str(len(body)), **error_headers(error)}
+    if close:
+        headers["connection"] = "close"
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}\r\n{lines}\r\n".encode() + body
 
 
 def error_response(error: ServiceError) -> Response:

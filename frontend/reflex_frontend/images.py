@@ -28,6 +28,8 @@ MAX_PNG_CHUNKS: Final = 4_096
 """Pillow reads each in Python; an encoder writes one for every 8 KiB or more."""
 MAX_JPEG_SCANS: Final = 64
 """An encoder writes about ten; each costs a whole pass, so thousands would hold a decoder for seconds."""
+MAX_JPEG_MARKERS: Final = 100_000
+"""Pillow walks through them in Python: a second for a million and a half. Restart intervals need some thousands."""
 QUICK_BASE64_CHARACTERS: Final = 96 * 1024
 QUICK_PIXELS: Final = 320 * 240
 JPEG_BASE64_MAGIC: Final = "/9j/"
@@ -108,6 +110,8 @@ def _decode_jpeg(data: bytes) -> Pixels:
         if data.count(JPEG_SCAN_MARKER) > MAX_JPEG_SCANS:
             raise refuse("invalid_image", f"a JPEG may have at most {MAX_JPEG_SCANS} scans")
         if colorspace in ("CMYK", "YCCK"):
+            if data.count(b"\xff") - data.count(b"\xff\x00") > MAX_JPEG_MARKERS:
+                raise refuse("invalid_image", f"a CMYK JPEG may have at most {MAX_JPEG_MARKERS} markers")
             return _decode_with_pillow(data, "JPEG")
         return cast("Pixels", simplejpeg.decode_jpeg(data, colorspace="RGB"))
     except DECODE_ERRORS:

@@ -67,6 +67,7 @@ class ModelRunner:
         if self._is_silent(started):
             self._judged.add(call)
             self._vitals.breaker.record_failure("the model does not answer in time")
+            self._vitals.suspect("the model does not answer in time")
         raise DeadlineExceededError("deadline_exceeded", "the deadline passed while the model was running")
 
     async def check_canary(self, inputs: Sequence[RawTensor]) -> Actions:

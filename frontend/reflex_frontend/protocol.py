@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,11 +18,12 @@ from typing import Any, ClassVar, Final, cast
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from reflex.errors import ServiceError, service_error
-from reflex_frontend.answer import error_body, error_headers
+from reflex_frontend.answer import whole_response
 from reflex_frontend.endpoint import RECEIVED_AT, RESPOND, RawHeaders
 
 __all__ = ["Limits", "bounded_protocol"]
 
+UPGRADE_HEADER: Final = re.compile(rb"(\r\n)upgrade([ \t]*:)", re.IGNORECASE)
 MAX_HEADER_BYTES: Final = 64 * 1024
 
 
@@ -30,8 +32,8 @@ class Limits:
     """What one server's connections share."""
 
     receive_timeout_s: float
-    refusal: Callable[[], ServiceError | None]
-    """The answer to an /act whose body is not worth reading, or None."""
+    refusal: Callable[[], bytes | None]
+    """The whole answer to an /act whose body is not worth reading, or None."""
     count_answer: Callable[[int], None]
 
 
@@ -64,6 +66,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self._header_bytes += len(data)
             if self._receive_timer is None:
                 self._expect_request()
+            if b"pgrade" in data:
+                data = _without_upgrade(data)
         super().data_received(data)
         if self._in_headers and self._header_bytes > MAX_HEADER_BYTES:
             self._refuse_and_close(service_error("invalid_http", "the headers are longer than 64 KiB"))
@@ -81,9 +85,9 @@ class BoundedProtocol(HttpToolsProtocol):
             # The parser takes what follows for another protocol: the body would be lost, or read as a request.
             self._refuse_and_close(service_error("invalid_http", "send the request without an Upgrade header"))
             return
-        error = self.limits.refusal() if self._is_plain_act() else None
-        if error is not None:
-            self._refuse_unread(error)
+        refusal = self.limits.refusal() if self._is_plain_act() else None
+        if refusal is not None:
+            self._refuse_unread(refusal)
             return
         super().on_headers_complete()
         if self.cycle is not None and self.parser.get_method() == b"POST" and not self._has_origin():
@@ -131,10 +135,10 @@ class BoundedProtocol(HttpToolsProtocol):
         """A browser's request: its answer must pass through the CORS middleware."""
         return any(name == b"origin" for name, _ in self.headers)
 
-    def _refuse_unread(self, error: ServiceError) -> None:
+    def _refuse_unread(self, refusal: bytes) -> None:
         """Answer before the body has come; the parser goes on to skip it."""
-        self.transport.write(_response(error, close=False))
-        self.limits.count_answer(error.status)
+        self.transport.write(refusal)
+        self.limits.count_answer(503)
         self.cycle = cast("RequestResponseCycle", _AnsweredCycle())
         self.on_response_complete()
 
@@ -162,7 +166,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         if self.cycle is None or not self.cycle.response_started or self.cycle.response_complete:
-            self.transport.write(_response(error, close=True))
+            self.transport.write(whole_response(error, close=True))
         if self.cycle is not None:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
@@ -182,13 +186,14 @@ class _AnsweredCycle:
         self.message_event = asyncio.Event()
 
 
-def _response(error: ServiceError, *, close: bool) -> bytes:
-    body = error_body(error)
-    headers = {"content-type": "application/json", "content-length": str(len(body)), **error_headers(error)}
-    if close:
-        headers["connection"] = "close"
-    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    return b"".join((STATUS_LINE[error.status], lines.encode(), b"\r\n", body))
+def _without_upgrade(data: bytes) -> bytes:
+    """Give the Upgrade header another name of the same length: RFC 9110 (7.8) lets a server ignore it.
+
+    Java's HttpClient and `curl --http2` offer h2c with every plain request; the parser would take what follows the
+    headers for another protocol. A header cut in two by the network escapes this and is refused.
+    """
+    head, end, rest = data.partition(b"\r\n\r\n")
+    return UPGRADE_HEADER.sub(rb"\1x-grade\2", head) + end + rest
 
 
 def bounded_protocol(limits: Limits) -> type[asyncio.Protocol]:

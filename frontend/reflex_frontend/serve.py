@@ -29,6 +29,7 @@ from reflex_frontend.metrics import Metrics
 from reflex_frontend.observation import NoiseSource
 from reflex_frontend.policy import ServedPolicy, find_repository, load_policy
 from reflex_frontend.protocol import Limits, bounded_protocol
+from reflex_frontend.refusal import QuickRefusal
 from reflex_frontend.resent import ResentAnswers
 from reflex_frontend.settings import Settings
 from reflex_frontend.vitals import Vitals
@@ -107,9 +108,8 @@ async def _run_http(
     settings: Settings, service: ActService, backend: TritonBackend, listener: socket.socket, stop: asyncio.Event
 ) -> None:
     app = bypass_for_act(build_app(Server(service, settings, backend.restarts)), ActEndpoint(service))
-    protocol = bounded_protocol(
-        Limits(settings.receive_timeout_s, service.refusal_when_full, service.metrics.count_answer)
-    )
+    refusal = QuickRefusal(lambda: service.admission.is_full, service.admission.refusal, time.monotonic)
+    protocol = bounded_protocol(Limits(settings.receive_timeout_s, refusal, service.metrics.count_answer))
     config = uvicorn.Config(
         app, http=protocol, ws="none", lifespan="off", log_config=None, access_log=False, server_header=False,
         timeout_keep_alive=KEEP_ALIVE_S, timeout_graceful_shutdown=1, backlog=BACKLOG, proxy_headers=False,

@@ -181,8 +181,8 @@ CORPUS: Final[dict[str, tuple[bytes, int, str | None]]] = {
     "unknown method": (b"STEAL /act HTTP/1.1\r\nHost: x\r\n\r\n", 400, "invalid_http"),
     "asterisk target": (b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", 404, "not_found"),
     "expect 100-continue": (_head("Expect: 100-continue", LENGTH, body=VALID), 200, None),
-    "upgrade to h2c": (_head("Connection: Upgrade", "Upgrade: h2c", LENGTH, body=VALID), 400, "invalid_http"),
-    "upgrade to websocket": (_head("Connection: Upgrade", "Upgrade: websocket"), 400, "invalid_http"),
+    "upgrade to h2c": (_head("Connection: Upgrade", "Upgrade: h2c", LENGTH, body=VALID), 200, None),
+    "upgrade to websocket": (_head("Connection: Upgrade", "Upgrade: websocket", LENGTH, body=VALID), 200, None),
     "TLS hello": (b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03", 400, "invalid_http"),
     # content types
     "form": (post_request(VALID, {"content-type": "application/x-www-form-urlencoded"}), 415, "unsupported_media_type"),

@@ -13,7 +13,8 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from reflex.errors import ServiceError, service_error
+from reflex.errors import service_error
+from reflex_frontend.answer import whole_response
 from reflex_frontend.endpoint import RECEIVED_AT
 from reflex_frontend.protocol import Limits, bounded_protocol
 
@@ -21,7 +22,7 @@ TIMEOUT_S = 0.15
 SLACK_S = 0.5
 """A busy machine's; the promise itself is the deadline plus 2 s."""
 ACT = b"POST /act HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n"
-FULL = service_error("queue_full", "wait", retry_after_s=2.0)
+FULL = whole_response(service_error("queue_full", "wait", retry_after_s=2.0), close=False)
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,7 +73,7 @@ class Client:
 
 def connected(
     scenario: Callable[[Client], Coroutine[Any, Any, None]],
-    refusal: Callable[[], ServiceError | None] = lambda: None,
+    refusal: Callable[[], bytes | None] = lambda: None,
     counted: list[int] | None = None,
 ) -> None:
     counts: list[int] = [] if counted is None else counted
@@ -192,7 +193,7 @@ def test_many_small_requests_on_one_connection_do_not_add_up_to_long_headers() -
 
 
 def test_a_full_instance_refuses_before_the_body_has_come_and_keeps_the_connection() -> None:
-    refusals: list[ServiceError | None] = [FULL, FULL, None]
+    refusals: list[bytes | None] = [FULL, FULL, None]
     counted: list[int] = []
 
     async def scenario(client: Client) -> None:
