@@ -15,13 +15,14 @@ __all__ = ["QuickRefusal"]
 
 FRESH_S: Final = 0.02
 """The time to wait that a refusal tells may be this old."""
-PLACEHOLDER: Final = "f" * 32
+PLACEHOLDER: Final = "ffffffff-ffff-4fff-8fff-ffffffffffff"
 
 
 def _request_ids() -> Iterator[bytes]:
-    """Unique without the cost of a UUID: random for the process, counted within it. 32 hexadecimal digits."""
-    process = secrets.token_hex(8)
-    return (f"{process}{number:016x}".encode() for number in itertools.count())
+    """UUIDs (version 4 by their looks) at a fifth of the cost: random for the process, counted within it."""
+    random = secrets.token_hex(9)
+    prefix = f"{random[:8]}-{random[8:12]}-4{random[12:15]}-8{random[15:18]}-"
+    return (f"{prefix}{number:012x}".encode() for number in itertools.count())
 
 
 @dataclass
