@@ -149,7 +149,7 @@ def _config(name: str, components: tuple[Component, ...], tokenizer: str) -> Pol
         noise_dim=ACTION_DIM,
         horizon=HORIZON,
         denoising_steps=1,
-        prompt=PromptConfig(template="{instruction}\n", max_tokens=MAX_TOKENS, pad_id=PAD_ID),
+        prompt=PromptConfig(style="newline", max_tokens=MAX_TOKENS, pad_id=PAD_ID),
         precision="fp32",
         engine="onnx",
         inference_mode="onnx_cpu",

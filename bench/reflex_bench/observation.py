@@ -47,8 +47,5 @@ def act_tensors(policy: ServedPolicy, nonce: float, image: str) -> list[RawTenso
     """The same request as the ensemble's inputs."""
     request = parse_act(_body(nonce, image))
     camera = policy.config.cameras[0].name
-    prompt, noise = (
-        policy.prompts.encode(request.instruction),
-        NoiseSource(policy.config.horizon, policy.config.noise_dim),
-    )
-    return observation_tensors(policy.config, request, {camera: decode_image(image)}, prompt, noise.draw(0))
+    prompt = policy.prompts.encode(request.instruction, request.state) if policy.prompts else None
+    return observation_tensors(policy.config, request, {camera: decode_image(image)}, prompt, NoiseSource())

@@ -113,7 +113,7 @@ def _policy_config(policy_id: str, components: tuple[Component, ...], tokenizer:
         noise_dim=a.noise_dim,
         horizon=a.horizon,
         denoising_steps=a.denoising_steps,
-        prompt=PromptConfig(template="{instruction}\n", max_tokens=a.max_tokens, pad_id=PAD_ID),
+        prompt=PromptConfig(style="newline", max_tokens=a.max_tokens, pad_id=PAD_ID),
         precision="fp32",
         engine="onnx",
         inference_mode="onnx_cpu",
@@ -126,16 +126,16 @@ def _policy_config(policy_id: str, components: tuple[Component, ...], tokenizer:
 
 def _canary_inputs(config: PolicyConfig, tokenizer: str) -> Mapping[str, Array]:
     """A stored observation: a colour gradient, one instruction, a state near the mean."""
-    ids = Tokenizer.from_str(tokenizer).encode(config.prompt.template.format(instruction="pick up the red cup")).ids
+    ids = Tokenizer.from_str(tokenizer).encode("pick up the red cup\n").ids
     ramp = np.arange(32, dtype=np.uint8) * 8
     image = np.stack(np.broadcast_arrays(ramp[:, None], ramp[None, :], np.uint8(128)), axis=2)
-    padding = config.prompt.max_tokens - len(ids)
+    padding = ARCHITECTURE.max_tokens - len(ids)
     return {
         "image.image": image,
         "camera_mask": np.array([True]),
         "state": np.array([0.4, 0.1, 0.3, 3.1, 0.05, -0.1], np.float32),
         "tokens": np.array([*ids, *[PAD_ID] * padding], np.int64),
-        "token_mask": np.arange(config.prompt.max_tokens) < len(ids),
+        "token_mask": np.arange(ARCHITECTURE.max_tokens) < len(ids),
         # RandomState's stream is frozen for good, unlike that of NumPy's newer generators.
         "noise": np.random.RandomState(0).standard_normal((config.horizon, config.noise_dim)).astype(np.float32),
     }

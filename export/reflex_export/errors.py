@@ -1,15 +1,16 @@
 """What an export refuses, in one tree: each message says what is wrong with which file and what to do about it.
 
-    SetupError                     reflex.errors
-    └── CheckpointError            a checkpoint that cannot be exported as it is
-        ├── SourceError            a file or a hub repository that is not there, or cannot be had without a network
-        ├── TensorFileError        a safetensors file that is damaged, or of a format that is never read
-        ├── MissingTensorError     a tensor that the policy needs and the files lack
-        ├── TensorShapeError       a tensor whose shape contradicts the config or another tensor
-        ├── StatisticsError        normalisation statistics that are missing or of the wrong length
-        ├── TokenizerError         a tokenizer that is missing, damaged, or of another vocabulary than the embedding
-        ├── UnknownFamilyError     a policy type that nothing here can export
-        └── UnsupportedOptionError an option or a processor step whose effect is not in the graphs
+SetupError                     reflex.errors
+└── CheckpointError            a checkpoint that cannot be exported as it is
+    ├── ParityError            the graphs differ from the trained policy by more than the gate allows
+    ├── SourceError            a file or a hub repository that is not there, or cannot be had without a network
+    ├── TensorFileError        a safetensors file that is damaged, or of a format that is never read
+    ├── MissingTensorError     a tensor that the policy needs and the files lack
+    ├── TensorShapeError       a tensor whose shape contradicts the config or another tensor
+    ├── StatisticsError        normalisation statistics that are missing or of the wrong length
+    ├── TokenizerError         a tokenizer that is missing, damaged, or of another vocabulary than the embedding
+    ├── UnknownFamilyError     a policy type that nothing here can export
+    └── UnsupportedOptionError an option or a processor step whose effect is not in the graphs
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from reflex.errors import SetupError
 __all__ = [
     "CheckpointError",
     "MissingTensorError",
+    "ParityError",
     "SourceError",
     "StatisticsError",
     "TensorFileError",
@@ -31,6 +33,10 @@ __all__ = [
 
 class CheckpointError(SetupError):
     """The checkpoint cannot be exported as it is; nothing was published."""
+
+
+class ParityError(CheckpointError):
+    """The exported graphs do not compute what the trained policy did, within the gate."""
 
 
 class SourceError(CheckpointError):

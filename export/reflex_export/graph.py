@@ -18,7 +18,7 @@ import onnx_ir as ir
 
 from reflex.policy_config import TensorConfig
 from reflex_export.checkpoint import TensorSource
-from reflex_export.onnx_model import Array, OnnxModel, StoredTensor, externalize
+from reflex_export.onnx_model import Array, OnnxModel, StoredTensor, place_weights
 
 __all__ = ["OPSET", "Array", "Attribute", "FloatType", "GraphBuilder", "OnnxModel", "Weights"]
 
@@ -82,12 +82,11 @@ class GraphBuilder:
         An array keeps its type; a checkpoint's tensor becomes `datatype`, or what the graph computes in. An array that
         is missing is a `KeyError`, a tensor a `CheckpointError`.
         """
+        weights = self._weights
+        if not isinstance(weights, Mapping):
+            return self.derived(name, weights.shape(name), lambda: weights.load(name), datatype)
         if name not in self._initializers:
-            weights = self._weights
-            if isinstance(weights, Mapping):
-                self._initializers[name] = _initializer(name, weights[name])
-            else:
-                self.derived(name, weights.shape(name), lambda: weights.load(name), datatype)
+            self._initializers[name] = _initializer(name, weights[name])
         return self._initializers[name]
 
     def transposed_weight(self, name: str, datatype: FloatType | None = None) -> ir.Value:
@@ -100,10 +99,12 @@ class GraphBuilder:
         self, name: str, shape: Sequence[int], load: Callable[[], Array], datatype: FloatType | None = None
     ) -> ir.Value:
         """A weight that is made from the checkpoint's: `load` is called when the model is written."""
+        wanted = _DATATYPES[datatype or self.compute]
         if name not in self._initializers:
-            stored = StoredTensor(name, _DATATYPES[datatype or self.compute], tuple(shape), load)
-            self._stored[name] = stored
+            self._stored[name] = stored = StoredTensor(name, wanted, tuple(shape), load)
             self._initializers[name] = stored.value()
+        if self._stored[name].datatype != wanted:
+            raise ValueError(f"{name} is stored as {self._stored[name].datatype}, not once more as {wanted}")
         return self._initializers[name]
 
     def tensor(self, name: str) -> Array:
@@ -154,7 +155,7 @@ class GraphBuilder:
 
     def build(self) -> OnnxModel:
         """Serialise; the same calls give the same bytes. Large weights stay outside: see `OnnxModel`."""
-        external = externalize(self._stored.values(), self._initializers)
+        external = place_weights(self._stored.values(), self._initializers)
         graph = ir.Graph(
             self._inputs,
             self._outputs,

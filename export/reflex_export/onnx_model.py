@@ -5,6 +5,7 @@ A protobuf message cannot exceed 2 GB, and a checkpoint's weights must not pass 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ import onnx_ir as ir
 from reflex.policy_config import TensorConfig
 from reflex_export.errors import CheckpointError
 
-__all__ = ["DATA_FILE", "MODEL_FILE", "Array", "ExternalTensor", "OnnxModel", "StoredTensor", "externalize"]
+__all__ = ["DATA_FILE", "MODEL_FILE", "Array", "ExternalTensor", "OnnxModel", "StoredTensor", "place_weights"]
 
 Array = npt.NDArray[Any]
 
@@ -41,13 +42,11 @@ class StoredTensor:
 
     @property
     def nbytes(self) -> int:
-        return int(np.prod(self.shape, dtype=np.int64)) * self.datatype.itemsize
+        return math.prod(self.shape) * self.datatype.bitwidth // 8
 
     def value(self) -> ir.Value:
-        """The graph's initialiser; its content is read when the graph is serialised."""
-        shape = ir.Shape(self.shape)
-        lazy = ir.LazyTensor(self._tensor, self.datatype, shape, name=self.name)
-        return ir.Value(name=self.name, shape=shape, type=ir.TensorType(self.datatype), const_value=lazy)
+        """The graph's initialiser; it gets its content, or a place for it, in `place_weights`."""
+        return ir.Value(name=self.name, shape=ir.Shape(self.shape), type=ir.TensorType(self.datatype))
 
     def chunks(self) -> Iterator[Array]:
         """The content in the stored type, flat, a few megabytes at a time."""
@@ -58,6 +57,11 @@ class StoredTensor:
         for start in range(0, flat.size, _CHUNK_ELEMENTS):
             yield self._converted(flat[start : start + _CHUNK_ELEMENTS])
 
+    def content(self) -> ir.TensorProtocol:
+        """The whole tensor, in memory."""
+        flat = np.concatenate([*self.chunks(), np.zeros(0, self.datatype.numpy())])
+        return ir.Tensor(flat.reshape(self.shape), name=self.name)
+
     def _converted(self, array: Array) -> Array:
         target = self.datatype.numpy()
         wide = array if array.dtype.type in (np.float32, np.float16) else array.astype(np.float32)
@@ -67,10 +71,6 @@ class StoredTensor:
         except FloatingPointError:
             message = f"{self.name} has values beyond float16's range (65504): export with --precision fp32"
             raise CheckpointError(message) from None
-
-    def _tensor(self) -> ir.Tensor:
-        flat = np.concatenate([*self.chunks(), np.zeros(0, self.datatype.numpy())])
-        return ir.Tensor(flat.reshape(self.shape), name=self.name)
 
 
 @dataclass(frozen=True)
@@ -106,30 +106,36 @@ class OnnxModel:
                     _write_entry(file, entry, on_bytes)
 
 
-def externalize(stored: Iterable[StoredTensor], initializers: Mapping[object, ir.Value]) -> tuple[ExternalTensor, ...]:
-    """Point a large model's initialisers into the data file; a small model's are left as they are."""
+def place_weights(
+    stored: Iterable[StoredTensor], initializers: Mapping[object, ir.Value]
+) -> tuple[ExternalTensor, ...]:
+    """Give the initialisers of a small model their content, those of a large one their place in the data file."""
     tensors = tuple(stored)
-    if sum(tensor.nbytes for tensor in tensors) < _EXTERNAL_FROM_BYTES:
-        return ()
-    entries, offset = [], 0
+    if sum(tensor.nbytes for tensor in tensors) >= _EXTERNAL_FROM_BYTES:
+        return tuple(_place_outside(tensors, initializers))
     for tensor in tensors:
-        entries.append(ExternalTensor(tensor, offset))
+        initializers[tensor.name].const_value = tensor.content()
+    return ()
+
+
+def _place_outside(
+    tensors: Iterable[StoredTensor], initializers: Mapping[object, ir.Value]
+) -> Iterator[ExternalTensor]:
+    offset = 0
+    for tensor in tensors:
         initializers[tensor.name].const_value = ir.ExternalTensor(
             DATA_FILE, offset, tensor.nbytes, tensor.datatype, shape=ir.Shape(tensor.shape), name=tensor.name
         )
+        yield ExternalTensor(tensor, offset)
         offset = _aligned(offset + tensor.nbytes)
-    return tuple(entries)
 
 
 def _write_entry(file: IO[bytes], entry: ExternalTensor, on_bytes: Callable[[memoryview], object]) -> None:
-    padding = bytes(entry.offset - file.tell())
-    for piece in (memoryview(padding), *()):
-        file.write(piece)
-        on_bytes(piece)
-    for chunk in entry.tensor.chunks():
-        piece = memoryview(chunk.view(np.uint8))
-        file.write(piece)
-        on_bytes(piece)
+    padding = np.zeros(entry.offset - file.tell(), np.uint8)
+    for piece in (padding, *entry.tensor.chunks()):
+        view = memoryview(piece.view(np.uint8).data)
+        file.write(view)
+        on_bytes(view)
 
 
 def _aligned(offset: int) -> int:

@@ -25,7 +25,7 @@ from reflex.policy_config import CONFIG_FILE, PolicyConfig
 from reflex_export.graph import Array
 from reflex_export.triton_config import Component, component_config, ensemble_config
 
-__all__ = ["Identity", "PolicyFiles", "identify", "write_policy"]
+__all__ = ["Identity", "PolicyFiles", "identify", "npz_bytes", "publish", "write_policy"]
 
 VERSION_DIR: Final = "1"
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
@@ -68,10 +68,8 @@ def write_policy(repository: Path, policy: PolicyFiles) -> None:
     """
     repository.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".reflex-export-", dir=repository) as scratch:
-        staged, retired = Path(scratch, "staged"), Path(scratch, "retired")
-        retired.mkdir()
-        names = _write_directories(staged, policy)
-        _publish(names, staged, retired, repository)
+        staged = Path(scratch, "staged")
+        publish(_write_directories(staged, policy), staged, repository)
 
 
 def _write_directories(staged: Path, policy: PolicyFiles) -> list[str]:
@@ -79,7 +77,9 @@ def _write_directories(staged: Path, policy: PolicyFiles) -> list[str]:
     policy_id, export_id = policy.config.policy_id, policy.config.export_id
     for component in policy.components:
         directory = staged / f"{policy_id}_{component.role}"
-        _write(directory / "config.pbtxt", component_config(policy_id, component, export_id).encode())
+        _write(
+            directory / "config.pbtxt", component_config(f"{policy_id}_{component.role}", component, export_id).encode()
+        )
         for name, data in component.files.items():
             _write(directory / VERSION_DIR / name, data)
     ensemble = staged / policy_id
@@ -87,13 +87,21 @@ def _write_directories(staged: Path, policy: PolicyFiles) -> list[str]:
     # An ensemble's version directory is empty, and git keeps no empty directory.
     _write(ensemble / VERSION_DIR / ".gitkeep", b"")
     _write(ensemble / CONFIG_FILE, policy.config.model_dump_json(indent=2).encode() + b"\n")
-    _write(ensemble / policy.config.prompt.tokenizer_file, policy.tokenizer.encode())
+    if policy.config.prompt is not None:
+        _write(ensemble / policy.config.prompt.tokenizer_file, policy.tokenizer.encode())
     if policy.config.canary is not None:
-        _write(ensemble / policy.config.canary.file, _npz(policy.canary))
+        _write(ensemble / policy.config.canary.file, npz_bytes(policy.canary))
     return [*(f"{policy_id}_{component.role}" for component in policy.components), policy_id]
 
 
-def _publish(names: Iterable[str], staged: Path, retired: Path, repository: Path) -> None:
+def publish(names: Iterable[str], staged: Path, repository: Path) -> None:
+    """Rename `staged/<name>` into the repository, one by one; when one fails, all that was there before is back.
+
+    `staged` must lie on the repository's file system. What is replaced is kept beside `staged` until its owner
+    removes both.
+    """
+    retired = staged.with_name("retired")
+    retired.mkdir()
     with ExitStack() as undo:
         for name in names:
             target = repository / name
@@ -110,7 +118,7 @@ def _write(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
 
-def _npz(arrays: Mapping[str, Array]) -> bytes:
+def npz_bytes(arrays: Mapping[str, Array]) -> bytes:
     """What `numpy.savez` writes, with a fixed clock and order."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:

@@ -1,139 +1,174 @@
-"""Residual networks of torchvision's shape, and the few layers that ACT and Diffusion Policy are made of.
+"""Residual networks of torchvision's shape, up to the last stage's feature map: the eyes of ACT and Diffusion Policy.
 
-Widths, depths, kernels and groups come from the tensors' shapes; what torchvision fixes in code is written out here.
+Widths, kernels and groups come from the tensors' shapes; what torchvision fixes in code is written out here.
+Batch normalisation is folded into the convolution before it. In an FP16 graph everything is FP16 but group
+normalisation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 import onnx_ir as ir
 
-from reflex_export.checkpoint import TensorSource
-from reflex_export.families.common import Precision
+from reflex_export.errors import TensorShapeError
 from reflex_export.graph import Array, GraphBuilder
 
-__all__ = ["BACKBONES", "ResNet", "TypedLayers", "resnet_map_size"]
+__all__ = ["BACKBONES", "NORM_EPSILON", "BackboneNames", "FeatureMap", "ResNet", "convolution", "group_norm"]
 
-BACKBONES: Final = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+BACKBONES: Final[Mapping[str, tuple[int, ...]]] = {
+    "resnet18": (2, 2, 2, 2),
+    "resnet34": (3, 4, 6, 3),
+    "resnet50": (3, 4, 6, 3),
+    "resnet101": (3, 4, 23, 3),
+    "resnet152": (3, 8, 36, 3),
+}
+"""Blocks of each stage."""
+BOTTLENECK_BACKBONES: Final = frozenset({"resnet50", "resnet101", "resnet152"})
 NORM_EPSILON: Final = 1e-5
 """PyTorch's default for batch, group and layer normalisation, which no checkpoint records."""
-STAGES: Final = 4
+GROUP_WIDTH: Final = 16
+"""Channels of a group where Diffusion Policy replaces batch normalisation."""
 
 
-class _Parameters(Mapping[str, Array]):
-    """Weights that a graph asks for by name, each made from the checkpoint's tensors at that moment."""
+@dataclass(frozen=True)
+class BackboneNames:
+    """Where a backbone's parts are in a checkpoint: under torchvision's own names, or numbered in a row."""
 
-    def __init__(self) -> None:
-        self._makers: dict[str, Callable[[], Array]] = {}
+    stem: str
+    stem_norm: str
+    stages: tuple[str, ...]
 
-    def define(self, name: str, make: Callable[[], Array]) -> str:
-        self._makers[name] = make
-        return name
+    @classmethod
+    def by_name(cls, prefix: str) -> BackboneNames:
+        """conv1, bn1, layer1 .. layer4."""
+        return cls(f"{prefix}.conv1", f"{prefix}.bn1", tuple(f"{prefix}.layer{stage}" for stage in range(1, 5)))
 
-    def __getitem__(self, name: str) -> Array:
-        return self._makers[name]()
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._makers)
-
-    def __len__(self) -> int:
-        return len(self._makers)
+    @classmethod
+    def by_number(cls, prefix: str) -> BackboneNames:
+        """0 and 1, then (after activation and pooling) 4 .. 7."""
+        return cls(f"{prefix}.0", f"{prefix}.1", tuple(f"{prefix}.{child}" for child in range(4, 8)))
 
 
-class TypedLayers:
-    """Layers of one graph with the weights of one checkpoint, whose names are those of its files.
+@dataclass(frozen=True)
+class FeatureMap:
+    """[B, channels, height, width], in the type that the graph computes in."""
 
-    With "fp16", matrix products and convolutions take and give FP16, so that what lies between `narrow` and `widen`
-    is FP16; normalisation always takes and gives FP32. With "fp32" both are no operators at all.
-    """
+    value: ir.Value
+    channels: int
+    height: int
+    width: int
 
-    def __init__(self, graph_name: str, tensors: TensorSource, precision: Precision) -> None:
-        self._parameters = _Parameters()
-        self._tensors = tensors
-        self._dtype = np.float16 if precision == "fp16" else np.float32
-        self.g = GraphBuilder(graph_name, self._parameters)
 
-    def has(self, name: str) -> bool:
-        """Whether the checkpoint holds a tensor of that name."""
-        return name in self._tensors.names()
+@dataclass(frozen=True)
+class ResNet:
+    """One backbone of a checkpoint."""
 
-    def array(self, name: str) -> Array:
-        """A tensor in float64, for what is computed at export: no rounding then depends on this machine's BLAS."""
-        return self._tensors.load(name).astype(np.float64)
+    g: GraphBuilder
+    backbone: str
+    """One of `BACKBONES`."""
+    names: BackboneNames
+    has_group_norm: bool = False
+    """Group instead of batch normalisation."""
 
-    def narrow(self, x: ir.Value) -> ir.Value:
-        """FP32 to the precision of the products."""
-        return self.g.op("Cast", x, to=int(ir.DataType.FLOAT16)) if self._dtype == np.float16 else x
+    def __call__(self, image: FeatureMap) -> FeatureMap:
+        """The last stage's map of an image."""
+        x = self._relu(self._normed_convolution(image, self.names.stem, self.names.stem_norm, stride=2))
+        x = self._max_pool(x)
+        for stage, (name, depth) in enumerate(zip(self.names.stages, BACKBONES[self.backbone], strict=True)):
+            for block in range(depth):
+                x = self._block(x, f"{name}.{block}", stride=2 if stage > 0 and block == 0 else 1)
+        return x
 
-    def widen(self, x: ir.Value) -> ir.Value:
-        """The precision of the products to FP32."""
-        return self.g.op("Cast", x, to=int(ir.DataType.FLOAT)) if self._dtype == np.float16 else x
+    def _block(self, x: FeatureMap, name: str, *, stride: int) -> FeatureMap:
+        """relu(convolutions(x) + x), where x is projected if the convolutions change its shape."""
+        # The first 3x3 kernel has the stride: conv1 of a basic block, conv2 of a bottleneck.
+        last, strided = (3, 2) if self.backbone in BOTTLENECK_BACKBONES else (2, 1)
+        skip = x
+        if stride > 1 or self.g.shape(f"{name}.conv1.weight")[1] != self.g.shape(f"{name}.conv{last}.weight")[0]:
+            skip = self._normed_convolution(x, f"{name}.downsample.0", f"{name}.downsample.1", stride=stride)
+        for part in range(1, last + 1):
+            part_stride = stride if part == strided else 1
+            x = self._normed_convolution(x, f"{name}.conv{part}", f"{name}.bn{part}", stride=part_stride)
+            x = self._relu(x) if part < last else x
+        if x.channels != skip.channels:
+            raise TensorShapeError(f"{name}: {x.channels} channels cannot be added to {skip.channels}")
+        return self._relu(replace(x, value=self.g.op("Add", x.value, skip.value)))
 
-    def weight(self, name: str, make: Callable[[], Array]) -> ir.Value:
-        """A weight of the products' precision under a name of its own."""
-        return self.g.weight(self._parameters.define(name, lambda: make().astype(self._dtype)))
+    def _normed_convolution(self, x: FeatureMap, name: str, norm: str, *, stride: int) -> FeatureMap:
+        channels, kernel = self._checked_sizes(name, norm, x.channels)
+        height, width = _strided(x.height, kernel, stride), _strided(x.width, kernel, stride)
+        if not self.has_group_norm:
+            return FeatureMap(self._folded(x.value, name, norm, stride), channels, height, width)
+        wide = self.g.widen(convolution(self.g, x.value, name, stride=stride, bias=False))
+        normal = group_norm(self.g, wide, norm, channels // GROUP_WIDTH, (height, width))
+        return FeatureMap(self.g.halve(normal), channels, height, width)
 
-    def constant(self, array: Array) -> ir.Value:
-        """A constant of the products' precision."""
-        return self.g.constant(array, self._dtype)
+    def _checked_sizes(self, name: str, norm: str, channels_in: int) -> tuple[int, int]:
+        """Channels that come out, and the kernel's side."""
+        shape = self.g.shape(f"{name}.weight")
+        if len(shape) != 4 or shape[1:] != (channels_in, shape[2], shape[2]):
+            raise TensorShapeError(f"{name}.weight is {list(shape)}, but {channels_in} channels go in")
+        for part in ("weight", "bias", *(() if self.has_group_norm else ("running_mean", "running_var"))):
+            if self.g.shape(f"{norm}.{part}") != shape[:1]:
+                found = list(self.g.shape(f"{norm}.{part}"))
+                raise TensorShapeError(f"{norm}.{part} is {found}, but {shape[0]} channels go in")
+        return shape[0], shape[2]
 
-    def stored(self, name: str) -> ir.Value:
-        """A tensor as it is, FP32: norms, positions."""
-        make = self._tensors.load
-        return self.g.weight(self._parameters.define(name, lambda: make(name).astype(np.float32)))
+    def _folded(self, x: ir.Value, name: str, norm: str, stride: int) -> ir.Value:
+        g, shape = self.g, self.g.shape(f"{name}.weight")
+        weight = g.derived(f"{name}.folded", shape, lambda: self._tensor(f"{name}.weight") * self._gain(norm, 3))
+        bias = g.derived(f"{norm}.folded", shape[:1], lambda: self._shift(norm))
+        return _convolve(g, x, [weight, bias], shape[2:], stride)
 
-    def linear(self, x: ir.Value, weight: str, bias: str | None, rows: slice = slice(None)) -> ir.Value:
-        """x @ weight[rows].T + bias[rows]."""
-        suffix = "" if rows == slice(None) else f"[{rows.start}:{rows.stop}]"
-        load = self._tensors.load
-        product = self.g.op("MatMul", x, self.weight(f"{weight}{suffix}.T", lambda: load(weight)[rows].T))
-        if bias is None:
-            return product
-        return self.g.op("Add", product, self.weight(f"{bias}{suffix}", lambda: load(bias)[rows]))
+    def _gain(self, norm: str, trailing_axes: int = 0) -> Array:
+        gain: Array = self._tensor(f"{norm}.weight") / np.sqrt(self._tensor(f"{norm}.running_var") + NORM_EPSILON)
+        return gain.reshape(-1, *(1,) * trailing_axes)
 
-    def convolution(self, x: ir.Value, name: str, *, stride: int = 1, op_type: str = "Conv", padding: int = -1) -> ir.Value:
-        """Any number of spatial axes; padded to keep the size unless told; groups as the shapes say."""
-        weight, bias = f"{name}.weight", f"{name}.bias"
-        load = self._tensors.load
-        values = [self.weight(weight, lambda: load(weight))]
-        if self.has(bias):
-            values.append(self.weight(bias, lambda: load(bias)))
-        kernel = self._tensors.shape(weight)[2:]
-        return self._convolve(x, values, kernel, stride, padding, op_type)
+    def _shift(self, norm: str) -> Array:
+        shift: Array = self._tensor(f"{norm}.bias") - self._tensor(f"{norm}.running_mean") * self._gain(norm)
+        return shift
 
-    def convolution_with_norm(self, x: ir.Value, name: str, norm: str, *, stride: int = 1) -> ir.Value:
-        """A convolution without bias into which the batch normalisation that follows it is folded."""
-        weight, bias = f"{name}.weight", f"{norm}.folded_bias"
-        gain = self.array(f"{norm}.weight") / np.sqrt(self.array(f"{norm}.running_var") + NORM_EPSILON)
-        shift = self.array(f"{norm}.bias") - self.array(f"{norm}.running_mean") * gain
-        values = [
-            self.weight(f"{name}.folded", lambda: self.array(weight) * gain[:, None, None, None]),
-            self.weight(bias, lambda: shift),
-        ]
-        return self._convolve(x, values, self._tensors.shape(weight)[2:], stride, -1, "Conv")
+    def _tensor(self, name: str) -> Array:
+        return self.g.tensor(name).astype(np.float64)
 
-    def _convolve(
-        self, x: ir.Value, values: list[ir.Value], kernel: tuple[int, ...], stride: int, padding: int, op_type: str
-    ) -> ir.Value:
-        pads = [size // 2 if padding == -1 else padding for size in kernel] * 2
-        return self.g.op(op_type, x, *values, kernel_shape=kernel, strides=[stride] * len(kernel), pads=pads)
+    def _max_pool(self, x: FeatureMap) -> FeatureMap:
+        pooled = self.g.op("MaxPool", x.value, kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
+        return FeatureMap(pooled, x.channels, _strided(x.height, 3, 2), _strided(x.width, 3, 2))
 
-    def layer_norm(self, x: ir.Value, name: str) -> ir.Value:
-        """Over the last axis, FP32."""
-        weight, bias = self.stored(f"{name}.weight"), self.stored(f"{name}.bias")
-        return self.g.op("LayerNormalization", x, weight, bias, axis=-1, epsilon=NORM_EPSILON)
+    def _relu(self, x: FeatureMap) -> FeatureMap:
+        return replace(x, value=self.g.op("Relu", x.value))
 
-    def group_norm(self, x: ir.Value, name: str, groups: int) -> ir.Value:
-        """Over each group of channels of x [B, C, ...], FP32."""
-        weight, bias = f"{name}.weight", f"{name}.bias"
-        channels, *_ = self._tensors.shape(weight)
-        # Opset 20 has no sound GroupNormalization; a group's channels in a row are one instance.
-        grouped = self.g.op("Reshape", x, self.g.ints(0, groups, -1))
-        ones, zeros = self.g.constant(np.ones(groups)), self.g.constant(np.zeros(groups))
-        normal = self.g.op("InstanceNormalization", grouped, ones, zeros, epsilon=NORM_EPSILON)
-        restored = self.g.op("Reshape", normal, self.g.op("Shape", x))
-        return restored
+
+def convolution(g: GraphBuilder, x: ir.Value, name: str, *, stride: int = 1, bias: bool = True) -> ir.Value:
+    """Over any number of axes, padded by half the kernel."""
+    values = [g.weight(f"{name}.weight"), *([g.weight(f"{name}.bias")] if bias else [])]
+    return _convolve(g, x, values, g.shape(f"{name}.weight")[2:], stride)
+
+
+def group_norm(g: GraphBuilder, x: ir.Value, name: str, groups: int, size: Sequence[int]) -> ir.Value:
+    """Each group of channels of x [B, C, *size] to mean 0 and variance 1, then scaled per channel; FP32."""
+    (channels,) = g.shape(f"{name}.weight")
+    # GroupNormalization scales per group before opset 21; a group's channels in one row are an instance.
+    rows = g.op("Reshape", x, g.ints(0, groups, -1))
+    ones, zeros = g.constant(np.ones(groups)), g.constant(np.zeros(groups))
+    normal = g.op("InstanceNormalization", rows, ones, zeros, epsilon=NORM_EPSILON)
+    scaled = g.op("Mul", g.op("Reshape", normal, g.ints(0, channels, *size)), _column(g, f"{name}.weight", len(size)))
+    return g.op("Add", scaled, _column(g, f"{name}.bias", len(size)))
+
+
+def _column(g: GraphBuilder, name: str, trailing_axes: int) -> ir.Value:
+    shape = (*g.shape(name), *(1,) * trailing_axes)
+    return g.derived(f"{name}.column", shape, lambda: g.tensor(name).reshape(shape), "FP32")
+
+
+def _convolve(g: GraphBuilder, x: ir.Value, values: Sequence[ir.Value], kernel: Sequence[int], stride: int) -> ir.Value:
+    pads = [size // 2 for size in kernel] * 2
+    return g.op("Conv", x, *values, kernel_shape=list(kernel), strides=[stride] * len(kernel), pads=pads)
+
+
+def _strided(side: int, kernel: int, stride: int) -> int:
+    return (side + 2 * (kernel // 2) - kernel) // stride + 1

@@ -35,13 +35,13 @@ class Component:
     parameters: Mapping[str, str] = field(default_factory=dict)
 
 
-def component_config(policy_id: str, component: Component, export_id: str) -> str:
-    """The config.pbtxt of one component."""
+def component_config(name: str, component: Component, export_id: str) -> str:
+    """The config.pbtxt of one component, the model `name`."""
     # max_queue_size is never set: before 26.02, an ensemble's request is lost for ever when a step's queue overflows.
     delay = component.queue_delay_us
     batching = f"dynamic_batching {{ max_queue_delay_microseconds: {delay} }}" if delay else "dynamic_batching { }"
     blocks = [
-        f"name: {_quoted(f'{policy_id}_{component.role}')}",
+        f"name: {_quoted(name)}",
         f"backend: {_quoted(component.backend)}",
         f"max_batch_size: {component.max_batch_size}",
         *(_tensor("input", tensor) for tensor in component.inputs),
@@ -52,9 +52,15 @@ def component_config(policy_id: str, component: Component, export_id: str) -> st
     return "\n".join(blocks) + "\n"
 
 
-def ensemble_config(policy_id: str, components: Sequence[Component], export_id: str) -> str:
-    """The config.pbtxt of `<policy>`: the components in order, each at version 1."""
-    steps = ",\n".join(_step(policy_id, component) for component in components)
+def ensemble_config(
+    policy_id: str, components: Sequence[Component], export_id: str, names: Mapping[str, str] | None = None
+) -> str:
+    """The config.pbtxt of `<policy>`: the components in order, each at version 1.
+
+    `names` is the model's name by role, where it is not `<policy>_<role>`.
+    """
+    named = {component.role: f"{policy_id}_{component.role}" for component in components} | dict(names or {})
+    steps = ",\n".join(_step(named[component.role], component) for component in components)
     blocks = [
         f"name: {_quoted(policy_id)}",
         'platform: "ensemble"',
@@ -81,8 +87,8 @@ def ensemble_inputs(components: Sequence[Component]) -> tuple[TensorConfig, ...]
     return tuple(wanted)
 
 
-def _step(policy_id: str, component: Component) -> str:
-    lines = [f"      model_name: {_quoted(f'{policy_id}_{component.role}')}", "      model_version: 1"]
+def _step(name: str, component: Component) -> str:
+    lines = [f"      model_name: {_quoted(name)}", "      model_version: 1"]
     for kind, tensors in (("input_map", component.inputs), ("output_map", component.outputs)):
         lines += [f"      {kind} {{ key: {_quoted(t.name)} value: {_quoted(t.name)} }}" for t in tensors]
     return "    {\n" + "\n".join(lines) + "\n    }"

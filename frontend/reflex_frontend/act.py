@@ -117,8 +117,9 @@ class ActService:
         is_handed_over = False
         try:
             pixels = {name: await self._pixels(source, deadline) for name, source in sources.items()}
-            prompt, noise = self.policy.prompts.encode(request.instruction), self.noise.draw(request.seed)
-            tensors = observation_tensors(self.policy.config, request, pixels, prompt, noise)
+            prompts = self.policy.prompts
+            prompt = None if prompts is None else prompts.encode(request.instruction, request.state)
+            tensors = observation_tensors(self.policy.config, request, pixels, prompt, self.noise)
             decoded_at = self.now()
             if decoded_at >= deadline:
                 raise DeadlineExceededError("deadline_exceeded", "the deadline passed before the model could run")

@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 from typing import Final
 
+from reflex.policy_config import PolicyConfig
 from reflex_frontend.embedded import EmbeddedOptions, EmbeddedTriton, TritonEvent
 from reflex_frontend.gateway import TritonGateway
 from reflex_frontend.policy import COMPONENTS
@@ -26,14 +27,14 @@ class TritonBackend:
     With `settings.triton` the Triton is somebody else's: it is never started, restarted or stopped from here.
     """
 
-    def __init__(self, settings: Settings, repository: Path, policy_id: str, vitals: Vitals) -> None:
+    def __init__(self, settings: Settings, repository: Path, config: PolicyConfig, vitals: Vitals) -> None:
         self._vitals = vitals
         self._hang_restart_s = settings.hang_restart_s
-        self._policy_id = policy_id
+        self._policy_id = config.policy_id
         self._remote_address = settings.triton
         self._embedded: EmbeddedTriton | None = None
         if self._remote_address is None:
-            models = (policy_id, *(f"{policy_id}_{part}" for part in COMPONENTS))
+            models = (config.policy_id, *(config.component(part) for part in COMPONENTS))
             options = EmbeddedOptions(model_repository=repository, models=models)
             self._embedded = EmbeddedTriton(options, on_event=self._note)
         self.gateway: TritonGateway

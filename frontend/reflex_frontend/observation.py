@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 
-from reflex.policy_config import PolicyConfig
+from reflex.policy_config import PolicyConfig, TensorConfig
 from reflex_frontend.gateway import RawTensor
 from reflex_frontend.images import Pixels
 from reflex_frontend.prompt import Prompt
@@ -16,6 +17,7 @@ from reflex_frontend.request import ActRequest, ImageSource, refuse
 
 __all__ = ["NoiseSource", "camera_sources", "check_state", "observation_tensors"]
 
+IMAGE_PREFIX: Final = "image."
 ABSENT_PIXELS: Final = np.zeros((1, 1, 3), np.uint8)
 
 
@@ -47,42 +49,70 @@ def camera_sources(request: ActRequest, config: PolicyConfig) -> Mapping[str, Im
 
 
 def observation_tensors(
-    config: PolicyConfig, request: ActRequest, pixels: Mapping[str, Pixels], prompt: Prompt, noise: bytes
+    config: PolicyConfig, request: ActRequest, pixels: Mapping[str, Pixels], prompt: Prompt | None, noise: NoiseSource
 ) -> list[RawTensor]:
-    """The ensemble's inputs in the order of reflex_config.json's contract, each with a batch axis of one."""
-    tensors = [_image_tensor(camera.name, pixels.get(camera.name, ABSENT_PIXELS)) for camera in config.cameras]
-    mask = bytes(camera.name in pixels for camera in config.cameras)
-    state = np.asarray(request.state, np.float32).tobytes()
-    length = config.prompt.max_tokens
-    return [
-        *tensors,
-        RawTensor("camera_mask", "BOOL", (1, len(config.cameras)), mask),
-        RawTensor("state", "FP32", (1, config.state_dim), state),
-        RawTensor("tokens", "INT64", (1, length), prompt.tokens),
-        RawTensor("token_mask", "BOOL", (1, length), prompt.token_mask),
-        RawTensor("noise", "FP32", (1, config.horizon, config.noise_dim), noise),
-    ]
+    """The ensemble's inputs in the order of its config, each with a batch axis of one."""
+    tensors = []
+    for tensor in config.inputs:
+        if tensor.name.startswith(IMAGE_PREFIX):
+            image = pixels.get(tensor.name.removeprefix(IMAGE_PREFIX), ABSENT_PIXELS)
+            _check_image_size(tensor, image)
+            tensors.append(RawTensor(tensor.name, "UINT8", (1, *image.shape), image.tobytes()))
+        else:
+            data = _input_bytes(tensor, config, request, pixels, prompt, noise)
+            tensors.append(RawTensor(tensor.name, tensor.datatype, (1, *tensor.shape), data))
+    return tensors
+
+
+def _check_image_size(tensor: TensorConfig, image: Pixels) -> None:
+    """Some policies scale nothing: they take pictures of the size they were trained on, and no other."""
+    height, width = tensor.shape[0], tensor.shape[1]
+    if height not in (-1, image.shape[0]) or width not in (-1, image.shape[1]):
+        raise refuse(
+            "invalid_image",
+            f"{tensor.name.removeprefix(IMAGE_PREFIX)} must be {width} x {height} pixels for this policy",
+            width=width,
+            height=height,
+        )
+
+
+def _input_bytes(
+    tensor: TensorConfig,
+    config: PolicyConfig,
+    request: ActRequest,
+    pixels: Mapping[str, Pixels],
+    prompt: Prompt | None,
+    noise: NoiseSource,
+) -> bytes:
+    match tensor.name:
+        case "state":
+            return np.asarray(request.state, np.float32).tobytes()
+        case "camera_mask":
+            return bytes(camera.name in pixels for camera in config.cameras)
+        case "tokens" if prompt:
+            return prompt.tokens
+        case "token_mask" if prompt:
+            return prompt.token_mask
+        case "noise" | "step_noise":
+            return noise.draw(tensor.shape, request.seed, stream=tensor.name)
+        case _:
+            # Real-time chunking without a chunk before: zero weights change nothing.
+            return bytes(4 * math.prod(tensor.shape))
 
 
 @dataclass(frozen=True)
 class NoiseSource:
-    """Where denoising begins: standard normal float32 [horizon, noise_dim], as raw bytes."""
+    """Where denoising begins: standard normal float32, as raw bytes."""
 
-    horizon: int
-    noise_dim: int
     _fresh: np.random.Generator = field(default_factory=np.random.default_rng)
 
-    def draw(self, seed: int | None) -> bytes:
-        """Fresh noise, or with a seed the same noise on every machine and version.
+    def draw(self, shape: Sequence[int], seed: int | None, *, stream: str = "noise") -> bytes:
+        """Fresh noise, or with a seed the same noise on every machine and version, another one for each stream.
 
         The seeded stream is RandomState's, which is frozen for good (NEP 19); that of the faster Generator is not.
         """
-        shape = (self.horizon, self.noise_dim)
         if seed is None:
-            return self._fresh.standard_normal(shape, np.float32).tobytes()
-        frozen = np.random.RandomState(np.random.MT19937(np.random.SeedSequence(seed)))
-        return frozen.standard_normal(shape).astype(np.float32).tobytes()
-
-
-def _image_tensor(camera: str, pixels: Pixels) -> RawTensor:
-    return RawTensor(f"image.{camera}", "UINT8", (1, *pixels.shape), pixels.tobytes())
+            return self._fresh.standard_normal(tuple(shape), np.float32).tobytes()
+        entropy = seed if stream == "noise" else [seed, *stream.encode()]
+        frozen = np.random.RandomState(np.random.MT19937(np.random.SeedSequence(entropy)))
+        return frozen.standard_normal(tuple(shape)).astype(np.float32).tobytes()

@@ -15,7 +15,14 @@ from tritonclient.grpc import model_config_pb2
 
 from reflex.embodiments import Embodiment, load_embodiment
 from reflex.errors import RepositoryError, SetupError
-from reflex.policy_config import CONFIG_FILE, CanaryConfig, PolicyConfig, TensorConfig, read_policy_config
+from reflex.policy_config import (
+    CONFIG_FILE,
+    EMBODIMENT_FILE,
+    CanaryConfig,
+    PolicyConfig,
+    TensorConfig,
+    read_policy_config,
+)
 from reflex_frontend.gateway import RawTensor
 from reflex_frontend.prompt import PromptEncoder
 
@@ -41,7 +48,8 @@ class ServedPolicy:
 
     config: PolicyConfig
     embodiment: Embodiment
-    prompts: PromptEncoder
+    prompts: PromptEncoder | None
+    """None for a policy that takes no instruction."""
     canary: Canary | None
     max_in_flight: int
     """Two full batches for every instance of the denoise model: one running, one ready to follow."""
@@ -67,12 +75,13 @@ def load_policy(repository: Path, name: str | None) -> ServedPolicy:
     if config.policy_id != policy_dir.name:
         raise RepositoryError(f"{policy_dir} holds policy {config.policy_id!r}: a policy's folder bears its name")
     components = [_component(repository, config, part) for part in COMPONENTS]
-    embodiment = load_embodiment(config.embodiment)
+    own = policy_dir / EMBODIMENT_FILE
+    embodiment = load_embodiment(str(own) if own.is_file() else config.embodiment)
     _check_fits(config, embodiment)
     return ServedPolicy(
         config=config,
         embodiment=embodiment,
-        prompts=PromptEncoder.load(config.prompt, policy_dir),
+        prompts=PromptEncoder.load(config.prompt, policy_dir) if config.prompt else None,
         canary=_load_canary(policy_dir, config.canary, config) if config.canary else None,
         max_in_flight=2 * _instances(components[-1]) * max(1, components[-1].max_batch_size),
     )
@@ -88,7 +97,7 @@ def _only_policy(repository: Path) -> str:
 
 
 def _component(repository: Path, config: PolicyConfig, part: str) -> Any:  # noqa: ANN401 - generated protobuf
-    path = repository / f"{config.policy_id}_{part}" / "config.pbtxt"
+    path = repository / config.component(part) / "config.pbtxt"
     model = model_config_pb2.ModelConfig()
     try:
         text_format.Parse(path.read_text(encoding="utf-8"), model)
@@ -110,6 +119,11 @@ def _instances(model: Any) -> int:  # noqa: ANN401 - generated protobuf
 
 
 def _check_fits(config: PolicyConfig, embodiment: Embodiment) -> None:
+    if any(tensor.name.startswith("image.") and len(tensor.shape) != 3 for tensor in config.inputs):
+        raise RepositoryError(
+            f"policy {config.policy_id} takes several observations at once (n_obs_steps), which /act does not send; "
+            "call its ensemble on Triton directly"
+        )
     state_dim, action_dim = len(embodiment.mean_state), len(embodiment.action_names)
     if (config.state_dim, config.action_dim) != (state_dim, action_dim):
         raise RepositoryError(

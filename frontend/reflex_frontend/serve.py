@@ -65,7 +65,7 @@ async def _serve(settings: Settings) -> int:
     listener = _listen(settings.host, settings.port)
     where = _url(listener)
     vitals = Vitals(time.monotonic, Breaker(time.monotonic))
-    backend = TritonBackend(settings, repository, policy.config.policy_id, vitals)
+    backend = TritonBackend(settings, repository, policy.config, vitals)
     stop = _stop_on_signals()
     try:
         await backend.start()
@@ -97,7 +97,7 @@ def _build_service(settings: Settings, policy: ServedPolicy, backend: TritonBack
         vitals=vitals,
         metrics=Metrics(policy, settings.robot_id),
         resent=ResentAnswers(time.monotonic),
-        noise=NoiseSource(policy.config.horizon, policy.config.noise_dim),
+        noise=NoiseSource(),
         robot_id=settings.robot_id,
         workers=ThreadPoolExecutor(DECODE_THREADS, thread_name_prefix="decode"),
         now=time.monotonic,

@@ -5,13 +5,19 @@ Parsed once, strictly, at the start of a server; a file of another schema versio
 
 Tensors of the ensemble `<policy>` (dims without the batch axis):
 
-    image.<camera>   UINT8  [-1, -1, 3]           raw pixels, height x width x RGB, any size
-    camera_mask      BOOL   [cameras]             False: that camera's image is absent and its pixels are ignored
-    state            FP32   [state_dim]           robot units
-    tokens           INT64  [max_tokens]
-    token_mask       BOOL   [max_tokens]
-    noise            FP32   [horizon, noise_dim]  standard normal
-    actions (out)    FP32   [horizon, action_dim] robot units
+    image.<camera>     UINT8  [-1, -1, 3]           raw pixels, height x width x RGB, any size
+    camera_mask        BOOL   [cameras]             False: that camera's image is absent and its pixels are ignored
+    state              FP32   [state_dim]           robot units
+    tokens             INT64  [max_tokens]          these two only where there is a `prompt`
+    token_mask         BOOL   [max_tokens]
+    noise              FP32   [horizon, noise_dim]  standard normal
+    step_noise         FP32   [steps, horizon, dim] standard normal, for samplers that add noise at each step
+    prev_chunk         FP32   [horizon, noise_dim]  real-time chunking: the normalised rest of the chunk before
+    rtc_weights        FP32   [horizon]             all zero: nothing changes
+    rtc_max_guidance   FP32   [1]
+    actions (out)      FP32   [horizon, action_dim] robot units
+
+A policy takes `image.*` of all its cameras, and of the others what its graphs use.
 """
 
 from __future__ import annotations
@@ -23,11 +29,27 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from reflex.errors import RepositoryError
 
-__all__ = ["CONFIG_FILE", "SCHEMA_VERSION", "CameraConfig", "CanaryConfig", "PolicyConfig", "PromptConfig",
-           "TensorConfig", "read_policy_config"]  # fmt: skip
+__all__ = [
+    "CONFIG_FILE",
+    "EMBODIMENT_FILE",
+    "SCHEMA_VERSION",
+    "CameraConfig",
+    "CanaryConfig",
+    "PolicyConfig",
+    "PromptConfig",
+    "StateBinsConfig",
+    "TensorConfig",
+    "read_policy_config",
+]
 
 CONFIG_FILE: Final = "reflex_config.json"
+EMBODIMENT_FILE: Final = "embodiment.json"
+"""Beside it, when the embodiment is none of those that come with Reflex."""
 SCHEMA_VERSION: Final = 1
+OTHER_INPUTS: Final = frozenset(
+    {"camera_mask", "state", "tokens", "token_mask", "noise", "step_noise"}
+    | {"prev_chunk", "rtc_weights", "rtc_max_guidance"}
+)
 
 Positive = Annotated[int, Field(ge=1)]
 
@@ -43,16 +65,42 @@ class CameraConfig(_Strict):
     required: bool
 
 
+class StateBinsConfig(_Strict):
+    """How a state is written into a prompt (pi0.5): normalised in float32, then one bin number per entry.
+
+    normalised = 2 (state - low) / (high - low) - 1 with a zero range counted as `eps`, or (state - mean) / (std + eps).
+    """
+
+    mode: Literal["IDENTITY", "MEAN_STD", "MIN_MAX", "QUANTILES", "QUANTILE10"]
+    low: tuple[float, ...] = ()
+    """The lower statistic, or the mean."""
+    high: tuple[float, ...] = ()
+    """The upper statistic, or the standard deviation."""
+    eps: float
+    bins: Positive = 256
+    """Over -1..1: below is bin -1, above the last one."""
+
+
 class PromptConfig(_Strict):
     """How an instruction becomes `tokens` and `token_mask`."""
 
-    template: str
-    """Python format string over `instruction`; `"{instruction}\\n"` appends a newline."""
+    style: Literal["template", "newline", "state_bins"] = "template"
+    """newline: ends with exactly the newline that it may already have. state_bins: see `template`, and the instruction
+    stripped, its underscores and newlines as blanks."""
+    template: str = "{instruction}"
+    """`{instruction}`, and `{state}` for state_bins, are replaced; nothing else is."""
     max_tokens: Positive
     tokenizer_file: str = "tokenizer.json"
     padding_side: Literal["right", "left"] = "right"
     truncation_side: Literal["right", "left"] = "right"
     pad_id: Annotated[int, Field(ge=0)] = 0
+    state_bins: StateBinsConfig | None = None
+
+    @model_validator(mode="after")
+    def _bins_belong_to_their_style(self) -> PromptConfig:
+        if (self.style == "state_bins") != (self.state_bins is not None):
+            raise ValueError("state_bins is there exactly when the style is state_bins")
+        return self
 
 
 class TensorConfig(_Strict):
@@ -90,10 +138,15 @@ class PolicyConfig(_Strict):
     noise_dim: Positive
     horizon: Positive
     denoising_steps: Positive
-    prompt: PromptConfig
+    prompt: PromptConfig | None
+    """None for a policy that takes no instruction."""
     precision: Literal["fp32", "fp16", "bf16"]
     engine: Literal["onnx", "tensorrt", "tensorrt-rtx"]
     inference_mode: Literal["onnx_trt_fp16", "onnx_cuda", "onnx_cpu", "decomposed", "monolithic"]
+    components: dict[str, str] = {}
+    """Model name by role (preprocess, encoder, denoise), where it is not `<policy_id>_<role>`."""
+    source: str | None = None
+    """The checkpoint: hub id or folder name, with `@revision` when it has one."""
     inputs: tuple[TensorConfig, ...]
     outputs: tuple[TensorConfig, ...]
     canary: CanaryConfig | None = None
@@ -105,12 +158,19 @@ class PolicyConfig(_Strict):
         names = [camera.name for camera in self.cameras]
         if len(set(names)) != len(names):
             raise ValueError("two cameras have the same name")
-        wanted = {f"image.{name}" for name in names} | {"camera_mask", "state", "tokens", "token_mask", "noise"}
-        if {tensor.name for tensor in self.inputs} != wanted:
-            raise ValueError(f"inputs must be exactly {sorted(wanted)}")
+        given = {tensor.name for tensor in self.inputs}
+        images = {f"image.{name}" for name in names}
+        if not images <= given or not given - images <= OTHER_INPUTS:
+            raise ValueError(f"inputs must be {sorted(images)} and some of {sorted(OTHER_INPUTS)}")
+        if (self.prompt is not None) != ("tokens" in given):
+            raise ValueError("a prompt and the input `tokens` go together")
         if "actions" not in {tensor.name for tensor in self.outputs}:
             raise ValueError("outputs must contain `actions`")
         return self
+
+    def component(self, role: str) -> str:
+        """The model that plays `role` in this policy's ensemble."""
+        return self.components.get(role, f"{self.policy_id}_{role}")
 
     @property
     def model_version(self) -> str:

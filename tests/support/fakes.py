@@ -106,7 +106,14 @@ def outputs(actions: npt.NDArray[Any] | None = None) -> Outputs:
 def policy_config(*, cameras: Mapping[str, bool] | None = None, **changes: Any) -> PolicyConfig:
     """A small valid configuration for the franka arm; `cameras` maps name to required."""
     names = {"base": True} if cameras is None else cameras
-    tensors = [*(f"image.{name}" for name in names), "camera_mask", "state", "tokens", "token_mask", "noise"]
+    tensors: dict[str, tuple[str, tuple[int, ...]]] = {
+        **{f"image.{name}": ("UINT8", (-1, -1, 3)) for name in names},
+        "camera_mask": ("BOOL", (len(names),)),
+        "state": ("FP32", (STATE_DIM,)),
+        "tokens": ("INT64", (6,)),
+        "token_mask": ("BOOL", (6,)),
+        "noise": ("FP32", (HORIZON, ACTION_DIM)),
+    }
     fields: dict[str, Any] = {
         "schema_version": 1,
         "policy_id": "small",
@@ -125,7 +132,7 @@ def policy_config(*, cameras: Mapping[str, bool] | None = None, **changes: Any) 
         "precision": "fp32",
         "engine": "onnx",
         "inference_mode": "onnx_cpu",
-        "inputs": tuple({"name": name, "datatype": "FP32", "shape": (1,)} for name in tensors),
+        "inputs": tuple({"name": name, "datatype": kind, "shape": shape} for name, (kind, shape) in tensors.items()),
         "outputs": ({"name": "actions", "datatype": "FP32", "shape": (HORIZON, ACTION_DIM)},),
     }
     return PolicyConfig.model_validate(fields | changes)
@@ -142,7 +149,7 @@ def served_policy(config: PolicyConfig | None = None, *, canary: Canary | None =
     return ServedPolicy(
         config=config,
         embodiment=load_embodiment(config.embodiment),
-        prompts=PromptEncoder(config.prompt, tokenizer()),
+        prompts=PromptEncoder(config.prompt, tokenizer()) if config.prompt else None,
         canary=canary,
         max_in_flight=2,
     )
@@ -163,7 +170,7 @@ def act_service(
         vitals=vitals,
         metrics=Metrics(policy, None),
         resent=ResentAnswers(now),
-        noise=NoiseSource(policy.config.horizon, policy.config.noise_dim),
+        noise=NoiseSource(),
         workers=_InlineExecutor(),
         now=now,
     )

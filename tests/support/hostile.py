@@ -10,17 +10,22 @@ import socket
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import orjson
 
+import reflex
 from reflex.errors import STATUS_OF
 
 __all__ = ["Connection", "RawAnswer", "connection", "exchange", "is_envelope", "post_request"]
 
 ANSWER_TIMEOUT_S: Final = 15.0
 JSON: Final = "application/json"
-LEAKS: Final = re.compile(rb'Traceback|File \\"|\.py\b|site-packages|/work/|/tmp/|/usr/|numpy|pydantic|starlette')
+HERE: Final = str(Path(reflex.__file__).resolve().parents[2]).encode()
+LEAKS: Final = re.compile(
+    rb'Traceback|File \\"|\.py\b|site-packages|/tmp/|/usr/|numpy|pydantic|starlette|' + re.escape(HERE)
+)
 """What an error answer must never show: a traceback, a path, a library."""
 
 

@@ -50,13 +50,13 @@ def parse_object(text: str, origin: str) -> Mapping[str, Any]:
     return parsed
 
 
-def typed(values: Mapping[str, Any], key: str, kind: type[T], origin: str, default: T | None = None) -> T:
+def typed(values: Mapping[str, Any], key: str, kind: type[T], origin: str, *, default: T | None = None) -> T:
     """`values[key]` if it is of that type; a null or absent one is the default, an error without a default."""
     value = values.get(key)
     if value is None:
         value = default
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)  # type: ignore[assignment]  # T is float here
+        value = float(value)
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         found = "absent" if value is None else f"{value!r:.60}"
         raise CheckpointError(f"{origin}: {key} must be of type {kind.__name__}, but is {found}")

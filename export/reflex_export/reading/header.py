@@ -101,7 +101,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return unique
 
 
-def _entry(name: str, fields: Any, data_begin: int, origin: str) -> TensorEntry:
+def _entry(name: str, fields: object, data_begin: int, origin: str) -> TensorEntry:
     if not isinstance(fields, dict) or set(fields) != {"dtype", "shape", "data_offsets"}:
         raise _damaged(origin, f"{name!r:.200} must have exactly dtype, shape and data_offsets")
     dtype, shape, offsets = fields["dtype"], fields["shape"], fields["data_offsets"]
@@ -118,7 +118,7 @@ def _entry(name: str, fields: Any, data_begin: int, origin: str) -> TensorEntry:
     return TensorEntry(dtype, tuple(shape), data_begin + begin, data_begin + end)
 
 
-def _are_sizes(values: Any) -> bool:
+def _are_sizes(values: object) -> bool:
     """Whether it is a list of whole numbers that a file can have; JSON's true is no number here."""
     return isinstance(values, list) and all(type(value) is int and 0 <= value < 2**63 for value in values)
 

@@ -13,7 +13,6 @@ from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
     HFValidationError,
-    LocalEntryNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
@@ -34,6 +33,8 @@ CHECKPOINT_FILES: Final = (
     "vlm/*.json",
 )
 """What is fetched from a hub; optimiser states, videos and pickles are not."""
+_TRANSPORT_ERRORS: Final = tuple(base for base in HfHubHTTPError.__bases__ if issubclass(base, Exception))
+"""Bases of the hub's own error, whichever HTTP library this version of it uses: a dropped connection is one of them."""
 _HUB_ID: Final = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 
 
@@ -84,9 +85,9 @@ class HuggingFaceHub:
                 f"the hub has no repository {repository}{at} that you may read: check the name, "
                 "run `hf auth login` if it is private, or give a folder"
             ) from exc
-        except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as exc:
+        except _TRANSPORT_ERRORS as exc:
             raise SourceError(
-                f"{repository} is not in the cache and the hub cannot be reached; where there is a network, "
+                f"{repository} is not whole in the cache and the hub cannot be reached; where there is a network, "
                 f"{_by_hand(repository, revision, patterns)}"
             ) from exc
 
@@ -128,6 +129,6 @@ def _require_config(folder: Path) -> None:
 
 
 def _by_hand(repository: str, revision: str | None, patterns: Sequence[str]) -> str:
-    includes = " ".join(f"'{pattern}'" for pattern in patterns)
+    files = "" if any("*" in pattern for pattern in patterns) else " " + " ".join(patterns)
     at = f" --revision {revision}" if revision else ""
-    return f"run `hf download {repository}{at} --include {includes} --local-dir FOLDER` and give that folder"
+    return f"run `hf download {repository}{files}{at} --local-dir FOLDER` and give that folder"

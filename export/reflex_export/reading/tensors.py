@@ -83,7 +83,9 @@ def open_weights(folder: Path) -> SafetensorsTensors:
     if (folder / INDEX_FILE).exists():
         return _open_shards(folder)
     _refuse_pickles(folder)
-    raise SourceError(f"{folder} holds neither {WEIGHTS_FILE} nor {INDEX_FILE}; fetch the weights into it")
+    raise SourceError(
+        f"{folder} holds neither {WEIGHTS_FILE} nor {INDEX_FILE}, the only weights that are read; fetch them into it"
+    )
 
 
 def _open_shards(folder: Path) -> SafetensorsTensors:

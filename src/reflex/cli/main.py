@@ -10,6 +10,7 @@ import typer
 import reflex
 from reflex.cli.act import act
 from reflex.cli.doctor import doctor
+from reflex.cli.export import engines, export, verify
 from reflex.cli.output import EXIT_INTERRUPTED
 from reflex.cli.serve import serve
 
@@ -26,6 +27,9 @@ app = typer.Typer(
 app.command()(act)
 app.command()(serve)
 app.command()(doctor)
+app.command()(export)
+app.command()(verify)
+app.add_typer(engines, name="engines")
 
 
 def main() -> None:

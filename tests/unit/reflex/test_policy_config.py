@@ -50,6 +50,7 @@ def test_a_complete_file_is_read_with_its_defaults(tmp_path: Path) -> None:
     config = read(tmp_path, GOOD)
     assert config.model_version == "pick-v2.1@0123456789ab"
     assert [camera.name for camera in config.cameras] == ["base", "wrist"]
+    assert config.prompt is not None
     assert (config.prompt.padding_side, config.prompt.pad_id, config.canary) == ("right", 0, None)
 
 

@@ -25,29 +25,30 @@ def request(
 
 
 def test_seeded_noise_is_frozen() -> None:
-    noise = np.frombuffer(NoiseSource(4, 7).draw(0), np.float32)
+    noise = np.frombuffer(NoiseSource().draw((4, 7), 0), np.float32)
     assert noise.shape == (28,)
     assert noise[:4].tolist() == SEED_0
 
 
 def test_a_seed_gives_the_same_noise_whatever_was_drawn_before() -> None:
-    source = NoiseSource(50, 32)
-    first = source.draw(2**63 - 1)
-    source.draw(None)
-    assert source.draw(2**63 - 1) == first
-    assert source.draw(1) != first
+    source, shape = NoiseSource(), (50, 32)
+    first = source.draw(shape, 2**63 - 1)
+    source.draw(shape, None)
+    assert source.draw(shape, 2**63 - 1) == first
+    assert source.draw(shape, 1) != first
+    assert source.draw(shape, 2**63 - 1, stream="step_noise") != first
 
 
 def test_noise_without_a_seed_is_standard_normal_and_never_the_same() -> None:
-    source = NoiseSource(1_000, 32)
-    first, second = (np.frombuffer(source.draw(None), np.float32) for _ in range(2))
+    source = NoiseSource()
+    first, second = (np.frombuffer(source.draw((1_000, 32), None), np.float32) for _ in range(2))
     assert not np.array_equal(first, second)
     assert abs(float(first.mean())) < 0.05
     assert float(first.std()) == pytest.approx(1.0, abs=0.05)
 
 
 def test_two_servers_do_not_draw_the_same_noise() -> None:
-    assert NoiseSource(4, 7).draw(None) != NoiseSource(4, 7).draw(None)
+    assert NoiseSource().draw((4, 7), None) != NoiseSource().draw((4, 7), None)
 
 
 @pytest.mark.parametrize("length", [0, 5, 7])
@@ -90,9 +91,7 @@ def test_a_policy_without_required_cameras_takes_a_request_without_images() -> N
 def test_the_tensors_are_those_of_the_contract_each_with_a_batch_of_one() -> None:
     pixels = {"base": np.arange(2 * 5 * 3, dtype=np.uint8).reshape(2, 5, 3)}
     prompt = Prompt(np.arange(6, dtype=np.int64).tobytes(), bytes(6))
-    tensors = {
-        tensor.name: tensor for tensor in observation_tensors(TWO, request(), pixels, prompt, NoiseSource(4, 7).draw(0))
-    }
+    tensors = {tensor.name: tensor for tensor in observation_tensors(TWO, request(), pixels, prompt, NoiseSource())}
     assert list(tensors) == [tensor.name for tensor in TWO.inputs]
     assert {name: (tensor.datatype, tensor.shape) for name, tensor in tensors.items()} == {
         "image.base": ("UINT8", (1, 2, 5, 3)),

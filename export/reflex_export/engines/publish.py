@@ -1,0 +1,44 @@
+"""Files that appear whole or not at all: written beside, forced to disk, renamed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+__all__ = ["copy_file", "partial_of", "replace_file", "sync"]
+
+
+def partial_of(path: Path) -> Path:
+    """Where a file is written before it takes its name. One writer at a time: what a killed one left is overwritten."""
+    return path.with_name(f".{path.name}.partial")
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Give `path` this content."""
+    partial = partial_of(path)
+    partial.write_bytes(content)
+    _take_name(partial, path)
+
+
+def copy_file(source: Path, path: Path) -> None:
+    """Give `path` the content of `source`, gigabytes as well."""
+    partial = partial_of(path)
+    shutil.copyfile(source, partial)
+    _take_name(partial, path)
+
+
+def sync(path: Path) -> None:
+    """Return when the file's content, or the folder's entries, are on disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _take_name(partial: Path, path: Path) -> None:
+    # Before the rename: else a power cut can leave the name with half the content.
+    sync(partial)
+    partial.rename(path)
+    sync(path.parent)

@@ -1,0 +1,142 @@
+"""What pi0 and pi0.5 share: a PaliGemma whose keys and values an action expert of the same depth attends to.
+
+The prefix is [patches of each camera ..., instruction]; its tokens see one another, and invalid ones (an absent camera,
+padding) are seen by nobody and take no position. The reference moves absent cameras to the end; since they take no
+position, that changes no number, and the order here is always config.json's. Empty cameras are never valid and are left
+out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from reflex_export.checkpoint import Camera, Checkpoint, Text
+from reflex_export.errors import CheckpointError, TensorShapeError, UnsupportedOptionError
+from reflex_export.families.common import Precision, compute_type
+from reflex_export.gemma import GemmaStack
+from reflex_export.graph import GraphBuilder, OnnxModel
+from reflex_export.resize import build_resizing_preprocess
+from reflex_export.vision import VisionTower
+
+__all__ = ["PaliGemma", "read_paligemma"]
+
+VISION_HEADS: Final = 16
+"""SigLIP so400m's: a constant of the reference's code, which no checkpoint has."""
+VISION_EPSILON: Final = 1e-6
+_UNSUPPORTED: Final = {
+    "adapt_to_pi_aloha": "pi0's old Aloha adaptation is not in the graphs; train with lerobot 0.4 or later",
+    "use_visual_memory": "a policy that remembers images is not supported; train without visual memory",
+    "use_proprioceptive_memory": "a policy that remembers states is not supported; train without that memory",
+}
+
+
+@dataclass(frozen=True)
+class PaliGemma:
+    """A checkpoint of one of the two families, with the geometry of its parts."""
+
+    checkpoint: Checkpoint
+    root: str
+    """`model.` in files that a policy saved, nothing in the published base files."""
+    cameras: tuple[Camera, ...]
+    """Those that a client can send."""
+    image_size: tuple[int, int]
+    """Height and width."""
+    text: Text
+    tower: VisionTower
+    projector: str
+    embedding: str
+    language: GemmaStack
+    expert: GemmaStack
+    horizon: int
+    action_channels: int
+    """Of noise and velocity: max_action_dim."""
+    periods: tuple[float, float]
+    """Shortest and longest of the time embedding."""
+
+    @property
+    def prefix_tokens(self) -> int:
+        """Valid or not, always this many, so that requests can be batched."""
+        return len(self.cameras) * self.tower.patches + self.text.max_tokens
+
+    @property
+    def cache_shape(self) -> tuple[int, int, int, int]:
+        """Of prefix_keys, and of prefix_values, without the batch axis."""
+        return (self.language.layers, self.language.kv_heads, self.prefix_tokens, self.language.head_dim)
+
+    def graph(self, name: str, precision: Precision) -> GraphBuilder:
+        """An empty graph over the checkpoint's tensors."""
+        return GraphBuilder(name, self.checkpoint.tensors, compute=compute_type(precision))
+
+    def preprocess(self) -> OnnxModel:
+        """image.<camera> -> pixels.<camera>, centred in the frame."""
+        return build_resizing_preprocess([camera.name for camera in self.cameras], self.image_size, "centred")
+
+    def either(self, *names: str) -> str:
+        """The first of some names, given without the root, under which the checkpoint has a linear layer."""
+        present = self.checkpoint.tensors.names()
+        rooted = [self.root + name for name in names]
+        return next((name for name in rooted if f"{name}.weight" in present), rooted[0])
+
+
+def read_paligemma(checkpoint: Checkpoint) -> PaliGemma:
+    """The parts of a checkpoint; refuses by name what the graphs would not compute."""
+    _refuse_unsupported(checkpoint)
+    tensors, config = checkpoint.tensors, checkpoint.config
+    root = "model." if any(name.startswith("model.paligemma_with_expert.") for name in tensors.names()) else ""
+    stem, expert = f"{root}paligemma_with_expert.paligemma", f"{root}paligemma_with_expert.gemma_expert.model"
+    height, width = config["image_resolution"]
+    tower = VisionTower.of(
+        tensors,
+        f"{stem}.model.vision_tower.vision_model",
+        heads=VISION_HEADS,
+        epsilon=VISION_EPSILON,
+        image_size=(height, width),
+    )
+    own_embedding = f"{stem}.model.language_model.embed_tokens.weight"
+    policy = PaliGemma(
+        checkpoint=checkpoint,
+        root=root,
+        cameras=tuple(camera for camera in checkpoint.cameras if not camera.is_empty),
+        image_size=(height, width),
+        text=_text(checkpoint),
+        tower=tower,
+        projector=f"{stem}.model.multi_modal_projector.linear",
+        # The published base files keep one of two tied tensors, under the output layer's name.
+        embedding=own_embedding if own_embedding in tensors.names() else f"{stem}.lm_head.weight",
+        language=GemmaStack.of(tensors, f"{stem}.model.language_model", heads_of=expert),
+        expert=GemmaStack.of(tensors, expert),
+        horizon=config["chunk_size"],
+        action_channels=config["max_action_dim"],
+        periods=(config["min_period"], config["max_period"]),
+    )
+    _check(policy)
+    return policy
+
+
+def _text(checkpoint: Checkpoint) -> Text:
+    if checkpoint.text is None:
+        raise CheckpointError(f"{checkpoint.source}: a {checkpoint.family} policy needs its tokenizer")
+    return checkpoint.text
+
+
+def _refuse_unsupported(checkpoint: Checkpoint) -> None:
+    for option, effect in _UNSUPPORTED.items():
+        if checkpoint.config.get(option):
+            raise UnsupportedOptionError(f"config.json has {option}={checkpoint.config[option]!r:.60}: {effect}")
+
+
+def _check(p: PaliGemma) -> None:
+    """What the graphs rely on beyond single tensors' shapes."""
+    if p.tower.patches != p.tower.position_rows:
+        raise TensorShapeError(
+            f"image_resolution {list(p.image_size)} gives {p.tower.patches} patches, but the vision tower has "
+            f"positions for {p.tower.position_rows}; fetch config.json and the weights of the same policy"
+        )
+    if p.language.layers != p.expert.layers:
+        raise TensorShapeError(
+            f"the language model has {p.language.layers} layers and the action expert {p.expert.layers}; each of the "
+            "expert's attends to one of the language model's, so fetch the checkpoint again"
+        )
+    if not p.cameras:
+        raise CheckpointError(f"{p.checkpoint.source} has no camera that a client could send")

@@ -1,0 +1,95 @@
+"""Component `<policy>_encoder` of pi0 and pi0.5: images and instruction to the keys and values that steps read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnx_ir as ir
+
+from reflex_export.families.common import Precision
+from reflex_export.families.paligemma import PaliGemma
+from reflex_export.features import normalize_feature
+from reflex_export.gemma import KeysValues, decoder_layer, keys_values, plain_norm
+from reflex_export.graph import GraphBuilder, OnnxModel
+from reflex_export.transformer import attention_bias, linear, prefix_positions, rope_tables, stack_layers
+from reflex_export.vision import vision_tower
+
+__all__ = ["build_encoder"]
+
+
+def build_encoder(p: PaliGemma, precision: Precision, *, taps: bool, with_state: bool) -> OnnxModel:
+    """pixels.<camera>, camera_mask, tokens, token_mask -> prefix_keys, prefix_values, prefix_mask.
+
+    `with_state` adds state FP32 [state_dim], in robot units, -> state_token FP32 [expert width].
+    """
+    g = p.graph("encoder", precision)
+    pixels = [g.input(f"pixels.{camera.name}", "FP32", (3, *p.image_size)) for camera in p.cameras]
+    camera_mask = g.input("camera_mask", "BOOL", (len(p.cameras),))
+    state = g.input("state", "FP32", (p.checkpoint.state_dim,)) if with_state else None
+    tokens = g.input("tokens", "INT64", (p.text.max_tokens,))
+    token_mask = g.input("token_mask", "BOOL", (p.text.max_tokens,))
+
+    images = _image_tokens(g, p, pixels)
+    mask = _prefix_mask(g, p, camera_mask, token_mask)
+    layers = _prefill(g, p, g.op("Concat", images, _word_tokens(g, p, tokens), axis=1), mask)
+    g.output(stack_layers(g, [key for key, _ in layers]), "prefix_keys", g.compute, p.cache_shape)
+    g.output(stack_layers(g, [value for _, value in layers]), "prefix_values", g.compute, p.cache_shape)
+    g.output(mask, "prefix_mask", "BOOL", (p.prefix_tokens,))
+    if state is not None:
+        g.output(_state_token(g, p, state), "state_token", "FP32", (p.expert.width,))
+    if taps:
+        _tap_images(g, p, images)
+    return g.build()
+
+
+def _image_tokens(g: GraphBuilder, p: PaliGemma, pixels: Sequence[ir.Value]) -> ir.Value:
+    """FP32 [B, cameras * patches, W], unscaled; the tower sees the cameras as a batch."""
+    stacked = g.op("Concat", *[g.op("Unsqueeze", image, g.ints(1)) for image in pixels], axis=1)
+    images = g.op("Reshape", stacked, g.ints(-1, 3, *p.image_size))
+    features = linear(g, vision_tower(g, p.tower, images), p.projector)
+    return g.widen(g.op("Reshape", features, g.ints(-1, len(pixels) * p.tower.patches, p.language.width)))
+
+
+def _word_tokens(g: GraphBuilder, p: PaliGemma, tokens: ir.Value) -> ir.Value:
+    """FP32 [B, max_tokens, W]: rows of the embedding, scaled by sqrt(W)."""
+    rows = g.widen(g.op("Gather", g.weight(p.embedding), tokens, axis=0))
+    return g.op("Mul", rows, g.constant(p.language.width**0.5))
+
+
+def _prefix_mask(g: GraphBuilder, p: PaliGemma, camera_mask: ir.Value, token_mask: ir.Value) -> ir.Value:
+    """BOOL [B, prefix]: which tokens count."""
+    everywhere = g.constant(np.ones((1, 1, p.tower.patches)), np.bool_)
+    per_patch = g.op("And", g.op("Unsqueeze", camera_mask, g.ints(2)), everywhere)
+    patches = g.op("Reshape", per_patch, g.ints(-1, len(p.cameras) * p.tower.patches))
+    return g.op("Concat", patches, token_mask, axis=1)
+
+
+def _prefill(g: GraphBuilder, p: PaliGemma, hidden: ir.Value, mask: ir.Value) -> list[KeysValues]:
+    """Keys (rotated) and values of every layer."""
+    positions, _ = prefix_positions(g, mask)
+    tables = rope_tables(g, positions, p.language.head_dim)
+    bias = g.op("Unsqueeze", attention_bias(g, mask), g.ints(1, 2))
+    layers: list[KeysValues] = []
+    for index in range(p.language.layers - 1):
+        hidden, own = decoder_layer(g, p.language, hidden, index, norm=plain_norm, tables=tables, bias=bias)
+        layers.append(own)
+    # Only the last layer's keys and values are ever read: its query, output and MLP would be dead weight.
+    last = p.language.layer(p.language.layers - 1)
+    normed, _ = plain_norm(g, hidden, f"{last}.input_layernorm")
+    return [*layers, keys_values(g, p.language, g.halve(normed), last, tables)]
+
+
+def _state_token(g: GraphBuilder, p: PaliGemma, state: ir.Value) -> ir.Value:
+    """FP32 [B, expert width]. The reference pads the state with zeros; here the weight loses those columns instead."""
+    name, dims = f"{p.root}state_proj", p.checkpoint.state_dim
+    used = g.derived(f"{name}.used", (p.expert.width, dims), lambda: g.tensor(f"{name}.weight")[:, :dims], "FP32")
+    product = g.op("MatMul", normalize_feature(g, state, p.checkpoint.state), g.op("Transpose", used, perm=[1, 0]))
+    return g.op("Add", product, g.weight(f"{name}.bias", "FP32"))
+
+
+def _tap_images(g: GraphBuilder, p: PaliGemma, images: ir.Value) -> None:
+    for index in range(len(p.cameras)):
+        start = index * p.tower.patches
+        part = g.op("Slice", images, g.ints(start), g.ints(start + p.tower.patches), g.ints(1))
+        g.output(part, f"tap.image_embeds.{index}", "FP32", (p.tower.patches, p.language.width))

@@ -1,0 +1,210 @@
+"""SmolVLA's encoder: images, instruction and state to the keys and values that the action expert reads."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import onnx_ir as ir
+
+from reflex_export.aloha import aloha_state_to_model
+from reflex_export.checkpoint import Checkpoint
+from reflex_export.families.common import Precision, compute_type
+from reflex_export.families.smolvla_sizes import SmolVlaSizes
+from reflex_export.features import normalize_feature, pad_last_axis
+from reflex_export.graph import GraphBuilder, OnnxModel
+from reflex_export.transformer import (
+    attention,
+    attention_bias,
+    group_bias,
+    linear,
+    merge_heads,
+    prefix_positions,
+    rms_norm,
+    rope_tables,
+    rotate,
+    silu_mlp,
+    split_heads,
+    stack_layers,
+    wide_linear,
+)
+from reflex_export.vision import vision_tower
+
+__all__ = ["build_encoder"]
+
+Tokens = tuple[ir.Value, ir.Value]
+"""Embeddings [B, n, width], FP32, and which of them count [B, n]."""
+Tables = tuple[ir.Value, ir.Value]
+
+
+def build_encoder(checkpoint: Checkpoint, s: SmolVlaSizes, *, precision: Precision, taps: bool) -> OnnxModel:
+    """pixels.*, camera_mask, state, tokens, token_mask -> prefix_keys, prefix_values (`cache_shape`), prefix_mask."""
+    compute = compute_type(precision)
+    g = GraphBuilder("encoder", checkpoint.tensors, compute=compute)
+    pixels = [g.input(f"pixels.{camera}", "FP32", (3, *s.image_size)) for camera in s.cameras]
+    camera_mask = g.input("camera_mask", "BOOL", (len(s.cameras),))
+    state = g.input("state", "FP32", (s.state_dim,))
+    tokens = g.input("tokens", "INT64", (s.max_tokens,))
+    token_mask = g.input("token_mask", "BOOL", (s.max_tokens,))
+
+    images = _image_embeddings(g, s, pixels)
+    parts = _camera_tokens(g, s, images, camera_mask, tokens)
+    parts.append((_word_embeddings(g, s, tokens), token_mask))
+    parts.append((_state_embedding(g, s, checkpoint, state), _always(g, token_mask)))
+    prefix = g.op("Concat", *(embeddings for embeddings, _ in parts), axis=1)
+    mask = g.op("Concat", *(valid for _, valid in parts), axis=1)
+    keys, values = _prefill(g, s, prefix, mask)
+
+    g.output(keys, "prefix_keys", compute, s.cache_shape)
+    g.output(values, "prefix_values", compute, s.cache_shape)
+    g.output(mask, "prefix_mask", "BOOL", (s.prefix_tokens,))
+    if taps:
+        for index, image in enumerate(images):
+            g.output(image, f"tap.image_embeds.{index}", "FP32", (s.image_tokens, s.width))
+    return g.build()
+
+
+def _image_embeddings(g: GraphBuilder, s: SmolVlaSizes, pixels: Sequence[ir.Value]) -> list[ir.Value]:
+    """FP32 [B, image_tokens, width] of each camera; the tower sees the cameras as a batch."""
+    stacked = g.op("Concat", *[g.op("Unsqueeze", image, g.ints(1)) for image in pixels], axis=1)
+    features = vision_tower(g, s.tower, g.op("Reshape", stacked, g.ints(-1, 3, *s.image_size)))
+    shuffled = _pixel_shuffle(g, s, features)
+    projected = wide_linear(g, shuffled, f"{s.vlm}.connector.modality_projection.proj", bias=False)
+    grouped = g.op("Reshape", projected, g.ints(-1, len(pixels), s.image_tokens, s.width))
+    return [g.op("Gather", grouped, g.constant(index, np.int64), axis=1) for index in range(len(pixels))]
+
+
+def _pixel_shuffle(g: GraphBuilder, s: SmolVlaSizes, features: ir.Value) -> ir.Value:
+    """[N, patches, E] -> [N, image_tokens, shuffle^2 * E]: blocks of shuffle x shuffle patches, row by row."""
+    side, factor = math.isqrt(s.tower.patches), s.shuffle
+    small = side // factor
+    blocks = g.op("Reshape", features, g.ints(-1, small, factor, small, factor * s.tower.width))
+    ordered = g.op("Transpose", blocks, perm=[0, 1, 3, 2, 4])
+    return g.op("Reshape", ordered, g.ints(-1, s.image_tokens, factor**2 * s.tower.width))
+
+
+def _camera_tokens(
+    g: GraphBuilder, s: SmolVlaSizes, images: Sequence[ir.Value], camera_mask: ir.Value, tokens: ir.Value
+) -> list[Tokens]:
+    """Each camera's tokens, scaled by sqrt(width), between special ones where the checkpoint wants them."""
+    parts: list[Tokens] = []
+    for index, image in enumerate(images):
+        present = g.op("Slice", camera_mask, g.ints(index), g.ints(index + 1), g.ints(1))
+        picture = (g.op("Mul", image, g.constant(s.width**0.5)), _repeat(g, present, s.image_tokens))
+        start, end = _special_pair(g, s, tokens, present)
+        parts += [*start, picture, *end]
+    for slot in range(s.absent_slots):
+        for tokens_of_slot in _special_pair(g, s, tokens, _has_absent(g, s, camera_mask, slot)):
+            parts += tokens_of_slot
+    return parts
+
+
+def _special_pair(
+    g: GraphBuilder, s: SmolVlaSizes, tokens: ir.Value, present: ir.Value
+) -> tuple[list[Tokens], list[Tokens]]:
+    """What stands before an image and after it: [fake, global] and [fake], or nothing."""
+    if s.special_tokens is None:
+        return [], []
+    fake, whole = s.special_tokens
+    return [_special(g, s, tokens, present, (fake, whole))], [_special(g, s, tokens, present, (fake,))]
+
+
+def _special(g: GraphBuilder, s: SmolVlaSizes, tokens: ir.Value, present: ir.Value, ids: Sequence[int]) -> Tokens:
+    """Embedded like words, but not scaled."""
+    # Zero times a token is how a constant gets the batch's size without arithmetic on shapes.
+    zero = g.op("Mul", g.op("Slice", tokens, g.ints(0), g.ints(1), g.ints(1)), g.constant(0, np.int64))
+    embedded = g.op("Gather", _embedding_table(g, s), g.op("Add", zero, g.ints(*ids)), axis=0)
+    return g.widen(embedded), _repeat(g, present, len(ids))
+
+
+def _has_absent(g: GraphBuilder, s: SmolVlaSizes, camera_mask: ir.Value, slot: int) -> ir.Value:
+    """BOOL [B, 1]: are more than `slot` cameras absent? Those that no client sends always are."""
+    present = g.op("ReduceSum", g.op("Cast", camera_mask, to=int(ir.DataType.INT64)), g.ints(1), keepdims=1)
+    return g.op("Less", present, g.ints(len(s.cameras) + s.empty_cameras - slot))
+
+
+def _word_embeddings(g: GraphBuilder, s: SmolVlaSizes, tokens: ir.Value) -> ir.Value:
+    rows = g.widen(g.op("Gather", _embedding_table(g, s), tokens, axis=0))
+    return g.op("Mul", rows, g.constant(s.width**0.5))
+
+
+def _embedding_table(g: GraphBuilder, s: SmolVlaSizes) -> ir.Value:
+    return g.weight(f"{s.vlm}.text_model.embed_tokens.weight")
+
+
+def _state_embedding(g: GraphBuilder, s: SmolVlaSizes, checkpoint: Checkpoint, state: ir.Value) -> ir.Value:
+    """One token [B, 1, width]. Aloha's adaptation sees the normalised state, as training had it."""
+    normalized = normalize_feature(g, state, checkpoint.state)
+    adapted = aloha_state_to_model(g, normalized, s.state_dim) if s.is_aloha else normalized
+    padded = pad_last_axis(g, adapted, 2, s.max_state_dim - s.state_dim)
+    return g.op("Unsqueeze", linear(g, padded, f"{s.root}state_proj", datatype="FP32"), g.ints(1))
+
+
+def _repeat(g: GraphBuilder, present: ir.Value, count: int) -> ir.Value:
+    """BOOL [B, 1] -> [B, count]."""
+    return g.op("And", present, g.constant(np.ones((1, count)), np.bool_))
+
+
+def _always(g: GraphBuilder, mask: ir.Value) -> ir.Value:
+    """True [B, 1]."""
+    first = g.op("Slice", mask, g.ints(0), g.ints(1), g.ints(1))
+    return g.op("Or", first, g.constant([[True]], np.bool_))
+
+
+def _prefill(g: GraphBuilder, s: SmolVlaSizes, hidden: ir.Value, mask: ir.Value) -> tuple[ir.Value, ir.Value]:
+    """Keys (after rotation) and values of the layers that the expert reads, stacked: `cache_shape`."""
+    positions, _ = prefix_positions(g, mask)
+    tables, bias = rope_tables(g, positions, s.head_dim), _block_bias(g, s, mask)
+    wanted = [layer.vlm_layer for layer in s.expert]
+    keys, values = [], []
+    for index in range(wanted[-1] + 1):
+        name = f"{s.vlm}.text_model.layers.{index}"
+        normed = rms_norm(g, hidden, g.weight(f"{name}.input_layernorm.weight", "FP32"), s.epsilon)
+        key, value = _key(g, s, normed, name, tables), _value(g, s, normed, name)
+        if index in wanted:
+            keys.append(key)
+            values.append(value)
+        # Of the last layer only keys and values are ever read: its query, output and MLP would be dead weight.
+        if index < wanted[-1]:
+            hidden = _rest_of_layer(g, s, hidden, normed, key, value, name, tables, bias)
+    return stack_layers(g, keys), stack_layers(g, values)
+
+
+def _rest_of_layer(
+    g: GraphBuilder,
+    s: SmolVlaSizes,
+    hidden: ir.Value,
+    normed: ir.Value,
+    key: ir.Value,
+    value: ir.Value,
+    name: str,
+    tables: Tables,
+    bias: ir.Value,
+) -> ir.Value:
+    query = rotate(g, _heads(g, s, normed, f"{name}.self_attn.q_proj", s.heads), tables)
+    mixed = attention(g, query, key, value, bias, heads=s.heads, kv_heads=s.kv_heads, head_dim=s.head_dim)
+    merged = merge_heads(g, mixed, s.heads * s.head_dim)
+    hidden = g.op("Add", hidden, wide_linear(g, merged, f"{name}.self_attn.o_proj", bias=False))
+    normed = rms_norm(g, hidden, g.weight(f"{name}.post_attention_layernorm.weight", "FP32"), s.epsilon)
+    return g.op("Add", hidden, silu_mlp(g, normed, f"{name}.mlp"))
+
+
+def _key(g: GraphBuilder, s: SmolVlaSizes, normed: ir.Value, name: str, tables: Tables) -> ir.Value:
+    return g.halve(rotate(g, _heads(g, s, normed, f"{name}.self_attn.k_proj", s.kv_heads), tables))
+
+
+def _value(g: GraphBuilder, s: SmolVlaSizes, normed: ir.Value, name: str) -> ir.Value:
+    return split_heads(g, linear(g, normed, f"{name}.self_attn.v_proj", bias=False), s.kv_heads, s.head_dim)
+
+
+def _heads(g: GraphBuilder, s: SmolVlaSizes, normed: ir.Value, name: str, heads: int) -> ir.Value:
+    return split_heads(g, wide_linear(g, normed, name, bias=False), heads, s.head_dim)
+
+
+def _block_bias(g: GraphBuilder, s: SmolVlaSizes, mask: ir.Value) -> ir.Value:
+    """[B, 1, H/G * L, L]: valid tokens, of which only the state sees the state."""
+    allowed = np.ones((1, 1, s.prefix_tokens, s.prefix_tokens), np.bool_)
+    allowed[..., :-1, -1] = False
+    visible = g.op("And", g.op("Unsqueeze", mask, g.ints(1, 2)), g.constant(allowed, np.bool_))
+    return group_bias(g, attention_bias(g, visible), s.heads, s.kv_heads)

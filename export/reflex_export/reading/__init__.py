@@ -1,0 +1,161 @@
+"""A checkpoint's files to a `Checkpoint`: a folder or a hub id in, every setting and a table of mapped tensors out.
+
+Only this package knows how lerobot lays out a checkpoint. It reads JSON and safetensors, never a pickle, checks each
+against the others, and refuses by name what the graphs would not compute. Weights are mapped, not read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from reflex_export.checkpoint import Checkpoint, Family, Normalizer, RelativeActions, Text
+from reflex_export.errors import CheckpointError, UnsupportedOptionError
+from reflex_export.reading.features import ACTION, STATE, VLA_FAMILIES, Features, family_of, read_features
+from reflex_export.reading.files import read_object, typed
+from reflex_export.reading.layout import check_layout, embedding_name
+from reflex_export.reading.processors import (
+    PREPROCESSOR_FILE,
+    Normalization,
+    Processors,
+    Relative,
+    Tokenization,
+    read_processors,
+)
+from reflex_export.reading.source import Hub, HuggingFaceHub, Source, locate
+from reflex_export.reading.statistics import build_normalizer, mode_of, statistics_in_weights
+from reflex_export.reading.tensors import SafetensorsTensors, open_weights
+from reflex_export.reading.tokenizer import Vocabulary, find_tokenizer, read_text_settings
+from reflex_export.reading.vlm import Vlm, find_vlm
+
+__all__ = ["Hub", "HuggingFaceHub", "SafetensorsTensors", "read_checkpoint"]
+
+_PALIGEMMA = "google/paligemma-3b-pt-224"
+"""The tokenizer of pi checkpoints that are older than the processor files."""
+
+
+def read_checkpoint(
+    source: str | Path,
+    *,
+    vlm: Path | None = None,
+    tokenizer: Path | None = None,
+    revision: str | None = None,
+    hub: Hub | None = None,
+) -> Checkpoint:
+    """Read a policy from a folder or a hub id.
+
+    `vlm` is the folder of SmolVLA's VLM config and `tokenizer` the tokenizer's, where the checkpoint lacks them;
+    `revision` is a branch, tag or commit of a hub id. Raises `CheckpointError`, which says what to do next.
+    """
+    hub = HuggingFaceHub() if hub is None else hub
+    found = locate(source, revision, hub)
+    config = read_object(found.folder / "config.json")
+    family = family_of(config)
+    tensors = open_weights(found.folder)
+    processors = _processors(found.folder, family, config, tensors)
+    features = read_features(family, config, processors.rename_map)
+    vlm_found = find_vlm(found.folder, config, given=vlm, hub=hub) if family == "smolvla" else None
+    if family in VLA_FAMILIES:
+        check_layout(family, config, vlm_found.config if vlm_found else None, tensors)
+    return Checkpoint(
+        family=family,
+        config=config,
+        tensors=tensors,
+        cameras=features.cameras,
+        state_dim=features.state_dim,
+        action_dim=features.action_dim,
+        state=_input_normalizer(processors.inputs, STATE, "STATE", (features.state_dim,)),
+        action=_normalizer(processors.outputs, ACTION, "ACTION", (features.action_dim,)),
+        images=_image_normalizers(family, features, processors.inputs),
+        text=_text(found, family, processors, vlm_found, tensors, tokenizer, hub),
+        vlm_config=vlm_found.config if vlm_found else None,
+        relative_actions=_relative_actions(processors.relative, features),
+        source=found.name,
+        revision=found.revision,
+    )
+
+
+def _processors(folder: Path, family: Family, config: Mapping[str, Any], tensors: SafetensorsTensors) -> Processors:
+    if (folder / PREPROCESSOR_FILE).is_file():
+        return read_processors(folder, family)
+    return _processors_before_files(family, config, tensors)
+
+
+def _processors_before_files(family: Family, config: Mapping[str, Any], tensors: SafetensorsTensors) -> Processors:
+    """What lerobot did before 0.4, when the steps lay in its code and the statistics in the weights."""
+    if config.get("use_relative_actions"):
+        raise CheckpointError(f"use_relative_actions needs {PREPROCESSOR_FILE}, which is missing; fetch it")
+    modes = typed(config, "normalization_mapping", dict, "config.json")
+    names = (*typed(config, "input_features", dict, "config.json", default={}), STATE, ACTION)
+    is_normalised = any(mode_of(mode, kind) != "IDENTITY" for kind, mode in modes.items())
+    statistics = statistics_in_weights(tensors, names) if is_normalised else {}
+    tokenization = None
+    if family in VLA_FAMILIES:
+        name = config.get("vlm_model_name") if family == "smolvla" else _PALIGEMMA
+        tokenization = Tokenization(name, typed(config, "tokenizer_max_length", int, "config.json"))
+    normalization = Normalization(modes, statistics)
+    return Processors(normalization, normalization, tokenization)
+
+
+def _normalizer(normalization: Normalization, feature: str, kind: str, shape: tuple[int, ...]) -> Normalizer:
+    mode = mode_of(normalization.modes.get(kind), feature)
+    return build_normalizer(mode, normalization.statistics, feature, shape, normalization.eps)
+
+
+def _input_normalizer(normalization: Normalization, feature: str, kind: str, shape: tuple[int, ...]) -> Normalizer:
+    if normalization.observations is not None and feature not in normalization.observations:
+        return Normalizer("IDENTITY")
+    return _normalizer(normalization, feature, kind, shape)
+
+
+def _image_normalizers(family: Family, features: Features, inputs: Normalization) -> dict[str, Normalizer]:
+    normalizers = {
+        camera.key: _input_normalizer(inputs, camera.key, "VISUAL", (camera.shape[0], 1, 1))
+        for camera in features.cameras
+    }
+    for key, normalizer in normalizers.items():
+        if family in VLA_FAMILIES and normalizer.statistics:
+            raise UnsupportedOptionError(
+                f"{key} is normalised by {normalizer.mode}; {family} takes pixels as they are (VISUAL: IDENTITY)"
+            )
+    return normalizers
+
+
+def _relative_actions(relative: Relative | None, features: Features) -> RelativeActions | None:
+    """A joint stays absolute when an excluded name is part of its own; without names all are relative."""
+    if relative is None:
+        return None
+    if features.state_dim < features.action_dim:
+        raise UnsupportedOptionError(
+            f"relative actions need a state entry per action, but there are {features.state_dim} for "
+            f"{features.action_dim} actions; train with absolute actions"
+        )
+    excluded = [joint.lower() for joint in relative.excluded_joints]
+    names = [name.lower() for name in relative.action_names or ()][: features.action_dim]
+    named = [not any(joint in name for joint in excluded) for name in names]
+    return RelativeActions((*named, *[True] * (features.action_dim - len(named))))
+
+
+def _text(
+    found: Source,
+    family: Family,
+    processors: Processors,
+    vlm: Vlm | None,
+    tensors: SafetensorsTensors,
+    given: Path | None,
+    hub: Hub,
+) -> Text | None:
+    if processors.tokenization is None:
+        return None
+    name = processors.tokenization.tokenizer_name
+    beside = () if vlm is None else (vlm.folder,)
+    folder = find_tokenizer(found.folder, name, given=given, beside=beside, hub=hub)
+    return read_text_settings(folder, processors.tokenization, _vocabulary(family, vlm, tensors))
+
+
+def _vocabulary(family: Family, vlm: Vlm | None, tensors: SafetensorsTensors) -> Vocabulary:
+    rows = tensors.shape(embedding_name(family, tensors))[0]
+    image_id = None if vlm is None else vlm.config.get("image_token_id")
+    known = {"<image>": image_id} if isinstance(image_id, int) else {}
+    return Vocabulary(rows, known, starts_with_bos=family != "smolvla")

@@ -1,0 +1,154 @@
+"""What config.json says about a policy's inputs and outputs: family, cameras in order, dimensions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, cast, get_args
+
+from reflex_export.checkpoint import Camera, Family
+from reflex_export.errors import CheckpointError, UnknownFamilyError, UnsupportedOptionError
+from reflex_export.reading.files import typed
+
+__all__ = ["ACTION", "STATE", "VLA_FAMILIES", "Features", "family_of", "read_features"]
+
+STATE: Final = "observation.state"
+ACTION: Final = "action"
+VLA_FAMILIES: Final[frozenset[Family]] = frozenset({"smolvla", "pi0", "pi05"})
+_PI: Final[frozenset[Family]] = frozenset({"pi0", "pi05"})
+_IMAGES: Final = "observation.images."
+_ORIGIN: Final = "config.json"
+_CLIENT_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+"""It becomes part of a tensor's name and of a JSON field."""
+_SMOLVLA_EMPTY_IMAGE: Final = (3, 480, 640)
+"""lerobot's own size for an empty camera of SmolVLA; no pixel of it is ever read."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """Inputs and outputs of a policy."""
+
+    cameras: tuple[Camera, ...]
+    state_dim: int
+    action_dim: int
+
+
+def family_of(config: Mapping[str, Any]) -> Family:
+    """The policy's type, if it can be exported."""
+    known = get_args(Family)
+    kind = config.get("type")
+    if kind in known:
+        return cast("Family", kind)
+    found = f"of the type {kind!r:.60}" if "type" in config else "without a policy type"
+    raise UnknownFamilyError(f"config.json is {found}; what can be exported is {', '.join(known)}")
+
+
+def read_features(family: Family, config: Mapping[str, Any], rename_map: Mapping[str, str]) -> Features:
+    """`rename_map` is the preprocessor's: from the client's feature names to the policy's."""
+    _refuse_unsupported(family, config)
+    inputs = _shapes(config, "input_features", {"STATE", "VISUAL"})
+    outputs = _shapes(config, "output_features", {"ACTION"})
+    cameras = tuple(_cameras(family, config, inputs, rename_map))
+    if all(camera.is_empty for camera in cameras):
+        raise CheckpointError("config.json: input_features has no camera that a client could send; a policy needs one")
+    if len({camera.name for camera in cameras}) != len(cameras):
+        raise CheckpointError(
+            f"two cameras have the same name for clients: {', '.join(camera.name for camera in cameras)}; "
+            "change rename_map in policy_preprocessor.json"
+        )
+    return Features(
+        cameras,
+        state_dim=_vector(family, config, inputs, STATE, "max_state_dim"),
+        action_dim=_vector(family, config, outputs, ACTION, "max_action_dim"),
+    )
+
+
+def _refuse_unsupported(family: Family, config: Mapping[str, Any]) -> None:
+    if typed(config, "use_peft", bool, _ORIGIN, default=False):
+        raise UnsupportedOptionError("use_peft: merge the adapter into its base model, save it, and export the result")
+    if typed(config, "use_delta_joint_actions_aloha", bool, _ORIGIN, default=False):
+        raise UnsupportedOptionError("use_delta_joint_actions_aloha is unfinished in lerobot as well; train without it")
+    steps = typed(config, "n_obs_steps", int, _ORIGIN, default=1)
+    if steps < 1 or (steps > 1 and family != "diffusion"):
+        raise UnsupportedOptionError(f"n_obs_steps={steps}: {family} policies are exported for one observation step")
+
+
+def _shapes(config: Mapping[str, Any], key: str, kinds: set[str]) -> dict[str, tuple[int, ...]]:
+    """The features' shapes, in the file's order."""
+    if key not in config and "input_shapes" in config:
+        raise CheckpointError("config.json has the old input_shapes layout; load and save it once with lerobot 0.4")
+    features = typed(config, key, dict, _ORIGIN, default={})
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name, feature in features.items():
+        kind, shape = (feature.get("type"), feature.get("shape")) if isinstance(feature, dict) else (None, None)
+        if (
+            not isinstance(kind, str)
+            or kind not in kinds
+            or (kind == "STATE" and name != STATE)
+            or (kind == "ACTION" and name != ACTION)
+        ):
+            raise UnsupportedOptionError(
+                f"config.json: {key} has {name} of type {kind!r:.60}, which a policy served to robots cannot get or "
+                f"give; supported are cameras, {STATE} and {ACTION}. Train without it"
+            )
+        if not isinstance(shape, list) or not shape or not all(type(size) is int and size > 0 for size in shape):
+            raise CheckpointError(f"config.json: {name} has the shape {shape!r:.60}, which must list sizes over 0")
+        shapes[name] = tuple(shape)
+    return shapes
+
+
+def _vector(
+    family: Family, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], name: str, widest: str
+) -> int:
+    """The length of state or action; the base models of pi name none and mean the widest."""
+    if name not in shapes and family in _PI:
+        return typed(config, widest, int, _ORIGIN)
+    if name not in shapes:
+        raise CheckpointError(f"config.json names no {name}, which every served policy needs; fetch or train it again")
+    if len(shapes[name]) != 1:
+        raise UnsupportedOptionError(f"config.json: {name} has the shape {shapes[name]}; only vectors are supported")
+    if family in VLA_FAMILIES and shapes[name][0] > typed(config, widest, int, _ORIGIN):
+        raise CheckpointError(f"config.json: {name} has {shapes[name][0]} entries, more than {widest}={config[widest]}")
+    return shapes[name][0]
+
+
+def _cameras(
+    family: Family, config: Mapping[str, Any], inputs: Mapping[str, tuple[int, ...]], rename_map: Mapping[str, str]
+) -> Iterator[Camera]:
+    empty = _empty_cameras(family, config)
+    for key, shape in {**inputs, **{key: inputs.get(key, shape) for key, shape in empty.items()}}.items():
+        if key == STATE:
+            continue
+        if len(shape) != 3 or shape[0] != 3:
+            raise UnsupportedOptionError(
+                f"config.json: {key} has the shape {shape}; a camera must be 3 x height x width"
+            )
+        yield Camera(key, _client_name(key, rename_map), (shape[0], shape[1], shape[2]), is_empty=key in empty)
+
+
+def _empty_cameras(family: Family, config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """By key. They are in a saved config, but not in one that was written by hand."""
+    count = typed(config, "empty_cameras", int, _ORIGIN, default=0)
+    if family not in VLA_FAMILIES or count == 0:
+        return {}
+    resolution = [] if family == "smolvla" else typed(config, "image_resolution", list, _ORIGIN)
+    if not all(type(size) is int and size > 0 for size in resolution):
+        raise CheckpointError(f"config.json: image_resolution is {resolution!r:.60}, but must be height and width")
+    shape = (3, *resolution) if resolution else _SMOLVLA_EMPTY_IMAGE
+    return {f"{_IMAGES}empty_camera_{number}": shape for number in range(count)}
+
+
+def _client_name(key: str, rename_map: Mapping[str, str]) -> str:
+    sources = [source for source, target in rename_map.items() if target == key]
+    if len(sources) > 1:
+        raise CheckpointError(
+            f"policy_preprocessor.json: rename_map gives {key} from {' and '.join(sources)}; keep one"
+        )
+    name = (sources[0] if sources else key).removeprefix(_IMAGES).removeprefix("observation.")
+    if not _CLIENT_NAME.fullmatch(name):
+        raise CheckpointError(
+            f"the camera name {name!r:.100} is not made of letters, digits, '_', '-' and '.'; "
+            "map it from such a name with rename_map in policy_preprocessor.json"
+        )
+    return name

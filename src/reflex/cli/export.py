@@ -1,0 +1,106 @@
+"""`reflex export`, `reflex verify` and `reflex engines build`: from a checkpoint to a model repository."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from reflex.cli.extras import load_extra
+
+__all__ = ["engines", "export", "verify"]
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON value instead of text.")]
+Repository = Annotated[Path, typer.Argument(help="The model repository.", exists=True, file_okay=False)]
+
+engines = typer.Typer(help="TensorRT engines of the policies in a model repository.", no_args_is_help=True)
+
+
+def export(
+    source: Annotated[
+        str, typer.Argument(help="A checkpoint: a folder, or a Hugging Face id like lerobot/smolvla_base.")
+    ],
+    repository: Annotated[
+        Path, typer.Option("--repository", "-r", help="The model repository to publish in; made when absent.")
+    ] = Path("models"),
+    name: Annotated[str | None, typer.Option(help="The policy's name. Default: the checkpoint's.")] = None,
+    embodiment: Annotated[
+        str | None, typer.Option(help="The robot it drives: franka, so101, ur5, or a path to an embodiment's JSON.")
+    ] = None,
+    precision: Annotated[Literal["fp32", "fp16"], typer.Option(help="What the graphs compute in.")] = "fp32",
+    steps: Annotated[
+        list[int] | None,
+        typer.Option(min=1, max=1000, help="Denoising steps; repeat it for further policies that share the encoder."),
+    ] = None,
+    max_batch: Annotated[int, typer.Option(min=1, max=64, help="Largest batch of the denoise model.")] = 8,
+    optional_camera: Annotated[
+        list[str] | None, typer.Option(help="A camera that a request may leave out; the others are required.")
+    ] = None,
+    vlm: Annotated[Path | None, typer.Option(help="SmolVLA: the folder with its VLM's config.json.")] = None,
+    tokenizer: Annotated[
+        Path | None, typer.Option(help="The folder with tokenizer.json, if the checkpoint has none.")
+    ] = None,
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a Hugging Face id.")] = None,
+    cases: Annotated[
+        Path | None, typer.Option(help="A folder of recorded cases (case_*.npz) that the export must reproduce.")
+    ] = None,
+    *,
+    force: Annotated[bool, typer.Option("--force", help="Publish although parity failed; the record says so.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Do everything but publish.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Turn a LeRobot checkpoint into a policy of a model repository. Needs no PyTorch.
+
+    SmolVLA, pi0, pi0.5, ACT and Diffusion Policy. What is not supported is refused by name; a failure or Ctrl-C leaves
+    the repository as it was.
+    """
+    exporter = load_extra("reflex_export.cli", "export")
+    code: int = exporter.export_command(
+        source,
+        repository=repository,
+        name=name,
+        embodiment=embodiment,
+        precision=precision,
+        steps=tuple(steps or ()),
+        max_batch=max_batch,
+        optional_cameras=tuple(optional_camera or ()),
+        vlm=vlm,
+        tokenizer=tokenizer,
+        revision=revision,
+        cases=cases,
+        force=force,
+        dry_run=dry_run,
+        as_json=as_json,
+    )
+    raise typer.Exit(code)
+
+
+def verify(
+    repository: Repository,
+    policy: Annotated[str, typer.Option(help="The policy to check.")],
+    source: Annotated[str, typer.Option(help="The checkpoint that it was exported from.")],
+    cases: Annotated[Path, typer.Option(help="A folder of recorded cases (case_*.npz).")],
+    *,
+    as_json: Json = False,
+) -> None:
+    """Run a policy of a repository on recorded cases, and fail when it misses its gate."""
+    exporter = load_extra("reflex_export.cli", "export")
+    code: int = exporter.verify_command(repository, policy=policy, source=source, cases=cases, as_json=as_json)
+    raise typer.Exit(code)
+
+
+@engines.command()
+def build(
+    repository: Repository,
+    policy: Annotated[str | None, typer.Option(help="Only this policy. Default: all of them.")] = None,
+    engine: Annotated[
+        Literal["tensorrt", "tensorrt-rtx"] | None, typer.Option(help="Default: what is installed, tensorrt first.")
+    ] = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Build TensorRT engines on the machine that will serve, from the ONNX in the repository."""
+    load_extra("reflex_export.engines.cli", "tensorrt").build_command(
+        repository, policy=policy, engine=engine, as_json=as_json
+    )

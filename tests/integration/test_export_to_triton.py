@@ -1,0 +1,120 @@
+"""From a checkpoint to Triton: what `reflex export` publishes answers raw inputs as the reference did."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+from reflex.policy_config import PolicyConfig, read_policy_config
+from reflex_export.parity import GATES
+from reflex_export.pipeline import ExportOptions, ExportReport, export_checkpoint
+from reflex_export.recorded import find_cases, read_case
+from reflex_frontend.gateway import RawTensor, TritonGateway
+from reflex_frontend.policy import load_policy
+from support.bodies import image_b64
+from support.golden import golden_checkpoint, golden_folder
+from support.server import ServerProcess, running_server
+
+FAMILIES = ("smolvla", "pi0", "pi05")
+DATATYPES = {"float32": "FP32", "int64": "INT64", "uint8": "UINT8", "bool": "BOOL"}
+
+
+def export(name: str, repository: Path) -> ExportReport:
+    options = ExportOptions(repository, name, embodiment="so101", steps=(10, 4), cases=golden_folder(name))
+    return export_checkpoint(golden_checkpoint(name), options)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A served export."""
+
+    name: str
+    repository: Path
+    server: ServerProcess
+
+    @property
+    def config(self) -> PolicyConfig:
+        return read_policy_config(self.repository / self.name)
+
+    @property
+    def triton(self) -> str:
+        address = re.search(r"Triton at (\S+) after", self.server.log)
+        assert address is not None
+        return address[1]
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exported]:
+    repository = tmp_path_factory.mktemp("models")
+    export(request.param, repository)
+    options = ("--model-repository", str(repository), "--policy", request.param, "--no-guard")
+    with running_server(*options) as server:
+        yield Exported(request.param, repository, server)
+
+
+def test_triton_answers_every_recorded_case_as_the_reference_did(exported: Exported) -> None:
+    checkpoint, config = golden_checkpoint(exported.name), exported.config
+    cases = [read_case(path, checkpoint, config.inputs) for path in find_cases(golden_folder(exported.name))]
+    cases = [case for case in cases if case.steps == config.denoising_steps]
+    assert len(cases) >= 4
+
+    async def differences() -> list[float]:
+        gateway = TritonGateway(exported.triton, exported.name)
+        try:
+            found = []
+            for case in cases:
+                tensors = [
+                    RawTensor(name, DATATYPES[array.dtype.name], array.shape, np.ascontiguousarray(array).tobytes())
+                    for name, array in case.inputs.items()
+                ]
+                answer = await gateway.infer(tensors)
+                found.append(float(np.abs(answer["actions"] - case.actions).max()))
+            return found
+        finally:
+            await gateway.close()
+
+    assert max(asyncio.run(differences())) <= GATES["fp32"].max_abs
+
+
+def test_the_frontends_prompt_is_the_recorded_one_to_the_token(exported: Exported) -> None:
+    policy = load_policy(exported.repository, exported.name)
+    assert policy.prompts is not None
+    for path in find_cases(golden_folder(exported.name)):
+        case = read_case(path, golden_checkpoint(exported.name), policy.config.inputs)
+        with np.load(path) as recorded:
+            state = recorded["state_raw"].tolist()
+        prompt = policy.prompts.encode(case.instruction, state)
+        tokens = np.frombuffer(prompt.tokens, np.int64)[np.frombuffer(prompt.token_mask, np.bool_)]
+        assert tuple(tokens.tolist()) == case.tokens, case.name
+
+
+def test_act_answers_a_chunk_of_the_policys_shape(exported: Exported) -> None:
+    config = exported.config
+    body = {
+        "instruction": "put the cup on the plate",
+        "state": [0.1] * config.state_dim,
+        "images": {camera.name: image_b64() for camera in config.cameras},
+    }
+    answer = httpx.post(f"{exported.server.base_url}/act", json=body, timeout=10)
+    assert answer.status_code == 200, answer.text
+    chunk = np.array(answer.json()["actions"])
+    assert chunk.shape == (config.horizon, config.action_dim)
+    assert np.isfinite(chunk).all()
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_step_count_is_a_policy_that_shares_the_encoder(name: str, tmp_path: Path) -> None:
+    report = export(name, tmp_path)
+    default, fast = report.policies
+    assert (default.denoising_steps, fast.denoising_steps) == (10, 4)
+    assert fast.component("encoder") == default.component("encoder")
+    assert fast.component("denoise") != default.component("denoise")
+    assert {policy.parity["verdict"] for policy in report.policies if policy.parity} == {"passed"}
+    assert load_policy(tmp_path, fast.policy_id).config.policy_hash != default.policy_hash

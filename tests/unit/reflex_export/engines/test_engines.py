@@ -1,0 +1,117 @@
+"""What needs no TensorRT: where it is looked for, what a plan says of itself, how files appear, what is printed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from reflex.errors import SetupError
+from reflex_export.engines.cli import build_command
+from reflex_export.engines.device import Gpu, first_gpu
+from reflex_export.engines.errors import PrecisionError
+from reflex_export.engines.precision import check_precision, plan_types
+from reflex_export.engines.publish import partial_of, replace_file
+from reflex_export.engines.record import LayerPrecision
+from reflex_export.engines.toolkit import MODULES, Engine, installed_engine, load_toolkit
+
+INSPECTION = {
+    "Layers": [
+        {"Name": "a", "Outputs": [{"Name": "x", "Format/Datatype": "Half"}]},
+        {"Name": "b", "Outputs": [{"Name": "y", "Format/Datatype": "Row major linear FP16 format"}]},
+        {"Name": "c", "Outputs": [{"Name": "z", "Format/Datatype": "Float"}]},
+        {"Name": "d", "Outputs": []},
+        "only a name",
+    ]
+}
+
+
+@pytest.fixture
+def no_tensorrt(monkeypatch: pytest.MonkeyPatch) -> None:
+    for names in MODULES.values():
+        for name in names:
+            monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+
+
+@pytest.mark.usefixtures("no_tensorrt")
+@pytest.mark.parametrize(
+    ("engine", "remedy"),
+    [("tensorrt", "nvcr.io/nvidia/tensorrt"), ("tensorrt-rtx", r"pip install 'reflex-act\[tensorrt\]'")],
+)
+def test_an_absent_toolkit_says_where_it_comes_from(engine: Engine, remedy: str) -> None:
+    with pytest.raises(SetupError, match=f"not installed; run.*{remedy}"):
+        load_toolkit(engine)
+
+
+@pytest.mark.usefixtures("no_tensorrt")
+def test_without_any_toolkit_both_remedies_are_named() -> None:
+    with pytest.raises(SetupError, match=r"nvcr\.io/nvidia/tensorrt.*pip install 'reflex-act"):
+        installed_engine()
+
+
+def test_a_toolkit_whose_libraries_do_not_load_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tensorrt.py").write_text("raise ImportError('libnvinfer.so.10: cannot open shared object file')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "tensorrt", raising=False)
+
+    with pytest.raises(SetupError, match=r"cannot be loaded: libnvinfer\.so\.10"):
+        load_toolkit("tensorrt")
+
+
+def test_a_machine_without_a_driver_has_no_gpu() -> None:
+    assert first_gpu("libno-such-driver.so.1") is None
+
+
+def test_a_gpus_target_is_its_architecture_and_its_model() -> None:
+    assert Gpu("NVIDIA L4", (8, 9)).target == "sm89/NVIDIA L4"
+
+
+def test_a_plans_layers_are_counted_by_type() -> None:
+    assert plan_types(json.dumps(INSPECTION)) == {"fp16": 2, "fp32": 1}
+
+
+@pytest.mark.parametrize("inspection", ["", "no JSON", "[]", "{}"])
+def test_an_inspection_that_says_nothing_counts_nothing(inspection: str) -> None:
+    assert plan_types(inspection) == {}
+
+
+def test_an_engine_of_another_precision_than_claimed_is_refused() -> None:
+    fp32 = LayerPrecision({"fp32": 3}, {"fp32": 2}, {"fp32": 90, "fp16": 10}, ())
+
+    check_precision(fp32, "fp32", "p")
+    with pytest.raises(PrecisionError, match=r"p is said to be fp16, but its multiplications are 10% fp16, 90% fp32"):
+        check_precision(fp32, "fp16", "p")
+
+
+def test_an_engine_without_products_has_no_precision_to_check() -> None:
+    check_precision(LayerPrecision({"fp32": 3}, {}, {}, ()), "fp16", "p")
+
+
+def test_a_file_is_replaced_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "model.plan"
+    path.write_bytes(b"old")
+    partial_of(path).write_bytes(b"of a killed build")
+
+    replace_file(path, b"new")
+
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {"model.plan": b"new"}
+
+
+@pytest.mark.usefixtures("no_tensorrt")
+def test_the_command_fails_with_one_json_value(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit) as ended:
+        build_command(tmp_path, as_json=True)
+
+    assert ended.value.exit_code == 1
+    assert json.loads(capsys.readouterr().out)["error"] == "setup"
+
+
+def test_the_command_names_a_repository_without_policies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit):
+        build_command(tmp_path, engine="tensorrt-rtx")
+
+    assert "holds no policy; make one with `reflex export`" in capsys.readouterr().err

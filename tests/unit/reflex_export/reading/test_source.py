@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import urlparse
+
+import pytest
+
+from reflex_export.errors import SourceError
+from reflex_export.reading.source import CHECKPOINT_FILES, HuggingFaceHub, is_hub_id, locate
+from unit.reflex_export.reading.damage import EmptyHub
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+FILES = {
+    "config.json": b"{}",
+    "model.safetensors": b"weights",
+    "tokenizer/tokenizer.json": b"{}",
+    "pytorch_model.bin": b"pickle",
+    "training_state/optimizer_state.safetensors": b"large",
+}
+
+
+@dataclass
+class StandInHub:
+    """One repository, `owner/policy`, over the hub's HTTP interface."""
+
+    url: str = ""
+    gated: bool = False
+    drops_connections: bool = False
+    downloaded: list[str] = field(default_factory=list)
+
+    def answer(self, path: str) -> tuple[int, bytes, dict[str, str]]:
+        if path.startswith("/api/models/owner/policy/revision/missing"):
+            return 404, b"", {"X-Error-Code": "RevisionNotFound"}
+        if path.startswith("/api/models/owner/policy/revision/"):
+            return 200, json.dumps({"id": "owner/policy", "sha": COMMIT, "siblings": []}).encode(), {}
+        if path.startswith("/api/models/owner/policy/tree/"):
+            files = [{"type": "file", "path": n, "size": len(c), "oid": "a" * 40} for n, c in FILES.items()]
+            return 200, json.dumps(files).encode(), {}
+        if not path.startswith("/owner/policy/resolve/"):
+            return 404, b"", {"X-Error-Code": "RepoNotFound"}
+        if self.gated:
+            return 403, b"", {"X-Error-Code": "GatedRepo"}
+        name = path.partition(f"{COMMIT}/")[2]
+        self.downloaded.append(name)
+        return 200, FILES[name], {"ETag": f'"{name}"', "X-Repo-Commit": COMMIT}
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInHub]:
+    hub = StandInHub()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            path = urlparse(self.path).path
+            if hub.drops_connections and "/resolve/" in path:
+                self.connection.close()
+                return
+            status, content, headers = hub.answer(path)
+            self.send_response(status)
+            for name, value in {**headers, "Content-Length": str(len(content))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(content)
+
+        def do_HEAD(self) -> None:
+            self.do_GET()
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            """Silence."""
+
+        def log_error(self, format: str, *args: object) -> None:  # noqa: A002
+            """Silence."""
+
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, request: object, client_address: object) -> None:
+            """A connection that the test drops is no error."""
+
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_PROGRESS_BARS", True)
+    with Server(("127.0.0.1", 0), Handler) as server:
+        hub.url = f"http://127.0.0.1:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield hub
+        server.shutdown()
+        thread.join()
+
+
+def test_a_folder_is_taken_as_it_is(tmp_path: Path, hub: EmptyHub) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    found = locate(str(tmp_path), None, hub)
+    assert (found.folder, found.name, found.revision) == (tmp_path, tmp_path.name, None)
+    assert hub.asked == []
+
+
+def test_a_hub_id_is_fetched_at_one_commit_without_pickles_or_training_state(
+    stand_in: StandInHub, tmp_path: Path
+) -> None:
+    found = locate("owner/policy", None, HuggingFaceHub(tmp_path, stand_in.url))
+    assert (found.name, found.revision) == ("owner/policy", COMMIT)
+    present = {str(path.relative_to(found.folder)) for path in found.folder.rglob("*") if path.is_file()}
+    assert present == {"config.json", "model.safetensors", "tokenizer/tokenizer.json"}
+
+
+def test_without_a_network_the_cache_serves(stand_in: StandInHub, tmp_path: Path) -> None:
+    fetched = locate("owner/policy", None, HuggingFaceHub(tmp_path, stand_in.url))
+    assert locate("owner/policy", None, HuggingFaceHub(tmp_path, "http://127.0.0.1:9")) == fetched
+
+
+def test_without_a_network_and_cache_the_error_says_what_to_fetch(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="run `hf download owner/policy --revision v2 --local-dir FOLDER`"):
+        locate("owner/policy", "v2", HuggingFaceHub(tmp_path, "http://127.0.0.1:9"))
+
+
+def test_a_connection_that_drops_is_reported_as_such(stand_in: StandInHub, tmp_path: Path) -> None:
+    stand_in.drops_connections = True
+    with pytest.raises(SourceError, match="the hub cannot be reached"):
+        locate("owner/policy", None, HuggingFaceHub(tmp_path, stand_in.url))
+
+
+def test_a_gated_repository_says_how_to_get_in(stand_in: StandInHub, tmp_path: Path) -> None:
+    stand_in.gated = True
+    with pytest.raises(SourceError, match=r"licence to be accepted.*hf auth login"):
+        locate("owner/policy", None, HuggingFaceHub(tmp_path, stand_in.url))
+
+
+@pytest.mark.parametrize(("name", "revision"), [("owner/other", None), ("owner/policy", "missing")])
+def test_what_the_hub_does_not_have_is_said(
+    stand_in: StandInHub, tmp_path: Path, name: str, revision: str | None
+) -> None:
+    with pytest.raises(SourceError, match=f"the hub has no repository {name}"):
+        locate(name, revision, HuggingFaceHub(tmp_path, stand_in.url))
+
+
+def test_a_folder_has_no_revision(tmp_path: Path, hub: EmptyHub) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(SourceError, match="leave the revision out"):
+        locate(tmp_path, "main", hub)
+
+
+def test_a_file_is_answered_with_its_folder(tmp_path: Path, hub: EmptyHub) -> None:
+    (tmp_path / "model.safetensors").touch()
+    with pytest.raises(SourceError, match="is a file; give the folder"):
+        locate(tmp_path / "model.safetensors", None, hub)
+
+
+def test_the_training_output_above_a_checkpoint_points_to_it(tmp_path: Path, hub: EmptyHub) -> None:
+    (tmp_path / "pretrained_model").mkdir()
+    (tmp_path / "pretrained_model/config.json").write_text("{}")
+    with pytest.raises(SourceError, match=r"no config\.json; give .*pretrained_model"):
+        locate(tmp_path, None, hub)
+
+
+def test_an_adapter_is_no_policy(tmp_path: Path, hub: EmptyHub) -> None:
+    (tmp_path / "adapter_config.json").write_text("{}")
+    with pytest.raises(SourceError, match="merge it into its base model"):
+        locate(tmp_path, None, hub)
+
+
+@pytest.mark.parametrize("name", ["./policy", "policy", "/no/such/folder", "a/b/c", "../policy", "owner/..", ""])
+def test_a_path_that_is_not_there_is_never_asked_of_the_hub(name: str, hub: EmptyHub) -> None:
+    assert not is_hub_id(name)
+    with pytest.raises(SourceError, match="does not exist" if name else "no config"):
+        locate(name, None, hub)
+    assert hub.asked == []
+
+
+def test_what_is_fetched_is_json_and_safetensors_only() -> None:
+    assert all(pattern.endswith((".json", ".safetensors")) for pattern in CHECKPOINT_FILES)
