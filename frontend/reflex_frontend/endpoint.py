@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
-from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from reflex.errors import ServiceError, service_error
@@ -15,7 +14,7 @@ from reflex_frontend.act import ActService
 from reflex_frontend.answer import JSON, error_body, error_headers
 from reflex_frontend.request import MAX_BODY_BYTES, parse_deadline_ms, refuse
 
-__all__ = ["RECEIVED_AT", "RESPOND", "ActEndpoint", "ClientGoneError", "RawHeaders"]
+__all__ = ["RECEIVED_AT", "RESPOND", "WHOLE_BODY", "ActEndpoint", "ClientGoneError", "RawHeaders"]
 
 RECEIVED_AT: Final = "reflex.received_at"
 """Scope key: when the first byte of the request came, as time.monotonic(); set by our HTTP protocol."""
@@ -23,7 +22,12 @@ RECEIVED_AT: Final = "reflex.received_at"
 RESPOND: Final = "reflex.respond"
 """Scope key: our HTTP protocol's `(status, headers, body)`, which sends a whole answer at once."""
 
+WHOLE_BODY: Final = "reflex.whole_body"
+"""Scope key: our HTTP protocol's `() -> body`, None unless all of it came in the first piece."""
+
 RawHeaders = list[tuple[bytes, bytes]]
+Headers = Mapping[bytes, str]
+"""By name in lower case; of a repeated one the last."""
 
 log = logging.getLogger("reflex.act")
 
@@ -67,9 +71,17 @@ class ActEndpoint:
     async def _answer(self, scope: Scope, receive: Receive, received_at: float) -> bytes:
         if scope["method"] != "POST":
             raise refuse("method_not_allowed", "/act takes POST")
-        headers = Headers(scope=scope)
+        headers: Headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
         _check_media_type(headers)
-        deadline_ms = parse_deadline_ms(headers.get("x-reflex-deadline-ms"))
+        deadline_ms = parse_deadline_ms(headers.get(b"x-reflex-deadline-ms"))
+        whole_body = scope.get(WHOLE_BODY)
+        if whole_body is not None and (whole := whole_body()) is not None:
+            return await self._service.answer(whole, received_at, deadline_ms)
+        return await self._answer_slow_body(headers, receive, received_at, deadline_ms)
+
+    async def _answer_slow_body(
+        self, headers: Headers, receive: Receive, received_at: float, deadline_ms: float
+    ) -> bytes:
         with self._service.bodies.account() as take:
             try:
                 async with asyncio.timeout(received_at + deadline_ms / 1000.0 - self._service.now()):
@@ -82,20 +94,20 @@ class ActEndpoint:
 
 
 def _check_media_type(headers: Headers) -> None:
-    media_type, _, parameters = headers.get("content-type", JSON).partition(";")
+    media_type, _, parameters = headers.get(b"content-type", JSON).partition(";")
     charset = parameters.strip().lower().replace('"', "")
     is_json = media_type.strip().lower() == JSON or media_type.strip().lower().endswith("+json")
     if not is_json or charset not in ("", "charset=utf-8", "charset=utf8"):
         raise refuse(
             "unsupported_media_type", "send application/json in UTF-8 (curl: -H 'Content-Type: application/json')"
         )
-    if headers.get("content-encoding", "identity").lower() != "identity":
+    if headers.get(b"content-encoding", "identity").lower() != "identity":
         raise refuse("unsupported_media_type", "send the body uncompressed")
 
 
 async def _read_body(headers: Headers, receive: Receive, take: Callable[[int], bool]) -> bytes | bytearray | None:
     """The whole body; None when `take` has no room for it."""
-    declared = headers.get("content-length", "0")
+    declared = headers.get(b"content-length", "0")
     if declared.isdigit() and int(declared) > MAX_BODY_BYTES:
         raise _too_large()
     message = await receive()

@@ -57,7 +57,7 @@ def observation_tensors(
         if tensor.name.startswith(IMAGE_PREFIX):
             image = pixels.get(tensor.name.removeprefix(IMAGE_PREFIX), ABSENT_PIXELS)
             _check_image_size(tensor, image)
-            tensors.append(RawTensor(tensor.name, "UINT8", (1, *image.shape), image.tobytes()))
+            tensors.append(RawTensor(tensor.name, "UINT8", (1, *image.shape), np.ascontiguousarray(image).data))
         else:
             data = _input_bytes(tensor, config, request, pixels, prompt, noise)
             tensors.append(RawTensor(tensor.name, tensor.datatype, (1, *tensor.shape), data))

@@ -19,11 +19,12 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from reflex.errors import ServiceError, service_error
 from reflex_frontend.answer import whole_response
-from reflex_frontend.endpoint import RECEIVED_AT, RESPOND, RawHeaders
+from reflex_frontend.endpoint import RECEIVED_AT, RESPOND, WHOLE_BODY, RawHeaders
 
 __all__ = ["Limits", "bounded_protocol"]
 
 UPGRADE_HEADER: Final = re.compile(rb"(\r\n)upgrade([ \t]*:)", re.IGNORECASE)
+SMALL_BODY_BYTES: Final = 64 * 1024
 MAX_HEADER_BYTES: Final = 64 * 1024
 
 
@@ -92,6 +93,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         if self.cycle is not None and self.parser.get_method() == b"POST" and not self._has_origin():
             self.scope[RESPOND] = functools.partial(self._respond, self.cycle)  # type: ignore[typeddict-unknown-key]
+            self.scope[WHOLE_BODY] = functools.partial(_whole_body, self.cycle)  # type: ignore[typeddict-unknown-key]
 
     def on_message_complete(self) -> None:
         self._in_headers = True
@@ -171,6 +173,12 @@ class BoundedProtocol(HttpToolsProtocol):
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         self.transport.close()
+
+
+def _whole_body(cycle: RequestResponseCycle) -> bytes | None:
+    """A small body is complete when its request begins to be answered: no need to wait for it, or to time the wait."""
+    is_whole = not cycle.more_body and not cycle.waiting_for_100_continue and len(cycle.body) <= SMALL_BODY_BYTES
+    return bytes(cycle.body) if is_whole else None
 
 
 class _AnsweredCycle:
