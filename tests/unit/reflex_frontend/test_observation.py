@@ -106,4 +106,4 @@ def test_the_tensors_are_those_of_the_contract_each_with_a_batch_of_one() -> Non
     assert bytes(tensors["image.base"].data) == pixels["base"].tobytes()
     sizes = {"UINT8": 1, "BOOL": 1, "FP32": 4, "INT64": 8}
     for tensor in tensors.values():
-        assert len(tensor.data) == np.prod(tensor.shape) * sizes[tensor.datatype]
+        assert len(bytes(tensor.data)) == np.prod(tensor.shape) * sizes[tensor.datatype]
