@@ -154,7 +154,7 @@ def test_make_serve_ends_on_ctrl_c_and_leaves_nothing(server: ServerProcess) -> 
 
 
 def test_make_test_runs_pytest() -> None:
-    commands = run_example(["make", "--dry-run", *make_without_install("test")[1:]])
+    commands = run_example(["make", "--no-print-directory", "--dry-run", *make_without_install("test")[1:]])
 
     assert commands.strip().endswith("-m pytest")
 
