@@ -5,8 +5,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+GOLDEN ?= ../shared/golden
 
-.PHONY: help install serve test check fmt bench demo-policy fuzz chaos soak guard-properties clean
+.PHONY: help install serve test check fmt bench demo-policy fuzz chaos soak guard-properties parity-table clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -47,13 +48,17 @@ fuzz: $(STAMP) ## long fuzzing: 500,000 bodies, 200,000 images (hours)
 	  $(BIN)/python -m pytest tests/fuzz --timeout 0 $(ARGS)
 
 chaos: $(STAMP) ## long fault runs: 1,000 kills, 100 stops (hours)
-	REFLEX_CHAOS_KILLS=1000 REFLEX_CHAOS_STOPS=100 $(BIN)/python -m pytest tests/chaos --timeout 0 $(ARGS)
+	REFLEX_CHAOS_KILLS=1000 REFLEX_CHAOS_STOPS=100 REFLEX_CHAOS_PUBLISH_KILLS=5000 \
+	  $(BIN)/python -m pytest tests/chaos --timeout 0 $(ARGS)
 
 soak: $(STAMP) ## 100,000 requests: memory, descriptors and threads must stay flat (minutes)
 	$(BIN)/python -m reflex_bench.soak $(ARGS)
 
 guard-properties: $(STAMP) ## two million random chunks through ActionGuard
 	REFLEX_GUARD_EXAMPLES=2000000 $(BIN)/python -m pytest tests/unit/reflex/test_guard.py --timeout 0 $(ARGS)
+
+parity-table: $(STAMP) ## the table of docs/parity.md, measured again (GOLDEN=FOLDER with recorded cases)
+	$(BIN)/python -m reflex_bench.parity_table $(GOLDEN)
 
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

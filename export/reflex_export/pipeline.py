@@ -76,12 +76,14 @@ def export_checkpoint(
     with staging(options.repository) as staged:
         progress("writing the models")
         variants = _write_models(staged, graphs, options, steps)
+        models = {model.name: model for variant in variants for model in variant.models}
+        export_id = _export_id(tuple(models.values()), checkpoint, options)
         configs = []
         for variant in variants:
             progress(f"checking {variant.policy_id}")
-            configs.append(_finish(staged, variant, checkpoint, embodiment, options))
-        for model in {model.name: model for variant in variants for model in variant.models}.values():
-            staged.write_component_config(model, configs[0].export_id)
+            configs.append(_finish(staged, variant, checkpoint, embodiment, options, export_id))
+        for model in models.values():
+            staged.write_component_config(model, export_id)
         if not options.dry_run:
             progress("publishing")
             staged.publish()
@@ -110,6 +112,17 @@ def _build(checkpoint: Checkpoint, steps: tuple[int, ...], precision: Precision)
     return graphs
 
 
+def _export_id(models: tuple[StagedModel, ...], checkpoint: Checkpoint, options: ExportOptions) -> str:
+    """Another one for whatever makes a component different: a repository of two exports must be seen to be one."""
+    salt = {
+        "name": options.name,
+        "source": f"{checkpoint.source}@{checkpoint.revision}",
+        "max_batch": str(options.max_batch),
+        "components": " ".join(model.name for model in models),
+    }
+    return identity_of(models, salt).export_id
+
+
 def _write_models(
     staged: StagedPolicy, graphs: FamilyGraphs, options: ExportOptions, steps: tuple[int, ...]
 ) -> list[_Variant]:
@@ -127,13 +140,17 @@ def _write_models(
 
 
 def _finish(
-    staged: StagedPolicy, variant: _Variant, checkpoint: Checkpoint, embodiment: Embodiment, options: ExportOptions
+    staged: StagedPolicy,
+    variant: _Variant,
+    checkpoint: Checkpoint,
+    embodiment: Embodiment,
+    options: ExportOptions,
+    export_id: str,
 ) -> PolicyConfig:
     """Everything of the ensemble's folder, and the parity check."""
-    first = identity_of(variant.models[:2], {"source": checkpoint.source, "revision": str(checkpoint.revision)})
-    directory = staged.write_ensemble(variant.policy_id, variant.models, first.export_id)
+    directory = staged.write_ensemble(variant.policy_id, variant.models, export_id)
     runner = PolicyRunner(staged.folder / model.name / "1" / "model.onnx" for model in variant.models)
-    draft = _config(variant, checkpoint, embodiment, options, export_id=first.export_id)
+    draft = _config(variant, checkpoint, embodiment, options, export_id=export_id)
     canary = _canary(runner, draft, checkpoint)
     tolerance = _canary_tolerance(canary["expected.actions"], options.precision)
     parity = _parity(runner, draft, checkpoint, variant.steps, options)

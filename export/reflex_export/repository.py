@@ -10,11 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-import shutil
-import tempfile
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -23,9 +20,10 @@ import numpy as np
 
 from reflex.policy_config import CONFIG_FILE, PolicyConfig
 from reflex_export.graph import Array
+from reflex_export.transaction import publish, scratch_folder
 from reflex_export.triton_config import Component, component_config, ensemble_config
 
-__all__ = ["Identity", "PolicyFiles", "identify", "npz_bytes", "publish", "write_policy"]
+__all__ = ["Identity", "PolicyFiles", "identify", "npz_bytes", "write_policy"]
 
 VERSION_DIR: Final = "1"
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
@@ -65,10 +63,10 @@ def write_policy(repository: Path, policy: PolicyFiles) -> None:
     """Write the policy's directories, replacing older ones of the same name.
 
     They are written beside and renamed into place; when that fails, the older ones are back and the error goes on.
+    After a kill they are back once the next export, or `transaction.recover`, has come by.
     """
-    repository.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".reflex-export-", dir=repository) as scratch:
-        staged = Path(scratch, "staged")
+    with scratch_folder(repository) as scratch:
+        staged = scratch / "staged"
         publish(_write_directories(staged, policy), staged, repository)
 
 
@@ -92,25 +90,6 @@ def _write_directories(staged: Path, policy: PolicyFiles) -> list[str]:
     if policy.config.canary is not None:
         _write(ensemble / policy.config.canary.file, npz_bytes(policy.canary))
     return [*(f"{policy_id}_{component.role}" for component in policy.components), policy_id]
-
-
-def publish(names: Iterable[str], staged: Path, repository: Path) -> None:
-    """Rename `staged/<name>` into the repository, one by one; when one fails, all that was there before is back.
-
-    `staged` must lie on the repository's file system. What is replaced is kept beside `staged` until its owner
-    removes both.
-    """
-    retired = staged.with_name("retired")
-    retired.mkdir()
-    with ExitStack() as undo:
-        for name in names:
-            target = repository / name
-            if target.exists():
-                target.rename(retired / name)
-                undo.callback((retired / name).rename, target)
-            (staged / name).rename(target)
-            undo.callback(shutil.rmtree, target)
-        undo.pop_all()
 
 
 def _write(path: Path, data: bytes) -> None:

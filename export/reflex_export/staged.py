@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,7 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from reflex_export.graph import OnnxModel
-from reflex_export.repository import Identity, publish
+from reflex_export.repository import Identity
+from reflex_export.transaction import publish, scratch_folder
 from reflex_export.triton_config import Component, component_config, ensemble_config
 
 __all__ = ["StagedModel", "StagedPolicy", "staging"]
@@ -63,7 +63,7 @@ class StagedPolicy:
         return directory
 
     def publish(self) -> None:
-        """Rename everything into the repository: all of it, or what was there before."""
+        """Rename everything into the repository: all of it, or what was there before, also after a kill -9."""
         publish(self.names, self.folder, self.repository)
 
 
@@ -77,10 +77,12 @@ def identity_of(models: tuple[StagedModel, ...], salt: Mapping[str, str]) -> Ide
 
 @contextmanager
 def staging(repository: Path, *, on_folder: Callable[[Path], object] = lambda _folder: None) -> Iterator[StagedPolicy]:
-    """A scratch folder in the repository, on the same file system, gone at the end whatever happens."""
-    repository.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".reflex-export-", dir=repository) as scratch:
-        folder = Path(scratch, "staged")
+    """A scratch folder in the repository, on the same file system, gone at the end whatever happens.
+
+    Raises `RepositoryError` while another export is at work in the same repository.
+    """
+    with scratch_folder(repository) as scratch:
+        folder = scratch / "staged"
         folder.mkdir()
         on_folder(folder)
         yield StagedPolicy(folder, repository)

@@ -79,7 +79,7 @@ def _print_for_people(built: PolicyEngines) -> None:
     if built.active:
         say(f"{built.policy} is served by Triton's backend {backend} from its next start on.")
     else:
-        say(f"{built.policy} is still served from ONNX: Triton itself has no backend {backend}. (--activate names it.)")
+        say(f"{built.policy} is still served from ONNX: Triton itself has no backend {backend}.")
 
 
 def _line(component: ComponentEngine) -> str:

@@ -113,7 +113,7 @@ def _build_preprocess(checkpoint: Checkpoint) -> OnnxModel:
     """image.<camera> UINT8, of the trained size -> pixels.<camera> FP32 [3, H, W], normalised."""
     g = GraphBuilder("preprocess")
     for camera in checkpoint.cameras:
-        image = g.input(f"image.{camera.name}", "UINT8", (-1, -1, 3))
+        image = g.input(f"image.{camera.name}", "UINT8", (*camera.shape[1:], 3))
         pixels = normalize_feature(g, image_planes(g, image, camera.shape), checkpoint.images[camera.key])
         g.output(pixels, f"pixels.{camera.name}", "FP32", camera.shape)
     return g.build()

@@ -59,7 +59,7 @@ def _build_preprocess(checkpoint: Checkpoint) -> OnnxModel:
     g = GraphBuilder("preprocess")
     frames, resized = _frames(checkpoint), checkpoint.config.get("resize_shape")
     for camera in checkpoint.cameras:
-        image = g.input(f"image.{camera.name}", "UINT8", (*frames, -1, -1, 3))
+        image = g.input(f"image.{camera.name}", "UINT8", (*frames, *((-1, -1) if resized else camera.shape[1:]), 3))
         planes = image_planes(g, image, None if resized else camera.shape, frames)
         pixels = normalize_feature(g, planes, checkpoint.images[camera.key])
         pixels = _cropped(g, _resized(g, pixels, resized), checkpoint, camera)

@@ -11,6 +11,7 @@ import reflex
 from reflex.cli.act import act
 from reflex.cli.doctor import doctor
 from reflex.cli.export import engines, export, verify
+from reflex.cli.inspect import inspect
 from reflex.cli.output import EXIT_INTERRUPTED
 from reflex.cli.serve import serve
 
@@ -29,6 +30,7 @@ app.command()(serve)
 app.command()(doctor)
 app.command()(export)
 app.command()(verify)
+app.command()(inspect)
 app.add_typer(engines, name="engines")
 
 

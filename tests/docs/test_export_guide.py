@@ -1,0 +1,155 @@
+"""Every shell command of the export guide runs, in its order and in one folder, on a recorded checkpoint; so does the
+server that it starts.
+
+What differs from a reader's terminal: the port, and that the folder holds the recorded checkpoint as `my_checkpoint`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from docs.documents import REPOSITORY, Block, blocks_of
+from reflex.cli import app
+from reflex.policy_config import read_policy_config
+from reflex_export.parity import GATES
+from support.golden import golden_folder
+from support.server import ServerProcess, running_server
+
+GUIDE = REPOSITORY / "docs" / "export.md"
+BIN = Path(sys.executable).parent
+BLOCKS = [block for block in blocks_of(GUIDE) if block.language == "bash"]
+SERVE = next(block for block in BLOCKS if block.code.startswith("reflex serve "))
+BEFORE, AFTER = BLOCKS[: BLOCKS.index(SERVE)], BLOCKS[BLOCKS.index(SERVE) + 1 :]
+COMMAND_TIMEOUT_S = 60.0
+
+
+@dataclass(frozen=True)
+class Walk:
+    """One reader's folder, after all commands before the server."""
+
+    folder: Path
+    printed: dict[int, str]
+    """What each block printed, by its line."""
+
+    @property
+    def models(self) -> Path:
+        return self.folder / "models"
+
+    def printed_by(self, beginning: str) -> str:
+        """Of the last block that begins so."""
+        return self.printed[[block for block in BEFORE if block.code.startswith(beginning)][-1].line]
+
+
+@pytest.fixture(scope="module")
+def walk(tmp_path_factory: pytest.TempPathFactory) -> Walk:
+    folder = tmp_path_factory.mktemp("guide")
+    for name in ("my_checkpoint", "my_cases"):
+        (folder / name).symlink_to(golden_folder("smolvla").resolve())
+    shutil.copy(REPOSITORY / "examples" / "cup.jpg", folder)
+    return Walk(folder, {block.line: run_command(block.code, folder) for block in BEFORE})
+
+
+@pytest.fixture(scope="module")
+def server(walk: Walk) -> Iterator[ServerProcess]:
+    """The guide's own `reflex serve`, on another port."""
+    options = SERVE.code.removeprefix("reflex serve ").split()
+    absolute = [str(walk.folder / option) if (walk.folder / option).is_dir() else option for option in options]
+    with running_server(*absolute) as served:
+        yield served
+
+
+def run_command(code: str, folder: Path) -> str:
+    """Its stdout, then its stderr; fails with the latter when it ends with another code than 0."""
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", code],
+        cwd=folder,
+        env={**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_TIMEOUT_S,
+    )
+    assert done.returncode == 0, f"{code}{done.stderr}"
+    return done.stdout + done.stderr
+
+
+def test_every_command_before_the_server_runs_and_publishes_what_the_guide_names(walk: Walk) -> None:
+    named = {"pick_cup", "pick_cup_steps", "pick_cup_steps-4steps", "pick_cup_wrist_off", "pick_cup_fp16"}
+
+    assert {path.parent.name for path in walk.models.glob("*/reflex_config.json")} == named
+    assert read_policy_config(walk.models / "pick_cup_steps-4steps").denoising_steps == 4
+    assert all(f"`{name}`" in GUIDE.read_text(encoding="utf-8") for name in ("pick_cup_steps", "pick_cup_steps-4steps"))
+
+
+def test_the_proven_policy_says_so_and_the_unproven_one_says_that_it_is_not(walk: Walk) -> None:
+    proven = read_policy_config(walk.models / "pick_cup").parity
+    unproven = read_policy_config(walk.models / "pick_cup_steps").parity
+
+    assert proven is not None
+    assert unproven is not None
+    assert (proven["verdict"], unproven["verdict"]) == ("passed", "not checked")
+    assert "parity passed" in walk.printed_by("reflex verify ")
+
+
+def test_the_dry_run_says_that_it_published_nothing(walk: Walk) -> None:
+    assert "nothing was published" in walk.printed_by("reflex export ")
+
+
+def test_the_optional_camera_is_optional_in_its_policy_only(walk: Walk) -> None:
+    required = {
+        policy: [camera.required for camera in read_policy_config(walk.models / policy).cameras]
+        for policy in ("pick_cup", "pick_cup_wrist_off")
+    }
+
+    assert required == {"pick_cup": [True, True], "pick_cup_wrist_off": [True, False]}
+
+
+@pytest.mark.parametrize("block", AFTER, ids=lambda block: f"line{block.line}")
+def test_the_commands_beside_the_server_run(walk: Walk, server: ServerProcess, block: Block) -> None:
+    if "curl" in block.code and shutil.which("curl") is None:
+        pytest.skip("this machine has no curl")
+    code = block.code.replace("http://127.0.0.1:8000", server.base_url)
+    code = code.replace("reflex act ", f"reflex act --url {server.base_url} ")
+
+    assert run_command(code, walk.folder)
+
+
+def test_the_gates_in_the_guide_are_those_of_the_code() -> None:
+    text = GUIDE.read_text(encoding="utf-8")
+
+    for precision, gate in GATES.items():
+        assert f"| `{precision}` | {gate.cosine} | {gate.max_abs:.4f}".rstrip("0") in text
+
+
+def test_the_arrays_of_a_case_are_those_that_are_read() -> None:
+    source = (REPOSITORY / "export/reflex_export/recorded.py").read_text(encoding="utf-8")
+    read = set(re.findall(r'case(?:\.get\(|\[)f?"([\w.]+)', source)) | {"token_mask"}
+    section = GUIDE.read_text(encoding="utf-8").split("## Recorded cases\n")[1].split("\n## ")[0]
+    rows = " ".join(line.split("|")[1] for line in section.splitlines() if line.startswith("| `"))
+    documented = {name for name in re.findall(r"`([\w.]+)", rows) if name != "image."}
+
+    assert documented == {name for name in read if not name.startswith("image.")}
+
+
+@pytest.mark.parametrize("command", ["export", "verify", "engines build"])
+def test_every_option_is_in_the_documents_and_no_other(command: str) -> None:
+    found: object = typer.main.get_command(app)
+    for name in command.split():
+        assert isinstance(found, TyperGroup)
+        found = found.commands[name]
+    assert isinstance(found, TyperCommand)
+    offered = {option for parameter in found.params for option in parameter.opts if option.startswith("--")}
+    section = (REPOSITORY / "docs/cli.md").read_text().split(f"## reflex {command}\n")[1].split("\n## ")[0]
+    documented = set(re.findall(r"^\| `(--[a-z-]+)", section, re.MULTILINE))
+
+    assert documented == offered
