@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+from PIL import Image
 
 from reflex.policy_config import PolicyConfig, read_policy_config
 from reflex_export.parity import GATES
@@ -118,3 +121,28 @@ def test_every_step_count_is_a_policy_that_shares_the_encoder(name: str, tmp_pat
     assert fast.component("denoise") != default.component("denoise")
     assert {policy.parity["verdict"] for policy in report.policies if policy.parity} == {"passed"}
     assert load_policy(tmp_path, fast.policy_id).config.policy_hash != default.policy_hash
+
+
+def test_act_policies_refuse_a_picture_of_another_size_with_400_and_the_size_they_take(tmp_path: Path) -> None:
+    options = ExportOptions(tmp_path, "act", embodiment="so101", cases=golden_folder("act"))
+    config = export_checkpoint(golden_checkpoint("act"), options).policies[0]
+    assert config.parity is not None
+    assert config.parity["verdict"] == "passed"
+    body = {"instruction": "", "state": [0.1] * config.state_dim}
+    with running_server("--model-repository", str(tmp_path), "--no-guard") as server:
+        images = {camera.name: image_b64() for camera in config.cameras}
+        refused = httpx.post(f"{server.base_url}/act", json=body | {"images": images}, timeout=10)
+        assert (refused.status_code, refused.json()["error"]) == (400, "invalid_image")
+        height, width, _ = config.inputs[0].shape
+        assert (refused.json()["height"], refused.json()["width"]) == (height, width)
+
+        images = {camera.name: png_b64(width, height) for camera in config.cameras}
+        answer = httpx.post(f"{server.base_url}/act", json=body | {"images": images}, timeout=10)
+        assert answer.status_code == 200, answer.text
+        assert np.array(answer.json()["actions"]).shape == (config.horizon, config.action_dim)
+
+
+def png_b64(width: int, height: int) -> str:
+    encoded = io.BytesIO()
+    Image.fromarray(np.full((height, width, 3), 128, np.uint8)).save(encoded, "PNG")
+    return base64.b64encode(encoded.getvalue()).decode()
