@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -54,21 +55,22 @@ class ActService:
     async def answer(self, body: bytes | bytearray, received_at: float, deadline_ms: float) -> bytes:
         """The body of the 200; raises `ServiceError`, with the request's own id, for every other status."""
         deadline = received_at + deadline_ms / 1000.0
-        request = await self._parsed(body, deadline)
+        request, digest = await self._parsed(body, deadline)
         try:
             self.vitals.admit()
             if request.resendable and request.episode_id is not None:
-                key = (request.episode_id, request.request_id, hash(bytes(body)))
+                key = (request.episode_id, request.request_id, digest)
                 return await self._answer_once(key, request, received_at, deadline)
             return await self._answer(request, received_at, deadline)
         except ServiceError as exc:
             exc.request_id = request.request_id
             raise
 
-    async def _parsed(self, body: bytes | bytearray, deadline: float) -> ActRequest:
+    async def _parsed(self, body: bytes | bytearray, deadline: float) -> tuple[ActRequest, bytes]:
+        """The request, and the digest of its body by which a resent one is known."""
         if len(body) <= QUICK_BODY_BYTES:
-            return parse_act(body)
-        return await self._in_worker(deadline, parse_large_act, body)
+            return parse_act(body), _digest(body)
+        return await self._in_worker(deadline, lambda: (parse_large_act(body), _digest(body)))
 
     async def _answer_once(self, key: Key, request: ActRequest, received_at: float, deadline: float) -> bytes:
         known = self.resent.find(key)
@@ -155,6 +157,10 @@ class ActService:
             if future.cancelled() and not (task and task.cancelling()):
                 raise service_error("inference_failed", "the first copy of this request was abandoned") from None
             raise
+
+
+def _digest(body: bytes | bytearray) -> bytes:
+    return hashlib.blake2b(body, digest_size=16).digest()
 
 
 def _ms(seconds: float) -> float:

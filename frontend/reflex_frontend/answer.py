@@ -15,7 +15,16 @@ from reflex.guard import GuardResult
 from reflex.policy_config import PolicyConfig
 from reflex.wire import error_envelope, retry_after_header
 
-__all__ = ["Timing", "act_body", "error_body", "error_headers", "error_response", "json_response", "whole_response"]
+__all__ = [
+    "JSON",
+    "Timing",
+    "act_body",
+    "error_body",
+    "error_headers",
+    "error_response",
+    "json_response",
+    "whole_response",
+]
 
 JSON: Final = "application/json"
 

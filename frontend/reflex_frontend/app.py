@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+import orjson
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -17,8 +18,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 import reflex
 from reflex.errors import service_error
+from reflex.policy_config import PolicyConfig
 from reflex_frontend.act import ActService
-from reflex_frontend.answer import error_response, json_response
+from reflex_frontend.answer import JSON, error_response, json_response
 from reflex_frontend.endpoint import ActEndpoint
 from reflex_frontend.metrics import CONTENT_TYPE
 from reflex_frontend.openapi import document_routes
@@ -49,6 +51,7 @@ def build_app(server: Server) -> FastAPI:
     _add_observability(app, server)
     _add_envelope(app)
     document_routes(app, server.service.policy)
+    _serve_rendered_once(app, server.service.policy.config)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=list(server.settings.cors_origins),
@@ -76,6 +79,20 @@ def bypass_for_act(app: FastAPI, act: ActEndpoint) -> ASGIApp:
     return serve
 
 
+def _serve_rendered_once(app: FastAPI, config: PolicyConfig) -> None:
+    """What never changes is rendered at the start: FastAPI would serialise its schema anew for every request."""
+    documents = {"/openapi.json": orjson.dumps(app.openapi()), "/config": config.model_dump_json().encode()}
+    for path, body in documents.items():
+        app.router.routes.insert(0, Route(path, _constant(body), methods=["GET"]))
+
+
+def _constant(body: bytes) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(_request: Request) -> Response:
+        return Response(body, media_type=JSON)
+
+    return answer
+
+
 def _add_observability(app: FastAPI, server: Server) -> None:
     service = server.service
 
@@ -86,16 +103,13 @@ def _add_observability(app: FastAPI, server: Server) -> None:
     async def live(_request: Request) -> Response:
         return json_response({"status": "live"})
 
-    async def config(_request: Request) -> Response:
-        return Response(service.policy.config.model_dump_json(), media_type="application/json")
-
     async def metrics(_request: Request) -> Response:
         service.metrics.in_flight.set(service.admission.in_flight)
         service.metrics.breaker_open.set(service.vitals.breaker.is_open)
         service.metrics.triton_restarts.set(server.triton_restarts())
         return Response(service.metrics.exposition(), media_type=CONTENT_TYPE)
 
-    routes = {"/health": health, "/health/live": live, "/config": config, "/metrics": metrics}
+    routes = {"/health": health, "/health/live": live, "/metrics": metrics}
     app.router.routes.extend(Route(path, endpoint, methods=["GET"]) for path, endpoint in routes.items())
 
 

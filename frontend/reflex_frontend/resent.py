@@ -18,8 +18,8 @@ __all__ = ["Key", "ResentAnswers"]
 KEPT_ANSWERS: Final = 1_024
 KEPT_S: Final = 30.0
 
-Key = tuple[str, str, int]
-"""Episode, request_id, hash of the body."""
+Key = tuple[str, str, bytes]
+"""Episode, request_id, digest of the body."""
 
 
 @dataclass

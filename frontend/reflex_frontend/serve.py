@@ -7,6 +7,7 @@ import contextlib
 import logging
 import signal
 import socket
+import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -38,6 +39,7 @@ from reflex_frontend.watch import Watch
 __all__ = ["serve"]
 
 DECODE_THREADS: Final = 2
+WORKERS_START_S: Final = 10.0
 KEEP_ALIVE_S: Final = 75
 """A robot that executes a whole chunk asks every few seconds; its connection should still be there."""
 DRAIN_S: Final = 6.0
@@ -99,7 +101,7 @@ def _build_service(settings: Settings, policy: ServedPolicy, backend: TritonBack
         resent=ResentAnswers(time.monotonic),
         noise=NoiseSource(),
         robot_id=settings.robot_id,
-        workers=ThreadPoolExecutor(DECODE_THREADS, thread_name_prefix="decode"),
+        workers=_decode_workers(),
         now=time.monotonic,
     )
 
@@ -122,6 +124,15 @@ async def _run_http(
     await _drain(service)
     server.should_exit = True
     await http
+
+
+def _decode_workers() -> ThreadPoolExecutor:
+    """All of its threads from the start, so that a server's threads are counted once and stay as many."""
+    workers = ThreadPoolExecutor(DECODE_THREADS, thread_name_prefix="decode")
+    everyone_is_here = threading.Barrier(DECODE_THREADS)
+    for _ in range(DECODE_THREADS):
+        workers.submit(everyone_is_here.wait, WORKERS_START_S)
+    return workers
 
 
 async def _drain(service: ActService) -> None:

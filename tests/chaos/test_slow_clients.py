@@ -19,8 +19,7 @@ GONE_S = RECEIVE_TIMEOUT_S + 2.0
 SOCKETS = 100
 READERS = 10
 HONEST_EVERY_S = 0.01
-NOISE_S = 0.05
-"""What a neighbour on the same cores can cost; an honest client that is starved waits for seconds."""
+NOISE_S = 0.01
 """Another process's turn on a shared core."""
 HEAD = b"POST /act HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 FIRST_BYTES = {

@@ -21,6 +21,8 @@ from support.nonce import act_body
 
 GRACE_S = 0.05
 """How long after its deadline an error may come."""
+TIMER_S = 0.001
+"""The event loop counts in whole milliseconds: a timer may fire by one early."""
 NOISE_S = 0.25
 """What a busy test machine may add to one answer among several."""
 BREAKER_FAILURES = 5
@@ -104,7 +106,7 @@ def test_without_a_header_the_deadline_is_one_second(nonce: Served) -> None:
     with nonce.behaving(delay_ms=1500), connection(nonce.port) as one:
         answer, took_s = _timed(one, act_request())
     assert (answer.status, answer.code) == (504, "deadline_exceeded")
-    assert 0.99 <= took_s <= 1.0 + GRACE_S + NOISE_S
+    assert 1.0 - TIMER_S <= took_s <= 1.0 + GRACE_S + NOISE_S
 
 
 def test_a_longer_deadline_waits_for_a_slow_model(nonce: Served) -> None:
@@ -122,7 +124,7 @@ def test_the_deadline_also_bounds_a_body_that_comes_too_slowly(nonce: Served) ->
         took_s = time.monotonic() - started
     assert (answer.status, answer.code) == (504, "deadline_exceeded")
     assert is_envelope(answer)
-    assert 0.29 <= took_s <= 0.3 + GRACE_S + NOISE_S
+    assert 0.3 - TIMER_S <= took_s <= 0.3 + GRACE_S + NOISE_S
 
 
 def test_more_than_the_queue_holds_is_503_queue_full_with_policy_and_limit(nonce: Served) -> None:

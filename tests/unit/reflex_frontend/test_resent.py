@@ -12,7 +12,7 @@ from reflex_frontend.resent import KEPT_ANSWERS, KEPT_S, ResentAnswers
 from support.fakes import run_virtual
 
 Clock = Callable[[], float]
-KEY = ("episode", "request", 1)
+KEY = ("episode", "request", b"1")
 
 
 def test_an_answer_is_found_by_episode_request_and_body() -> None:
@@ -22,7 +22,7 @@ def test_an_answer_is_found_by_episode_request_and_body() -> None:
         found = kept.find(KEY)
         assert found is not None
         assert found.result() == b"answer"
-        for other in (("other", "request", 1), ("episode", "other", 1), ("episode", "request", 2)):
+        for other in (("other", "request", b"1"), ("episode", "other", b"1"), ("episode", "request", b"2")):
             assert kept.find(other) is None
 
     run_virtual(main)
@@ -86,7 +86,7 @@ def test_an_answer_is_kept_for_its_time_and_no_longer() -> None:
 def test_the_number_kept_is_bounded_by_count_and_by_time(pause_s: float, most: int) -> None:
     async def main(now: Clock) -> None:
         kept = ResentAnswers(now)
-        keys = [("episode", str(number), 0) for number in range(KEPT_ANSWERS + 50)]
+        keys = [("episode", str(number), b"0") for number in range(KEPT_ANSWERS + 50)]
         for key in keys:
             kept.begin(key).set_result(b"answer")
             await asyncio.sleep(pause_s)

@@ -102,13 +102,17 @@ def test_fp16_points_where_the_reference_does(name: str, case: str) -> None:
     assert cosine(out, golden_case(name, case)["actions_norm"]) >= FP16_COSINE
 
 
-@pytest.mark.parametrize(("name", "case"), CASES)
-def test_fp16_with_the_trained_number_of_steps_is_within_the_gate(name: str, case: str) -> None:
-    recorded = golden_case(name, case)
-    if int(recorded["num_steps"]) < golden_checkpoint(name).config["num_steps"]:
-        pytest.skip("rounding float32 weights to float16 alone moves a chunk of few steps by 1e-2")
+FP16_MISSES = ("case_2", "case_3")
+"""One step, and five with a camera absent. Rounding the float32 weights to float16 alone moves them by up to 1e-2."""
 
-    assert max_abs(golden_run(name, case, "fp16")["actions_normalized"], recorded["actions_norm"]) <= FP16_ATOL
+
+@pytest.mark.parametrize(("name", "case"), CASES)
+def test_fp16_is_within_the_gate(name: str, case: str, request: pytest.FixtureRequest) -> None:
+    if case in FP16_MISSES:
+        request.applymarker(pytest.mark.xfail(reason="known to miss the gate, see docs/parity.md", strict=False))
+    recorded = golden_case(name, case)["actions_norm"]
+
+    assert max_abs(golden_run(name, case, "fp16")["actions_normalized"], recorded) <= FP16_ATOL
 
 
 @pytest.mark.parametrize("name", RECORDINGS)
