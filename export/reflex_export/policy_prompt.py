@@ -7,7 +7,7 @@ from typing import Final
 from reflex.policy_config import PromptConfig, StateBinsConfig
 from reflex_export.checkpoint import Checkpoint, Normalizer
 
-__all__ = ["prompt_config"]
+__all__ = ["prompt_config", "state_bins_config"]
 
 STATE_TEMPLATE: Final = "Task: {instruction}, State: {state};\nAction: "
 """lerobot's pi05 processor (facts: vla-numerics, section 3)."""
@@ -32,11 +32,12 @@ def prompt_config(checkpoint: Checkpoint) -> PromptConfig | None:
         padding_side=text.padding_side,
         truncation_side=text.truncation_side,
         pad_id=text.pad_id,
-        state_bins=_state_bins(checkpoint.state) if is_state_in_text else None,
+        state_bins=state_bins_config(checkpoint.state) if is_state_in_text else None,
     )
 
 
-def _state_bins(normalizer: Normalizer) -> StateBinsConfig:
+def state_bins_config(normalizer: Normalizer) -> StateBinsConfig:
+    """The state's normalisation, as the prompt needs it."""
     statistics = normalizer.statistics
     if normalizer.mode == "IDENTITY" or not statistics:
         return StateBinsConfig(mode="IDENTITY", eps=normalizer.eps)

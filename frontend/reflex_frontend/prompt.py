@@ -12,9 +12,10 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from reflex.errors import RepositoryError
-from reflex.policy_config import PromptConfig, StateBinsConfig
+from reflex.policy_config import PromptConfig
+from reflex.prompts import prompt_text
 
-__all__ = ["Prompt", "PromptEncoder", "prompt_text", "state_bins"]
+__all__ = ["Prompt", "PromptEncoder"]
 
 CACHED_PROMPTS: Final = 1_024
 """A robot sends the same instruction for a whole episode."""
@@ -69,32 +70,3 @@ class PromptEncoder:
         tokens[where] = ids
         mask[where] = True
         return Prompt(tokens.tobytes(), mask.tobytes())
-
-
-def prompt_text(config: PromptConfig, instruction: str, state: Sequence[float]) -> str:
-    """The text that is tokenised, as the policy was trained (reflex.policy_config says how)."""
-    if config.style == "newline":
-        return instruction if instruction.endswith("\n") else f"{instruction}\n"
-    if config.state_bins is None:
-        return config.template.replace("{instruction}", instruction)
-    words = instruction.strip().replace("_", " ").replace("\n", " ")
-    bins = " ".join(map(str, state_bins(config.state_bins, state)))
-    # The state first: an instruction that spells `{state}` stays what it is.
-    return config.template.replace("{state}", bins).replace("{instruction}", words)
-
-
-def state_bins(config: StateBinsConfig, state: Sequence[float]) -> list[int]:
-    """One bin per entry: float32 arithmetic, not clipped, as lerobot's pi0.5 processor does it."""
-    raw = np.asarray(state, np.float32)
-    low, high = np.asarray(config.low, np.float32), np.asarray(config.high, np.float32)
-    eps = np.float32(config.eps)
-    if config.mode == "IDENTITY" or not config.low:
-        normalized = raw
-    elif config.mode == "MEAN_STD":
-        normalized = (raw - low) / (high + eps)
-    else:
-        extent = np.where(high == low, eps, high - low)
-        normalized = np.float32(2.0) * (raw - low) / extent - np.float32(1.0)
-    edges = np.linspace(-1, 1, config.bins + 1)[:-1]
-    bins: list[int] = (np.digitize(normalized, edges) - 1).tolist()
-    return bins

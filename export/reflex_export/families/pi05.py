@@ -9,10 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import onnx_ir as ir
 
-from reflex_export.checkpoint import Checkpoint, Normalizer
+from reflex_export.checkpoint import Checkpoint
 from reflex_export.euler import EulerTrace, euler_loop, guidance_inputs
 from reflex_export.families.common import FamilyGraphs, Precision
 from reflex_export.families.paligemma import PaliGemma, read_paligemma
@@ -23,9 +22,8 @@ from reflex_export.gemma import Gate, Modulation, modulated_norm
 from reflex_export.graph import Array, GraphBuilder, OnnxModel
 from reflex_export.transformer import linear
 
-__all__ = ["build", "normalize_state", "state_prompt"]
+__all__ = ["build"]
 
-STATE_BINS: Final = 256
 _PARTS: Final = ("scale", "shift", "gate")
 """What a norm's `dense` gives, in this order."""
 
@@ -45,34 +43,6 @@ def build(
         encoder=build_encoder(p, precision, taps=taps, with_state=False),
         denoise={count: _build_denoise(p, count, precision, taps=taps) for count in steps},
     )
-
-
-def normalize_state(state: npt.ArrayLike, normalizer: Normalizer) -> npt.NDArray[np.float32]:
-    """The state [state_dim] in robot units as the prompt spells it: float32 arithmetic, not clipped, not padded."""
-    raw = np.asarray(state, np.float32)
-    statistics, epsilon = normalizer.statistics, np.float32(normalizer.eps)
-    if normalizer.mode == "IDENTITY" or not statistics:
-        return raw
-    if normalizer.mode == "MEAN_STD":
-        standardized: npt.NDArray[np.float32] = (raw - statistics["mean"]) / (statistics["std"] + epsilon)
-        return standardized
-    names = {"MIN_MAX": ("min", "max"), "QUANTILES": ("q01", "q99"), "QUANTILE10": ("q10", "q90")}[normalizer.mode]
-    low, high = (statistics[name] for name in names)
-    extent = np.where(high == low, epsilon, high - low)
-    normalized: npt.NDArray[np.float32] = np.float32(2.0) * (raw - low) / extent - np.float32(1.0)
-    return normalized
-
-
-def state_prompt(instruction: str, normalized_state: npt.ArrayLike) -> str:
-    """What is tokenised: `Task: <instruction>, State: <a bin per entry>;\\nAction: `.
-
-    Bins are 0..255 over -1..1; below -1 is -1, and everything from 1 - 1/128 up is 255. Checkpoints of lerobot before
-    0.5.1 were trained with the state padded by zeros to max_state_dim, which no checkpoint records: pad it for those.
-    """
-    text = instruction.strip().replace("_", " ").replace("\n", " ")
-    edges = np.linspace(-1, 1, STATE_BINS + 1)[:-1]
-    bins = np.digitize(np.asarray(normalized_state, np.float32), edges) - 1
-    return f"Task: {text}, State: {' '.join(map(str, bins.tolist()))};\nAction: "
 
 
 def _build_denoise(p: PaliGemma, steps: int, precision: Precision, *, taps: bool) -> OnnxModel:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from reflex.errors import RepositoryError
-from reflex.policy_config import PromptConfig, StateBinsConfig
-from reflex_frontend.prompt import CACHED_PROMPTS, Prompt, PromptEncoder, prompt_text, state_bins
+from reflex.policy_config import PromptConfig
+from reflex_frontend.prompt import CACHED_PROMPTS, Prompt, PromptEncoder
 from support.fakes import tokenizer
 
 
@@ -77,30 +77,3 @@ def test_a_missing_or_broken_tokenizer_is_a_repository_error(tmp_path: Path, con
         (tmp_path / "tokenizer.json").write_text(content)
     with pytest.raises(RepositoryError, match="export the policy again"):
         encoder(tmp_path)
-
-
-BINS = StateBinsConfig(mode="QUANTILES", low=(0.0, 1.0, 2.0), high=(1.0, 1.0, 4.0), eps=1e-8)
-
-
-def pi05() -> PromptConfig:
-    template = "Task: {instruction}, State: {state};\nAction: "
-    return PromptConfig(style="state_bins", template=template, max_tokens=8, state_bins=BINS)
-
-
-def test_a_state_in_the_prompt_is_a_bin_per_entry_below_is_minus_one_and_the_middle_128() -> None:
-    assert state_bins(BINS, (0.5, 1.0, 5.0)) == [128, 0, 255]
-    assert state_bins(BINS, (-0.1, 1.0, 3.0)) == [-1, 0, 128]
-
-
-def test_the_words_are_cleaned_as_in_training_and_the_state_follows() -> None:
-    text = prompt_text(pi05(), " pick_up the\ncup ", (0.5, 1.0, 3.0))
-    assert text == "Task: pick up the cup, State: 128 0 128;\nAction: "
-
-
-def test_an_instruction_that_spells_a_placeholder_stays_what_it_is() -> None:
-    assert prompt_text(pi05(), "{state}", (0.5, 1.0, 3.0)) == "Task: {state}, State: 128 0 128;\nAction: "
-
-
-@pytest.mark.parametrize(("instruction", "text"), [("pick", "pick\n"), ("pick\n", "pick\n"), ("", "\n")])
-def test_the_newline_is_there_exactly_once(instruction: str, text: str) -> None:
-    assert prompt_text(PromptConfig(style="newline", max_tokens=8), instruction, ()) == text

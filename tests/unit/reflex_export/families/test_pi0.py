@@ -9,10 +9,11 @@ import numpy as np
 import onnx
 import pytest
 
+from reflex.prompts import normalized_state
 from reflex_export.checkpoint import RelativeActions
 from reflex_export.errors import TensorShapeError, UnsupportedOptionError
 from reflex_export.families import pi0
-from reflex_export.families.pi05 import normalize_state
+from reflex_export.policy_prompt import state_bins_config
 from reflex_export.reading import read_checkpoint
 from support.golden import ArrayTensors, cosine, golden_case, golden_cases, max_abs, run_graphs, run_model
 from support.half import run_graphs_rounded
@@ -90,7 +91,7 @@ def test_checkpoints_of_other_sizes_agree_with_an_independent_implementation(siz
     last = list(sizes.cameras)[-1] if len(sizes.cameras) > 1 else ""
     for seed, absent in enumerate([(), (last,)]):
         known = run_graphs(build(checkpoint, steps=[3]), 3, random_observation(checkpoint, seed=seed, absent=absent))
-        state = normalize_state(known["state"][0], checkpoint.state)
+        state = normalized_state(state_bins_config(checkpoint.state), known["state"][0].tolist())
         expected = numpy_chunk(checkpoint, known, state, 3)[:, : sizes.action_dim]
         assert max_abs(known["actions_normalized"][0], expected) < TOLERANCE
 

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
+from reflex.prompts import normalized_state, prompt_text
 from reflex_export.checkpoint import Checkpoint, Normalizer
 from reflex_export.errors import UnsupportedOptionError
 from reflex_export.families import pi05
-from reflex_export.families.pi05 import normalize_state, state_prompt
+from reflex_export.policy_prompt import prompt_config, state_bins_config
 from reflex_export.reading import read_checkpoint
 from support.golden import cosine, golden_case, golden_cases, max_abs, run_graphs, run_model
 from support.half import run_graphs_rounded
@@ -58,8 +59,10 @@ def test_fp16_stays_close_where_every_value_is_rounded_as_on_a_gpu(case: str) ->
 @pytest.mark.parametrize(("name", "case"), RECORDED)
 def test_prompts_and_tokens_are_the_recorded_ones(name: str, case: str) -> None:
     recorded, checkpoint = golden_case(name, case), recorded_checkpoint(name)
-    state = normalize_state(recorded["state_raw"], checkpoint.state)
-    prompt = state_prompt(str(recorded["task"]), state)
+    config, raw = prompt_config(checkpoint), recorded["state_raw"].tolist()
+    assert config is not None
+    state = normalized_state(state_bins_config(checkpoint.state), raw)
+    prompt = prompt_text(config, str(recorded["task"]), raw)
     assert state.dtype == np.float32
     assert np.array_equal(state, recorded["state_normalized"][0])
     assert prompt == str(recorded["prompt"])
@@ -77,24 +80,14 @@ def test_recorded_prompts_reach_beyond_both_ends_of_the_bins() -> None:
     assert {"-1", "255"} <= bins
 
 
-@pytest.mark.parametrize(
-    ("value", "number"), [(-1.1, -1), (-1.0, 0), (0.0, 128), (0.9921, 254), (0.9922, 255), (1.0, 255), (40.0, 255)]
-)
-def test_a_state_falls_into_the_bin_of(value: float, number: int) -> None:
-    assert state_prompt("go", np.array([value], np.float32)) == f"Task: go, State: {number};\nAction: "
-
-
-def test_instructions_are_cleaned_as_in_training() -> None:
-    assert state_prompt(" pick_up\nthe cup \n", [0.0, -1.0]) == "Task: pick up the cup, State: 128 0;\nAction: "
-
-
 def test_a_joint_that_never_moved_is_at_the_low_end() -> None:
     statistics = {"q01": np.array([0.5, 0.0], "f"), "q99": np.array([0.5, 1.0], "f")}
-    assert normalize_state([0.5, 0.5], Normalizer("QUANTILES", statistics)).tolist() == [-1.0, 0.0]
+    config = state_bins_config(Normalizer("QUANTILES", statistics))
+    assert normalized_state(config, [0.5, 0.5]).tolist() == [-1.0, 0.0]
 
 
-def test_a_state_without_statistics_is_spelt_as_it_is() -> None:
-    assert normalize_state([0.25, 3.0], Normalizer("QUANTILES")).tolist() == [0.25, 3.0]
+def test_statistics_that_are_absent_leave_the_state_as_it_is() -> None:
+    assert normalized_state(state_bins_config(Normalizer("QUANTILES")), [0.25, 3.0]).tolist() == [0.25, 3.0]
 
 
 def test_the_state_reaches_the_policy_by_its_prompt_only() -> None:
