@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 GOLDEN ?= ../shared/golden
 
-.PHONY: help install serve test check fmt bench demo-policy fuzz chaos soak guard-properties parity-table clean
+.PHONY: help install serve test check fmt bench bench-export bench-rollout demo-policy fuzz chaos soak guard-properties parity-table compose-test helm-test observability-test clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -40,8 +40,14 @@ fmt: $(STAMP) ## format, and mend what the linter can mend
 bench: $(STAMP) ## /act against Triton called directly: a table, and JSON in bench/results/
 	$(BIN)/python -m reflex_bench $(ARGS)
 
-demo-policy: $(STAMP) ## make model_repository/demo* again, from its seed
-	$(BIN)/python -m reflex_export.demo --output model_repository
+bench-export: $(STAMP) ## full-size export beside a file copy, and a full-size /act (GOLDEN=FOLDER; 35 GB in TMPDIR)
+	$(BIN)/python -m reflex_bench.export_bench $(GOLDEN) $(ARGS)
+
+bench-rollout: $(STAMP) ## what recording, shadow, keys and tracing cost /act, measured in turns (ARGS='--rounds 1000')
+	$(BIN)/python -m reflex_bench.rollout_bench $(ARGS)
+
+demo-policy: $(STAMP) ## make export/demo_checkpoint and model_repository/demo* again, from the seed
+	$(BIN)/python -m reflex_export.demo export/demo_checkpoint --repository model_repository
 
 fuzz: $(STAMP) ## long fuzzing: 500,000 bodies, 200,000 images (hours)
 	REFLEX_FUZZ_BODIES=500000 REFLEX_FUZZ_IMAGES=200000 REFLEX_SCHEMATHESIS_EXAMPLES=2000 \
@@ -59,6 +65,23 @@ guard-properties: $(STAMP) ## two million random chunks through ActionGuard
 
 parity-table: $(STAMP) ## the table of docs/parity.md, measured again (GOLDEN=FOLDER with recorded cases)
 	$(BIN)/python -m reflex_bench.parity_table $(GOLDEN)
+
+helm-test: $(STAMP) ## the chart: lint, every pair of values against Kubernetes' schemas, its scripts for real (ARGS='-k engines')
+	@$(BIN)/python -c 'import helm_python, kubernetes_validate' 2>/dev/null \
+	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,helm-test]'
+	$(BIN)/python -m pytest tests/helm $(ARGS)
+
+compose-test: $(STAMP) ## images and compose.yaml on a real Docker engine, which is installed if need be (root; minutes)
+	REFLEX_COMPOSE_TESTS=1 $(BIN)/python -m pytest tests/compose --timeout 900 -s $(ARGS)
+
+# Unpacked, not installed: the package's own service would start, and listen on every address.
+observability-test: $(STAMP) ## dashboard and alerts against a real Prometheus, Debian's, and a real server (a minute and a half)
+	@command -v promtool >/dev/null && command -v prometheus >/dev/null || test -x $(VENV)/prometheus/usr/bin/promtool \
+	  || { mkdir -p $(VENV)/prometheus && cd $(VENV)/prometheus \
+	    && { apt-get -qq download prometheus || { apt-get -qq update && apt-get -qq download prometheus; }; } \
+	    && dpkg-deb --extract prometheus_*.deb . && rm prometheus_*.deb; } \
+	  || echo 'no Debian package prometheus: what needs it is skipped' >&2
+	$(BIN)/python -m pytest tests/observability $(ARGS)
 
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

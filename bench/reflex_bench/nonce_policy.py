@@ -1,6 +1,6 @@
 """A policy that does no work: its answer folds in a nonce, so that a wrong or stale answer cannot pass unseen.
 
-It has the demo policy's contract. For every step t of the chunk:
+It takes and answers what the demo policy does. For every step t of the chunk:
 
     actions[t, 0] = state[0]                the nonce
     actions[t, 1] = state[1]
@@ -23,11 +23,11 @@ import onnx_ir as ir
 
 from reflex.policy_config import CameraConfig, CanaryConfig, PolicyConfig, PromptConfig
 from reflex_export.graph import GraphBuilder, OnnxModel
-from reflex_export.repository import PolicyFiles, identify, write_policy
+from reflex_export.staged import StagedModel, StagedPolicy, identity_of, staging, write_contract
 from reflex_export.tokenizer import PAD_ID, build_tokenizer
 from reflex_export.triton_config import Component, ensemble_inputs
 
-__all__ = ["Fault", "build_nonce_models", "set_behaviour", "write_nonce_policy"]
+__all__ = ["Fault", "set_behaviour", "write_nonce_policy"]
 
 Fault = Literal["nan", "inf", "wrong_shape", "error", "exit"] | None
 """A non-finite value, a chunk one step short, an error answer, or a model process that dies.
@@ -39,6 +39,7 @@ STATE_DIM: Final = 6
 ACTION_DIM: Final = 7
 HORIZON: Final = 50
 MAX_TOKENS: Final = 48
+DENOISE_MAX_BATCH: Final = 8
 _PYTHON_MODEL: Final = Path(__file__).with_name("python_models") / "nonce_denoise.py"
 
 
@@ -55,15 +56,14 @@ def write_nonce_policy(
     With a delay, a fault or a control file the denoise component is a Python model: it sleeps `delay_ms` per batch and
     injects the fault; `set_behaviour` changes both while it is being served. Otherwise all three are ONNX graphs.
     """
-    preprocess, encoder, denoise = build_nonce_models()
-    options = _options(delay_ms, fault, control_file)
-    components = (
-        Component("preprocess", preprocess.inputs, preprocess.outputs, {"model.onnx": preprocess.content}, 4),
-        Component("encoder", encoder.inputs, encoder.outputs, {"model.onnx": encoder.content}, 2),
-        _python_denoise(denoise, options) if options else _onnx_denoise(denoise),
-    )
     tokenizer = build_tokenizer()
-    write_policy(repository, PolicyFiles(_config(name, components, tokenizer), components, tokenizer, _canary()))
+    with staging(repository) as staged:
+        models = _write_models(staged, name, _options(delay_ms, fault, control_file))
+        config = _config(name, models, tokenizer)
+        for model in models:
+            staged.write_component_config(model, config.export_id)
+        write_contract(staged.write_ensemble(name, models, config.export_id), config, _canary(), tokenizer)
+        staged.publish()
 
 
 def set_behaviour(control_file: Path, *, delay_ms: float = 0, fault: Fault = None) -> None:
@@ -73,7 +73,7 @@ def set_behaviour(control_file: Path, *, delay_ms: float = 0, fault: Fault = Non
     partial.replace(control_file)
 
 
-def build_nonce_models() -> tuple[OnnxModel, OnnxModel, OnnxModel]:
+def _build_models() -> tuple[OnnxModel, OnnxModel, OnnxModel]:
     """Preprocess, encoder, denoise as graphs of a few operators."""
     return _preprocess(), _encoder(), _denoise()
 
@@ -114,13 +114,21 @@ def _denoise() -> OnnxModel:
     return g.build()
 
 
-def _onnx_denoise(model: OnnxModel) -> Component:
-    return Component("denoise", model.inputs, model.outputs, {"model.onnx": model.content}, 8)
+def _write_models(staged: StagedPolicy, name: str, options: Mapping[str, str]) -> tuple[StagedModel, ...]:
+    preprocess, encoder, denoise = _build_models()
+    return (
+        staged.write_model(f"{name}_preprocess", "preprocess", preprocess, 4),
+        staged.write_model(f"{name}_encoder", "encoder", encoder, 2),
+        _write_python_denoise(staged, f"{name}_denoise", denoise, options)
+        if options
+        else staged.write_model(f"{name}_denoise", "denoise", denoise, DENOISE_MAX_BATCH),
+    )
 
 
-def _python_denoise(model: OnnxModel, options: Mapping[str, str]) -> Component:
-    files = {"model.py": _PYTHON_MODEL.read_bytes()}
-    return Component("denoise", model.inputs, model.outputs, files, 8, backend="python", parameters=options)
+def _write_python_denoise(staged: StagedPolicy, name: str, graph: OnnxModel, options: Mapping[str, str]) -> StagedModel:
+    """In the place of the graph, with its inputs and outputs."""
+    component = Component("denoise", graph.inputs, graph.outputs, DENOISE_MAX_BATCH, "python", options)
+    return staged.write_files(name, component, {"model.py": _PYTHON_MODEL.read_bytes()})
 
 
 def _options(delay_ms: float, fault: Fault, control_file: Path | None) -> dict[str, str]:
@@ -132,8 +140,9 @@ def _options(delay_ms: float, fault: Fault, control_file: Path | None) -> dict[s
     return options
 
 
-def _config(name: str, components: tuple[Component, ...], tokenizer: str) -> PolicyConfig:
-    identity = identify(name, components, tokenizer)
+def _config(name: str, models: tuple[StagedModel, ...], tokenizer: str) -> PolicyConfig:
+    identity = identity_of(models, {"name": name, "tokenizer": tokenizer})
+    components = [model.component for model in models]
     return PolicyConfig(
         schema_version=1,
         policy_id=name,

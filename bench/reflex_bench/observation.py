@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+from collections.abc import Mapping
 
 import numpy as np
 from PIL import Image
@@ -38,9 +39,10 @@ def _body(nonce: float, image: str) -> bytes:
     return json.dumps({"instruction": INSTRUCTION, "state": state, "image_b64": image}).encode()
 
 
-def act_request(nonce: float, image: str, deadline_ms: int = 10_000) -> bytes:
+def act_request(nonce: float, image: str, deadline_ms: int = 10_000, headers: Mapping[str, str] | None = None) -> bytes:
     """The whole HTTP request, ready to be written to a socket."""
-    return http_request("POST", "/act", _body(nonce, image), {"x-reflex-deadline-ms": str(deadline_ms)})
+    deadline = {"x-reflex-deadline-ms": str(deadline_ms)}
+    return http_request("POST", "/act", _body(nonce, image), {**deadline, **(headers or {})})
 
 
 def act_tensors(policy: ServedPolicy, nonce: float, image: str) -> list[RawTensor]:

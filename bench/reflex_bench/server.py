@@ -19,7 +19,7 @@ from pathlib import Path
 
 from reflex_bench.nonce_policy import write_nonce_policy
 
-__all__ = ["Served", "nonce_server"]
+__all__ = ["Served", "nonce_server", "reflex_server"]
 
 START_TIMEOUT_S = 60.0
 
@@ -38,11 +38,19 @@ class Served:
 def nonce_server(*options: str, delay_ms: float = 0) -> Iterator[Served]:
     """`reflex serve` with the nonce policy, guard off (a nonce is no joint position), stopped at the end."""
     with tempfile.TemporaryDirectory(prefix="reflex-bench-") as folder:
-        repository, log = Path(folder) / "models", Path(folder) / "serve.log"
+        repository = Path(folder) / "models"
         repository.mkdir()
         write_nonce_policy(repository, delay_ms=delay_ms)
-        port = _free_port()
-        arguments = ["serve", "--model-repository", str(repository), "--no-guard", "--port", str(port), *options]
+        with reflex_server(repository, "--no-guard", *options) as served:
+            yield served
+
+
+@contextlib.contextmanager
+def reflex_server(repository: Path, *options: str) -> Iterator[Served]:
+    """`reflex serve` on a model repository, stopped at the end."""
+    with tempfile.TemporaryDirectory(prefix="reflex-bench-") as folder:
+        log, port = Path(folder) / "serve.log", _free_port()
+        arguments = ["serve", "--model-repository", str(repository), "--port", str(port), *options]
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", "reflex.cli", *arguments], stdout=output, stderr=output, env=os.environ

@@ -128,16 +128,30 @@ def decoder_layer(
     """
     name = stack.layer(index)
     normed, gate = norm(g, hidden, f"{name}.input_layernorm")
-    normed = g.halve(normed)
+    with g.attention_block():
+        attended, own = _attended(g, stack, g.halve(normed), name, tables, bias, cached)
+    hidden = _gated_residual(g, hidden, attended, gate)
+    normed, gate = norm(g, hidden, f"{name}.post_attention_layernorm")
+    return _gated_residual(g, hidden, _mlp(g, g.halve(normed), f"{name}.mlp"), gate), own
+
+
+def _attended(
+    g: GraphBuilder,
+    stack: GemmaStack,
+    normed: ir.Value,
+    name: str,
+    tables: Tables,
+    bias: ir.Value,
+    cached: KeysValues | None,
+) -> tuple[ir.Value, KeysValues]:
+    """Half [B, T, W] -> FP32: what the first half of a layer adds, and its own keys and values."""
     own = keys_values(g, stack, normed, name, tables)
     key, value = own if cached is None else (g.op("Concat", *pair, axis=2) for pair in zip(cached, own, strict=True))
     query = linear(g, normed, f"{name}.self_attn.q_proj", bias=False)
     turned = rotate(g, g.widen(split_heads(g, query, stack.heads, stack.head_dim)), tables)
     mixed = attention(g, turned, key, value, bias, heads=stack.heads, kv_heads=stack.kv_heads, head_dim=stack.head_dim)
     merged = merge_heads(g, mixed, stack.heads * stack.head_dim)
-    hidden = _gated_residual(g, hidden, g.widen(linear(g, merged, f"{name}.self_attn.o_proj", bias=False)), gate)
-    normed, gate = norm(g, hidden, f"{name}.post_attention_layernorm")
-    return _gated_residual(g, hidden, _mlp(g, g.halve(normed), f"{name}.mlp"), gate), own
+    return g.widen(linear(g, merged, f"{name}.self_attn.o_proj", bias=False)), own
 
 
 def _gated_residual(g: GraphBuilder, hidden: ir.Value, branch: ir.Value, gate: Gate) -> ir.Value:

@@ -4,12 +4,13 @@ Every graph has a leading dynamic batch axis, which `TensorConfig` and the metho
 does.
 
 A graph computes in one type, `compute`: FP32, or FP16 with islands of FP32. `halve` and `widen` mark the shores of an
-island; in an FP32 graph they do nothing.
+island; in an FP32 graph they do nothing. A whole attention block can be an island: see `attention_block`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Final, Literal
 
 import numpy as np
@@ -47,9 +48,15 @@ class GraphBuilder:
     """
 
     def __init__(
-        self, name: str, weights: Weights | TensorSource | None = None, *, compute: FloatType = "FP32"
+        self,
+        name: str,
+        weights: Weights | TensorSource | None = None,
+        *,
+        compute: FloatType = "FP32",
+        attention: FloatType | None = None,
     ) -> None:
-        self.compute: Final[FloatType] = compute
+        self._compute: FloatType = compute
+        self._attention: FloatType = attention or compute
         self._name = name
         self._weights: Weights | TensorSource = {} if weights is None else weights
         self._stored: dict[str, StoredTensor] = {}
@@ -60,6 +67,20 @@ class GraphBuilder:
         self._initializers: dict[object, ir.Value] = {}
         self._input_configs: list[TensorConfig] = []
         self._output_configs: list[TensorConfig] = []
+
+    @property
+    def compute(self) -> FloatType:
+        """The type of matrix products, and of weights, that are appended now."""
+        return self._compute
+
+    @contextmanager
+    def attention_block(self) -> Iterator[None]:
+        """What is appended inside computes in the type that the graph's attention has, mostly the one outside."""
+        outside, self._compute = self._compute, self._attention
+        try:
+            yield
+        finally:
+            self._compute = outside
 
     def input(self, name: str, datatype: str, shape: Sequence[int]) -> ir.Value:
         """Declare an input; `datatype` is Triton's name for it and -1 in `shape` is any size."""
@@ -147,7 +168,8 @@ class GraphBuilder:
     ) -> tuple[ir.Value, ...]:
         """Append an operator with several outputs. Names are short because an unrolled loop has thousands."""
         number = len(self._nodes)
-        node = ir.node(op_type, inputs, attributes, num_outputs=output_count, name=f"n{number}")
+        stated = [_attribute(name, value) for name, value in attributes.items()]
+        node = ir.Node("", op_type, inputs, stated, num_outputs=output_count, name=f"n{number}")
         for index, value in enumerate(node.outputs):
             value.name = f"v{number}" if output_count == 1 else f"v{number}.{index}"
         self._nodes.append(node)
@@ -167,6 +189,18 @@ class GraphBuilder:
         model = ir.Model(graph, ir_version=IR_VERSION, producer_name="reflex")
         content = ir.serde.serialize_model(model).SerializeToString(deterministic=True)
         return OnnxModel(content, tuple(self._input_configs), tuple(self._output_configs), external)
+
+
+def _attribute(name: str, value: Attribute) -> ir.Attr:
+    """What `ir.node` finds out by trying every type that there is: an unrolled loop has thousands of them."""
+    match value:
+        case int():
+            return ir.AttrInt64(name, value)
+        case float():
+            return ir.AttrFloat32(name, value)
+        case str():
+            return ir.AttrString(name, value)
+    return ir.AttrInt64s(name, list(value))
 
 
 def _initializer(name: str, array: Array) -> ir.Value:

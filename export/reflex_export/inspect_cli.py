@@ -75,6 +75,9 @@ def _as_json(found: Inspection) -> dict[str, Any]:
         "normalization": dict(found.normalization),
         "prompt": None if found.prompt is None else found.prompt.model_dump(mode="json"),
         "precision": found.precision,
+        "engine": found.engine,
+        "exported_from": found.exported_from,
+        "parity": found.parity,
         "parameters": {"live": found.parameters, "stored": found.stored_parameters, "parts": dict(found.parts)},
         "weight_bytes": {name: found.parameters * size for name, size in BYTES_OF.items()},
         "cache": {"shape": list(found.cache_shape), "bytes": found.cache_bytes},
@@ -106,7 +109,8 @@ def _about(found: Inspection) -> Iterator[str]:
     weights = "  ".join(f"{name} {_bytes(found.parameters * size)}" for name, size in BYTES_OF.items())
     facts = {
         "source": found.source,
-        "family": found.family + (f", exported in {found.precision}" if found.precision else ""),
+        "family": found.family,
+        **_publication(found),
         "cameras": ", ".join(map(_camera, found.cameras)) or "none",
         "state, action": f"{found.state_dim}, {found.action_dim} dimensions",
         "chunk": f"{found.horizon} actions in {found.steps} denoising step{'s' if found.steps > 1 else ''}",
@@ -120,6 +124,16 @@ def _about(found: Inspection) -> Iterator[str]:
     }
     for label, fact in facts.items():
         yield f"{label:<{LABEL_WIDTH}}  {fact}"
+
+
+def _publication(found: Inspection) -> dict[str, str]:
+    """Only of a policy that lies in a repository."""
+    if found.engine is None:
+        return {}
+    origin = f" from {found.exported_from}" if found.exported_from else ""
+    return {
+        "exported": f"in {found.precision}{origin}, served by {found.engine}, parity {found.parity or 'not checked'}"
+    }
 
 
 def _camera(camera: CameraSize) -> str:

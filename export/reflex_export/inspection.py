@@ -8,7 +8,6 @@ weights that do not fit into a GPU's cache, batch 1, and all tokens of the padde
 
 from __future__ import annotations
 
-import importlib
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -21,10 +20,9 @@ from google.protobuf.message import DecodeError
 
 from reflex.errors import RepositoryError
 from reflex.policy_config import CONFIG_FILE, PolicyConfig, PromptConfig, read_policy_config
+from reflex_export.building import build_graphs, default_steps
 from reflex_export.checkpoint import Checkpoint
-from reflex_export.families.common import FamilyGraphs
 from reflex_export.onnx_model import MODEL_FILE
-from reflex_export.pipeline import default_steps
 from reflex_export.policy_prompt import prompt_config
 
 __all__ = [
@@ -146,7 +144,11 @@ class Inspection:
     stored_parameters: int | None = None
     """In the checkpoint's files, with what is never read."""
     precision: str | None = None
-    """Of a repository's policy."""
+    """Of a repository's policy, as the next three."""
+    engine: str | None = None
+    exported_from: str | None = None
+    parity: str | None = None
+    """The verdict; None where none is recorded."""
 
     @property
     def parameters(self) -> int:
@@ -192,9 +194,8 @@ def find_policy(source: Path, policy: str | None) -> Path | None:
 def inspect_checkpoint(checkpoint: Checkpoint, *, steps: int | None = None) -> Inspection:
     """`steps` instead of the checkpoint's own. `CheckpointError` when the graphs cannot be built from it."""
     count = default_steps(checkpoint) if steps is None else steps
-    family = importlib.import_module(f"reflex_export.families.{checkpoint.family}")
     # FP32 only decides how weights would be stored; shapes and operators are those of FP16.
-    graphs: FamilyGraphs = family.build(checkpoint, steps=(count,), precision="fp32")
+    graphs = build_graphs(checkpoint, (count,), "fp32")
     encoder, denoise = _Graph(graphs.encoder.content), _Graph(graphs.denoise[count].content)
     tensors = checkpoint.tensors
     return Inspection(
@@ -233,6 +234,9 @@ def inspect_policy(folder: Path) -> Inspection:
         phases=_phases(encoder, denoise, config.denoising_steps),
         cache_shape=encoder.output_shape("prefix_keys"),
         precision=config.precision,
+        engine=config.engine,
+        exported_from=config.source,
+        parity=str(config.parity["verdict"]) if config.parity else None,
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
@@ -17,6 +18,8 @@ import onnx_ir as ir
 
 from reflex.policy_config import TensorConfig
 from reflex_export.errors import CheckpointError
+from reflex_export.half import HalfConverter
+from reflex_export.reading.mapping import release
 
 __all__ = ["DATA_FILE", "MODEL_FILE", "Array", "ExternalTensor", "OnnxModel", "StoredTensor", "place_weights"]
 
@@ -28,7 +31,8 @@ _EXTERNAL_FROM_BYTES: Final = 64 << 20
 """A model whose stored weights are smaller than this is one file."""
 _ALIGNMENT_BYTES: Final = 4096
 """A page: runtimes map the file into memory instead of reading it."""
-_CHUNK_ELEMENTS: Final = 4 << 20
+_CHUNK_ELEMENTS: Final = 2 << 20
+"""What is in memory at once is a few of these, however large the tensor."""
 
 
 @dataclass(frozen=True)
@@ -48,27 +52,32 @@ class StoredTensor:
         """The graph's initialiser; it gets its content, or a place for it, in `place_weights`."""
         return ir.Value(name=self.name, shape=ir.Shape(self.shape), type=ir.TensorType(self.datatype))
 
-    def chunks(self) -> Iterator[Array]:
-        """The content in the stored type, flat, a few megabytes at a time."""
+    def chunks(self, converter: HalfConverter) -> Iterator[Array]:
+        """The content in the stored type, flat, a few megabytes at a time; what has been read needs no memory."""
         loaded = self.load()
         if loaded.shape != self.shape:
             raise CheckpointError(f"{self.name} has the shape {loaded.shape}, expected {self.shape}")
         flat = loaded.reshape(-1)
         for start in range(0, flat.size, _CHUNK_ELEMENTS):
-            yield self._converted(flat[start : start + _CHUNK_ELEMENTS])
+            part = flat[start : start + _CHUNK_ELEMENTS]
+            yield self._converted(part, converter)
+            release(part)
 
-    def content(self) -> ir.TensorProtocol:
+    def content(self, converter: HalfConverter) -> ir.TensorProtocol:
         """The whole tensor, in memory."""
-        flat = np.concatenate([*self.chunks(), np.zeros(0, self.datatype.numpy())])
+        flat = np.concatenate([*self.chunks(converter), np.zeros(0, self.datatype.numpy())])
         return ir.Tensor(flat.reshape(self.shape), name=self.name)
 
-    def _converted(self, array: Array) -> Array:
+    def _converted(self, array: Array, converter: HalfConverter) -> Array:
         target = self.datatype.numpy()
-        wide = array if array.dtype.type in (np.float32, np.float16) else array.astype(np.float32)
+        if array.dtype == target:
+            return np.ascontiguousarray(array)
+        wide = array.astype(np.float32, copy=False)
+        if target != np.float16:
+            return np.ascontiguousarray(wide.astype(target, copy=False))
         try:
-            with np.errstate(over="raise"):
-                return np.ascontiguousarray(wide.astype(target, copy=False))
-        except FloatingPointError:
+            return converter.convert(wide)
+        except OverflowError:
             message = f"{self.name} has values beyond float16's range (65504): export with --precision fp32"
             raise CheckpointError(message) from None
 
@@ -102,8 +111,7 @@ class OnnxModel:
         on_bytes(memoryview(self.content))
         if self.external:
             with (folder / DATA_FILE).open("wb") as file:
-                for entry in self.external:
-                    _write_entry(file, entry, on_bytes)
+                _write_overlapped(file, _pieces(self.external), on_bytes)
 
 
 def place_weights(
@@ -113,8 +121,9 @@ def place_weights(
     tensors = tuple(stored)
     if sum(tensor.nbytes for tensor in tensors) >= _EXTERNAL_FROM_BYTES:
         return tuple(_place_outside(tensors, initializers))
+    converter = HalfConverter()
     for tensor in tensors:
-        initializers[tensor.name].const_value = tensor.content()
+        initializers[tensor.name].const_value = tensor.content(converter)
     return ()
 
 
@@ -130,12 +139,27 @@ def _place_outside(
         offset = _aligned(offset + tensor.nbytes)
 
 
-def _write_entry(file: IO[bytes], entry: ExternalTensor, on_bytes: Callable[[memoryview], object]) -> None:
-    padding = np.zeros(entry.offset - file.tell(), np.uint8)
-    for piece in (padding, *entry.tensor.chunks()):
-        view = memoryview(piece.view(np.uint8).data)
-        file.write(view)
-        on_bytes(view)
+def _pieces(entries: Iterable[ExternalTensor]) -> Iterator[memoryview]:
+    """The data file from its beginning: every tensor, and the padding before it."""
+    converter = HalfConverter()
+    position = 0
+    for entry in entries:
+        if entry.offset > position:
+            yield memoryview(bytes(entry.offset - position))
+        for piece in entry.tensor.chunks(converter):
+            yield memoryview(piece.view(np.uint8).data)
+        position = entry.offset + entry.tensor.nbytes
+
+
+def _write_overlapped(file: IO[bytes], pieces: Iterator[memoryview], on_bytes: Callable[[memoryview], object]) -> None:
+    """Read and convert the next piece while this one is hashed and written: each of the three takes as long."""
+    with ThreadPoolExecutor(2, thread_name_prefix="weights") as workers:
+        upcoming = workers.submit(next, pieces, None)
+        while (piece := upcoming.result()) is not None:
+            upcoming = workers.submit(next, pieces, None)
+            seen = workers.submit(on_bytes, piece)
+            file.write(piece)
+            seen.result()
 
 
 def _aligned(offset: int) -> int:

@@ -6,19 +6,28 @@ observations. The gates: FP32 max-abs 1e-4; FP16 cosine 0.99999 and max-abs 5e-3
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import onnxruntime
+from onnxruntime.capi.onnxruntime_pybind11_state import (
+    Fail,
+    InvalidArgument,
+    InvalidGraph,
+    InvalidProtobuf,
+    NoSuchFile,
+    RuntimeException,
+)
 
-from reflex.policy_config import PolicyConfig, TensorConfig
+from reflex.errors import RepositoryError
+from reflex.policy_config import PolicyConfig
 from reflex_export.families.common import Precision
 from reflex_export.graph import Array
 
-__all__ = ["GATES", "Gate", "Parity", "PolicyRunner", "generated_inputs"]
+__all__ = ["GATES", "Gate", "Parity", "PolicyRunner", "gate_of"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +39,11 @@ class Gate:
 
 
 GATES: Final[Mapping[Precision, Gate]] = {"fp32": Gate(0.99999, 1e-4), "fp16": Gate(0.99999, 5e-3)}
+
+
+def gate_of(precision: str) -> Gate:
+    """Everything but FP32 has the gate of FP16."""
+    return GATES["fp32" if precision == "fp32" else "fp16"]
 
 
 @dataclass
@@ -52,7 +66,7 @@ class Parity:
         cosine = float(a @ b) / norms if norms else 1.0
         self.cases += 1
         # A NaN compares false with everything: it must be the worst there is.
-        if not difference <= self.max_abs:
+        if not difference <= self.max_abs or not self.worst:
             self.max_abs, self.worst = difference, name
         self.cosine = cosine if not cosine >= self.cosine else self.cosine
 
@@ -83,10 +97,10 @@ class PolicyRunner:
     """A policy's models in a folder, one after the other in ONNX Runtime on the CPU, as the ensemble runs them."""
 
     def __init__(self, models: Iterable[Path]) -> None:
+        """`RepositoryError` names a model that cannot be loaded."""
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
-        providers = ["CPUExecutionProvider"]
-        self._sessions = [onnxruntime.InferenceSession(str(path), options, providers=providers) for path in models]
+        self._sessions = [(path, _session(path, options)) for path in models]
 
     @classmethod
     def of(cls, repository: Path, config: PolicyConfig) -> PolicyRunner:
@@ -95,57 +109,23 @@ class PolicyRunner:
         return cls(repository / config.component(role) / "1" / "model.onnx" for role in roles)
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Tensors in and out by name, each with its batch axis."""
+        """Tensors in and out by name, each with its batch axis; `RepositoryError` names a model that fails."""
         known = dict(inputs)
-        for session in self._sessions:
+        for path, session in self._sessions:
             feeds = {value.name: known[value.name] for value in session.get_inputs()}
             names = [value.name for value in session.get_outputs()]
-            known.update(zip(names, session.run(names, feeds), strict=True))
+            try:
+                answers = session.run(names, feeds)
+            except (Fail, InvalidArgument, RuntimeException) as exc:
+                reason = str(exc).splitlines()[0]
+                raise RepositoryError(f"{path} fails on a request ({reason}); export the policy again") from exc
+            known.update(zip(names, answers, strict=True))
         return known
 
 
-def generated_inputs(
-    wanted: Sequence[TensorConfig],
-    *,
-    state: Array,
-    vocabulary: int,
-    image_sizes: Mapping[str, tuple[int, int]],
-    seed: int = 0,
-) -> dict[str, Array]:
-    """An observation like those of training: smooth pictures, a state near the mean, a short instruction.
-
-    `image_sizes` are height and width by camera. Tensors have a batch axis of one.
-    """
-    random = np.random.RandomState(seed)
-    inputs: dict[str, Array] = {}
-    for tensor in wanted:
-        if tensor.name.startswith("image."):
-            array = _picture(random, *image_sizes[tensor.name.removeprefix("image.")])
-            array = np.broadcast_to(array, (*tensor.shape[:-3], *array.shape)).copy()
-        else:
-            array = _generated(tensor, random, state, vocabulary)
-        inputs[tensor.name] = array[None]
-    return inputs
-
-
-def _picture(random: np.random.RandomState, height: int, width: int) -> Array:
-    y, x = np.mgrid[0:height, 0:width] / max(height, width)
-    waves = [np.sin(5 * x + k + random.rand()) * np.cos(4 * y + random.rand()) * 100 + 128 for k in range(3)]
-    picture: Array = np.stack(waves, axis=2).clip(0, 255).astype(np.uint8)
-    return picture
-
-
-def _generated(tensor: TensorConfig, random: np.random.RandomState, state: Array, vocabulary: int) -> Array:
-    match tensor.name:
-        case "camera_mask":
-            return np.ones(tensor.shape, np.bool_)
-        case "state":
-            return np.broadcast_to(state, tensor.shape).astype(np.float32)
-        case "tokens":
-            return random.randint(1, max(2, vocabulary), tensor.shape).astype(np.int64)
-        case "token_mask":
-            return np.arange(tensor.shape[0]) < min(8, tensor.shape[0])
-        case "noise" | "step_noise":
-            return random.standard_normal(tensor.shape).astype(np.float32)
-        case _:
-            return np.zeros(tensor.shape, np.float32)
+def _session(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except (Fail, InvalidGraph, InvalidProtobuf, NoSuchFile) as exc:
+        reason = str(exc).splitlines()[0]
+        raise RepositoryError(f"{path} cannot be loaded ({reason}); export the policy again") from exc

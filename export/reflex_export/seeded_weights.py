@@ -1,4 +1,4 @@
-"""Weights of an untrained policy: drawn from a seed, the same on every machine and NumPy version.
+"""A tiny SmolVLA's weights, untrained: drawn from a seed, the same on every machine and NumPy version.
 
 Only the bit generator's raw stream is used, which NumPy guarantees; its distributions may change between versions.
 Each tensor has its own stream, so adding one changes no other.
@@ -7,15 +7,52 @@ Each tensor has its own stream, so adding one changes no other.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 import numpy as np
 
-from reflex_export.architecture import Architecture
-from reflex_export.graph import Array
+from reflex_export.onnx_model import Array
 
-__all__ = ["seeded_weights"]
+__all__ = ["TinySmolVla", "seeded_weights"]
+
+_VLM: Final = "vlm_with_expert.vlm."
+_EXPERT: Final = "vlm_with_expert.lm_expert."
+_ATTENTION_GAIN: Final = 1.5
+"""Makes attention choose: with 1 an untrained softmax is nearly uniform and averages the observation away."""
+
+
+@dataclass(frozen=True)
+class TinySmolVla:
+    """Sizes of the architecture, named as its configs name them where they have a name for it."""
+
+    image_size: int = 64
+    patch_size: int = 16
+    scale_factor: int = 2
+    vision_width: int = 48
+    vision_heads: int = 4
+    vision_layers: int = 2
+    vision_mlp: int = 96
+    vocabulary: int = 512
+    max_tokens: int = 48
+    width: int = 64
+    mlp: int = 128
+    layers: int = 3
+    heads: int = 4
+    kv_heads: int = 2
+    head_dim: int = 16
+    expert_width_multiplier: float = 0.75
+    expert_mlp: int = 256
+    """What lerobot makes of any expert that is at most 96 wide: a multiple of 256."""
+    self_attn_every_n_layers: int = 2
+    max_state_dim: int = 32
+    max_action_dim: int = 32
+
+    @property
+    def expert_width(self) -> int:
+        return int(self.width * self.expert_width_multiplier)
 
 
 class _Draw(NamedTuple):
@@ -26,86 +63,96 @@ class _Draw(NamedTuple):
     mean: float = 0.0
 
 
-def seeded_weights(a: Architecture, seed: int) -> dict[str, Array]:
-    """Every weight that `build_encoder` and `build_denoise` read, by name, float32."""
-    draws = {**dict(_vision(a)), **dict(_language(a)), **dict(_expert(a))}
-    return {name: _uniform(draw, name, seed) for name, draw in draws.items()}
+_Draws = Iterator[tuple[str, _Draw]]
+
+
+def seeded_weights(sizes: TinySmolVla, seed: int) -> dict[str, Array]:
+    """Every tensor of the checkpoint by its name, float32; linear weights are [out, in]."""
+    draws = {**dict(_vision(sizes)), **dict(_language(sizes)), **dict(_expert(sizes)), **dict(_projections(sizes))}
+    return {f"model.{name}": _uniform(draw, name, seed) for name, draw in sorted(draws.items())}
 
 
 def _uniform(draw: _Draw, name: str, seed: int) -> Array:
     digest = hashlib.sha256(f"{seed}:{name}".encode()).digest()
     generator = np.random.Philox(key=int.from_bytes(digest[:16], "little"))
-    raw = generator.random_raw(int(np.prod(draw.shape))).reshape(draw.shape)
+    raw = generator.random_raw(math.prod(draw.shape)).reshape(draw.shape)
     symmetric = (raw >> np.uint64(11)) * 2.0**-52 - 1.0
     drawn: Array = (draw.mean + symmetric * (3**0.5 * draw.std)).astype(np.float32)
     return drawn
 
 
-def _linear(
-    name: str, fan_in: int, fan_out: int, *, gain: float = 1.0, bias: bool = True
-) -> Iterator[tuple[str, _Draw]]:
-    yield f"{name}.weight", _Draw((fan_in, fan_out), gain * fan_in**-0.5)
+def _linear(name: str, fan_in: int, fan_out: int, *, gain: float = 1.0, bias: bool = True) -> _Draws:
+    yield f"{name}.weight", _Draw((fan_out, fan_in), gain * fan_in**-0.5)
     if bias:
         yield f"{name}.bias", _Draw((fan_out,), 0.1)
 
 
-def _norm(name: str, width: int, *, bias: bool = False) -> Iterator[tuple[str, _Draw]]:
+def _norm(name: str, width: int, *, bias: bool = False) -> _Draws:
     yield f"{name}.weight", _Draw((width,), 0.1, 1.0)
     if bias:
         yield f"{name}.bias", _Draw((width,), 0.1)
 
 
-def _gated_mlp(name: str, width: int, hidden: int) -> Iterator[tuple[str, _Draw]]:
-    yield from _linear(f"{name}.gate", width, hidden, bias=False)
-    yield from _linear(f"{name}.up", width, hidden, bias=False)
-    yield from _linear(f"{name}.down", hidden, width, bias=False)
+def _vision(s: TinySmolVla) -> _Draws:
+    name, width = f"{_VLM}model.vision_model", s.vision_width
+    pixels = 3 * s.patch_size**2
+    patches = (s.image_size // s.patch_size) ** 2
+    yield (
+        f"{name}.embeddings.patch_embedding.weight",
+        _Draw((width, 3, s.patch_size, s.patch_size), 2.0 * pixels**-0.5),
+    )
+    yield f"{name}.embeddings.patch_embedding.bias", _Draw((width,), 0.1)
+    yield f"{name}.embeddings.position_embedding.weight", _Draw((patches, width), 0.3)
+    for layer in range(s.vision_layers):
+        yield from _vision_layer(s, f"{name}.encoder.layers.{layer}")
+    yield from _norm(f"{name}.post_layernorm", width, bias=True)
 
 
-def _vision(a: Architecture) -> Iterator[tuple[str, _Draw]]:
-    width = a.vision_width
-    yield "vision.patch.weight", _Draw((width, 3, a.patch_size, a.patch_size), 2.0 * (3 * a.patch_size**2) ** -0.5)
-    yield "vision.patch.bias", _Draw((width,), 0.1)
-    yield "vision.position", _Draw((a.patches, width), 0.3)
-    for layer in range(a.vision_layers):
-        name = f"vision.{layer}"
-        yield from _norm(f"{name}.norm1", width, bias=True)
-        yield from _linear(f"{name}.qkv", width, 3 * width)
-        yield from _linear(f"{name}.out", width, width)
-        yield from _norm(f"{name}.norm2", width, bias=True)
-        yield from _linear(f"{name}.mlp.up", width, a.vision_mlp)
-        yield from _linear(f"{name}.mlp.down", a.vision_mlp, width)
-    yield from _norm("vision.norm", width, bias=True)
-    yield from _linear("projector", width, a.width)
+def _vision_layer(s: TinySmolVla, name: str) -> _Draws:
+    width = s.vision_width
+    for norm in ("layer_norm1", "layer_norm2"):
+        yield from _norm(f"{name}.{norm}", width, bias=True)
+    for part in ("q_proj", "k_proj", "v_proj", "out_proj"):
+        yield from _linear(f"{name}.self_attn.{part}", width, width)
+    yield from _linear(f"{name}.mlp.fc1", width, s.vision_mlp)
+    yield from _linear(f"{name}.mlp.fc2", s.vision_mlp, width)
 
 
-def _language(a: Architecture) -> Iterator[tuple[str, _Draw]]:
-    yield "embedding.weight", _Draw((a.vocabulary, a.width), 1.0)
-    yield from _linear("state", a.state_dim, a.width)
-    for layer in range(a.layers - 1):
-        yield from _decoder_layer(a, f"layers.{layer}", a.width, a.mlp)
-    last = f"layers.{a.layers - 1}"
-    yield from _norm(f"{last}.norm1", a.width)
-    yield from _linear(f"{last}.kv", a.width, 2 * a.kv_heads * a.head_dim, bias=False)
+def _language(s: TinySmolVla) -> _Draws:
+    # The policy multiplies words and pictures, not the state, by the square root of the width: this undoes it.
+    shuffled, unscaled = s.vision_width * s.scale_factor**2, s.width**-0.5
+    connector = f"{_VLM}model.connector.modality_projection.proj"
+    yield from _linear(connector, shuffled, s.width, gain=unscaled, bias=False)
+    yield f"{_VLM}model.text_model.embed_tokens.weight", _Draw((s.vocabulary, s.width), unscaled)
+    for layer in range(s.layers):
+        yield from _decoder_layer(s, f"{_VLM}model.text_model.layers.{layer}", s.width, s.width, s.mlp)
+    yield from _norm(f"{_VLM}model.text_model.norm", s.width)
+    yield from _linear(f"{_VLM}lm_head", s.width, s.vocabulary, bias=False)
 
 
-def _expert(a: Architecture) -> Iterator[tuple[str, _Draw]]:
-    width = a.expert_width
-    yield from _linear("expert.action_in", a.noise_dim, width)
-    yield from _linear("expert.time_in.action", width, width, bias=False)
-    yield from _linear("expert.time_in.time", width, width, bias=False)
-    yield "expert.time_in.bias", _Draw((width,), 0.1)
-    yield from _linear("expert.time_out", width, width)
-    for layer in range(a.layers):
-        yield from _decoder_layer(a, f"expert.layers.{layer}", width, a.expert_mlp)
-    yield from _norm("expert.norm", width)
-    yield from _linear("expert.action_out", width, a.noise_dim)
+def _expert(s: TinySmolVla) -> _Draws:
+    for layer in range(s.layers):
+        is_self_attention = layer % s.self_attn_every_n_layers == 0
+        key_input = s.expert_width if is_self_attention else s.kv_heads * s.head_dim
+        yield from _decoder_layer(s, f"{_EXPERT}layers.{layer}", s.expert_width, key_input, s.expert_mlp)
+    yield from _norm(f"{_EXPERT}norm", s.expert_width)
 
 
-def _decoder_layer(a: Architecture, name: str, width: int, mlp: int) -> Iterator[tuple[str, _Draw]]:
-    # The gain makes attention choose: with 1 an untrained softmax is nearly uniform and averages the observation away.
-    heads = a.heads + 2 * a.kv_heads
-    yield from _norm(f"{name}.norm1", width)
-    yield from _linear(f"{name}.qkv", width, heads * a.head_dim, gain=1.5, bias=False)
-    yield from _linear(f"{name}.out", a.heads * a.head_dim, width, gain=1.5, bias=False)
-    yield from _norm(f"{name}.norm2", width)
-    yield from _gated_mlp(f"{name}.mlp", width, mlp)
+def _decoder_layer(s: TinySmolVla, name: str, width: int, key_input: int, mlp: int) -> _Draws:
+    queries, keys = s.heads * s.head_dim, s.kv_heads * s.head_dim
+    for part, fan_in, fan_out in (("q", width, queries), ("k", key_input, keys), ("v", key_input, keys)):
+        yield from _linear(f"{name}.self_attn.{part}_proj", fan_in, fan_out, gain=_ATTENTION_GAIN, bias=False)
+    yield from _linear(f"{name}.self_attn.o_proj", queries, width, gain=_ATTENTION_GAIN, bias=False)
+    for part, fan_in, fan_out in (("gate", width, mlp), ("up", width, mlp), ("down", mlp, width)):
+        yield from _linear(f"{name}.mlp.{part}_proj", fan_in, fan_out, bias=False)
+    for norm in ("input_layernorm", "post_attention_layernorm"):
+        yield from _norm(f"{name}.{norm}", width)
+
+
+def _projections(s: TinySmolVla) -> _Draws:
+    # Most of the padded state is zero: the gain is that of the few entries that a robot has.
+    yield from _linear("state_proj", s.max_state_dim, s.width, gain=2.0)
+    yield from _linear("action_in_proj", s.max_action_dim, s.expert_width)
+    yield from _linear("action_time_mlp_in", 2 * s.expert_width, s.expert_width)
+    yield from _linear("action_time_mlp_out", s.expert_width, s.expert_width)
+    yield from _linear("action_out_proj", s.expert_width, s.max_action_dim)

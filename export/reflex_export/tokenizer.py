@@ -13,10 +13,10 @@ from typing import Final
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-__all__ = ["PAD_ID", "build_tokenizer"]
+__all__ = ["PAD", "PAD_ID", "build_tokenizer"]
 
 PAD_ID: Final = 0
-_PAD: Final = "<pad>"
+PAD: Final = "<pad>"
 """In the vocabulary but no special token: an instruction that spells it out is ordinary text."""
 
 _INSTRUCTIONS: Final = """
@@ -45,7 +45,7 @@ def build_tokenizer() -> str:
     splitter = pre_tokenizers.ByteLevel(add_prefix_space=False)
     words = [word for line in _INSTRUCTIONS.splitlines() for word, _ in splitter.pre_tokenize_str(line)]
     merges = _learn_merges(words, _MERGES)
-    pieces = [_PAD, *sorted(pre_tokenizers.ByteLevel.alphabet()), *(left + right for left, right in merges)]
+    pieces = [PAD, *sorted(pre_tokenizers.ByteLevel.alphabet()), *(left + right for left, right in merges)]
     tokenizer = Tokenizer(models.BPE({piece: index for index, piece in enumerate(pieces)}, merges))
     tokenizer.pre_tokenizer = splitter
     tokenizer.decoder = decoders.ByteLevel()

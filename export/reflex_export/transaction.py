@@ -1,6 +1,6 @@
 """Publishing into a model repository: several directories change as one, also when the exporter is killed.
 
-<repository>/.reflex-export.lock        held by the one export at work, gone after it
+<repository>/.reflex-export.lock        held by the one export or engine build at work, and says who; gone after it
 <repository>/.reflex-export-<random>/   what an export has on its way
     staged/<name>                       the new directories
     retired/<name>                      those that they replace
@@ -19,42 +19,42 @@ are told apart by nothing but the canary.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from reflex.errors import RepositoryError
+from reflex.interruption import undisturbed
+from reflex_export.repository_lock import LOCK_FILE, lock_repository
 
-__all__ = ["publish", "recover", "scratch_folder"]
+__all__ = ["STAGED", "publish", "recover", "scratch_folder"]
 
 SCRATCH_PREFIX: Final = ".reflex-export-"
-LOCK_FILE: Final = ".reflex-export.lock"
 JOURNAL_FILE: Final = "journal.json"
 RETIRED: Final = "retired"
 STAGED: Final = "staged"
 
 
 @contextmanager
-def scratch_folder(repository: Path) -> Iterator[Path]:
-    """A folder on the repository's file system for one export; afterwards it is gone, whatever happens.
+def scratch_folder(
+    repository: Path, name: str = "another export", on_wait: Callable[[str], object] | None = None
+) -> Iterator[Path]:
+    """A folder on the repository's file system for one writer; afterwards it is gone, whatever happens.
 
-    First it undoes what a killed export left. Raises `RepositoryError` while another export is at work here.
+    First it undoes what a killed one left. Raises `RepositoryError` while someone else is at work here, or waits:
+    `name` and `on_wait` are those of `lock_repository`.
     """
-    repository.mkdir(parents=True, exist_ok=True)
-    with _sole_export(repository):
-        _tidy_up(repository)
-        scratch = Path(tempfile.mkdtemp(prefix=SCRATCH_PREFIX, dir=repository))
-        try:
-            yield scratch
-        finally:
-            _discard(scratch, repository)
+    with _made(repository), _sole_writer(repository, name, on_wait), ExitStack() as afterwards:
+        with undisturbed():
+            scratch = Path(tempfile.mkdtemp(prefix=SCRATCH_PREFIX, dir=repository))
+            afterwards.callback(_discard, scratch, repository)
+        yield scratch
 
 
 def recover(repository: Path) -> None:
@@ -64,8 +64,8 @@ def recover(repository: Path) -> None:
     the message says where the directories lie.
     """
     if any(repository.glob(f"{SCRATCH_PREFIX}*")) or (repository / LOCK_FILE).exists():
-        with _sole_export(repository):
-            _tidy_up(repository)
+        with _sole_writer(repository, "another export", None):
+            pass
 
 
 def publish(names: Iterable[str], staged: Path, repository: Path) -> None:
@@ -85,6 +85,28 @@ def publish(names: Iterable[str], staged: Path, repository: Path) -> None:
                 (repository / name).rename(scratch / RETIRED / name)
             (staged / name).rename(repository / name)
         _close_journal(scratch, repository)
+
+
+@contextmanager
+def _made(repository: Path) -> Iterator[None]:
+    """A repository that was made for nothing goes again."""
+    is_new = not repository.exists()
+    repository.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    finally:
+        if is_new:
+            with suppress(OSError):  # it is not empty: something was published
+                repository.rmdir()
+
+
+@contextmanager
+def _sole_writer(repository: Path, name: str, on_wait: Callable[[str], object] | None) -> Iterator[None]:
+    """What a killed writer left half done has been undone then."""
+    with ExitStack() as afterwards:
+        lock_repository(repository, name, afterwards, on_wait)
+        _tidy_up(repository)
+        yield
 
 
 @dataclass(frozen=True)
@@ -155,11 +177,12 @@ def _tidy_up(repository: Path) -> None:
 
 def _discard(scratch: Path, repository: Path) -> None:
     """Undo, then remove; while the journal is there the folder stays, since it may hold the only old directories."""
-    try:
-        _undo(scratch, repository)
-    except OSError as exc:
-        raise RepositoryError(f"an unfinished export cannot be undone ({exc}); {_by_hand(scratch)}") from exc
-    shutil.rmtree(scratch, ignore_errors=True)
+    with undisturbed():
+        try:
+            _undo(scratch, repository)
+        except OSError as exc:
+            raise RepositoryError(f"an unfinished export cannot be undone ({exc}); {_by_hand(scratch)}") from exc
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _by_hand(scratch: Path) -> str:
@@ -167,42 +190,6 @@ def _by_hand(scratch: Path) -> str:
         f"export again once that is put right, or move the old directories back from {scratch / RETIRED} yourself "
         f"and remove {scratch}"
     )
-
-
-@contextmanager
-def _sole_export(repository: Path) -> Iterator[None]:
-    descriptor = _locked(repository / LOCK_FILE)
-    try:
-        yield
-    finally:
-        # While it is still locked: whoever has opened it sees that its name is gone, and makes a new one.
-        (repository / LOCK_FILE).unlink(missing_ok=True)
-        os.close(descriptor)
-
-
-def _locked(path: Path) -> int:
-    """The lock file's descriptor. The kernel lets go of the lock when its holder dies, however it dies."""
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        with ExitStack() as otherwise:
-            otherwise.callback(os.close, descriptor)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as exc:
-                raise RepositoryError(
-                    f"another export is writing into {path.parent}; wait until it is done, then export again"
-                ) from exc
-            if _is_named(path, descriptor):
-                otherwise.pop_all()
-                return descriptor
-
-
-def _is_named(path: Path, descriptor: int) -> bool:
-    """Whether the open file is the one of this name, not one whose last holder removed it meanwhile."""
-    try:
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
 
 
 def _sync_tree(folder: Path) -> None:

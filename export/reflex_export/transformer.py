@@ -3,7 +3,8 @@
 Shapes: B batch, T query tokens, L key tokens, H heads, G key/value heads, D head width. Linear weights are PyTorch's,
 [out, in]. In an FP16 graph matrix products are FP16; the residual stream, norms, rotations, softmax and everything the
 Euler loop adds up are FP32. `hidden` below is FP32, `half` is what the graph computes in. A value is halved once, just
-before the product that takes it: each rounding more is an error more.
+before the product that takes it: each rounding more is an error more. Inside `GraphBuilder.attention_block`, half may
+be FP32 too.
 """
 
 from __future__ import annotations

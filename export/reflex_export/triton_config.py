@@ -26,11 +26,7 @@ class Component:
     role: str
     inputs: tuple[TensorConfig, ...]
     outputs: tuple[TensorConfig, ...]
-    files: Mapping[str, bytes]
-    """What the version directory holds, by file name."""
     max_batch_size: int
-    queue_delay_us: int = 0
-    """How long a request may wait for others; 0 takes what is already waiting and delays nobody."""
     backend: str = "onnxruntime"
     parameters: Mapping[str, str] = field(default_factory=dict)
 
@@ -38,15 +34,14 @@ class Component:
 def component_config(name: str, component: Component, export_id: str) -> str:
     """The config.pbtxt of one component, the model `name`."""
     # max_queue_size is never set: before 26.02, an ensemble's request is lost for ever when a step's queue overflows.
-    delay = component.queue_delay_us
-    batching = f"dynamic_batching {{ max_queue_delay_microseconds: {delay} }}" if delay else "dynamic_batching { }"
+    # No queue delay: a batch is what is already waiting, and nobody is delayed for others.
     blocks = [
         f"name: {_quoted(name)}",
         f"backend: {_quoted(component.backend)}",
         f"max_batch_size: {component.max_batch_size}",
         *(_tensor("input", tensor) for tensor in component.inputs),
         *(_tensor("output", tensor) for tensor in component.outputs),
-        batching,
+        "dynamic_batching { }",
         *_parameters({EXPORT_ID_PARAMETER: export_id, **component.parameters}),
     ]
     return "\n".join(blocks) + "\n"

@@ -65,11 +65,12 @@ def count_layers(tensors: TensorSource, name: str) -> int:
 
 
 def vision_tower(g: GraphBuilder, tower: VisionTower, pixels: ir.Value) -> ir.Value:
-    """FP32 [N, 3, height, width] in -1..1 -> half [N, patches, width]."""
+    """FP32 [N, 3, height, width] in -1..1 -> [N, patches, width], of the type that attention has."""
     hidden = g.op("Add", _patches(g, tower, pixels), _positions(g, tower))
     for layer in range(tower.layers):
         hidden = _layer(g, tower, hidden, f"{tower.name}.encoder.layers.{layer}")
-    return layer_norm(g, hidden, f"{tower.name}.post_layernorm", tower.epsilon)
+    with g.attention_block():
+        return layer_norm(g, hidden, f"{tower.name}.post_layernorm", tower.epsilon)
 
 
 def _rests(tensors: TensorSource, prefix: str) -> set[str]:
@@ -112,14 +113,19 @@ def _bucket(count: int, boundaries: Array) -> Array:
 
 
 def _layer(g: GraphBuilder, tower: VisionTower, hidden: ir.Value, name: str) -> ir.Value:
+    with g.attention_block():
+        hidden = g.op("Add", hidden, _attended(g, tower, hidden, name))
+    normed = layer_norm(g, hidden, f"{name}.layer_norm2", tower.epsilon)
+    active = g.op("Gelu", wide_linear(g, normed, f"{name}.mlp.fc1"), approximate="tanh")
+    return g.op("Add", hidden, wide_linear(g, g.halve(active), f"{name}.mlp.fc2"))
+
+
+def _attended(g: GraphBuilder, tower: VisionTower, hidden: ir.Value, name: str) -> ir.Value:
+    """FP32: what the first half of a layer adds."""
     heads, head_dim = tower.heads, tower.width // tower.heads
     normed = layer_norm(g, hidden, f"{name}.layer_norm1", tower.epsilon)
     query, key, value = (
         split_heads(g, wide_linear(g, normed, f"{name}.self_attn.{part}_proj"), heads, head_dim) for part in "qkv"
     )
     mixed = attention(g, query, g.halve(key), g.halve(value), None, heads=heads, kv_heads=heads, head_dim=head_dim)
-    projected = wide_linear(g, merge_heads(g, mixed, tower.width), f"{name}.self_attn.out_proj")
-    hidden = g.op("Add", hidden, projected)
-    normed = layer_norm(g, hidden, f"{name}.layer_norm2", tower.epsilon)
-    active = g.op("Gelu", wide_linear(g, normed, f"{name}.mlp.fc1"), approximate="tanh")
-    return g.op("Add", hidden, wide_linear(g, g.halve(active), f"{name}.mlp.fc2"))
+    return wide_linear(g, merge_heads(g, mixed, tower.width), f"{name}.self_attn.out_proj")

@@ -1,167 +1,177 @@
-"""`POST /act`, from the bytes of a body to the bytes of an answer.
-
-parse > admit > decode and tokenise > infer > guard > answer; each stage's time is in the answer's `timing`.
-"""
+"""`POST /act`, from the bytes of a body to the bytes of an answer: parse > route > infer > answer."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import hashlib
-from collections.abc import Callable, Mapping
-from concurrent.futures import Executor
+import random
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import Final, Protocol
 
-from reflex.errors import DeadlineExceededError, ServiceError, service_error
-from reflex.guard import ActionGuard, GuardResult
-from reflex_frontend.admission import Admission
+from reflex.errors import DeadlineExceededError, ServiceError, UnavailableError
 from reflex_frontend.answer import act_body
 from reflex_frontend.bodies import BodyBudget
-from reflex_frontend.images import Pixels, decode_image, decode_small_jpeg
-from reflex_frontend.inference import Actions, ModelRunner
+from reflex_frontend.exchange import Exchange
+from reflex_frontend.instance import Instance
+from reflex_frontend.keys import KeyRing
 from reflex_frontend.metrics import Metrics
-from reflex_frontend.observation import NoiseSource, camera_sources, check_state, observation_tensors
-from reflex_frontend.policy import ServedPolicy
-from reflex_frontend.request import ActRequest, ImageSource, parse_act, parse_large_act
+from reflex_frontend.request import ActRequest, parse_act, parse_large_act
 from reflex_frontend.resent import Key, ResentAnswers
-from reflex_frontend.vitals import Vitals
+from reflex_frontend.routing import Router, Routing
+from reflex_frontend.serving import Outcome, Serving
+from reflex_frontend.tracing import Tracing
+from reflex_frontend.workers import Workers
 
-__all__ = ["ActService"]
+__all__ = ["ActService", "Bystander"]
 
 QUICK_BODY_BYTES: Final = 256 * 1024
 """Up to here a body parses in well under a millisecond; longer ones are parsed off the event loop."""
+SEED_BITS: Final = 63
 
-T = TypeVar("T")
+
+class Bystander(Protocol):
+    """Sees what was answered, after the fact: a recording, a shadow policy. Costs microseconds, and never raises."""
+
+    def note(self, exchange: Exchange, error: ServiceError | None) -> None: ...
+    def health(self) -> Mapping[str, object]:
+        """What /health says about it; nothing when all is well."""
+        ...
+
+    def show(self, metrics: Metrics) -> None:
+        """Bring its metrics up to date, before they are shown."""
 
 
 @dataclass(frozen=True)
 class ActService:
-    """Answers requests of one policy. `now` is the clock of every deadline, monotonic seconds."""
+    """Answers requests: with one policy, or with two that share the episodes."""
 
-    policy: ServedPolicy
-    guard: ActionGuard | None
-    admission: Admission
-    runner: ModelRunner
-    vitals: Vitals
+    router: Router
+    instance: Instance
     metrics: Metrics
-    resent: ResentAnswers
-    noise: NoiseSource
-    workers: Executor
-    now: Callable[[], float]
+    resent: ResentAnswers[tuple[bytes, Routing]]
+    workers: Workers
     robot_id: str | None = None
     bodies: BodyBudget = field(default_factory=BodyBudget)
+    bystanders: tuple[Bystander, ...] = ()
+    keys: KeyRing | None = None
+    """Who may ask; None: everybody who reaches the port."""
+    tracing: Tracing | None = None
 
-    async def answer(self, body: bytes | bytearray, received_at: float, deadline_ms: float) -> bytes:
-        """The body of the 200; raises `ServiceError`, with the request's own id, for every other status."""
-        deadline = received_at + deadline_ms / 1000.0
-        request, digest = await self._parsed(body, deadline)
+    @property
+    def now(self) -> Callable[[], float]:
+        """The clock of every deadline, monotonic seconds."""
+        return self.workers.now
+
+    def check_key(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """Raises `ServiceError` 401 without a valid key, and 429 beyond the key's own limit."""
+        if self.keys is not None:
+            self.keys.take(self.keys.authenticate(headers))
+
+    async def answer(self, body: bytes | bytearray, exchange: Exchange) -> bytes:
+        """The body of the 200; raises `ServiceError`, with the request's own id, for every other status.
+
+        `exchange` is filled in on the way, also when the request fails.
+        """
+        request, digest = await self._parsed(body, exchange.deadline)
+        exchange.request = request
+        exchange.course.received_at = self.now()
         try:
-            self.vitals.admit()
-            if request.resendable and request.episode_id is not None:
-                key = (request.episode_id, request.request_id, digest)
-                return await self._answer_once(key, request, received_at, deadline)
-            return await self._answer(request, received_at, deadline)
+            exchange.routing = self.router.route(request.episode_id)
+            self.instance.admit()
+            return await self._answer_admitted(exchange, request, exchange.routing, digest)
         except ServiceError as exc:
             exc.request_id = request.request_id
+            self._count_failure(exchange, exc)
             raise
+
+    async def _answer_admitted(self, exchange: Exchange, request: ActRequest, routing: Routing, digest: bytes) -> bytes:
+        routing.serving.vitals.admit()
+        if request.resendable and request.episode_id is not None:
+            return await self._answer_once((request.episode_id, request.request_id, digest), exchange, request, routing)
+        return await self._answer(exchange, request, routing)
 
     async def _parsed(self, body: bytes | bytearray, deadline: float) -> tuple[ActRequest, bytes]:
         """The request, and the digest of its body by which a resent one is known."""
         if len(body) <= QUICK_BODY_BYTES:
             return parse_act(body), _digest(body)
-        return await self._in_worker(deadline, lambda: (parse_large_act(body), _digest(body)))
+        return await self.workers.run(deadline, lambda: (parse_large_act(body), _digest(body)))
 
-    async def _answer_once(self, key: Key, request: ActRequest, received_at: float, deadline: float) -> bytes:
+    async def _answer_once(self, key: Key, exchange: Exchange, request: ActRequest, routing: Routing) -> bytes:
+        counts = self.metrics.of_slot(routing.slot.name)
         known = self.resent.find(key)
         if known is not None:
-            self.metrics.cache_hit.inc()
+            counts.cache_hit.inc()
             with contextlib.suppress(DeadlineExceededError):  # the first copy's deadline is not this one's
-                return await self._until(deadline, asyncio.shield(known))
-            if self.now() >= deadline:
+                body, exchange.routing = await self.workers.until(exchange.deadline, asyncio.shield(known))
+                return body
+            if self.now() >= exchange.deadline:
                 raise DeadlineExceededError("deadline_exceeded", "the deadline passed while the first copy was running")
-        self.metrics.cache_miss.inc()
-        slot = self.resent.begin(key)
+        counts.cache_miss.inc()
+        kept = self.resent.begin(key)
         try:
-            body = await self._answer(request, received_at, deadline)
+            body = await self._answer(exchange, request, routing)
         except BaseException as exc:
             # Whoever waits for this answer gets the same error; cancellation concerns this client alone.
-            slot.set_exception(exc) if isinstance(exc, ServiceError) else slot.cancel()
+            kept.set_exception(exc) if isinstance(exc, ServiceError) else kept.cancel()
             raise
-        slot.set_result(body)
+        kept.set_result((body, exchange.routing or routing))
         return body
 
-    async def _answer(self, request: ActRequest, received_at: float, deadline: float) -> bytes:
-        config = self.policy.config
-        check_state(request, config.state_dim)
-        sources = camera_sources(request, config)
-        parsed_at = self.now()
-        await self.admission.enter(deadline)
-        admitted_at = self.now()
-        actions, decoded_at = await self._infer(request, sources, deadline)
-        inferred_at = self.now()
-        result = self._guarded(actions)
-        guarded_at = self.now()
-        timing = {
-            "decode_ms": _ms(decoded_at - admitted_at),
-            "queue_ms": _ms(admitted_at - parsed_at),
-            "infer_ms": _ms(inferred_at - decoded_at),
-            "guard_ms": _ms(guarded_at - inferred_at),
-        }
-        latency_s = guarded_at - received_at
-        self.metrics.observe_success(latency_s, clamped=result.clamped)
-        return act_body(config, result, request.request_id, latency_s * 1000.0, timing, self.robot_id)
+    async def _answer(self, exchange: Exchange, request: ActRequest, routing: Routing) -> bytes:
+        if self.bystanders and request.seed is None:
+            # Who looks at this answer later must be able to start from the same noise.
+            request = dataclasses.replace(request, seed=random.getrandbits(SEED_BITS))
+            exchange.request, exchange.seed_is_drawn = request, True
+        outcome = await _chosen(routing).answer(request, exchange.deadline, exchange.course)
+        exchange.outcome = outcome
+        if outcome.serving is not routing.serving:  # the variant with fewer steps: the headers name what answered
+            exchange.routing = dataclasses.replace(routing, serving=outcome.serving)
+        self._count(routing, outcome, outcome.finished_at - exchange.received_at)
+        self._tell(exchange, None)
+        return self._body(exchange, request, outcome)
 
-    async def _infer(
-        self, request: ActRequest, sources: Mapping[str, ImageSource], deadline: float
-    ) -> tuple[Actions, float]:
-        """Holds a place in flight on entry; it is the runner's once the model runs."""
-        is_handed_over = False
-        try:
-            pixels = {name: await self._pixels(source, deadline) for name, source in sources.items()}
-            prompts = self.policy.prompts
-            prompt = None if prompts is None else prompts.encode(request.instruction, request.state)
-            tensors = observation_tensors(self.policy.config, request, pixels, prompt, self.noise)
-            decoded_at = self.now()
-            if decoded_at >= deadline:
-                raise DeadlineExceededError("deadline_exceeded", "the deadline passed before the model could run")
-            is_handed_over = True
-        finally:
-            if not is_handed_over:
-                self.admission.leave(None)
-        return await self.runner.infer(tensors, deadline), decoded_at
+    def _count(self, routing: Routing, outcome: Outcome, latency_s: float) -> None:
+        self.metrics.of_slot(routing.slot.name).observe_success(latency_s, clamped=outcome.result.clamped)
+        if routing.slot.slo is not None:
+            routing.slot.slo.record(latency_s)
 
-    async def _pixels(self, source: ImageSource, deadline: float) -> Pixels:
-        pixels = decode_small_jpeg(source)
-        return await self._in_worker(deadline, decode_image, source) if pixels is None else pixels
+    def _count_failure(self, exchange: Exchange, error: ServiceError) -> None:
+        routing = exchange.routing
+        if routing is not None and routing.slot.slo is not None and isinstance(error, DeadlineExceededError):
+            routing.slot.slo.record(self.now() - exchange.received_at)  # slower than any answer
+        self._tell(exchange, error)
 
-    def _guarded(self, actions: Actions) -> GuardResult:
-        if self.guard is None:
-            return GuardResult(actions=actions, violations=())
-        return self.guard.check(actions)
+    def _tell(self, exchange: Exchange, error: ServiceError | None) -> None:
+        for bystander in self.bystanders:
+            bystander.note(exchange, error)
 
-    async def _in_worker(self, deadline: float, function: Callable[..., T], *arguments: object) -> T:
-        return await self._until(
-            deadline, asyncio.get_running_loop().run_in_executor(self.workers, function, *arguments)
+    def _body(self, exchange: Exchange, request: ActRequest, outcome: Outcome) -> bytes:
+        telemetry: dict[str, object] = {} if self.robot_id is None else {"robot_id": self.robot_id}
+        if exchange.routing is not None and self.router.has_two:
+            telemetry["policy_slot"] = exchange.routing.slot.name
+        if exchange.record_seq is not None:
+            telemetry["record_seq"] = exchange.record_seq
+        latency_ms = (outcome.finished_at - exchange.received_at) * 1000.0
+        config = outcome.serving.policy.config
+        return act_body(config, outcome.result, request.request_id, latency_ms, outcome.timing, telemetry)
+
+
+def _chosen(routing: Routing) -> Serving:
+    """The routed policy, or what the slot's objective makes of the request while it is missed."""
+    slot, slo = routing.slot, routing.slot.slo
+    if slo is None or not slo.is_violated:
+        return routing.serving
+    if slot.slo_mode == "503" and not slo.admits():
+        raise UnavailableError(
+            "slo_violation",
+            f"answers have been slower than {slo.slo.name} allows; this request was refused before the model ran",
+            retry_after_s=slo.retry_after_s,
         )
-
-    async def _until(self, deadline: float, future: asyncio.Future[T]) -> T:
-        try:
-            async with asyncio.timeout(deadline - self.now()):
-                return await future
-        except TimeoutError:
-            raise service_error("deadline_exceeded", "the deadline passed before the model could run") from None
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            # Not we but the one whose answer we waited for went away; this client may try again.
-            if future.cancelled() and not (task and task.cancelling()):
-                raise service_error("inference_failed", "the first copy of this request was abandoned") from None
-            raise
+    return slot.reduced if slot.slo_mode == "degrade" and slot.reduced is not None else routing.serving
 
 
 def _digest(body: bytes | bytearray) -> bytes:
     return hashlib.blake2b(body, digest_size=16).digest()
-
-
-def _ms(seconds: float) -> float:
-    return round(seconds * 1000.0, 3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Final
 
 import orjson
@@ -14,10 +15,10 @@ from reflex.errors import ServiceError
 from reflex.guard import GuardResult
 from reflex.policy_config import PolicyConfig
 from reflex.wire import error_envelope, retry_after_header
+from reflex_frontend.serving import Timing
 
 __all__ = [
     "JSON",
-    "Timing",
     "act_body",
     "error_body",
     "error_headers",
@@ -28,8 +29,8 @@ __all__ = [
 
 JSON: Final = "application/json"
 
-Timing = Mapping[str, float]
-"""Milliseconds: decode_ms, queue_ms, infer_ms, guard_ms."""
+_NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
+NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 def act_body(
@@ -38,10 +39,9 @@ def act_body(
     request_id: str,
     latency_ms: float,
     timing: Timing,
-    robot_id: str | None = None,
+    telemetry: Mapping[str, object] = _NOTHING,
 ) -> bytes:
-    """The 200 of /act, field by field as in docs/http-api.md."""
-    telemetry = {} if robot_id is None else {"robot_id": robot_id}
+    """The 200 of /act, field by field as in docs/http-api.md; `telemetry` are the fields of what is switched on."""
     return orjson.dumps(
         {
             "actions": result.actions,
@@ -66,15 +66,18 @@ def error_body(error: ServiceError) -> bytes:
 
 
 def error_headers(error: ServiceError) -> dict[str, str]:
-    if error.retry_after_s is None:
-        return {}
-    return {"retry-after": retry_after_header(error.retry_after_s)}
+    headers = {}
+    if error.retry_after_s is not None:
+        headers["retry-after"] = retry_after_header(error.retry_after_s)
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        headers["www-authenticate"] = "Bearer"  # RFC 9110, 11.6.1: every 401 has one
+    return headers
 
 
-def whole_response(error: ServiceError, *, close: bool) -> bytes:
-    """The error as it goes over the wire, for those who stand below ASGI."""
+def whole_response(error: ServiceError, *, close: bool, more: Mapping[str, str] = NO_HEADERS) -> bytes:
+    """The error as it goes over the wire, for those who stand below ASGI; `more` are further headers."""
     body = error_body(error)
-    headers = {"content-type": JSON, "content-length": str(len(body)), **error_headers(error)}
+    headers = {"content-type": JSON, "content-length": str(len(body)), **error_headers(error), **more}
     if close:
         headers["connection"] = "close"
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())

@@ -1,10 +1,10 @@
-"""The FastAPI application: four routes, one envelope."""
+"""The FastAPI application: its routes, one envelope."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final, cast
 
 import orjson
 from fastapi import FastAPI
@@ -17,16 +17,18 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import reflex
-from reflex.errors import service_error
-from reflex.policy_config import PolicyConfig
+from reflex.errors import ServiceError, service_error
 from reflex_frontend.act import ActService
 from reflex_frontend.answer import JSON, error_response, json_response
 from reflex_frontend.endpoint import ActEndpoint
+from reflex_frontend.health import health_of
+from reflex_frontend.hosts import AllowedHosts
 from reflex_frontend.metrics import CONTENT_TYPE
 from reflex_frontend.openapi import document_routes
+from reflex_frontend.routing import ROUTING_HEADERS, Router
 from reflex_frontend.settings import Settings
 
-__all__ = ["Server", "build_app", "bypass_for_act"]
+__all__ = ["Server", "build_app", "front_door"]
 
 CODE_OF_STATUS: Final = {404: "not_found", 405: "method_not_allowed"}
 MESSAGE_OF_CODE: Final = {
@@ -37,7 +39,7 @@ MESSAGE_OF_CODE: Final = {
 
 @dataclass(frozen=True)
 class Server:
-    """What the routes show: one policy behind one Triton."""
+    """What the routes show: the policies behind one Triton."""
 
     service: ActService
     settings: Settings
@@ -50,28 +52,38 @@ def build_app(server: Server) -> FastAPI:
     app.router.routes.append(Route("/act", ActEndpoint(server.service)))
     _add_observability(app, server)
     _add_envelope(app)
-    document_routes(app, server.service.policy)
-    _serve_rendered_once(app, server.service.policy.config)
+    document_routes(app, server.service.router.first.serving.policy)
+    _serve_rendered_once(app)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=list(server.settings.cors_origins),
         allow_methods=["GET", "POST"],
-        allow_headers=["content-type", "x-reflex-deadline-ms"],
-        expose_headers=["retry-after"],
+        allow_headers=["authorization", "content-type", "x-reflex-deadline-ms", "x-reflex-key"],
+        expose_headers=["retry-after", *ROUTING_HEADERS],
         allow_credentials=False,
     )
     return app
 
 
-def bypass_for_act(app: FastAPI, act: ActEndpoint) -> ASGIApp:
-    """`app`, but a plain request of /act does not pass through the framework's seven layers of middleware.
+def front_door(app: FastAPI, act: ActEndpoint, hosts: AllowedHosts) -> ASGIApp:
+    """`app` for callers by a known name; a plain request of /act does not pass the framework's layers of middleware.
 
     A browser's request has an Origin header and takes the whole way, where CORS is.
     """
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-        is_plain_act = scope["type"] == "http" and scope["path"] == "/act"
-        if is_plain_act and not any(name == b"origin" for name, _ in scope["headers"]):
+        if scope["type"] != "http":
+            await app(scope, receive, send)
+            return
+        try:
+            hosts.check(scope["headers"])
+        except ServiceError as exc:
+            refusal = error_response(exc)
+            if scope["path"] == "/act":
+                refusal.headers.update(act.unread_headers())
+            await refusal(scope, receive, send)
+            return
+        if scope["path"] == "/act" and not any(name == b"origin" for name, _ in scope["headers"]):
             await act(scope, receive, send)
         else:
             await app(scope, receive, send)
@@ -79,55 +91,59 @@ def bypass_for_act(app: FastAPI, act: ActEndpoint) -> ASGIApp:
     return serve
 
 
-def _serve_rendered_once(app: FastAPI, config: PolicyConfig) -> None:
-    """What never changes is rendered at the start: FastAPI would serialise its schema anew for every request."""
-    documents = {"/openapi.json": orjson.dumps(app.openapi()), "/config": config.model_dump_json().encode()}
-    for path, body in documents.items():
-        app.router.routes.insert(0, Route(path, _constant(body), methods=["GET"]))
+def _serve_rendered_once(app: FastAPI) -> None:
+    """FastAPI would serialise its schema anew for every request."""
+    body = orjson.dumps(app.openapi())
 
-
-def _constant(body: bytes) -> Callable[[Request], Awaitable[Response]]:
     async def answer(_request: Request) -> Response:
         return Response(body, media_type=JSON)
 
-    return answer
+    app.router.routes.insert(0, Route("/openapi.json", answer, methods=["GET"]))
 
 
 def _add_observability(app: FastAPI, server: Server) -> None:
-    service = server.service
-
     async def health(_request: Request) -> Response:
-        status, body = _health(server)
+        status, body = health_of(server.service, server.settings.robot_id)
         return json_response(body, status, {} if status == 200 else {"retry-after": "1"})
 
     async def live(_request: Request) -> Response:
         return json_response({"status": "live"})
 
-    async def metrics(_request: Request) -> Response:
-        service.metrics.in_flight.set(service.admission.in_flight)
-        service.metrics.breaker_open.set(service.vitals.breaker.is_open)
-        service.metrics.triton_restarts.set(server.triton_restarts())
-        return Response(service.metrics.exposition(), media_type=CONTENT_TYPE)
+    async def config(request: Request) -> Response:
+        if server.service.keys is not None:
+            server.service.keys.authenticate(request.scope["headers"])
+        return Response(_configs(server.service.router), media_type=JSON)
 
-    routes = {"/health": health, "/health/live": live, "/metrics": metrics}
+    async def metrics(_request: Request) -> Response:
+        return Response(_exposition(server), media_type=CONTENT_TYPE)
+
+    routes = {"/health": health, "/health/live": live, "/config": config, "/metrics": metrics}
     app.router.routes.extend(Route(path, endpoint, methods=["GET"]) for path, endpoint in routes.items())
 
 
-def _health(server: Server) -> tuple[int, dict[str, Any]]:
+def _configs(router: Router) -> bytes:
+    """The one policy's reflex_config.json, or those of both by slot."""
+    rendered = {name: slot.serving.policy.config.model_dump_json().encode() for name, slot in router.slots.items()}
+    if not router.has_two:
+        return rendered["a"]
+    return b"{" + b",".join(f'"{name}":'.encode() + body for name, body in rendered.items()) + b"}"
+
+
+def _exposition(server: Server) -> bytes:
     service = server.service
-    status, reason = service.vitals.status()
-    body: dict[str, Any] = {
-        "status": status,
-        "model_loaded": service.vitals.warming_reason is None,
-        "model_version": service.policy.config.model_version,
-        "inference_mode": service.policy.config.inference_mode,
-        "uptime_seconds": round(service.vitals.uptime_s, 3),
-        "robot_id": server.settings.robot_id,
-        "cuda_graphs_active": False,
-    }
-    if reason is not None:
-        body["reason"] = reason
-    return (200 if status == "ready" else 503), body
+    for name, slot in service.router.slots.items():
+        counts = service.metrics.of_slot(name)
+        counts.in_flight.set(slot.serving.admission.in_flight)
+        counts.breaker_open.set(slot.serving.vitals.breaker.is_open)
+        if slot.slo is not None:
+            counts.show_slo(slot.slo)
+    service.metrics.split.set(service.router.split)
+    for bystander in service.bystanders:
+        bystander.show(service.metrics)
+    if service.tracing is not None:
+        service.metrics.traces_dropped.set(service.tracing.sink.dropped)
+    service.metrics.triton_restarts.set(server.triton_restarts())
+    return service.metrics.exposition()
 
 
 def _add_envelope(app: FastAPI) -> None:
@@ -146,6 +162,10 @@ def _add_envelope(app: FastAPI) -> None:
     async def from_bug(_request: Request, _exc: Exception) -> Response:
         return error_response(service_error("internal", "the server failed on this request; it has been logged"))
 
+    async def from_service(_request: Request, exc: Exception) -> Response:
+        return error_response(cast("ServiceError", exc))
+
     app.add_exception_handler(HTTPException, from_http)
+    app.add_exception_handler(ServiceError, from_service)
     app.add_exception_handler(RequestValidationError, from_validation)
     app.add_exception_handler(Exception, from_bug)

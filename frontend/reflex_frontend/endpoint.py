@@ -12,7 +12,8 @@ from starlette.types import Receive, Scope, Send
 from reflex.errors import ServiceError, service_error
 from reflex_frontend.act import ActService
 from reflex_frontend.answer import JSON, error_body, error_headers
-from reflex_frontend.request import MAX_BODY_BYTES, parse_deadline_ms, refuse
+from reflex_frontend.exchange import Exchange
+from reflex_frontend.request import DEFAULT_DEADLINE_MS, MAX_BODY_BYTES, parse_deadline_ms, refuse
 
 __all__ = ["RECEIVED_AT", "RESPOND", "WHOLE_BODY", "ActEndpoint", "ClientGoneError", "RawHeaders"]
 
@@ -43,54 +44,68 @@ class ActEndpoint:
         self._service = service
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._service.vitals.answering += 1
+        self._service.instance.answering += 1
         try:
             await self._serve(scope, receive, send)
         finally:
-            self._service.vitals.answering -= 1
+            self._service.instance.answering -= 1
+
+    def unread_headers(self) -> dict[str, str]:
+        """What an answer of /act carries that is given before the request is read."""
+        return self._service.router.headers(None)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         received_at = scope.get(RECEIVED_AT) or self._service.now()
+        exchange = Exchange.begin(received_at, DEFAULT_DEADLINE_MS)
         headers: dict[str, str] = {}
+        error: ServiceError | None = None
+        tracing = self._service.tracing
+        if tracing is not None and scope["method"] == "POST":
+            exchange.course.trace = tracing.begin(scope["headers"])
         try:
-            body = await self._answer(scope, receive, received_at)
+            body = await self._answer(scope, receive, exchange)
             status = 200
         except ClientGoneError:
             return
         except ServiceError as exc:
+            error = exc
             body, status, headers = error_body(exc), exc.status, error_headers(exc)
         except Exception:
             log.exception("request failed")
-            bug = service_error("internal", "the server failed on this request; it has been logged")
-            body, status = error_body(bug), bug.status
+            error = service_error("internal", "the server failed on this request; it has been logged")
+            body, status = error_body(error), error.status
+        answered_at = self._service.now()
         if status == 405:
             headers["allow"] = "POST"
-        self._service.metrics.count_answer(status)
+        headers |= self._service.router.headers(exchange.routing)
+        self._service.metrics.count_answer(status, exchange.routing.slot.name if exchange.routing else None)
         await _send(scope, send, status, body, headers)
+        if tracing is not None:
+            tracing.note(exchange, error, answered_at)
 
-    async def _answer(self, scope: Scope, receive: Receive, received_at: float) -> bytes:
+    async def _answer(self, scope: Scope, receive: Receive, exchange: Exchange) -> bytes:
         if scope["method"] != "POST":
             raise refuse("method_not_allowed", "/act takes POST")
+        self._service.check_key(scope["headers"])
         headers: Headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
         _check_media_type(headers)
         deadline_ms = parse_deadline_ms(headers.get(b"x-reflex-deadline-ms"))
+        exchange.deadline = exchange.received_at + deadline_ms / 1000.0
         whole_body = scope.get(WHOLE_BODY)
         if whole_body is not None and (whole := whole_body()) is not None:
-            return await self._service.answer(whole, received_at, deadline_ms)
-        return await self._answer_slow_body(headers, receive, received_at, deadline_ms)
+            return await self._service.answer(whole, exchange)
+        return await self._answer_slow_body(headers, receive, exchange)
 
-    async def _answer_slow_body(
-        self, headers: Headers, receive: Receive, received_at: float, deadline_ms: float
-    ) -> bytes:
+    async def _answer_slow_body(self, headers: Headers, receive: Receive, exchange: Exchange) -> bytes:
         with self._service.bodies.account() as take:
             try:
-                async with asyncio.timeout(received_at + deadline_ms / 1000.0 - self._service.now()):
+                async with asyncio.timeout(exchange.deadline - self._service.now()):
                     body = await _read_body(headers, receive, take)
             except TimeoutError:
                 raise service_error("deadline_exceeded", "the deadline passed before the body was whole") from None
             if body is None:
-                raise self._service.admission.refusal()
-            return await self._service.answer(body, received_at, deadline_ms)
+                raise self._service.router.first.serving.admission.refusal()
+            return await self._service.answer(body, exchange)
 
 
 def _check_media_type(headers: Headers) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from tritonclient.grpc import service_pb2
 
-__all__ = ["FailureKind", "Outputs", "RawTensor", "Triton", "TritonCallError", "TritonGateway"]
+__all__ = ["FailureKind", "Metadata", "Outputs", "RawTensor", "Triton", "TritonCallError", "TritonGateway"]
 
 SERVICE: Final = "/inference.GRPCInferenceService/"
 CALL_CAP_S: Final = 30.0
@@ -47,6 +47,8 @@ DEAD_STUB: Final = "stub process"
 
 FailureKind = Literal["lost", "busy", "unready", "model", "dead", "cancelled"]
 Outputs = Mapping[str, npt.NDArray[Any]]
+Metadata = tuple[tuple[str, str], ...]
+"""Headers of one call; names in lower case."""
 
 
 class TritonCallError(Exception):
@@ -76,7 +78,7 @@ class RawTensor:
 class Triton(Protocol):
     """What the frontend needs of Triton."""
 
-    async def infer(self, inputs: Sequence[RawTensor]) -> Outputs: ...
+    async def infer(self, inputs: Sequence[RawTensor], metadata: Metadata = ()) -> Outputs: ...
     async def is_model_ready(self) -> bool: ...
     async def is_live(self) -> bool: ...
     async def close(self) -> None: ...
@@ -110,14 +112,14 @@ class TritonGateway:
             response_deserializer=service_pb2.ServerLiveResponse.FromString,
         )
 
-    async def infer(self, inputs: Sequence[RawTensor]) -> Outputs:
+    async def infer(self, inputs: Sequence[RawTensor], metadata: Metadata = ()) -> Outputs:
         """Run the ensemble once: the outputs by name, or `TritonCallError`.
 
         Ends when Triton does, at the latest after `CALL_CAP_S`. A caller with an earlier deadline stops waiting and
         leaves the call running: Triton works on regardless, and only its answer tells that the model is free again.
         """
         try:
-            response = await self._infer(self._message(inputs), timeout=CALL_CAP_S)
+            response = await self._infer(self._message(inputs), timeout=CALL_CAP_S, metadata=metadata)
         except grpc.aio.AioRpcError as exc:
             raise _failure(exc) from None
         except grpc.aio.UsageError:

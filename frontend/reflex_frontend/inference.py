@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from reflex.errors import DeadlineExceededError, InferenceError, ServiceError, UnavailableError
 from reflex_frontend.admission import Admission
-from reflex_frontend.gateway import Outputs, RawTensor, Triton, TritonCallError
+from reflex_frontend.gateway import Metadata, Outputs, RawTensor, Triton, TritonCallError
 from reflex_frontend.policy import ServedPolicy
 from reflex_frontend.vitals import Vitals
 
@@ -50,13 +50,13 @@ class ModelRunner:
         """Calls that have counted as a failure already; what becomes of them must not count again."""
         self._confirming: asyncio.Task[bool] | None = None
 
-    async def infer(self, inputs: Sequence[RawTensor], deadline: float) -> Actions:
+    async def infer(self, inputs: Sequence[RawTensor], deadline: float, metadata: Metadata = ()) -> Actions:
         """The chunk, float32 [horizon, action_dim], finite; raises `ServiceError` at the latest at `deadline`.
 
         Gives the place in flight back when Triton is done, which may be later.
         """
         started = self._now()
-        call = asyncio.create_task(self._call(inputs, deadline))
+        call = asyncio.create_task(self._call(inputs, deadline, metadata))
         self._calls.add(call)
         call.add_done_callback(self._calls.discard)
         call.add_done_callback(self._judged.discard)
@@ -80,13 +80,13 @@ class ModelRunner:
         if self._calls:
             await asyncio.wait(self._calls)
 
-    async def _call(self, inputs: Sequence[RawTensor], deadline: float) -> Actions:
+    async def _call(self, inputs: Sequence[RawTensor], deadline: float, metadata: Metadata) -> Actions:
         started = self._now()
         self._vitals.record_attempt()
         service_s: float | None = None
         outages = self._vitals.breaker.opened_total
         try:
-            actions = self._checked(await self._infer_twice_if_lost(inputs, deadline))
+            actions = self._checked(await self._infer_twice_if_lost(inputs, deadline, metadata))
             if self._vitals.breaker.opened_total == outages:  # how long an outage took predicts no later call
                 service_s = self._now() - started
         except TritonCallError as failure:
@@ -103,9 +103,9 @@ class ModelRunner:
         self._vitals.record_success()
         return actions
 
-    async def _infer_twice_if_lost(self, inputs: Sequence[RawTensor], deadline: float) -> Outputs:
+    async def _infer_twice_if_lost(self, inputs: Sequence[RawTensor], deadline: float, metadata: Metadata) -> Outputs:
         try:
-            return await self._run(inputs)
+            return await self._run(inputs, metadata)
         except TritonCallError as failure:
             if failure.kind not in ("lost", "busy", "unready"):
                 raise
@@ -114,11 +114,11 @@ class ModelRunner:
                 raise
             if self._now() >= deadline:
                 raise
-        return await self._run(inputs)
+        return await self._run(inputs, metadata)
 
-    async def _run(self, inputs: Sequence[RawTensor]) -> Outputs:
+    async def _run(self, inputs: Sequence[RawTensor], metadata: Metadata = ()) -> Outputs:
         try:
-            return await self._triton.infer(inputs)
+            return await self._triton.infer(inputs, metadata)
         except TritonCallError as failure:
             if failure.kind == "dead":
                 self._on_dead_model()

@@ -15,7 +15,7 @@ __all__ = ["document_routes"]
 
 Schema = dict[str, Any]
 
-ACT_STATUSES: Final = (400, 413, 415, 422, 429, 500, 503, 504)
+ACT_STATUSES: Final = (400, 401, 413, 415, 422, 429, 500, 503, 504)
 IMAGE_TEXT: Final[Schema] = {
     "type": "string",
     "format": "image-base64",
@@ -148,8 +148,12 @@ def _answer_schema(policy: ServedPolicy) -> Schema:
         "request_id": {"type": "string"},
         "timing": {"type": "object", "additionalProperties": number},
     }
-    robot_id = {"type": "string", "description": "absent when none is configured"}
-    return {"type": "object", "properties": {**properties, "robot_id": robot_id}, "required": list(properties)}
+    optional: Schema = {
+        "robot_id": {"type": "string", "description": "absent when none is configured"},
+        "policy_slot": {"enum": ["a", "b"], "description": "absent with one policy"},
+        "record_seq": {"type": "integer", "minimum": 1, "description": "absent when nothing is recorded"},
+    }
+    return {"type": "object", "properties": {**properties, **optional}, "required": list(properties)}
 
 
 def _health_schema() -> Schema:
@@ -162,8 +166,13 @@ def _health_schema() -> Schema:
         "robot_id": {"type": ["string", "null"]},
         "cuda_graphs_active": {"type": "boolean"},
     }
-    reason = {"type": "string", "description": "why it is not ready; absent when it is"}
-    return {"type": "object", "properties": {**properties, "reason": reason}, "required": list(properties)}
+    optional: Schema = {
+        "reason": {"type": "string", "description": "why it is not ready; absent when it is"},
+        "slots": {"type": "object", "description": "each of two policies"},
+        "shadow": {"type": "object", "description": "the shadow policy"},
+        "recording": {"type": "string", "description": "why nothing is being recorded; absent while all is well"},
+    }
+    return {"type": "object", "properties": {**properties, **optional}, "required": list(properties)}
 
 
 def _error_schema() -> Schema:

@@ -11,7 +11,7 @@ import asyncio
 import functools
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, cast
 
@@ -36,6 +36,10 @@ class Limits:
     refusal: Callable[[], bytes | None]
     """The whole answer to an /act whose body is not worth reading, or None."""
     count_answer: Callable[[int], None]
+    act_headers: Callable[[], Mapping[str, str]] = dict
+    """What every answer of /act carries, also when the request was never whole."""
+    is_draining: Callable[[], bool] = bool
+    """Whether this server is on its way out, so that clients had better connect elsewhere."""
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -48,6 +52,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - uvicorn's signature
         super().__init__(*args, **kwargs)
+        self.url = b""  # uvicorn sets it with the first request
         self._receive_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
         self._header_bytes = 0
@@ -99,6 +104,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_headers = True
         self._request_is_whole()
         super().on_message_complete()
+        if self.cycle is not None:
+            self._part_when_draining(self.cycle)
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -115,6 +122,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """The whole answer in one write: ASGI's two would be two system calls, and wake the client twice."""
         if cycle.disconnected or self.transport.is_closing():
             return
+        self._part_when_draining(cycle)
         lines = [STATUS_LINE[status]]
         for name, value in (*cycle.default_headers, *headers):
             lines += (name, b": ", value, b"\r\n")
@@ -126,11 +134,19 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.close()
         cycle.on_response()
 
+    def _part_when_draining(self, cycle: RequestResponseCycle) -> None:
+        """Let the answer say `Connection: close`: a connection that just closes may do so as the next request comes.
+
+        Not while a body is still coming, for the kernel would then reset the connection and the answer be lost.
+        """
+        if self.limits.is_draining() and not cycle.more_body:
+            cycle.keep_alive = False
+
     def _is_plain_act(self) -> bool:
         """Whether nothing but the path to the model awaits this request: no CORS, no pipelining, no 100-continue."""
         is_idle = self.cycle is None or self.cycle.response_complete
         is_act = self.url == b"/act" and self.parser.get_method() == b"POST"
-        is_plain = not self.expect_100_continue and not self._has_origin()
+        is_plain = not self.expect_100_continue and not self._has_origin() and not self.limits.is_draining()
         return is_idle and is_act and is_plain and bool(self.parser.should_keep_alive())
 
     def _has_origin(self) -> bool:
@@ -168,7 +184,8 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         if self.cycle is None or not self.cycle.response_started or self.cycle.response_complete:
-            self.transport.write(whole_response(error, close=True))
+            more = self.limits.act_headers() if self.url == b"/act" else {}
+            self.transport.write(whole_response(error, close=True, more=more))
         if self.cycle is not None:
             self.cycle.disconnected = True
             self.cycle.message_event.set()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -32,6 +32,8 @@ class QuickRefusal:
     is_full: Callable[[], bool]
     error: Callable[[], ServiceError]
     now: Callable[[], float]
+    headers: Callable[[], Mapping[str, str]] = dict
+    """Further headers of the answer."""
     _ids: Iterator[bytes] = field(default_factory=_request_ids)
     _made_at: float = float("-inf")
     _before: bytes = b""
@@ -48,5 +50,7 @@ class QuickRefusal:
     def _render(self) -> None:
         error = self.error()
         error.request_id = PLACEHOLDER
-        self._before, _, self._after = whole_response(error, close=False).partition(PLACEHOLDER.encode())
+        self._before, _, self._after = whole_response(error, close=False, more=self.headers()).partition(
+            PLACEHOLDER.encode()
+        )
         self._made_at = self.now()

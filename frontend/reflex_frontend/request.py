@@ -14,6 +14,7 @@ import orjson
 from reflex.errors import ServiceError, service_error
 
 __all__ = [
+    "DEFAULT_DEADLINE_MS",
     "MAX_BODY_BYTES",
     "ActRequest",
     "ImageSource",

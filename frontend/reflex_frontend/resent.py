@@ -11,7 +11,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 __all__ = ["Key", "ResentAnswers"]
 
@@ -20,32 +20,33 @@ KEPT_S: Final = 30.0
 
 Key = tuple[str, str, bytes]
 """Episode, request_id, digest of the body."""
+Kept = TypeVar("Kept")
 
 
 @dataclass
-class ResentAnswers:
+class ResentAnswers(Generic[Kept]):
     """Bounded in number and time; an answer that was an error is not kept, so that a retry tries again."""
 
     now: Callable[[], float]
-    _answers: OrderedDict[Key, tuple[float, asyncio.Future[bytes]]] = field(default_factory=OrderedDict)
+    _answers: OrderedDict[Key, tuple[float, asyncio.Future[Kept]]] = field(default_factory=OrderedDict)
 
-    def find(self, key: Key) -> asyncio.Future[bytes] | None:
+    def find(self, key: Key) -> asyncio.Future[Kept] | None:
         """The answer, or the one still being made."""
         kept = self._answers.get(key)
         if kept is None or self.now() - kept[0] > KEPT_S:
             return None
         return kept[1]
 
-    def begin(self, key: Key) -> asyncio.Future[bytes]:
+    def begin(self, key: Key) -> asyncio.Future[Kept]:
         """Announce that this request is being answered; set the future's result or exception."""
-        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Kept] = asyncio.get_running_loop().create_future()
         self._answers[key] = (self.now(), answer)
         self._answers.move_to_end(key)
         self._forget_old()
         answer.add_done_callback(lambda done: self._drop_failed(key, done))
         return answer
 
-    def _drop_failed(self, key: Key, done: asyncio.Future[bytes]) -> None:
+    def _drop_failed(self, key: Key, done: asyncio.Future[Kept]) -> None:
         if done.cancelled() or done.exception() is not None:
             kept = self._answers.get(key)
             if kept is not None and kept[1] is done:

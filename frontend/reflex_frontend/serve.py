@@ -3,47 +3,53 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import functools
 import logging
 import signal
 import socket
-import threading
 import time
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import uvicorn
 import uvloop
 
 from reflex.errors import SetupError
-from reflex.guard import ActionGuard
 from reflex_frontend.act import ActService
-from reflex_frontend.admission import Admission
-from reflex_frontend.app import Server, build_app, bypass_for_act
+from reflex_frontend.admin_server import admin_routes
+from reflex_frontend.app import Server, build_app, front_door
+from reflex_frontend.assembly import Assembly
 from reflex_frontend.backend import TritonBackend
-from reflex_frontend.breaker import Breaker
+from reflex_frontend.bystanders import bystanders_at_work
 from reflex_frontend.endpoint import ActEndpoint
-from reflex_frontend.inference import ModelRunner
+from reflex_frontend.hosts import allowed_hosts, check_bind
+from reflex_frontend.instance import Instance
+from reflex_frontend.keys import KeyRing
+from reflex_frontend.lineup import Lineup, load_lineup
 from reflex_frontend.logs import set_up_logs
 from reflex_frontend.metrics import Metrics
-from reflex_frontend.observation import NoiseSource
-from reflex_frontend.policy import ServedPolicy, find_repository, load_policy
+from reflex_frontend.policy import ServedPolicy, find_repository
 from reflex_frontend.protocol import Limits, bounded_protocol
+from reflex_frontend.quiet_server import QuietServer
 from reflex_frontend.refusal import QuickRefusal
 from reflex_frontend.resent import ResentAnswers
+from reflex_frontend.rollout import Rollout
+from reflex_frontend.routing import Router, Slot
 from reflex_frontend.settings import Settings
-from reflex_frontend.vitals import Vitals
-from reflex_frontend.watch import Watch
+from reflex_frontend.slo import SloMonitor
+from reflex_frontend.slots import SlotName
+from reflex_frontend.tracing import tracing_at_work
+from reflex_frontend.workers import Workers, decode_threads
 
 __all__ = ["serve"]
 
-DECODE_THREADS: Final = 2
-WORKERS_START_S: Final = 10.0
 KEEP_ALIVE_S: Final = 75
 """A robot that executes a whole chunk asks every few seconds; its connection should still be there."""
 DRAIN_S: Final = 6.0
 """With what follows (closing connections 1 s, Triton 2 s) the process ends within 10 s of SIGTERM."""
+MOVE_ON_S: Final = 1.0
+"""So long an open connection is waited for: its next answer says `Connection: close`, and no request meets its end."""
 BACKLOG: Final = 1024
 
 log = logging.getLogger("reflex.serve")
@@ -56,31 +62,35 @@ def serve(overrides: Mapping[str, Any]) -> int:
     """
     settings = Settings.load(overrides)
     set_up_logs(as_json=settings.json_logs)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(settings))
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_serve(settings))
+    except ExceptionGroup as group:
+        raise _unwrapped(group) from None
+
+
+def _unwrapped(group: ExceptionGroup) -> Exception:
+    """The sentence for whoever starts the server; a task group wraps whatever ends it."""
+    setup, rest = group.split(SetupError)
+    return group if setup is None or rest is not None else setup.exceptions[0]
 
 
 async def _serve(settings: Settings) -> int:
     started = time.monotonic()
+    check_bind(settings.host, has_keys=settings.api_keys is not None, insecure=settings.insecure)
     repository = find_repository(settings.model_repository)
-    policy = load_policy(repository, settings.policy)
+    lineup = load_lineup(repository, settings)
     listener = _listen(settings.host, settings.port)
-    where = _url(listener)
-    vitals = Vitals(time.monotonic, Breaker(time.monotonic))
-    backend = TritonBackend(settings, repository, policy.config, vitals)
     stop = _stop_on_signals()
+    backend = TritonBackend(settings, repository, lineup.configs)
     try:
         await backend.start()
-        service = _build_service(settings, policy, backend, vitals)
-        watch = Watch(backend.gateway, service.runner, vitals, policy.canary, on_hang=backend.restart_if_hung)
         async with asyncio.TaskGroup() as tasks:
-            running = [
-                tasks.create_task(watch.run()),
-                tasks.create_task(_announce(vitals, backend, policy, where, started)),
-            ]
-            await _run_http(settings, service, backend, listener, stop)
-            for task in running:
-                task.cancel()
+            workers = Workers(decode_threads(), time.monotonic)
+            assembly = Assembly(backend, workers, tasks.create_task, settings.max_queue, guarded=settings.guard)
+            backend.on_down = assembly.note_down
+            await _serve_policies(settings, lineup, repository, assembly, backend, listener, stop, started)
+            await assembly.stop()
     finally:
         await backend.stop()
         listener.close()
@@ -88,82 +98,124 @@ async def _serve(settings: Settings) -> int:
     return 0
 
 
-def _build_service(settings: Settings, policy: ServedPolicy, backend: TritonBackend, vitals: Vitals) -> ActService:
-    max_queue = policy.max_in_flight if settings.max_queue is None else settings.max_queue
-    admission = Admission(policy.config.policy_id, policy.max_in_flight, max_queue, time.monotonic)
-    return ActService(
-        policy=policy,
-        guard=ActionGuard(policy.embodiment) if settings.guard else None,
-        admission=admission,
-        runner=ModelRunner(policy, backend.gateway, admission, vitals, on_dead_model=backend.restart_dead_model),
-        vitals=vitals,
-        metrics=Metrics(policy, settings.robot_id),
-        resent=ResentAnswers(time.monotonic),
-        noise=NoiseSource(),
-        robot_id=settings.robot_id,
-        workers=_decode_workers(),
-        now=time.monotonic,
-    )
+async def _serve_policies(
+    settings: Settings,
+    lineup: Lineup,
+    repository: Path,
+    assembly: Assembly,
+    backend: TritonBackend,
+    listener: socket.socket,
+    stop: asyncio.Event,
+    started: float,
+) -> None:
+    """Until `stop`: the routes of the robots, those of the admin, and whoever looks on."""
+    router = Router(_slots(lineup, assembly, settings), settings.split if len(lineup.slots) > 1 else 100)
+    instance = Instance(time.monotonic)
+    metrics = Metrics(lineup.slots, settings.robot_id)
+    keys = KeyRing.load(settings.api_keys, time.monotonic) if settings.api_keys else None
+    watching = bystanders_at_work(settings, router, lineup.shadow, assembly, instance, metrics)
+    async with watching as bystanders, tracing_at_work(settings) as tracing:
+        service = ActService(
+            router, instance, metrics, ResentAnswers(time.monotonic), assembly.workers, settings.robot_id,
+            bystanders=bystanders.all, keys=keys, tracing=tracing,
+        )  # fmt: skip
+
+        def note_policy(slot: SlotName, policy: ServedPolicy) -> None:
+            metrics.replace_policy(slot, policy)
+            bystanders.note_policy(slot, policy)
+            backend.keep_loaded(assembly.loaded.values())
+
+        async with admin_routes(settings, router, Rollout(router, assembly, repository, note_policy)):
+            announcing = assembly.start_task(_announce(service, backend, _url(listener), started))
+            await _run_http(settings, service, backend, listener, stop)
+            announcing.cancel()
+
+
+def _slots(lineup: Lineup, assembly: Assembly, settings: Settings) -> dict[SlotName, Slot]:
+    slots: dict[SlotName, Slot] = {}
+    for name, policy in lineup.slots.items():
+        serving = assembly.serve(policy)
+        reduced = lineup.reduced.get(name)
+        slots[name] = Slot(
+            name,
+            serving,
+            assembly.serve_reduced(reduced, serving) if reduced else None,
+            SloMonitor(settings.slo, time.monotonic, window_s=settings.slo_window_s) if settings.slo else None,
+            settings.slo_mode,
+        )
+    return slots
 
 
 async def _run_http(
     settings: Settings, service: ActService, backend: TritonBackend, listener: socket.socket, stop: asyncio.Event
 ) -> None:
-    app = bypass_for_act(build_app(Server(service, settings, backend.restarts)), ActEndpoint(service))
-    refusal = QuickRefusal(lambda: service.admission.is_full, service.admission.refusal, time.monotonic)
-    protocol = bounded_protocol(Limits(settings.receive_timeout_s, refusal, service.metrics.count_answer))
+    hosts = allowed_hosts(settings.host, settings.allowed_hosts)
+    app = front_door(build_app(Server(service, settings, backend.restarts)), ActEndpoint(service), hosts)
+    router = service.router
+    act_headers = functools.partial(router.headers, None)
+    refusal = QuickRefusal(lambda: router.is_full, router.first.serving.admission.refusal, time.monotonic, act_headers)
+    limits = Limits(
+        settings.receive_timeout_s, refusal, service.metrics.count_answer, act_headers,
+        is_draining=lambda: service.instance.is_draining,
+    )  # fmt: skip
+    protocol = bounded_protocol(limits)
     config = uvicorn.Config(
         app, http=protocol, ws="none", lifespan="off", log_config=None, access_log=False, server_header=False,
         timeout_keep_alive=KEEP_ALIVE_S, timeout_graceful_shutdown=1, backlog=BACKLOG, proxy_headers=False,
     )  # fmt: skip
-    server = _QuietServer(config)
+    server = QuietServer(config)
     http = asyncio.create_task(server.serve(sockets=[listener]))
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait((http, stopping), return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
-    await _drain(service)
+    await _drain(service.instance, server.server_state.connections)
     server.should_exit = True
     await http
 
 
-def _decode_workers() -> ThreadPoolExecutor:
-    """All of its threads from the start, so that a server's threads are counted once and stay as many."""
-    workers = ThreadPoolExecutor(DECODE_THREADS, thread_name_prefix="decode")
-    everyone_is_here = threading.Barrier(DECODE_THREADS)
-    for _ in range(DECODE_THREADS):
-        workers.submit(everyone_is_here.wait, WORKERS_START_S)
-    return workers
-
-
-async def _drain(service: ActService) -> None:
-    """Refuse new work with 503 draining, answer what has begun, but not for ever.
+async def _drain(instance: Instance, connections: Collection[object]) -> None:
+    """Refuse new work with 503 draining, answer what has begun, let clients move on; nothing of it for ever.
 
     What counts is the answers to clients: a Triton that hangs would hold its calls for long.
     """
-    vitals = service.vitals
-    vitals.is_draining = True
-    log.info("draining", extra={"answering": vitals.answering})
+    instance.is_draining = True
+    move_on_until = instance.now() + MOVE_ON_S
+    log.info("draining", extra={"answering": instance.answering})
     try:
         async with asyncio.timeout(DRAIN_S):
-            while vitals.answering:  # noqa: ASYNC110 - an event per request would cost every request
+            # An event instead of the sleep would cost every request.
+            while instance.answering or (connections and instance.now() < move_on_until):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
     except TimeoutError:
-        log.warning("gave up on unanswered requests", extra={"answering": vitals.answering})
+        log.warning("gave up on unanswered requests", extra={"answering": instance.answering})
 
 
-async def _announce(vitals: Vitals, backend: TritonBackend, policy: ServedPolicy, where: str, started: float) -> None:
+async def _announce(service: ActService, backend: TritonBackend, where: str, started: float) -> None:
     """What a person sees: what is being waited for, then one line that says it is ready and where."""
     said = None
-    while vitals.warming_reason is not None:
-        if vitals.warming_reason != said:
-            said = vitals.warming_reason
+    while reasons := [slot.serving.vitals.warming_reason for slot in service.router.slots.values()]:
+        waiting = next((reason for reason in reasons if reason is not None), None)
+        if waiting is None:
+            break
+        if waiting != said:
+            said = waiting
             log.info("warming: %s", said)
         await asyncio.sleep(0.05)
-    trained = "" if policy.config.trained else " (untrained: for trying the request path, not for a robot)"
     log.info(
-        "ready: POST %s/act serves %s%s on Triton at %s after %.1f s; Ctrl-C stops",
-        where, policy.config.model_version, trained, backend.address, time.monotonic() - started,
+        "ready: POST %s/act serves %s on Triton at %s after %.1f s; Ctrl-C stops",
+        where, _served(service.router), backend.address, time.monotonic() - started,
     )  # fmt: skip
+
+
+def _served(router: Router) -> str:
+    shown = []
+    for slot in router.slots.values():
+        config = slot.serving.policy.config
+        trained = "" if config.trained else " (untrained: for trying the request path, not for a robot)"
+        shown.append(f"{config.model_version}{trained}")
+    if not router.has_two:
+        return shown[0]
+    return f"{shown[0]} to {router.split} % of the episodes and {shown[1]} to the rest"
 
 
 def _stop_on_signals() -> asyncio.Event:
@@ -193,10 +245,3 @@ def _listen(host: str, port: int) -> socket.socket:
 def _url(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-class _QuietServer(uvicorn.Server):
-    """uvicorn without its own signal handlers: `_serve` drains first."""
-
-    def capture_signals(self) -> Any:  # noqa: ANN401 - uvicorn's own context manager type
-        return contextlib.nullcontext()

@@ -4,30 +4,74 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from reflex.errors import SetupError
+from reflex_frontend.slo import Slo, parse_slo
 
-__all__ = ["Settings"]
+__all__ = ["Settings", "SloMode"]
+
+SloMode = Literal["log", "503", "degrade"]
 
 
 class Settings(BaseSettings):
-    """What `reflex serve` can be told: by `REFLEX_<FIELD>` variables, and all but the last two by options."""
+    """What `reflex serve` can be told: by `REFLEX_<FIELD>` variables; all but secrets and the last three by options."""
 
     model_config = SettingsConfigDict(
-        env_prefix="REFLEX_", frozen=True, env_ignore_empty=True, extra="ignore", validate_default=False
+        env_prefix="REFLEX_",
+        frozen=True,
+        env_ignore_empty=True,
+        extra="ignore",
+        validate_default=False,
+        validate_by_name=True,
+        validate_by_alias=True,
+        loc_by_alias=False,
     )
 
     model_repository: Path | None = None
     """Folder with the policies; None is the one that ships with Reflex."""
     policy: str | None = None
     """Which policy of the repository; None when there is only one."""
+    policy_a: str | None = None
+    """With `policy_b`: two policies share the episodes."""
+    policy_b: str | None = None
+    split: Annotated[int, Field(ge=0, le=100)] = 50
+    """Percent of the episodes that slot a gets."""
+    shadow: str | None = None
+    """A policy that sees a copy of the requests and answers nobody."""
+    shadow_percent: Annotated[float, Field(gt=0, le=100)] = 100.0
+    slo: Slo | None = None
+    slo_mode: SloMode = "log"
+    record: Path | None = None
+    """Folder for recordings; None records nothing."""
+    record_images: Literal["none", "hash", "full"] = "hash"
+    record_by: Literal["hour", "episode"] = "hour"
+    record_max_gb: Annotated[float, Field(gt=0)] = 10.0
+    """The oldest recordings of the folder are removed beyond it."""
+    otel_endpoint: Annotated[
+        str | None, Field(validation_alias=AliasChoices("REFLEX_OTEL_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"))
+    ] = None
+    """Base URL of an OpenTelemetry collector (OTLP over HTTP); None traces nothing."""
+    trace_sample: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """Share of the requests without a traceparent that are traced."""
+    api_keys: Path | None = None
+    """File of hashed keys, made by `reflex keys new`; None asks nobody for a key."""
+    insecure: bool = False
+    """Listen beyond this machine without keys."""
+    allowed_hosts: Annotated[tuple[str, ...] | None, NoDecode] = None
+    """Host headers that are answered; None: what fits the address that is listened on."""
+    admin_port: Annotated[int, Field(ge=0, le=65535)] | None = None
+    """Loopback port of the admin routes; None: 8090 with two policies, none with one."""
+    admin_token: SecretStr | None = None
+    """What the admin routes ask for; None makes one and leaves it in a file for this user."""
     triton: str | None = None
     """`grpc://host:port` of a Triton elsewhere; None starts the embedded one."""
+    triton_admin_header: SecretStr | None = None
+    """`name=value` that this Triton asks for before it loads a model (its --grpc-restricted-protocol)."""
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     robot_id: Annotated[str, Field(min_length=1, max_length=128)] | None = None
@@ -40,8 +84,37 @@ class Settings(BaseSettings):
     """From the first byte of a request to the last of its body."""
     hang_restart_s: Annotated[float, Field(gt=0)] = 10.0
     """An embedded Triton that has not answered for so long is killed and started again."""
+    slo_window_s: Annotated[float, Field(ge=2, le=600)] = 30.0
+    """What `slo` is measured over, in whole seconds."""
 
-    @field_validator("cors_origins", mode="before")
+    @property
+    def triton_admin_metadata(self) -> tuple[tuple[str, str], ...]:
+        """The header as gRPC metadata, with the prefix that Triton gives its name."""
+        if self.triton_admin_header is None:
+            return ()
+        name, _, value = self.triton_admin_header.get_secret_value().partition("=")
+        return ((f"triton-grpc-protocol-{name}", value),)
+
+    @field_validator("slo", mode="before")
+    @classmethod
+    def _parse_slo(cls, value: object) -> object:
+        return parse_slo(value) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if (self.policy_a is None) != (self.policy_b is None):
+            raise ValueError("two policies need both --policy-a and --policy-b")
+        if self.policy is not None and self.policy_a is not None:
+            raise ValueError("give either --policy, or --policy-a and --policy-b")
+        if "split" in self.model_fields_set and self.policy_a is None:
+            raise ValueError("--split needs --policy-a and --policy-b")
+        if "slo_mode" in self.model_fields_set and self.slo is None:
+            raise ValueError("--slo-mode needs --slo")
+        if "trace_sample" in self.model_fields_set and self.otel_endpoint is None:
+            raise ValueError("--trace-sample needs --otel-endpoint")
+        return self
+
+    @field_validator("cors_origins", "allowed_hosts", mode="before")
     @classmethod
     def _split_commas(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -57,6 +130,18 @@ class Settings(BaseSettings):
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
         return f"{host}:{parts.port or 8001}"
 
+    @field_validator("otel_endpoint")
+    @classmethod
+    def _is_http_url(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError("must look like http://127.0.0.1:4318")
+        if parts.username is not None:
+            raise ValueError("put credentials into OTEL_EXPORTER_OTLP_HEADERS, not into the URL")
+        return value
+
     @classmethod
     def load(cls, overrides: Mapping[str, Any]) -> Self:
         """Settings from the options that were given, then the environment; `SetupError` names what is wrong."""
@@ -65,6 +150,8 @@ class Settings(BaseSettings):
             return cls(**given)
         except ValidationError as exc:
             first = exc.errors(include_url=False, include_input=False)[0]
-            field = str(first["loc"][0]) if first["loc"] else "settings"
+            if not first["loc"]:
+                raise SetupError(first["msg"].removeprefix("Value error, ")) from exc
+            field = str(first["loc"][0])
             option, variable = "--" + field.replace("_", "-"), "REFLEX_" + field.upper()
             raise SetupError(f"{option} (or {variable}): {first['msg']}") from exc

@@ -1,4 +1,4 @@
-"""What this instance knows of its own health: "an inference finished recently", never "the port is open"."""
+"""What is known of one policy's health: "an inference finished recently", never "the port is open"."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ Status = Literal["warming", "ready", "degraded"]
 STALE_SUCCESS_S: Final = 12.0
 """Two canary periods and the time of one slow call."""
 EXPECTED_WARM_UP_S: Final = 5.0
-DRAIN_RETRY_S: Final = 1.0
 
 
 @dataclass
@@ -27,9 +26,6 @@ class Vitals:
     breaker: Breaker
     warming_reason: str | None = "starting"
     """Why no request is taken yet; None once the canary has been answered."""
-    is_draining: bool = False
-    answering: int = 0
-    """Requests of /act that have begun and are not answered yet."""
     started_at: float = field(init=False)
     last_success_at: float = -math.inf
     last_attempt_at: float = -math.inf
@@ -44,8 +40,9 @@ class Vitals:
         self.started_at = self.now()
 
     @property
-    def uptime_s(self) -> float:
-        return self.now() - self.started_at
+    def is_out(self) -> bool:
+        """Whether a request would be refused now."""
+        return self.warming_reason is not None or self.breaker.is_open
 
     def record_attempt(self) -> None:
         self.last_attempt_at = self.now()
@@ -64,8 +61,6 @@ class Vitals:
 
     def status(self) -> tuple[Status, str | None]:
         """The state for /health and the reason when it is not ready."""
-        if self.is_draining:
-            return "degraded", "draining: this instance is shutting down"
         if self.warming_reason is not None:
             return "warming", self.warming_reason
         if self.breaker.reason is not None:
@@ -76,12 +71,8 @@ class Vitals:
 
     def admit(self) -> None:
         """Raise the `UnavailableError` of this phase, if requests must not pass now."""
-        if self.is_draining:
-            raise UnavailableError(
-                "draining", "this instance is shutting down; use another", retry_after_s=DRAIN_RETRY_S
-            )
         if self.warming_reason is not None:
-            left_s = max(1.0, EXPECTED_WARM_UP_S - self.uptime_s)
+            left_s = max(1.0, EXPECTED_WARM_UP_S - (self.now() - self.started_at))
             raise UnavailableError(
                 "warming_up", f"the policy is being loaded: {self.warming_reason}", retry_after_s=left_s
             )

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 import numpy as np
 
 from reflex.errors import ServiceError
-from reflex_frontend.gateway import Triton, TritonCallError
+from reflex_frontend.gateway import CALL_CAP_S, Triton, TritonCallError
 from reflex_frontend.inference import ModelRunner
 from reflex_frontend.policy import Canary
 from reflex_frontend.vitals import Vitals
@@ -25,6 +25,9 @@ MISSED_PULSES: Final = 2
 """In a row, until Triton counts as hung: with the probe's own time-out this takes under a second."""
 IDLE_CANARY_S: Final = 5.0
 CANARY_TIMEOUT_S: Final = 10.0
+"""At least; a model that is known to take long gets three times what it took. A hang is noticed by the pulse."""
+IDLE_SHARE: Final = 0.2
+"""Of the time that a slow model may spend on canaries while nobody asks it anything."""
 
 T = TypeVar("T")
 
@@ -50,6 +53,7 @@ class Watch:
         self._on_hang = on_hang
         self._silent_since: float | None = None
         self._missed = 0
+        self._canary_took_s: float | None = None
         self._was_ready = True
         self._woken = asyncio.Event()
         vitals.on_suspicion = self._woken.set
@@ -111,7 +115,8 @@ class Watch:
 
     async def _run_idle_canary(self) -> None:
         vitals = self._vitals
-        if vitals.now() - max(vitals.last_success_at, vitals.last_attempt_at) < IDLE_CANARY_S:
+        pause_s = max(IDLE_CANARY_S, (self._canary_took_s or 0.0) / IDLE_SHARE)
+        if vitals.now() - max(vitals.last_success_at, vitals.last_attempt_at) < pause_s:
             return
         problem = await self._canary_problem()
         if problem is not None:
@@ -142,7 +147,8 @@ class Watch:
         if self._canary is None:
             return None
         try:
-            async with asyncio.timeout(CANARY_TIMEOUT_S):
+            started = self._vitals.now()
+            async with asyncio.timeout(self._canary_timeout_s):
                 actions = await self._while_triton_lives(self._runner.check_canary(self._canary.inputs))
         except TimeoutError:
             return "the canary was not answered in time"
@@ -154,7 +160,14 @@ class Watch:
         if not difference <= self._canary.tolerance:  # so that a NaN is wrong, too
             return f"the canary's answer is off by {difference:.3g}; the model is not the one that was exported"
         self._vitals.record_success()
+        self._canary_took_s = self._vitals.now() - started
         return None
+
+    @property
+    def _canary_timeout_s(self) -> float:
+        """Before the first answer as long as any call may take: full-size policies take many seconds on a CPU."""
+        took_s = self._canary_took_s
+        return CALL_CAP_S if took_s is None else min(CALL_CAP_S, max(CANARY_TIMEOUT_S, 3 * took_s))
 
     async def _while_triton_lives(self, answer: Coroutine[Any, Any, T]) -> T:
         """A hang in the middle of a canary must not stay unnoticed until the canary's own time-out."""

@@ -6,7 +6,7 @@
     ├── TransportError             the server could not be reached, or the connection broke
     │   └── ClientTimeoutError     no answer within the caller's own deadline
     └── ServiceError               one error answer of the HTTP contract: code, status, request_id
-        ├── InvalidRequestError    400, 404, 405, 413, 415, 422: the request must change
+        ├── InvalidRequestError    400, 404, 405, 408, 409, 413, 415, 422: the request must change
         ├── UnauthorizedError      401, 403
         ├── RateLimitedError       429, with Retry-After
         ├── InferenceError         500: this request failed; the instance may be fine
@@ -53,6 +53,7 @@ STATUS_OF: Final[Mapping[str, int]] = {
     "not_found": 404,
     "method_not_allowed": 405,
     "request_timeout": 408,
+    "conflict": 409,
     "payload_too_large": 413,
     "unsupported_media_type": 415,
     "state_dim_mismatch": 422,

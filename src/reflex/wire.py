@@ -16,6 +16,8 @@ from reflex.errors import ServiceError, TransportError, service_error
 __all__ = [
     "DEADLINE_HEADER",
     "DEFAULT_DEADLINE_MS",
+    "EPISODE_HEADER",
+    "HEADER_SAFE",
     "MAX_DEADLINE_MS",
     "MIN_DEADLINE_MS",
     "RETRY_AFTER_HEADER",
@@ -32,6 +34,9 @@ __all__ = [
 ]
 
 DEADLINE_HEADER: Final = "X-Reflex-Deadline-Ms"
+EPISODE_HEADER: Final = "X-Reflex-Episode"
+HEADER_SAFE: Final = " !\"#$&'()*+,/:;<=>?@[\\]^`{|}"
+"""Printable ASCII goes into a header as it is; `%` and everything beyond ASCII is percent-encoded."""
 RETRY_AFTER_HEADER: Final = "Retry-After"
 MIN_DEADLINE_MS: Final = 1
 DEFAULT_DEADLINE_MS: Final = 1_000

@@ -17,8 +17,7 @@ from pathlib import Path
 import pytest
 
 from reflex.policy_config import read_policy_config
-from reflex_export.demo import build_demo
-from reflex_export.repository import PolicyFiles, write_policy
+from reflex_bench.nonce_policy import Fault, write_nonce_policy
 from reflex_export.staged import staging
 from reflex_export.transaction import recover
 
@@ -78,8 +77,8 @@ def publish_next(repository: Path, numbers: Iterator[int]) -> None:
     publish_version(repository, next(numbers))
 
 
-def write_next(repository: Path, policies: Iterator[PolicyFiles]) -> None:
-    write_policy(repository, next(policies))
+def write_next(repository: Path, faults: Iterator[Fault]) -> None:
+    write_nonce_policy(repository, fault=next(faults))
 
 
 def is_mixed(repository: Path) -> bool:
@@ -117,18 +116,18 @@ def test_kill_9_at_random_instants_leaves_every_directory_of_one_version(tmp_pat
 
 @pytest.mark.timeout(60 + KILLS)
 def test_kill_9_of_an_export_leaves_a_whole_policy(tmp_path: Path) -> None:
-    policies = [build_demo(seed) for seed in (0, 1)]
+    faults: list[Fault] = [None, "nan"]
     expected = []
-    for policy in policies:
-        once_s = duration_s(partial(write_policy, tmp_path, policy))
+    for fault in faults:
+        once_s = duration_s(partial(write_nonce_policy, tmp_path, fault=fault))
         expected.append(contents(tmp_path))
     chance = random.Random(1)
     for _ in range(max(1, KILLS // 10)):
         delay = partial(time.sleep, chance.uniform(0, 3 * once_s))
-        killed_after(delay, partial(write_next, tmp_path, itertools.cycle(policies)))
+        killed_after(delay, partial(write_next, tmp_path, itertools.cycle(faults)))
         recover(tmp_path)
         assert contents(tmp_path) in expected
-        assert read_policy_config(tmp_path / "demo").export_id in {policy.config.export_id for policy in policies}
+        assert read_policy_config(tmp_path / "nonce").family == "nonce"
 
 
 def contents(root: Path) -> dict[str, bytes]:

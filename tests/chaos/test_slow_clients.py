@@ -21,14 +21,14 @@ READERS = 10
 HONEST_EVERY_S = 0.01
 NOISE_S = 0.01
 """Another process's turn on a shared core."""
-HEAD = b"POST /act HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+HEAD = b"POST /act HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 FIRST_BYTES = {
     "idle": b"",
     "slow headers": HEAD + b"X-Drip: ",
     "slow request line": b"POST /a",
     "slow body": HEAD + b"Content-Length: 100000\r\n\r\n{",
     "slow chunked body": HEAD + b"Transfer-Encoding: chunked\r\n\r\nfffff\r\n{",
-    "slow body that no route reads": b"GET /health HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n",
+    "slow body that no route reads": b"GET /health HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n",
 }
 
 
@@ -54,7 +54,7 @@ def test_100_slow_sockets_are_gone_in_time_and_an_honest_client_sees_only_200(se
 
 def test_readers_that_never_read_are_gone_in_time_and_an_honest_client_sees_only_200(server: NonceServer) -> None:
     """Enough answers for the kernel's own buffers (4 MB a socket) to fill, which is when the server can notice."""
-    requests = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 800
+    requests = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 800
 
     async def scenario() -> None:
         with opened(server.port, READERS, requests, small_buffer=True) as sockets:

@@ -13,7 +13,7 @@ from support.hostile_served import Served
 LIMIT_BYTES = 8 * 1024 * 1024
 RECEIVE_TIMEOUT_S = 5.0
 LAB = "https://lab.example"
-BARE_POST = b"POST /act HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+BARE_POST = b"POST /act HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
 
 @pytest.mark.parametrize(
@@ -21,14 +21,16 @@ BARE_POST = b"POST /act HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_an_unknown_route_is_404_not_found(demo: Served, method: str, path: str) -> None:
-    (answer,) = exchange(demo.port, f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n".encode())
+    (answer,) = exchange(
+        demo.port, f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n".encode()
+    )
     assert (answer.status, answer.code) == (404, "not_found")
     assert is_envelope(answer)
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
 def test_act_takes_only_post_and_says_so(demo: Served, method: str) -> None:
-    (answer,) = exchange(demo.port, f"{method} /act HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    (answer,) = exchange(demo.port, f"{method} /act HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
     assert (answer.status, answer.code, answer.headers["allow"]) == (405, "method_not_allowed", "POST")
     assert is_envelope(answer)
 
@@ -36,7 +38,9 @@ def test_act_takes_only_post_and_says_so(demo: Served, method: str) -> None:
 @pytest.mark.parametrize("path", ["/health", "/health/live", "/config", "/metrics"])
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
 def test_observability_takes_only_get_and_says_so(demo: Served, method: str, path: str) -> None:
-    (answer,) = exchange(demo.port, f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n".encode())
+    (answer,) = exchange(
+        demo.port, f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n".encode()
+    )
     assert (answer.status, answer.code) == (405, "method_not_allowed")
     assert "GET" in answer.headers["allow"]
     assert is_envelope(answer)
@@ -94,7 +98,7 @@ def test_json_in_utf8_is_taken_however_it_is_spelt(demo: Served, content_type: s
 
 
 def test_a_request_without_a_content_type_is_taken_as_json(demo: Served) -> None:
-    (answer,) = exchange(demo.port, b"POST /act HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}")
+    (answer,) = exchange(demo.port, b"POST /act HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}")
     assert (answer.status, answer.code) == (400, "missing_field")
 
 
@@ -115,7 +119,7 @@ def test_what_is_no_http_is_400_with_the_envelope_and_a_closed_connection(demo: 
 def test_a_request_that_never_ends_is_408_after_the_receive_timeout(demo: Served) -> None:
     with connection(demo.port) as one:
         started = time.monotonic()
-        one.send(b"POST /act HTTP/1.1\r\nHost: x\r\nContent-")
+        one.send(b"POST /act HTTP/1.1\r\nHost: localhost\r\nContent-")
         answer = one.read()
         assert RECEIVE_TIMEOUT_S - 0.1 <= time.monotonic() - started <= RECEIVE_TIMEOUT_S + 2
         assert (answer.status, answer.code) == (408, "request_timeout")

@@ -43,7 +43,7 @@ def shown_as(default: object) -> set[str]:
 
 def metric_names() -> set[str]:
     """As they are exposed: a counter's name ends in _total."""
-    registry = Metrics(load_policy(REPOSITORY / "model_repository", None), None).registry
+    registry = Metrics.of_one(load_policy(REPOSITORY / "model_repository", None), None).registry
     return {exposed_name(metric) for metric in registry.collect()}
 
 

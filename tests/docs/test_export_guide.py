@@ -46,10 +46,6 @@ class Walk:
     def models(self) -> Path:
         return self.folder / "models"
 
-    def printed_by(self, beginning: str) -> str:
-        """Of the last block that begins so."""
-        return self.printed[[block for block in BEFORE if block.code.startswith(beginning)][-1].line]
-
 
 @pytest.fixture(scope="module")
 def walk(tmp_path_factory: pytest.TempPathFactory) -> Walk:
@@ -57,6 +53,7 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Walk:
     for name in ("my_checkpoint", "my_cases"):
         (folder / name).symlink_to(golden_folder("smolvla").resolve())
     shutil.copy(REPOSITORY / "examples" / "cup.jpg", folder)
+    (folder / "export").symlink_to(REPOSITORY / "export")
     return Walk(folder, {block.line: run_command(block.code, folder) for block in BEFORE})
 
 
@@ -85,10 +82,17 @@ def run_command(code: str, folder: Path) -> str:
 
 def test_every_command_before_the_server_runs_and_publishes_what_the_guide_names(walk: Walk) -> None:
     named = {"pick_cup", "pick_cup_steps", "pick_cup_steps-4steps", "pick_cup_wrist_off", "pick_cup_fp16"}
+    named |= {"pick_cup_unchecked"}
 
-    assert {path.parent.name for path in walk.models.glob("*/reflex_config.json")} == named
+    assert {path.parent.name for path in walk.models.glob("*/reflex_config.json")} == {"demo_checkpoint", *named}
     assert read_policy_config(walk.models / "pick_cup_steps-4steps").denoising_steps == 4
     assert all(f"`{name}`" in GUIDE.read_text(encoding="utf-8") for name in ("pick_cup_steps", "pick_cup_steps-4steps"))
+
+
+def test_the_demo_checkpoint_becomes_a_policy_that_says_that_it_is_untrained(walk: Walk) -> None:
+    config = read_policy_config(walk.models / "demo_checkpoint")
+
+    assert (config.trained, config.source) == (False, "export/demo_checkpoint")
 
 
 def test_the_proven_policy_says_so_and_the_unproven_one_says_that_it_is_not(walk: Walk) -> None:
@@ -98,11 +102,16 @@ def test_the_proven_policy_says_so_and_the_unproven_one_says_that_it_is_not(walk
     assert proven is not None
     assert unproven is not None
     assert (proven["verdict"], unproven["verdict"]) == ("passed", "not checked")
-    assert "parity passed" in walk.printed_by("reflex verify ")
+    verified = [walk.printed[block.line] for block in BEFORE if block.code.startswith("reflex verify ")]
+    assert ["parity passed against recorded cases" in text for text in verified] == [True, False]
+    assert "parity passed against the FP32 graphs" in verified[1]
+    assert "first difference: none" in verified[1]
 
 
 def test_the_dry_run_says_that_it_published_nothing(walk: Walk) -> None:
-    assert "nothing was published" in walk.printed_by("reflex export ")
+    (dry_run,) = [block.line for block in BEFORE if "--dry-run" in block.code]
+
+    assert "nothing was published" in walk.printed[dry_run]
 
 
 def test_the_optional_camera_is_optional_in_its_policy_only(walk: Walk) -> None:

@@ -77,7 +77,7 @@ def _state(number: str) -> bytes:
 
 
 def _head(*lines: str, body: bytes = b"", version: str = "1.1") -> bytes:
-    return "\r\n".join((f"POST /act HTTP/{version}", "Host: x", *lines, "", "")).encode("latin-1") + body
+    return "\r\n".join((f"POST /act HTTP/{version}", "Host: localhost", *lines, "", "")).encode("latin-1") + body
 
 
 def _text(escape: str) -> bytes:
@@ -156,7 +156,7 @@ CORPUS: Final[dict[str, tuple[bytes, int, str | None]]] = {
     "id as object": (_json(request_id={"a": 1}), 400, "wrong_type"),
     "id of 256 robots": (_json(episode_id="\U0001f916" * 256), 200, None),
     # headers and framing
-    "lone LF line ends": (b"POST /act HTTP/1.1\nHost: x\n" + LENGTH.encode() + b"\n\n" + VALID, 400, "invalid_http"),
+    "lone LF line ends": (b"POST /act HTTP/1.1\nHost: [::]\n" + LENGTH.encode() + b"\n\n" + VALID, 400, "invalid_http"),
     "HTTP/1.0": (_head(LENGTH, body=VALID, version="1.0"), 200, None),
     "HTTP/3.0": (_head(LENGTH, body=VALID, version="3.0"), 400, "invalid_http"),
     "chunked": (_head(CHUNKED, body=AS_CHUNKS), 200, None),
@@ -174,12 +174,12 @@ CORPUS: Final[dict[str, tuple[bytes, int, str | None]]] = {
     "NUL in a header": (_head("X-A: a\x00b", LENGTH, body=VALID), 400, "invalid_http"),
     "header of a megabyte": (_head("X-A: " + "a" * 1_000_000, LENGTH, body=VALID), 400, "invalid_http"),
     "100,000 headers": (_head(*[f"X-{n}: a" for n in range(100_000)], LENGTH, body=VALID), 400, "invalid_http"),
-    "path of a megabyte": (b"GET /" + b"a" * 1_000_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 400, "invalid_http"),
+    "path of a megabyte": (b"GET /" + b"a" * 1_000_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 400, "invalid_http"),
     "Latin-1 header": (_head("X-A: \xe9\xff", LENGTH, body=VALID), 200, None),
     "no Host": (b"POST /act HTTP/1.1\r\n" + LENGTH.encode() + b"\r\n\r\n" + VALID, 200, None),
-    "absolute target": (b"GET http://elsewhere.example/nope HTTP/1.1\r\nHost: x\r\n\r\n", 404, "not_found"),
-    "unknown method": (b"STEAL /act HTTP/1.1\r\nHost: x\r\n\r\n", 400, "invalid_http"),
-    "asterisk target": (b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", 404, "not_found"),
+    "absolute target": (b"GET http://elsewhere.example/nope HTTP/1.1\r\nHost: localhost\r\n\r\n", 404, "not_found"),
+    "unknown method": (b"STEAL /act HTTP/1.1\r\nHost: localhost\r\n\r\n", 400, "invalid_http"),
+    "asterisk target": (b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n", 404, "not_found"),
     "expect 100-continue": (_head("Expect: 100-continue", LENGTH, body=VALID), 200, None),
     "upgrade to h2c": (_head("Connection: Upgrade", "Upgrade: h2c", LENGTH, body=VALID), 200, None),
     "upgrade to websocket": (_head("Connection: Upgrade", "Upgrade: websocket", LENGTH, body=VALID), 200, None),
@@ -211,7 +211,7 @@ def test_pipelined_requests_are_answered_in_their_order(target: Served) -> None:
 
 
 def test_good_and_bad_requests_mix_on_one_connection(target: Served) -> None:
-    requests = [_json(), _raw("{"), _json(state=[]), b"GET /nope HTTP/1.1\r\nHost: x\r\n\r\n", _json()]
+    requests = [_json(), _raw("{"), _json(state=[]), b"GET /nope HTTP/1.1\r\nHost: localhost\r\n\r\n", _json()]
     with connection(target.port) as one:
         statuses = []
         for request in requests:
@@ -221,7 +221,7 @@ def test_good_and_bad_requests_mix_on_one_connection(target: Served) -> None:
 
 
 def test_a_body_that_is_refused_unread_is_never_taken_for_the_next_request(target: Served) -> None:
-    smuggled = b"GET /config HTTP/1.1\r\nHost: x\r\n\r\n"
+    smuggled = b"GET /config HTTP/1.1\r\nHost: localhost\r\n\r\n"
     refused = post_request(smuggled, {"content-type": "text/plain"})
     first, second = exchange(target.port, refused + _json(), answers=2)
     assert (first.status, second.status) == (415, 200)
@@ -229,7 +229,7 @@ def test_a_body_that_is_refused_unread_is_never_taken_for_the_next_request(targe
 
 def test_head_of_act_has_no_body_that_could_be_taken_for_the_next_answer(target: Served) -> None:
     with connection(target.port) as one:
-        one.send(b"HEAD /act HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        one.send(b"HEAD /act HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         with pytest.raises(ConnectionError):
             _read_twice(one)
 

@@ -16,6 +16,7 @@ import pytest
 
 from chaos.remains import Belongings, belongings, wait_until
 from reflex_bench.nonce_policy import write_nonce_policy
+from reflex_frontend.serve import MOVE_ON_S
 from support.load import Answer, LoadClient, run
 from support.nonce_server import NonceServer, nonce_server
 from support.server import command, free_port, running_server
@@ -50,10 +51,28 @@ def test_a_stop_finishes_work_in_flight_refuses_new_work_and_exits_0(tmp_path: P
         assert answer.is_right, str(answer)
     assert (late.status, late.code) == (503, "draining")
     assert int(late.headers["retry-after"]) >= 1
+    assert {answer.headers.get("connection") for answer in (*in_flight, late)} == {"close"}
     assert code == 0, log
     assert took_s < STOPPED_S
     _check_nothing_is_left(owned)
     assert "Traceback" not in log
+
+
+def test_a_robot_between_two_requests_hears_of_the_stop_before_its_connection_closes(tmp_path: Path) -> None:
+    """A request must not meet the close of its connection: it would be lost without an answer."""
+    with nonce_server(tmp_path) as server:
+
+        async def asks_again_after_the_signal() -> Answer:
+            async with LoadClient(server.port) as client:
+                assert (await client.act()).is_right
+                server.process.process.send_signal(signal.SIGTERM)
+                await asyncio.sleep(MOVE_ON_S / 4)
+                assert client.idle_connections == 1
+                return await client.act()
+
+        late = run(asks_again_after_the_signal())
+        assert (late.code, late.headers["connection"]) == ("draining", "close")
+        assert server.process.process.wait(STOPPED_S) == 0, server.process.log
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -20,16 +20,31 @@ from reflex.policy_config import PolicyConfig
 from reflex_frontend.act import ActService
 from reflex_frontend.admission import Admission
 from reflex_frontend.breaker import Breaker
-from reflex_frontend.gateway import Outputs, RawTensor, TritonCallError
+from reflex_frontend.gateway import Metadata, Outputs, RawTensor, TritonCallError
 from reflex_frontend.inference import ModelRunner
+from reflex_frontend.instance import Instance
 from reflex_frontend.metrics import Metrics
 from reflex_frontend.observation import NoiseSource
 from reflex_frontend.policy import Canary, ServedPolicy
 from reflex_frontend.prompt import PromptEncoder
 from reflex_frontend.resent import ResentAnswers
+from reflex_frontend.routing import Router, Slot
+from reflex_frontend.serving import Serving
+from reflex_frontend.slots import SlotName
 from reflex_frontend.vitals import Vitals
+from reflex_frontend.workers import Workers
 
-__all__ = ["FakeTriton", "act_service", "chunk", "outputs", "policy_config", "run_virtual", "served_policy"]
+__all__ = [
+    "FakeTriton",
+    "InlineExecutor",
+    "act_service",
+    "chunk",
+    "outputs",
+    "policy_config",
+    "run_virtual",
+    "served_policy",
+    "serving",
+]
 
 T = TypeVar("T")
 Answer = Callable[[], Awaitable[Outputs]]
@@ -51,13 +66,15 @@ class FakeTriton:
     silence_s: float = 0.0
     """How long a probe of a Triton that is not live takes: nothing when its port is closed, its time-out in a hang."""
     calls: list[Sequence[RawTensor]] = field(default_factory=list)
+    metadata: list[Metadata] = field(default_factory=list)
     live_probes: int = 0
     closed: bool = False
 
-    async def infer(self, inputs: Sequence[RawTensor]) -> Outputs:
+    async def infer(self, inputs: Sequence[RawTensor], metadata: Metadata = ()) -> Outputs:
         if self.closed:
             raise TritonCallError("cancelled", "the connection to Triton is closed")
         self.calls.append(inputs)
+        self.metadata.append(metadata)
         step = self.script.popleft() if self.script else self.default
         if isinstance(step, Exception):
             raise step
@@ -80,7 +97,7 @@ class FakeTriton:
             await asyncio.sleep(self.silence_s)
 
 
-class _InlineExecutor(Executor):
+class InlineExecutor(Executor):
     """Runs what it is given at once, so that virtual time cannot overtake it."""
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
@@ -155,24 +172,38 @@ def served_policy(config: PolicyConfig | None = None, *, canary: Canary | None =
     )
 
 
-def act_service(
+def serving(
     triton: FakeTriton, now: Callable[[], float], *, guarded: bool = True, config: PolicyConfig | None = None
-) -> ActService:
-    """A ready service over `triton`: two places in flight, one in the queue."""
+) -> Serving:
+    """A ready policy over `triton`: two places in flight, one in the queue."""
     policy = served_policy(config)
     vitals = Vitals(now, Breaker(now, jitter=lambda: 0.5), warming_reason=None)
     admission = Admission(policy.config.policy_id, policy.max_in_flight, 1, now)
+    runner = ModelRunner(policy, triton, admission, vitals)
+    guard = ActionGuard(policy.embodiment) if guarded else None
+    return Serving(policy, guard, admission, runner, vitals, triton, NoiseSource(), Workers(InlineExecutor(), now))
+
+
+def act_service(
+    triton: FakeTriton,
+    now: Callable[[], float],
+    *,
+    guarded: bool = True,
+    config: PolicyConfig | None = None,
+    second: FakeTriton | None = None,
+    split: int = 100,
+) -> ActService:
+    """A ready service over `triton`; with `second`, a second policy in slot b."""
+    slots: dict[SlotName, Slot] = {"a": Slot("a", serving(triton, now, guarded=guarded, config=config))}
+    if second is not None:
+        slots["b"] = Slot("b", serving(second, now, guarded=guarded, config=policy_config(policy_id="other")))
+    policies = {name: slot.serving.policy for name, slot in slots.items()}
     return ActService(
-        policy=policy,
-        guard=ActionGuard(policy.embodiment) if guarded else None,
-        admission=admission,
-        runner=ModelRunner(policy, triton, admission, vitals),
-        vitals=vitals,
-        metrics=Metrics(policy, None),
+        router=Router(slots, split),
+        instance=Instance(now),
+        metrics=Metrics(policies, None),
         resent=ResentAnswers(now),
-        noise=NoiseSource(),
-        workers=_InlineExecutor(),
-        now=now,
+        workers=slots["a"].serving.workers,
     )
 
 

@@ -157,11 +157,11 @@ class LoadClient:
         self, body: bytes, headers: Mapping[str, str] | None = None, *, nonce: float | None = None
     ) -> Answer:
         lines = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
-        head = f"POST /act HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-        return await self._call(f"{head}{lines}\r\n".encode() + body, nonce)
+        head = "POST /act HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        return await self._call(f"{head}Content-Length: {len(body)}\r\n{lines}\r\n".encode() + body, nonce)
 
     async def get(self, path: str) -> Answer:
-        return await self._call(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode(), None)
+        return await self._call(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode(), None)
 
     async def _call(self, request: bytes, nonce: float | None) -> Answer:
         connection = await self._connection()

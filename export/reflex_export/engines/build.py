@@ -29,7 +29,7 @@ from reflex_export.engines.profile import Profile
 from reflex_export.engines.record import BuildOptions, EngineManifest, EngineRecord, LayerPrecision, build_key
 from reflex_export.engines.toolkit import Toolkit, load_toolkit
 
-__all__ = ["BuildProgress", "ProgressReport", "build_engine"]
+__all__ = ["BuildProgress", "ProgressReport", "build_engine", "require_engine"]
 
 PORTABLE: Final = "rtx-sm80-and-later"
 SHOWN_LOG_CHARACTERS: Final = 2_000
@@ -45,7 +45,7 @@ class BuildProgress:
     fraction: float | None
 
 
-ProgressReport = Callable[[BuildProgress], None]
+ProgressReport = Callable[[BuildProgress], object]
 
 
 def build_engine(
@@ -75,6 +75,12 @@ def build_engine(
     if precision is not None:
         check_precision(record.manifest.precision, precision, str(onnx_path))
     return record
+
+
+def require_engine(options: BuildOptions) -> None:
+    """`SetupError`, which says what to install or where to go, when engines of this kind cannot be built here."""
+    load_toolkit(options.engine)
+    _target(options)
 
 
 def _target(options: BuildOptions) -> str:

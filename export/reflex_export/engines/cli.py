@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import rich.progress
-from rich.console import Console
-
 from reflex.cli.output import print_json, reported_errors, say
-from reflex_export.engines.build import BuildProgress, ProgressReport
+from reflex_export.engines.build import BuildProgress
 from reflex_export.engines.record import GIB, BuildOptions
 from reflex_export.engines.repository import BACKENDS, ComponentEngine, PolicyEngines, build_repository
 from reflex_export.engines.toolkit import Engine, installed_engine
+from reflex_export.progress import Stage
+from reflex_export.progress_bars import shown_progress
 
-__all__ = ["build_command"]
+__all__ = ["build_command", "engines_as_json", "print_engines", "stage_of"]
 
 MB: float = 1e6
 
@@ -39,40 +36,35 @@ def build_command(
     `engine` None takes what is installed, `tensorrt` first. The other arguments are those of `build_repository` and
     `BuildOptions`.
     """
-    with reported_errors(as_json=as_json), _shown_progress() as progress:
+    with reported_errors(as_json=as_json), shown_progress() as show:
         kind = engine or installed_engine()
         options = BuildOptions(kind, int(workspace_gib * GIB), allow_tf32, targets)
         built = build_repository(
-            repository, policy, kind,
-            options=options, best_batch=best_batch, activate=activate, cache=cache, progress=progress,
-        )  # fmt: skip
+            repository,
+            policy,
+            kind,
+            options=options,
+            best_batch=best_batch,
+            activate=activate,
+            cache=cache,
+            progress=lambda step: show(stage_of(step)),
+        )
     if as_json:
-        print_json({"engines": [_as_json(each) for each in built]})
+        print_json({"engines": [engines_as_json(each) for each in built]})
         return
     for each in built:
-        _print_for_people(each)
+        print_engines(each)
 
 
-@contextmanager
-def _shown_progress() -> Iterator[ProgressReport]:
-    """A line on a terminal's stderr that says what TensorRT is doing; nothing where nobody watches."""
-    console = Console(stderr=True)
-    columns = (
-        rich.progress.SpinnerColumn(),
-        rich.progress.TextColumn("{task.description}", markup=False),
-        rich.progress.TimeElapsedColumn(),
-    )
-    with rich.progress.Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("reading the repository", total=None)
-
-        def show(step: BuildProgress) -> None:
-            done = "" if step.fraction is None else f" {step.fraction:.0%}"
-            bar.update(task, description=f"{step.onnx.parent.parent.name}: {step.phase}{done}")
-
-        yield show
+def stage_of(step: BuildProgress) -> Stage:
+    """How a build's progress is shown: one stage for each component."""
+    name = f"building the engine of {step.onnx.parent.parent.name}" if step.onnx.suffix else "building the engines"
+    done = "" if step.fraction is None else f" {step.fraction:.0%}"
+    return Stage(name, detail=f"{step.phase}{done}")
 
 
-def _print_for_people(built: PolicyEngines) -> None:
+def print_engines(built: PolicyEngines) -> None:
+    """A line for each component, and what serves the policy now."""
     for component in built.components:
         say(_line(component))
     backend = BACKENDS[built.engine]
@@ -92,7 +84,8 @@ def _line(component: ComponentEngine) -> str:
     )
 
 
-def _as_json(built: PolicyEngines) -> dict[str, Any]:
+def engines_as_json(built: PolicyEngines) -> dict[str, Any]:
+    """The same for programs."""
     components = [
         {
             "name": component.name,

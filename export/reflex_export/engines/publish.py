@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-__all__ = ["copy_file", "partial_of", "replace_file", "sync"]
+__all__ = ["copy_file", "link_file", "partial_of", "replace_file", "sync"]
 
 
 def partial_of(path: Path) -> Path:
@@ -26,6 +26,14 @@ def copy_file(source: Path, path: Path) -> None:
     partial = partial_of(path)
     shutil.copyfile(source, partial)
     _take_name(partial, path)
+
+
+def link_file(source: str, target: str) -> None:
+    """A second name for a file, or a copy where the file system has no links. `replace_file` leaves the first alone."""
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError:
+        shutil.copy2(source, target, follow_symlinks=False)
 
 
 def sync(path: Path) -> None:

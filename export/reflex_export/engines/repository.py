@@ -3,39 +3,40 @@
 <policy>_encoder/   config.pbtxt, 1/model.onnx, 1/model.plan, 1/engine.json
 <policy>_denoise/   the same; the preprocess stays ONNX, it is a resize and takes images of any size
 
-Every single step of publishing leaves a repository that can be served: a plan lies unused until its config.pbtxt names
-the backend, and a component with an engine computes what its ONNX did.
+A policy's engines appear together, or not at all. Exports are kept out meanwhile: an engine must not be published
+beside another ONNX than its own.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 from reflex.errors import RepositoryError
 from reflex.policy_config import CONFIG_FILE, PolicyConfig, read_policy_config
 from reflex_export.engines.build import BuildProgress, ProgressReport, build_engine
-from reflex_export.engines.cache import PLAN_FILE, file_lock
+from reflex_export.engines.cache import PLAN_FILE
 from reflex_export.engines.config_text import ConfigTextError, component_names, max_batch_size, with_backend
 from reflex_export.engines.errors import EngineError
-from reflex_export.engines.onnx_file import GraphInput, read_onnx
-from reflex_export.engines.profile import Profile, profile_of
-from reflex_export.engines.publish import copy_file, replace_file
+from reflex_export.engines.onnx_file import read_onnx
+from reflex_export.engines.profile import profile_of
+from reflex_export.engines.publish import copy_file, link_file, replace_file
 from reflex_export.engines.record import BuildOptions, EngineRecord
 from reflex_export.engines.toolkit import Engine
+from reflex_export.engines.warmup import engine_blocks
+from reflex_export.transaction import STAGED, publish, scratch_folder
 
-__all__ = ["BACKENDS", "ComponentEngine", "PolicyEngines", "build_repository", "engine_blocks"]
+__all__ = ["BACKENDS", "ComponentEngine", "PolicyEngines", "build_repository", "build_staged"]
 
 BACKENDS: Final[Mapping[Engine, str]] = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
 """Triton's name for the backend that loads such a plan. It comes with a `tensorrt`, and with no `tensorrt_rtx`."""
 VERSION_DIR: Final = "1"
 ONNX_FILE: Final = "model.onnx"
 MANIFEST_FILE: Final = "engine.json"
-LOCK_FILE: Final = ".reflex-engines.lock"
 PREPROCESS_SUFFIX: Final = "_preprocess"
 
 
@@ -58,6 +59,11 @@ class PolicyEngines:
     active: bool
     components: tuple[ComponentEngine, ...]
 
+    def moved_to(self, repository: Path) -> PolicyEngines:
+        """The same after the component's folders were moved there."""
+        parts = (replace(part, plan=repository / part.name / VERSION_DIR / PLAN_FILE) for part in self.components)
+        return replace(self, components=tuple(parts))
+
 
 def build_repository(
     repository: Path,
@@ -72,22 +78,24 @@ def build_repository(
 ) -> tuple[PolicyEngines, ...]:
     """Build and publish the engines of one policy, or of all when `policy` is None.
 
-    `activate` says whether config.pbtxt shall name the engine's backend; None does so where Triton itself has that
-    backend. All of a policy's engines are built before the first is published. `SetupError` says what is missing.
+    It waits while an export or another build is at work in the repository. `activate` says whether config.pbtxt shall
+    name the engine's backend; None does so where Triton itself has that backend. All of a policy's engines are built
+    before the first is published. `SetupError` says what is missing.
     """
     chosen = options or BuildOptions(engine)
     if chosen.engine != engine:
         raise ValueError(f"options are for {chosen.engine}, not {engine}")
     plan = _Plan(chosen, best_batch, engine == "tensorrt" if activate is None else activate, cache, progress)
     names = [policy] if policy is not None else _policies(repository)
-    return tuple(_build_policy(repository, name, plan) for name in names)
+    return tuple(_rebuild(repository, name, plan) for name in names)
 
 
-def engine_blocks(inputs: tuple[GraphInput, ...], profile: Profile, max_batch: int) -> list[str]:
-    """What config.pbtxt says for an engine: CUDA graphs, and a warm-up with zeros at the least and greatest batch."""
-    sizes = sorted({1, max(1, max_batch)})
-    warmups = [_warmup(inputs, profile, size, is_batched=max_batch > 0) for size in sizes]
-    return ["optimization { cuda { graphs: true } }", *warmups]
+def build_staged(
+    folder: Path, names: Sequence[str], options: BuildOptions, *, cache: Path | None, progress: ProgressReport | None
+) -> tuple[PolicyEngines, ...]:
+    """Engines of policies in a folder that is no repository yet, so that only its owner knows of it."""
+    plan = _Plan(options, 1, options.engine == "tensorrt", cache, progress)
+    return tuple(_add_engines(folder, _build_policy(folder, name, plan), plan) for name in names)
 
 
 @dataclass(frozen=True)
@@ -105,9 +113,17 @@ class _Plan:
 class _Built:
     """A component whose engine is in the cache, not yet in the repository."""
 
-    folder: Path
+    name: str
     blocks: list[str]
     record: EngineRecord
+
+
+@dataclass(frozen=True)
+class _BuiltPolicy:
+    """The engines of a policy, still in the cache."""
+
+    config: PolicyConfig
+    components: tuple[_Built, ...]
 
 
 def _policies(repository: Path) -> list[str]:
@@ -117,15 +133,39 @@ def _policies(repository: Path) -> list[str]:
     return names
 
 
-def _build_policy(repository: Path, name: str, plan: _Plan) -> PolicyEngines:
+def _rebuild(repository: Path, name: str, plan: _Plan) -> PolicyEngines:
+    """All of a policy's engines appear together, as an export does."""
+
+    def waits(holder: str) -> None:
+        if plan.progress is not None:
+            plan.progress(BuildProgress(repository, f"waiting for {holder}", None))
+
+    if not repository.is_dir():
+        raise RepositoryError(f"{repository} is no folder; engines are built for the policies of a model repository")
+    with scratch_folder(repository, "a build of engines", waits) as scratch:
+        built = _build_policy(repository, name, plan)
+        staged = scratch / STAGED
+        names = [*(component.name for component in built.components), *([name] if plan.activate else [])]
+        for each in names:
+            shutil.copytree(repository / each, staged / each, symlinks=True, copy_function=link_file)
+        engines = _add_engines(staged, built, plan)
+        publish(names, staged, repository)
+    return engines.moved_to(repository)
+
+
+def _build_policy(repository: Path, name: str, plan: _Plan) -> _BuiltPolicy:
     folder = repository / name
-    policy = read_policy_config(folder)
+    config = read_policy_config(folder)
     wanted = [part for part in _components(folder) if not part.endswith(PREPROCESS_SUFFIX)]
-    built = [_build_component(repository / part, policy, plan) for part in wanted]
-    with _locked(repository, plan):
-        engines = tuple(_publish(component, plan) for component in built)
-        if plan.activate:
-            replace_file(folder / CONFIG_FILE, _described(policy, plan.options.engine, built))
+    return _BuiltPolicy(config, tuple(_build_component(repository / part, config, plan) for part in wanted))
+
+
+def _add_engines(folder: Path, built: _BuiltPolicy, plan: _Plan) -> PolicyEngines:
+    """Write them beside the ONNX of the policy in `folder`."""
+    engines = tuple(_write(folder / component.name, component, plan) for component in built.components)
+    name = built.config.policy_id
+    if plan.activate:
+        replace_file(folder / name / CONFIG_FILE, _described(built, plan.options.engine))
     return PolicyEngines(name, plan.options.engine, plan.activate, engines)
 
 
@@ -150,7 +190,7 @@ def _build_component(folder: Path, policy: PolicyConfig, plan: _Plan) -> _Built:
     record = build_engine(
         path, profile, plan.options, cache=plan.cache, precision=policy.precision, progress=plan.progress
     )
-    return _Built(folder, engine_blocks(inputs, profile, batch), record)
+    return _Built(folder.name, engine_blocks(inputs, profile, batch), record)
 
 
 def _max_batch_size(path: Path) -> int:
@@ -160,61 +200,35 @@ def _max_batch_size(path: Path) -> int:
         raise _not_a_config(path, exc) from exc
 
 
-def _publish(built: _Built, plan: _Plan) -> ComponentEngine:
-    version = built.folder / VERSION_DIR
+def _write(folder: Path, built: _Built, plan: _Plan) -> ComponentEngine:
+    version = folder / VERSION_DIR
     manifest = built.record.manifest
-    if not _is_published(version / PLAN_FILE, manifest.plan_sha256, manifest.plan_bytes):
+    if not _is_written(version / PLAN_FILE, manifest.plan_sha256, manifest.plan_bytes):
         copy_file(built.record.plan, version / PLAN_FILE)
     replace_file(version / MANIFEST_FILE, manifest.to_json())
     if plan.activate:
-        path = built.folder / "config.pbtxt"
+        path = folder / "config.pbtxt"
         replace_file(path, with_backend(_text_of(path), BACKENDS[plan.options.engine], built.blocks).encode())
-    return ComponentEngine(built.folder.name, version / PLAN_FILE, built.record)
+    return ComponentEngine(built.name, version / PLAN_FILE, built.record)
 
 
-def _is_published(path: Path, sha256: str, size_bytes: int) -> bool:
+def _is_written(path: Path, sha256: str, size_bytes: int) -> bool:
     if not path.is_file() or path.stat().st_size != size_bytes:
         return False
     with path.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest() == sha256
 
 
-def _described(policy: PolicyConfig, engine: Engine, built: list[_Built]) -> bytes:
+def _described(built: _BuiltPolicy, engine: Engine) -> bytes:
     """reflex_config.json of the policy with its engines. The parity record goes: it was measured without them."""
+    config = built.config
     changes = {
         "engine": engine,
-        "inference_mode": "onnx_trt_fp16" if policy.precision == "fp16" else "decomposed",
+        "inference_mode": "onnx_trt_fp16" if config.precision == "fp16" else "decomposed",
         "parity": None,
-        "versions": {**policy.versions, engine: built[0].record.manifest.version},
+        "versions": {**config.versions, engine: built.components[0].record.manifest.version},
     }
-    return policy.model_copy(update=changes).model_dump_json(indent=2).encode() + b"\n"
-
-
-def _locked(repository: Path, plan: _Plan) -> AbstractContextManager[IO[bytes]]:
-    def waits() -> None:
-        if plan.progress is not None:
-            plan.progress(BuildProgress(repository, "waiting for another build to publish", None))
-
-    return file_lock(repository / LOCK_FILE, waits)
-
-
-def _warmup(inputs: tuple[GraphInput, ...], profile: Profile, batch: int, *, is_batched: bool) -> str:
-    lines = [_zeros(tensor, profile[tensor.name].optimum, is_batched=is_batched) for tensor in inputs]
-    return "\n".join(
-        [
-            "model_warmup [ {",
-            f'  name: "batch of {batch}"',
-            f"  batch_size: {batch if is_batched else 0}",
-            *lines,
-            "} ]",
-        ]
-    )
-
-
-def _zeros(tensor: GraphInput, shape: tuple[int, ...], *, is_batched: bool) -> str:
-    dims = ", ".join(str(size) for size in (shape[1:] if is_batched else shape))
-    value = f"data_type: TYPE_{tensor.datatype} dims: [ {dims} ] zero_data: true"
-    return f'  inputs {{ key: "{tensor.name}" value {{ {value} }} }}'
+    return config.model_copy(update=changes).model_dump_json(indent=2).encode() + b"\n"
 
 
 def _text_of(path: Path) -> str:

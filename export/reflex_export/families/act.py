@@ -18,7 +18,7 @@ import onnx_ir as ir
 
 from reflex_export.checkpoint import Camera, Checkpoint
 from reflex_export.errors import UnsupportedOptionError
-from reflex_export.families.common import FamilyGraphs, Precision, compute_type
+from reflex_export.families.common import Arithmetic, FamilyGraphs, empty_graph
 from reflex_export.families.observed import check_shapes, image_planes, refuse_features, refuse_options, require_options
 from reflex_export.features import normalize_feature, unnormalize_feature
 from reflex_export.graph import Array, GraphBuilder, OnnxModel
@@ -77,27 +77,31 @@ class _Transformer:
         g, rows = self.g, slice(first * self.width, (first + count) * self.width)
         weight, bias, part = f"{name}.in_proj_weight", f"{name}.in_proj_bias", f"[{first}:{first + count}]"
         shape = (self.width, count * self.width)
-        matrix = g.derived(f"{weight}{part}", shape, lambda: g.tensor(weight)[rows].T)
-        offset = g.derived(f"{bias}{part}", shape[1:], lambda: g.tensor(bias)[rows], "FP32")
-        product = g.op("Add", g.widen(g.op("MatMul", g.halve(x), matrix)), offset)
+        with g.attention_block():
+            matrix = g.derived(f"{weight}{part}", shape, lambda: g.tensor(weight)[rows].T)
+            offset = g.derived(f"{bias}{part}", shape[1:], lambda: g.tensor(bias)[rows], "FP32")
+            product = g.op("Add", g.widen(g.op("MatMul", g.halve(x), matrix)), offset)
         heads = split_heads(g, product, count * self.heads, self.head_dim)
         return (heads,) if count == 1 else g.op_n("Split", count, heads, axis=1, num_outputs=count)
 
     def attend(self, query: ir.Value, half_key: ir.Value, half_value: ir.Value, name: str) -> ir.Value:
         """[B, H, T, D] and twice [B, H, L, D] -> [B, T, W]."""
-        sizes = {"heads": self.heads, "kv_heads": self.heads, "head_dim": self.head_dim}
-        mixed = attention(self.g, query, half_key, half_value, None, **sizes)
-        return wide_linear(self.g, merge_heads(self.g, mixed, self.width), f"{name}.out_proj")
+        g, sizes = self.g, {"heads": self.heads, "kv_heads": self.heads, "head_dim": self.head_dim}
+        with g.attention_block():
+            mixed = attention(g, query, half_key, half_value, None, **sizes)
+            return wide_linear(g, merge_heads(g, mixed, self.width), f"{name}.out_proj")
 
     def self_attention(self, x: ir.Value, positions: ir.Value, name: str) -> ir.Value:
         """Positions are added to query and key only."""
         query, key = self.project(self.g.op("Add", x, positions), name, 0, 2)
         (value,) = self.project(x, name, 2)
-        return self.attend(query, self.g.halve(key), self.g.halve(value), name)
+        with self.g.attention_block():
+            half_key, half_value = self.g.halve(key), self.g.halve(value)
+        return self.attend(query, half_key, half_value, name)
 
 
 def build(
-    checkpoint: Checkpoint, *, steps: Sequence[int] = (1,), precision: Precision = "fp32", taps: bool = False
+    checkpoint: Checkpoint, *, steps: Sequence[int] = (1,), precision: Arithmetic = "fp32", taps: bool = False
 ) -> FamilyGraphs:
     """The three graphs; `steps` can only be 1. Taps: `tap.image_embeds.<i>`, `tap.encoder_in`, `tap.encoder_out`."""
     _refuse_what_is_unsupported(checkpoint)
@@ -119,9 +123,9 @@ def _build_preprocess(checkpoint: Checkpoint) -> OnnxModel:
     return g.build()
 
 
-def _build_encoder(checkpoint: Checkpoint, precision: Precision, *, taps: bool) -> OnnxModel:
+def _build_encoder(checkpoint: Checkpoint, precision: Arithmetic, *, taps: bool) -> OnnxModel:
     """pixels.<camera>, state -> prefix_keys, prefix_values, FP32 [decoder layers, H, L, D]."""
-    g = GraphBuilder("encoder", checkpoint.tensors, compute=compute_type(precision))
+    g = empty_graph("encoder", checkpoint, precision)
     transformer = _transformer(checkpoint, g)
     maps = [_camera_map(g, checkpoint, camera) for camera in checkpoint.cameras]
     state = normalize_feature(g, g.input("state", "FP32", (checkpoint.state_dim,)), checkpoint.state)
@@ -215,12 +219,13 @@ def _decoder_cache(
     return stack_layers(g, keys), stack_layers(g, values)
 
 
-def _build_decoder(checkpoint: Checkpoint, precision: Precision, cache_shape: Sequence[int]) -> OnnxModel:
+def _build_decoder(checkpoint: Checkpoint, precision: Arithmetic, cache_shape: Sequence[int]) -> OnnxModel:
     """prefix_keys, prefix_values -> actions, actions_normalized, FP32 [T, action_dim]."""
-    g = GraphBuilder("denoise", checkpoint.tensors, compute=compute_type(precision))
+    g = empty_graph("denoise", checkpoint, precision)
     transformer, depth = _transformer(checkpoint, g), cache_shape[0]
-    keys = split_layers(g, g.halve(g.input("prefix_keys", "FP32", cache_shape)), depth)
-    values = split_layers(g, g.halve(g.input("prefix_values", "FP32", cache_shape)), depth)
+    with g.attention_block():
+        keys = split_layers(g, g.halve(g.input("prefix_keys", "FP32", cache_shape)), depth)
+        values = split_layers(g, g.halve(g.input("prefix_values", "FP32", cache_shape)), depth)
 
     positions = g.tensor("model.decoder_pos_embed.weight")
     x = _first_decoder_layer(transformer, positions, keys[0], values[0], "model.decoder.layers.0")

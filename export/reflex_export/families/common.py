@@ -1,19 +1,27 @@
 """What every family's module hands back: the three components of a policy as graphs.
 
-Each `families.<family>` has `build(checkpoint, *, steps, precision="fp32", taps=False) -> FamilyGraphs`.
+Each `families.<family>` has `build(checkpoint, *, steps, precision="fp32", taps=False) -> FamilyGraphs`; `precision` is
+an `Arithmetic`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
-from reflex_export.graph import FloatType, OnnxModel
+from reflex_export.checkpoint import Checkpoint
+from reflex_export.graph import FloatType, GraphBuilder, OnnxModel
 
-__all__ = ["FamilyGraphs", "Precision", "compute_type"]
+__all__ = ["ARITHMETICS", "Arithmetic", "FamilyGraphs", "Precision", "empty_graph"]
 
 Precision = Literal["fp32", "fp16"]
+Arithmetic = Literal["fp32", "fp16", "fp16_mlp"]
+"""What the matrix products are computed in. `fp16` keeps only what is cheap in FP32 (docs/adr/0010); `fp16_mlp` keeps
+whole attention blocks, their cache and the word embeddings, so that the MLPs are what is left of FP16. A family without
+attention has no difference between the two."""
+ARITHMETICS: Final[Mapping[Precision, tuple[Arithmetic, ...]]] = {"fp32": ("fp32",), "fp16": ("fp16", "fp16_mlp")}
+"""Where what meets the gate of a precision is looked for, the fastest first."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +36,9 @@ class FamilyGraphs:
     """By step count: prefix tensors, noise -> actions (robot units), actions_normalized, both FP32 [T, action_dim]."""
 
 
-def compute_type(precision: Precision) -> FloatType:
-    """What a graph of this precision multiplies matrices in."""
-    return "FP16" if precision == "fp16" else "FP32"
+def empty_graph(name: str, checkpoint: Checkpoint, arithmetic: Arithmetic) -> GraphBuilder:
+    """A graph over the checkpoint's tensors, without any operator yet."""
+    if arithmetic == "fp32":
+        return GraphBuilder(name, checkpoint.tensors)
+    attention: FloatType = "FP32" if arithmetic == "fp16_mlp" else "FP16"
+    return GraphBuilder(name, checkpoint.tensors, compute="FP16", attention=attention)

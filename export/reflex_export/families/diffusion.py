@@ -17,7 +17,7 @@ import onnx_ir as ir
 
 from reflex_export.checkpoint import Camera, Checkpoint
 from reflex_export.errors import CheckpointError, UnsupportedOptionError
-from reflex_export.families.common import FamilyGraphs, Precision, compute_type
+from reflex_export.families.common import Arithmetic, FamilyGraphs, empty_graph
 from reflex_export.families.observed import check_shapes, image_planes, refuse_features, refuse_options, require_options
 from reflex_export.features import normalize_feature, unnormalize_feature
 from reflex_export.graph import GraphBuilder, OnnxModel
@@ -44,7 +44,7 @@ def default_steps(checkpoint: Checkpoint) -> int:
 
 
 def build(
-    checkpoint: Checkpoint, *, steps: Sequence[int], precision: Precision = "fp32", taps: bool = False
+    checkpoint: Checkpoint, *, steps: Sequence[int], precision: Arithmetic = "fp32", taps: bool = False
 ) -> FamilyGraphs:
     """The graphs. Taps: `tap.image_embeds.<i>` [S, F]; `tap.x_t`, `tap.v_t` (the network's answer) and
     `tap.x_after_step` [N, T, A]."""
@@ -113,9 +113,9 @@ def _uncropped_size(checkpoint: Checkpoint, camera: Camera) -> tuple[int, int]:
     return camera.shape[1:] if resized is None else (resized[0], resized[1])
 
 
-def _build_encoder(checkpoint: Checkpoint, precision: Precision, *, taps: bool) -> OnnxModel:
+def _build_encoder(checkpoint: Checkpoint, precision: Arithmetic, *, taps: bool) -> OnnxModel:
     """pixels.<camera>, state -> global_cond FP32 [S * (state_dim + cameras * F)]."""
-    g = GraphBuilder("encoder", checkpoint.tensors, compute=compute_type(precision))
+    g = empty_graph("encoder", checkpoint, precision)
     frames = checkpoint.config["n_obs_steps"]
     features = [_camera_features(g, checkpoint, index) for index in range(len(checkpoint.cameras))]
     state = g.input("state", "FP32", (*_frames(checkpoint), checkpoint.state_dim))
@@ -163,10 +163,10 @@ def _head_shapes(name: str, image: FeatureMap, keypoints: int) -> Iterator[tuple
     yield f"{name}.out.bias", (2 * keypoints,)
 
 
-def _build_denoise(checkpoint: Checkpoint, count: int, precision: Precision, *, taps: bool) -> OnnxModel:
+def _build_denoise(checkpoint: Checkpoint, count: int, precision: Arithmetic, *, taps: bool) -> OnnxModel:
     """global_cond, noise FP32 [T, A], DDPM: step_noise FP32 [count - 1, T, A] -> actions, actions_normalized."""
     config = checkpoint.config
-    g = GraphBuilder("denoise", checkpoint.tensors, compute=compute_type(precision))
+    g = empty_graph("denoise", checkpoint, precision)
     horizon, width, steps = config["horizon"], checkpoint.action_dim, _steps(checkpoint, count)
     condition = g.input("global_cond", "FP32", (_condition_width(checkpoint),))
     x = g.op("Transpose", g.input("noise", "FP32", (horizon, width)), perm=[0, 2, 1])

@@ -13,7 +13,7 @@ from typing import Final
 
 from reflex_export.checkpoint import Camera, Checkpoint, Text
 from reflex_export.errors import CheckpointError, TensorShapeError, UnsupportedOptionError
-from reflex_export.families.common import Precision, compute_type
+from reflex_export.families.common import Arithmetic, empty_graph
 from reflex_export.gemma import GemmaStack
 from reflex_export.graph import GraphBuilder, OnnxModel
 from reflex_export.resize import build_resizing_preprocess
@@ -64,9 +64,9 @@ class PaliGemma:
         """Of prefix_keys, and of prefix_values, without the batch axis."""
         return (self.language.layers, self.language.kv_heads, self.prefix_tokens, self.language.head_dim)
 
-    def graph(self, name: str, precision: Precision) -> GraphBuilder:
+    def graph(self, name: str, precision: Arithmetic) -> GraphBuilder:
         """An empty graph over the checkpoint's tensors."""
-        return GraphBuilder(name, self.checkpoint.tensors, compute=compute_type(precision))
+        return empty_graph(name, self.checkpoint, precision)
 
     def preprocess(self) -> OnnxModel:
         """image.<camera> -> pixels.<camera>, centred in the frame."""

@@ -42,8 +42,9 @@ def attended_prefix(g: GraphBuilder, p: PaliGemma, *, leading_tokens: int) -> At
 
     Every token of the suffix sees the valid prefix and the suffix; only the leading ones do not see the actions.
     """
-    keys = g.input("prefix_keys", g.compute, p.cache_shape)
-    values = g.input("prefix_values", g.compute, p.cache_shape)
+    with g.attention_block():
+        keys = g.input("prefix_keys", g.compute, p.cache_shape)
+        values = g.input("prefix_values", g.compute, p.cache_shape)
     mask = g.input("prefix_mask", "BOOL", (p.prefix_tokens,))
     _, valid = prefix_positions(g, mask)
     positions = g.op("Add", valid, g.constant(np.arange(leading_tokens + p.horizon)[None]))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from reflex_export.families.common import Precision
+from reflex_export.families.common import Arithmetic
 from reflex_export.families.paligemma import PaliGemma
 from reflex_export.features import normalize_feature
 from reflex_export.gemma import KeysValues, decoder_layer, keys_values, plain_norm
@@ -18,7 +18,7 @@ from reflex_export.vision import vision_tower
 __all__ = ["build_encoder"]
 
 
-def build_encoder(p: PaliGemma, precision: Precision, *, taps: bool, with_state: bool) -> OnnxModel:
+def build_encoder(p: PaliGemma, precision: Arithmetic, *, taps: bool, with_state: bool) -> OnnxModel:
     """pixels.<camera>, camera_mask, tokens, token_mask -> prefix_keys, prefix_values, prefix_mask.
 
     `with_state` adds state FP32 [state_dim], in robot units, -> state_token FP32 [expert width].
@@ -33,8 +33,9 @@ def build_encoder(p: PaliGemma, precision: Precision, *, taps: bool, with_state:
     images = _image_tokens(g, p, pixels)
     mask = _prefix_mask(g, p, camera_mask, token_mask)
     layers = _prefill(g, p, g.op("Concat", images, _word_tokens(g, p, tokens), axis=1), mask)
-    g.output(stack_layers(g, [key for key, _ in layers]), "prefix_keys", g.compute, p.cache_shape)
-    g.output(stack_layers(g, [value for _, value in layers]), "prefix_values", g.compute, p.cache_shape)
+    with g.attention_block():
+        g.output(stack_layers(g, [key for key, _ in layers]), "prefix_keys", g.compute, p.cache_shape)
+        g.output(stack_layers(g, [value for _, value in layers]), "prefix_values", g.compute, p.cache_shape)
     g.output(mask, "prefix_mask", "BOOL", (p.prefix_tokens,))
     if state is not None:
         g.output(_state_token(g, p, state), "state_token", "FP32", (p.expert.width,))
@@ -47,13 +48,15 @@ def _image_tokens(g: GraphBuilder, p: PaliGemma, pixels: Sequence[ir.Value]) -> 
     """FP32 [B, cameras * patches, W], unscaled; the tower sees the cameras as a batch."""
     stacked = g.op("Concat", *[g.op("Unsqueeze", image, g.ints(1)) for image in pixels], axis=1)
     images = g.op("Reshape", stacked, g.ints(-1, 3, *p.image_size))
-    features = linear(g, vision_tower(g, p.tower, images), p.projector)
-    return g.widen(g.op("Reshape", features, g.ints(-1, len(pixels) * p.tower.patches, p.language.width)))
+    with g.attention_block():
+        features = linear(g, vision_tower(g, p.tower, images), p.projector)
+        return g.widen(g.op("Reshape", features, g.ints(-1, len(pixels) * p.tower.patches, p.language.width)))
 
 
 def _word_tokens(g: GraphBuilder, p: PaliGemma, tokens: ir.Value) -> ir.Value:
     """FP32 [B, max_tokens, W]: rows of the embedding, scaled by sqrt(W)."""
-    rows = g.widen(g.op("Gather", g.weight(p.embedding), tokens, axis=0))
+    with g.attention_block():
+        rows = g.widen(g.op("Gather", g.weight(p.embedding), tokens, axis=0))
     return g.op("Mul", rows, g.constant(p.language.width**0.5))
 
 
@@ -77,7 +80,8 @@ def _prefill(g: GraphBuilder, p: PaliGemma, hidden: ir.Value, mask: ir.Value) ->
     # Only the last layer's keys and values are ever read: its query, output and MLP would be dead weight.
     last = p.language.layer(p.language.layers - 1)
     normed, _ = plain_norm(g, hidden, f"{last}.input_layernorm")
-    return [*layers, keys_values(g, p.language, g.halve(normed), last, tables)]
+    with g.attention_block():
+        return [*layers, keys_values(g, p.language, g.halve(normed), last, tables)]
 
 
 def _state_token(g: GraphBuilder, p: PaliGemma, state: ir.Value) -> ir.Value:

@@ -8,7 +8,7 @@ import onnx_ir as ir
 
 from reflex_export.checkpoint import Checkpoint
 from reflex_export.euler import euler_loop, guidance_inputs
-from reflex_export.families.common import FamilyGraphs, Precision
+from reflex_export.families.common import Arithmetic, FamilyGraphs
 from reflex_export.families.paligemma import PaliGemma, read_paligemma
 from reflex_export.families.paligemma_denoise import attended_prefix, build_answer, run_expert
 from reflex_export.families.paligemma_encoder import build_encoder
@@ -21,7 +21,7 @@ __all__ = ["build"]
 
 
 def build(
-    checkpoint: Checkpoint, *, steps: Sequence[int], precision: Precision = "fp32", taps: bool = False
+    checkpoint: Checkpoint, *, steps: Sequence[int], precision: Arithmetic = "fp32", taps: bool = False
 ) -> FamilyGraphs:
     """The policy's graphs, one denoise graph per step count. The prefix's tensors are keys, values, mask, state_token.
 
@@ -35,7 +35,7 @@ def build(
     )
 
 
-def _build_denoise(p: PaliGemma, steps: int, precision: Precision, *, taps: bool) -> OnnxModel:
+def _build_denoise(p: PaliGemma, steps: int, precision: Arithmetic, *, taps: bool) -> OnnxModel:
     g = p.graph("denoise", precision)
     attended = attended_prefix(g, p, leading_tokens=1)
     state = g.op("Unsqueeze", g.input("state_token", "FP32", (p.expert.width,)), g.ints(1))

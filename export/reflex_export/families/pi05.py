@@ -13,7 +13,7 @@ import onnx_ir as ir
 
 from reflex_export.checkpoint import Checkpoint
 from reflex_export.euler import EulerTrace, euler_loop, guidance_inputs
-from reflex_export.families.common import FamilyGraphs, Precision
+from reflex_export.families.common import Arithmetic, FamilyGraphs
 from reflex_export.families.paligemma import PaliGemma, read_paligemma
 from reflex_export.families.paligemma_denoise import Attended, attended_prefix, build_answer, run_expert
 from reflex_export.families.paligemma_encoder import build_encoder
@@ -29,7 +29,7 @@ _PARTS: Final = ("scale", "shift", "gate")
 
 
 def build(
-    checkpoint: Checkpoint, *, steps: Sequence[int], precision: Precision = "fp32", taps: bool = False
+    checkpoint: Checkpoint, *, steps: Sequence[int], precision: Arithmetic = "fp32", taps: bool = False
 ) -> FamilyGraphs:
     """The policy's graphs, one denoise graph per step count; no graph takes the state unless actions are relative.
 
@@ -45,7 +45,7 @@ def build(
     )
 
 
-def _build_denoise(p: PaliGemma, steps: int, precision: Precision, *, taps: bool) -> OnnxModel:
+def _build_denoise(p: PaliGemma, steps: int, precision: Arithmetic, *, taps: bool) -> OnnxModel:
     g = p.graph("denoise", precision)
     attended = attended_prefix(g, p, leading_tokens=0)
     noise = g.input("noise", "FP32", (p.horizon, p.action_channels))

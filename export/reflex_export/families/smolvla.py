@@ -16,7 +16,7 @@ import onnx_ir as ir
 from reflex_export.aloha import aloha_action_from_model
 from reflex_export.checkpoint import Checkpoint
 from reflex_export.euler import euler_loop, guidance_inputs, tap_outputs
-from reflex_export.families.common import FamilyGraphs, Precision, compute_type
+from reflex_export.families.common import Arithmetic, FamilyGraphs, empty_graph
 from reflex_export.families.smolvla_prefix import build_encoder
 from reflex_export.families.smolvla_sizes import ExpertLayer, SmolVlaSizes, read_sizes
 from reflex_export.features import unnormalize_feature
@@ -46,7 +46,7 @@ __all__ = ["build"]
 
 
 def build(
-    checkpoint: Checkpoint, *, steps: Sequence[int], precision: Precision = "fp32", taps: bool = False
+    checkpoint: Checkpoint, *, steps: Sequence[int], precision: Arithmetic = "fp32", taps: bool = False
 ) -> FamilyGraphs:
     """`steps` are the step counts to build; see `families.common` for the rest."""
     sizes = read_sizes(checkpoint)
@@ -70,13 +70,13 @@ class _Context:
 
 
 def _build_denoise(
-    checkpoint: Checkpoint, s: SmolVlaSizes, steps: int, precision: Precision, *, taps: bool
+    checkpoint: Checkpoint, s: SmolVlaSizes, steps: int, precision: Arithmetic, *, taps: bool
 ) -> OnnxModel:
     """prefix_keys, prefix_values, prefix_mask, noise, guidance -> actions, actions_normalized."""
-    compute = compute_type(precision)
-    g = GraphBuilder("denoise", checkpoint.tensors, compute=compute)
-    keys = g.input("prefix_keys", compute, s.cache_shape)
-    values = g.input("prefix_values", compute, s.cache_shape)
+    g = empty_graph("denoise", checkpoint, precision)
+    with g.attention_block():
+        keys = g.input("prefix_keys", g.compute, s.cache_shape)
+        values = g.input("prefix_values", g.compute, s.cache_shape)
     mask = g.input("prefix_mask", "BOOL", (s.prefix_tokens,))
     noise = g.input("noise", "FP32", (s.horizon, s.max_action_dim))
     guidance = guidance_inputs(g, s.horizon, s.max_action_dim)
@@ -96,12 +96,9 @@ def _build_denoise(
 
 def _context(g: GraphBuilder, s: SmolVlaSizes, keys: ir.Value, values: ir.Value, mask: ir.Value) -> _Context:
     layers = len(s.expert)
-    caches = [
-        _cache(g, s, layer, key, value)
-        for layer, key, value in zip(
-            s.expert, split_layers(g, keys, layers), split_layers(g, values, layers), strict=True
-        )
-    ]
+    parts = zip(s.expert, split_layers(g, keys, layers), split_layers(g, values, layers), strict=True)
+    with g.attention_block():
+        caches = [_cache(g, s, layer, key, value) for layer, key, value in parts]
     _, valid = prefix_positions(g, mask)
     steps_ahead = g.constant(np.arange(s.horizon)[None])
     return _Context(
@@ -166,10 +163,11 @@ def _expert_layer(
     g: GraphBuilder, s: SmolVlaSizes, hidden: ir.Value, layer: ExpertLayer, index: int, context: _Context
 ) -> ir.Value:
     name = layer.name
-    normed = rms_norm(g, hidden, g.weight(f"{name}.input_layernorm.weight", "FP32"), s.epsilon)
     attend = _self_attention if layer.is_self_attention else _cross_attention
-    mixed = merge_heads(g, attend(g, s, normed, name, index, context), s.heads * s.head_dim)
-    hidden = g.op("Add", hidden, wide_linear(g, mixed, f"{name}.self_attn.o_proj", bias=False))
+    with g.attention_block():
+        normed = rms_norm(g, hidden, g.weight(f"{name}.input_layernorm.weight", "FP32"), s.epsilon)
+        mixed = merge_heads(g, attend(g, s, normed, name, index, context), s.heads * s.head_dim)
+        hidden = g.op("Add", hidden, wide_linear(g, mixed, f"{name}.self_attn.o_proj", bias=False))
     normed = rms_norm(g, hidden, g.weight(f"{name}.post_attention_layernorm.weight", "FP32"), s.epsilon)
     return g.op("Add", hidden, silu_mlp(g, normed, f"{name}.mlp"))
 

@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from reflex_export.aloha import aloha_state_to_model
 from reflex_export.checkpoint import Checkpoint
-from reflex_export.families.common import Precision, compute_type
+from reflex_export.families.common import Arithmetic, empty_graph
 from reflex_export.families.smolvla_sizes import SmolVlaSizes
 from reflex_export.features import normalize_feature, pad_last_axis
 from reflex_export.graph import GraphBuilder, OnnxModel
@@ -38,10 +38,9 @@ Tokens = tuple[ir.Value, ir.Value]
 Tables = tuple[ir.Value, ir.Value]
 
 
-def build_encoder(checkpoint: Checkpoint, s: SmolVlaSizes, *, precision: Precision, taps: bool) -> OnnxModel:
+def build_encoder(checkpoint: Checkpoint, s: SmolVlaSizes, *, precision: Arithmetic, taps: bool) -> OnnxModel:
     """pixels.*, camera_mask, state, tokens, token_mask -> prefix_keys, prefix_values (`cache_shape`), prefix_mask."""
-    compute = compute_type(precision)
-    g = GraphBuilder("encoder", checkpoint.tensors, compute=compute)
+    g = empty_graph("encoder", checkpoint, precision)
     pixels = [g.input(f"pixels.{camera}", "FP32", (3, *s.image_size)) for camera in s.cameras]
     camera_mask = g.input("camera_mask", "BOOL", (len(s.cameras),))
     state = g.input("state", "FP32", (s.state_dim,))
@@ -56,8 +55,9 @@ def build_encoder(checkpoint: Checkpoint, s: SmolVlaSizes, *, precision: Precisi
     mask = g.op("Concat", *(valid for _, valid in parts), axis=1)
     keys, values = _prefill(g, s, prefix, mask)
 
-    g.output(keys, "prefix_keys", compute, s.cache_shape)
-    g.output(values, "prefix_values", compute, s.cache_shape)
+    with g.attention_block():
+        g.output(keys, "prefix_keys", g.compute, s.cache_shape)
+        g.output(values, "prefix_values", g.compute, s.cache_shape)
     g.output(mask, "prefix_mask", "BOOL", (s.prefix_tokens,))
     if taps:
         for index, image in enumerate(images):
@@ -69,8 +69,9 @@ def _image_embeddings(g: GraphBuilder, s: SmolVlaSizes, pixels: Sequence[ir.Valu
     """FP32 [B, image_tokens, width] of each camera; the tower sees the cameras as a batch."""
     stacked = g.op("Concat", *[g.op("Unsqueeze", image, g.ints(1)) for image in pixels], axis=1)
     features = vision_tower(g, s.tower, g.op("Reshape", stacked, g.ints(-1, 3, *s.image_size)))
-    shuffled = _pixel_shuffle(g, s, features)
-    projected = wide_linear(g, shuffled, f"{s.vlm}.connector.modality_projection.proj", bias=False)
+    with g.attention_block():
+        shuffled = _pixel_shuffle(g, s, features)
+        projected = wide_linear(g, shuffled, f"{s.vlm}.connector.modality_projection.proj", bias=False)
     grouped = g.op("Reshape", projected, g.ints(-1, len(pixels), s.image_tokens, s.width))
     return [g.op("Gather", grouped, g.constant(index, np.int64), axis=1) for index in range(len(pixels))]
 
@@ -114,8 +115,8 @@ def _special(g: GraphBuilder, s: SmolVlaSizes, tokens: ir.Value, present: ir.Val
     """Embedded like words, but not scaled."""
     # Zero times a token is how a constant gets the batch's size without arithmetic on shapes.
     zero = g.op("Mul", g.op("Slice", tokens, g.ints(0), g.ints(1), g.ints(1)), g.constant(0, np.int64))
-    embedded = g.op("Gather", _embedding_table(g, s), g.op("Add", zero, g.ints(*ids)), axis=0)
-    return g.widen(embedded), _repeat(g, present, len(ids))
+    table, chosen = _embedding_table(g, s), g.op("Add", zero, g.ints(*ids))
+    return _rows(g, table, chosen), _repeat(g, present, len(ids))
 
 
 def _has_absent(g: GraphBuilder, s: SmolVlaSizes, camera_mask: ir.Value, slot: int) -> ir.Value:
@@ -125,12 +126,18 @@ def _has_absent(g: GraphBuilder, s: SmolVlaSizes, camera_mask: ir.Value, slot: i
 
 
 def _word_embeddings(g: GraphBuilder, s: SmolVlaSizes, tokens: ir.Value) -> ir.Value:
-    rows = g.widen(g.op("Gather", _embedding_table(g, s), tokens, axis=0))
-    return g.op("Mul", rows, g.constant(s.width**0.5))
+    return g.op("Mul", _rows(g, _embedding_table(g, s), tokens), g.constant(s.width**0.5))
 
 
 def _embedding_table(g: GraphBuilder, s: SmolVlaSizes) -> ir.Value:
-    return g.weight(f"{s.vlm}.text_model.embed_tokens.weight")
+    with g.attention_block():
+        return g.weight(f"{s.vlm}.text_model.embed_tokens.weight")
+
+
+def _rows(g: GraphBuilder, table: ir.Value, tokens: ir.Value) -> ir.Value:
+    """FP32 [B, n, width]."""
+    with g.attention_block():
+        return g.widen(g.op("Gather", table, tokens, axis=0))
 
 
 def _state_embedding(g: GraphBuilder, s: SmolVlaSizes, checkpoint: Checkpoint, state: ir.Value) -> ir.Value:
@@ -160,8 +167,9 @@ def _prefill(g: GraphBuilder, s: SmolVlaSizes, hidden: ir.Value, mask: ir.Value)
     keys, values = [], []
     for index in range(wanted[-1] + 1):
         name = f"{s.vlm}.text_model.layers.{index}"
-        normed = rms_norm(g, hidden, g.weight(f"{name}.input_layernorm.weight", "FP32"), s.epsilon)
-        key, value = _key(g, s, normed, name, tables), _value(g, s, normed, name)
+        with g.attention_block():
+            normed = rms_norm(g, hidden, g.weight(f"{name}.input_layernorm.weight", "FP32"), s.epsilon)
+            key, value = _key(g, s, normed, name, tables), _value(g, s, normed, name)
         if index in wanted:
             keys.append(key)
             values.append(value)
@@ -182,10 +190,11 @@ def _rest_of_layer(
     tables: Tables,
     bias: ir.Value,
 ) -> ir.Value:
-    query = rotate(g, _heads(g, s, normed, f"{name}.self_attn.q_proj", s.heads), tables)
-    mixed = attention(g, query, key, value, bias, heads=s.heads, kv_heads=s.kv_heads, head_dim=s.head_dim)
-    merged = merge_heads(g, mixed, s.heads * s.head_dim)
-    hidden = g.op("Add", hidden, wide_linear(g, merged, f"{name}.self_attn.o_proj", bias=False))
+    with g.attention_block():
+        query = rotate(g, _heads(g, s, normed, f"{name}.self_attn.q_proj", s.heads), tables)
+        mixed = attention(g, query, key, value, bias, heads=s.heads, kv_heads=s.kv_heads, head_dim=s.head_dim)
+        merged = merge_heads(g, mixed, s.heads * s.head_dim)
+        hidden = g.op("Add", hidden, wide_linear(g, merged, f"{name}.self_attn.o_proj", bias=False))
     normed = rms_norm(g, hidden, g.weight(f"{name}.post_attention_layernorm.weight", "FP32"), s.epsilon)
     return g.op("Add", hidden, silu_mlp(g, normed, f"{name}.mlp"))
 

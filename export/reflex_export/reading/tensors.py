@@ -14,6 +14,7 @@ import numpy.typing as npt
 from reflex_export.errors import MissingTensorError, SourceError, TensorFileError
 from reflex_export.reading.files import plain_name, read_object
 from reflex_export.reading.header import DTYPES, LENGTH_BYTES, Header, TensorEntry, header_length, parse_header
+from reflex_export.reading.mapping import map_file
 
 __all__ = ["INDEX_FILE", "WEIGHTS_FILE", "SafetensorsTensors", "open_file", "open_weights"]
 
@@ -131,7 +132,7 @@ def _map(path: Path) -> tuple[Header, npt.NDArray[np.uint8]]:
             _refuse_disguise(prefix, path)
             text = file.read(header_length(prefix, file_bytes, str(path)))
             header = parse_header(text, file_bytes, str(path))
-            content = np.asarray(np.memmap(file, np.uint8, mode="r", shape=(file_bytes,)))
+            content = map_file(file, file_bytes)
     except OSError as exc:
         raise SourceError(f"{path} cannot be read ({exc.strerror}); fetch the checkpoint again") from exc
     return header, content

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +26,8 @@ class Run:
     port: int
     region_prefix: str
     threads: int
+    admin_secret: str
+    """Without it nobody can load or unload models through gRPC."""
 
 
 def trampoline(run: Run, arguments: list[str]) -> list[str]:
@@ -34,7 +35,7 @@ def trampoline(run: Run, arguments: list[str]) -> list[str]:
     return [sys.executable, "-I", "-S", str(LAUNCH), str(os.getpid()), run.region_prefix, *arguments]
 
 
-def server_arguments(run: Run, options: EmbeddedOptions) -> list[str]:
+def server_arguments(run: Run, options: EmbeddedOptions, models: Sequence[str]) -> list[str]:
     """Everything on loopback, gRPC only; ready means that every wanted model is; a model that cannot load ends it."""
     return [
         str(run.installation.server),
@@ -42,7 +43,7 @@ def server_arguments(run: Run, options: EmbeddedOptions) -> list[str]:
         f"--backend-directory={run.backends}",
         # Explicit: a broken model elsewhere in the repository does not matter. Components come with their ensemble.
         "--model-control-mode=explicit",
-        *(f"--load-model={model}" for model in options.models),
+        *(f"--load-model={model}" for model in models),
         # Completing a config means a throw-away stub per model: 1.2 s of the start. Ours are complete as exported.
         "--disable-auto-complete-config",
         "--strict-readiness=true",
@@ -59,7 +60,7 @@ def server_arguments(run: Run, options: EmbeddedOptions) -> list[str]:
         "--grpc-keepalive-permit-without-calls=true",
         "--grpc-http2-max-ping-strikes=0",
         # Loading a model through the API can bring code with it; nobody but us has business there.
-        f"--grpc-restricted-protocol=model-repository,shared-memory,trace,logging:reflex={secrets.token_hex(16)}",
+        f"--grpc-restricted-protocol=model-repository,shared-memory,trace,logging:reflex={run.admin_secret}",
         "--pinned-memory-pool-byte-size=0",
         f"--log-verbose={options.log_verbosity}",
     ]
@@ -77,6 +78,7 @@ def server_environment(run: Run, inherited: Mapping[str, str]) -> dict[str, str]
         "OMP_NUM_THREADS": str(run.threads),
         "OPENBLAS_NUM_THREADS": "1",  # numpy only copies here; its pool would cost a thread per core and stub
         "PYTHONUNBUFFERED": "1",  # a model's prints reach the log before a crash does
+        "ORT_DISABLE_TELEMETRY": "1",  # the package onnxruntime reports its use to its maker, and waits to, at its end
         "REFLEX_ONNX_THREADS": str(run.threads),
     }  # fmt: skip
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import os
+import secrets
 import signal
 import socket
 from collections.abc import Callable
@@ -50,6 +51,10 @@ class EmbeddedTriton:
         self.last_exit: int | None = None
         """Exit code of the last process that ended; negative is the number of the signal."""
         self._failure: str | None = None
+        self.models = options.models
+        """What the next start loads; who loads and unloads models through gRPC keeps it up to date."""
+        self.admin_secret = secrets.token_hex(16)
+        """What the repository calls of gRPC want in the metadata `triton-grpc-protocol-reflex`."""
 
     @property
     def grpc_address(self) -> str:
@@ -119,8 +124,9 @@ class EmbeddedTriton:
     def _spawn(self) -> Child:
         prefix = f"{owner_prefix()}{next(self._run_numbers)}_"
         port = int(self.grpc_address.rpartition(":")[2])
-        run = Run(self._installation, self._backends, self._repository, port, prefix, self._threads)
-        command = trampoline(run, server_arguments(run, self._options))
+        run = Run(self._installation, self._backends, self._repository, port, prefix, self._threads,
+                  self.admin_secret)  # fmt: skip
+        command = trampoline(run, server_arguments(run, self._options, self.models))
         child = Child(command, server_environment(run, os.environ), prefix, self._options.log_path)
         self._on_event(TritonEvent(kind="started", message=f"Triton started (pid {child.pid})", pid=child.pid))
         return child

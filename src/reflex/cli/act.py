@@ -32,6 +32,15 @@ SeedOption = Annotated[int | None, typer.Option(help="The same seed and observat
 DeadlineOption = Annotated[
     int, typer.Option(metavar="MS", min=1, help="Total time for the answer, waiting for a warming server included.")
 ]
+KeyOption = Annotated[
+    str | None,
+    typer.Option(
+        envvar="REFLEX_API_KEY",
+        metavar="KEY",
+        help="For a server that asks for one; better in the environment, where others do not see it. "
+        "[env: REFLEX_API_KEY]",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the server's answer as one JSON object.")]
 
 
@@ -45,6 +54,7 @@ def act(
     episode: EpisodeOption = None,
     seed: SeedOption = None,
     deadline_ms: DeadlineOption = 5_000,
+    api_key: KeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Ask a running server for one action chunk and plot it, one line per action axis."""
@@ -55,7 +65,10 @@ def act(
     if image is not None and cameras:
         raise typer.BadParameter("give --image for the first camera, or --camera for each by name, not both")
     values = None if state is None else _numbers(state)
-    with reported_errors(as_json=as_json), ReflexClient(url, deadline_s=deadline_ms / 1000) as client:
+    with (
+        reported_errors(as_json=as_json),
+        ReflexClient(url, deadline_s=deadline_ms / 1000, api_key=api_key) as client,
+    ):
         if values is None:
             raise typer.BadParameter(_wanted_state(client), param_hint="--state")
         asked = client if episode is None else client.episode(episode)

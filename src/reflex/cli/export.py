@@ -8,10 +8,35 @@ from typing import Annotated, Literal
 import typer
 
 from reflex.cli.extras import load_extra
+from reflex.cli.interrupted import ended_by_interruption
 
 __all__ = ["engines", "export", "verify"]
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value instead of text.")]
+Cases = Annotated[
+    Path | None, typer.Option(help="A folder of recorded cases (case_*.npz) that the export must reproduce.")
+]
+TokenizerFolder = Annotated[
+    Path | None, typer.Option(help="The folder with tokenizer.json, if the checkpoint has none.")
+]
+Vlm = Annotated[Path | None, typer.Option(help="SmolVLA: the folder with its VLM's config.json.")]
+Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a Hugging Face id.")]
+Untrained = Annotated[
+    bool, typer.Option("--untrained", help="Say that the weights mean nothing, like the demo checkpoint's.")
+]
+Steps = Annotated[
+    list[int] | None,
+    typer.Option(min=1, max=1000, help="Denoising steps; repeat it for further policies that share the encoder."),
+]
+OptionalCameras = Annotated[
+    list[str] | None, typer.Option(help="A camera that a request may leave out; the others are required.")
+]
+Check = Annotated[
+    bool,
+    typer.Option(
+        "--check/--no-check", help="Run the graphs before publishing them. Without it the policy has no canary answer."
+    ),
+]
 Repository = Annotated[Path, typer.Argument(help="The model repository.", exists=True, file_okay=False)]
 
 engines = typer.Typer(help="TensorRT engines of the policies in a model repository.", no_args_is_help=True)
@@ -29,23 +54,20 @@ def export(
         str | None, typer.Option(help="The robot it drives: franka, so101, ur5, or a path to an embodiment's JSON.")
     ] = None,
     precision: Annotated[Literal["fp32", "fp16"], typer.Option(help="What the graphs compute in.")] = "fp32",
-    steps: Annotated[
-        list[int] | None,
-        typer.Option(min=1, max=1000, help="Denoising steps; repeat it for further policies that share the encoder."),
-    ] = None,
+    engine: Annotated[
+        Literal["onnx", "tensorrt", "tensorrt-rtx"], typer.Option(help="Build engines too; the ONNX stays beside them.")
+    ] = "onnx",
+    steps: Steps = None,
     max_batch: Annotated[int, typer.Option(min=1, max=64, help="Largest batch of the denoise model.")] = 8,
-    optional_camera: Annotated[
-        list[str] | None, typer.Option(help="A camera that a request may leave out; the others are required.")
-    ] = None,
-    vlm: Annotated[Path | None, typer.Option(help="SmolVLA: the folder with its VLM's config.json.")] = None,
-    tokenizer: Annotated[
-        Path | None, typer.Option(help="The folder with tokenizer.json, if the checkpoint has none.")
-    ] = None,
-    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a Hugging Face id.")] = None,
-    cases: Annotated[
-        Path | None, typer.Option(help="A folder of recorded cases (case_*.npz) that the export must reproduce.")
-    ] = None,
+    optional_camera: OptionalCameras = None,
+    vlm: Vlm = None,
+    tokenizer: TokenizerFolder = None,
+    revision: Revision = None,
+    cases: Cases = None,
+    description: Annotated[str, typer.Option(help="A sentence about the policy, for whoever serves it.")] = "",
     *,
+    untrained: Untrained = False,
+    check: Check = True,
     force: Annotated[bool, typer.Option("--force", help="Publish although parity failed; the record says so.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Do everything but publish.")] = False,
     as_json: Json = False,
@@ -55,38 +77,61 @@ def export(
     SmolVLA, pi0, pi0.5, ACT and Diffusion Policy. What is not supported is refused by name; a failure or Ctrl-C leaves
     the repository as it was.
     """
-    exporter = load_extra("reflex_export.cli", "export")
-    code: int = exporter.export_command(
-        source,
-        repository=repository,
-        name=name,
-        embodiment=embodiment,
-        precision=precision,
-        steps=tuple(steps or ()),
-        max_batch=max_batch,
-        optional_cameras=tuple(optional_camera or ()),
-        vlm=vlm,
-        tokenizer=tokenizer,
-        revision=revision,
-        cases=cases,
-        force=force,
-        dry_run=dry_run,
-        as_json=as_json,
-    )
+    with ended_by_interruption(repository, as_json=as_json):
+        exporter = load_extra("reflex_export.cli", "export")
+        code: int = exporter.export_command(
+            source,
+            repository=repository,
+            name=name,
+            embodiment=embodiment,
+            precision=precision,
+            engine=engine,
+            steps=tuple(steps or ()),
+            max_batch=max_batch,
+            optional_cameras=tuple(optional_camera or ()),
+            vlm=vlm,
+            tokenizer=tokenizer,
+            revision=revision,
+            cases=cases,
+            untrained=untrained,
+            description=description,
+            check=check,
+            force=force,
+            dry_run=dry_run,
+            as_json=as_json,
+        )
     raise typer.Exit(code)
 
 
 def verify(
     repository: Repository,
     policy: Annotated[str, typer.Option(help="The policy to check.")],
-    source: Annotated[str, typer.Option(help="The checkpoint that it was exported from.")],
-    cases: Annotated[Path, typer.Option(help="A folder of recorded cases (case_*.npz).")],
+    source: Annotated[
+        str | None, typer.Option(help="The checkpoint that it was exported from. Default: the one it names.")
+    ] = None,
+    cases: Annotated[
+        Path | None,
+        typer.Option(help="A folder of recorded cases (case_*.npz). Default: generated ones."),
+    ] = None,
+    vlm: Vlm = None,
+    tokenizer: TokenizerFolder = None,
+    revision: Revision = None,
     *,
     as_json: Json = False,
 ) -> None:
-    """Run a policy of a repository on recorded cases, and fail when it misses its gate."""
-    exporter = load_extra("reflex_export.cli", "export")
-    code: int = exporter.verify_command(repository, policy=policy, source=source, cases=cases, as_json=as_json)
+    """Hold a policy of a repository against its checkpoint, and say where they part; fails when it misses its gate."""
+    with ended_by_interruption(repository, as_json=as_json):
+        verifier = load_extra("reflex_export.verify_cli", "export")
+        code: int = verifier.verify_command(
+            repository,
+            policy=policy,
+            source=source,
+            cases=cases,
+            vlm=vlm,
+            tokenizer=tokenizer,
+            revision=revision,
+            as_json=as_json,
+        )
     raise typer.Exit(code)
 
 
@@ -101,6 +146,7 @@ def build(
     as_json: Json = False,
 ) -> None:
     """Build TensorRT engines on the machine that will serve, from the ONNX in the repository."""
-    load_extra("reflex_export.engines.cli", "tensorrt").build_command(
-        repository, policy=policy, engine=engine, as_json=as_json
-    )
+    with ended_by_interruption(repository, as_json=as_json):
+        load_extra("reflex_export.engines.cli", "tensorrt").build_command(
+            repository, policy=policy, engine=engine, as_json=as_json
+        )

@@ -9,11 +9,15 @@ import typer
 
 import reflex
 from reflex.cli.act import act
+from reflex.cli.admin import replace, slots, split
 from reflex.cli.doctor import doctor
 from reflex.cli.export import engines, export, verify
 from reflex.cli.inspect import inspect
+from reflex.cli.keys import keys
 from reflex.cli.output import EXIT_INTERRUPTED
+from reflex.cli.replay import replay
 from reflex.cli.serve import serve
+from reflex.cli.traces import compare, traces
 
 __all__ = ["app", "main"]
 
@@ -27,11 +31,18 @@ app = typer.Typer(
 )
 app.command()(act)
 app.command()(serve)
+app.command()(slots)
+app.command()(split)
+app.command()(replace)
+app.command()(replay)
+app.command()(compare)
+app.add_typer(traces, name="traces")
 app.command()(doctor)
 app.command()(export)
 app.command()(verify)
 app.command()(inspect)
 app.add_typer(engines, name="engines")
+app.add_typer(keys, name="keys")
 
 
 def main() -> None:

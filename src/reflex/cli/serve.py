@@ -37,10 +37,128 @@ Policy = Annotated[
         help="The policy to serve, when the repository holds several. [env: REFLEX_POLICY]",
     ),
 ]
+PolicyA = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Two policies share the episodes: the one in slot a. [env: REFLEX_POLICY_A]"),
+]
+PolicyB = Annotated[str | None, typer.Option(metavar="NAME", help="The one in slot b. [env: REFLEX_POLICY_B]")]
+Split = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=100,
+        metavar="PERCENT",
+        help="Share of the episodes that slot a gets. Default: 50. `reflex split` changes it while the server runs. "
+        "[env: REFLEX_SPLIT]",
+    ),
+]
+Shadow = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="A third policy that sees a copy of the requests and answers nobody; how it differs is measured and "
+        "recorded. [env: REFLEX_SHADOW]",
+    ),
+]
+ShadowPercent = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        max=100,
+        metavar="PERCENT",
+        help="Share of the requests that it sees. Default: 100. [env: REFLEX_SHADOW_PERCENT]",
+    ),
+]
+SloText = Annotated[
+    str | None,
+    typer.Option(metavar="LIMIT", help="What answers may take, like p99=150ms. [env: REFLEX_SLO]"),
+]
+SloMode = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MODE",
+        help="What happens while they take longer: log, 503 (refuse before the model runs), degrade (fewer denoising "
+        "steps). Default: log. [env: REFLEX_SLO_MODE]",
+    ),
+]
+Record = Annotated[
+    Path | None,
+    typer.Option(
+        help="Record requests and answers in this folder, for `reflex replay`, `traces` and `compare`. "
+        "[env: REFLEX_RECORD]"
+    ),
+]
+RecordImages = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOW", help="none, hash or full: only full can be replayed. Default: hash. [env: REFLEX_RECORD_IMAGES]"
+    ),
+]
+RecordBy = Annotated[
+    str | None,
+    typer.Option(metavar="UNIT", help="One file per hour or per episode. Default: hour. [env: REFLEX_RECORD_BY]"),
+]
+RecordMaxGb = Annotated[
+    float | None,
+    typer.Option(
+        metavar="GB",
+        help="Beyond this the oldest recordings in the folder are removed. Default: 10. [env: REFLEX_RECORD_MAX_GB]",
+    ),
+]
+OtelEndpoint = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="Send traces of requests to this OpenTelemetry collector (OTLP over HTTP), like http://127.0.0.1:4318. "
+        "Needs the extra otel; OTEL_EXPORTER_OTLP_ENDPOINT works too. [env: REFLEX_OTEL_ENDPOINT]",
+    ),
+]
+TraceSample = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        max=1,
+        metavar="RATIO",
+        help="Share of the requests without a traceparent that are traced. Default: 1. [env: REFLEX_TRACE_SAMPLE]",
+    ),
+]
+ApiKeys = Annotated[
+    Path | None,
+    typer.Option(
+        help="File of hashed keys, made by `reflex keys new`: /act and /config then need one. [env: REFLEX_API_KEYS]"
+    ),
+]
+Insecure = Annotated[
+    bool | None,
+    typer.Option(
+        "--insecure/--secure",
+        help="Listen beyond this machine without keys: whoever reaches the port can drive the policy. Default: off. "
+        "[env: REFLEX_INSECURE]",
+    ),
+]
+AllowedHosts = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOSTS",
+        help="Host headers that are answered, separated by commas. Default: what fits the address that is listened on. "
+        "[env: REFLEX_ALLOWED_HOSTS]",
+    ),
+]
+AdminPort = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=65535,
+        metavar="PORT",
+        help="Loopback port of the admin routes that `reflex split` and `reflex replace` use. Default: 8090 with two "
+        "policies, else none. [env: REFLEX_ADMIN_PORT]",
+    ),
+]
 Host = Annotated[
     str | None,
     typer.Option(
-        help="Address to listen on. Default: 127.0.0.1, this machine only; 0.0.0.0 lets robots on the network in. "
+        help="Address to listen on. Default: 127.0.0.1, this machine only; 0.0.0.0 lets robots on the network in, "
+        "and needs --api-keys or --insecure. "
         "[env: REFLEX_HOST]"
     ),
 ]
@@ -93,6 +211,23 @@ def serve(
     triton: Triton = None,
     model_repository: ModelRepository = None,
     policy: Policy = None,
+    policy_a: PolicyA = None,
+    policy_b: PolicyB = None,
+    split: Split = None,
+    shadow: Shadow = None,
+    shadow_percent: ShadowPercent = None,
+    slo: SloText = None,
+    slo_mode: SloMode = None,
+    record: Record = None,
+    record_images: RecordImages = None,
+    record_by: RecordBy = None,
+    record_max_gb: RecordMaxGb = None,
+    otel_endpoint: OtelEndpoint = None,
+    trace_sample: TraceSample = None,
+    api_keys: ApiKeys = None,
+    insecure: Insecure = None,
+    allowed_hosts: AllowedHosts = None,
+    admin_port: AdminPort = None,
     host: Host = None,
     port: Port = None,
     robot_id: RobotId = None,
@@ -106,21 +241,10 @@ def serve(
     Without options: the demo policy on an embedded Triton, at http://127.0.0.1:8000. Ctrl-C finishes what is in flight
     and stops everything that was started. An option given here wins over its environment variable.
     """
-    options: dict[str, object] = {
-        "triton": triton,
-        "model_repository": model_repository,
-        "policy": policy,
-        "host": host,
-        "port": port,
-        "robot_id": robot_id,
-        "max_queue": max_queue,
-        "cors_origins": cors_origins,
-        "guard": guard,
-        "json_logs": json_logs,
-    }
+    options = {name: value for name, value in locals().items() if value is not None}
     server = _server_module()
     with reported_errors(as_json=False):
-        code: int = server.serve({name: value for name, value in options.items() if value is not None})
+        code: int = server.serve(options)
     raise typer.Exit(code)
 
 

@@ -106,7 +106,9 @@ def act_call(observation: Observation) -> Call:
         fields["seed"] = int(observation.seed)
     if observation.episode_id is not None:
         fields["episode_id"] = observation.episode_id
-    return Call("POST", "/act", json.dumps(fields, separators=(",", ":")).encode("ascii"))
+    return Call(
+        "POST", "/act", json.dumps(fields, separators=(",", ":")).encode("ascii"), episode_id=observation.episode_id
+    )
 
 
 def _finite_state(state: Iterable[float]) -> list[float]:

@@ -44,6 +44,7 @@ class AsyncReflexClient(Acting[ActCoroutine]):
         base_url: str = DEFAULT_URL,
         *,
         deadline_s: float = 1.0,
+        api_key: str | None = None,
         headers: Mapping[str, str] | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
@@ -52,7 +53,7 @@ class AsyncReflexClient(Acting[ActCoroutine]):
         self._http = httpx.AsyncClient(
             transport=transport,
             verify=tls_for(self._base_url) or False,
-            **session_arguments(self._base_url, headers),
+            **session_arguments(self._base_url, headers, api_key),
         )
 
     def episode(self, episode_id: str | None = None, *, instruction: str | None = None) -> AsyncEpisode:

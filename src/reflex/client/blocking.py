@@ -32,8 +32,8 @@ class ReflexClient(Acting[ActResult]):
     """A connection to one Reflex server; may be shared by threads. Use it as a context manager, or call `close`.
 
     `deadline_s` is the total of a call, its retries and waits included; the server is told what remains of it (at most
-    10 s at a time). `headers` go with every request. `transport` replaces the network: `MockTransport` in tests, or
-    `DeadlineTransport(ssl_context=...)` for your own certificates.
+    10 s at a time). `api_key` is for a server that asks for one; `headers` go with every request. `transport` replaces
+    the network: `MockTransport` in tests, or `DeadlineTransport(ssl_context=...)` for your own certificates.
     """
 
     def __init__(
@@ -41,6 +41,7 @@ class ReflexClient(Acting[ActResult]):
         base_url: str = DEFAULT_URL,
         *,
         deadline_s: float = 1.0,
+        api_key: str | None = None,
         headers: Mapping[str, str] | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
@@ -48,7 +49,7 @@ class ReflexClient(Acting[ActResult]):
         self._deadline_s = checked_deadline_s(deadline_s)
         self._http = httpx.Client(
             transport=transport or DeadlineTransport(ssl_context=tls_for(self._base_url)),
-            **session_arguments(self._base_url, headers),
+            **session_arguments(self._base_url, headers, api_key),
         )
 
     def episode(self, episode_id: str | None = None, *, instruction: str | None = None) -> Episode:

@@ -17,10 +17,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import quote
 
 from reflex.errors import ClientTimeoutError, ServiceError, TransportError
 from reflex.wire import (
     DEADLINE_HEADER,
+    EPISODE_HEADER,
+    HEADER_SAFE,
     MAX_DEADLINE_MS,
     MIN_DEADLINE_MS,
     HealthReport,
@@ -44,6 +47,8 @@ class Call:
     path: str
     body: bytes | None = None
     final_statuses: frozenset[int] = frozenset({200})
+    episode_id: str | None = None
+    """By which a load balancer keeps an episode on one server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,4 +148,6 @@ def _headers(call: Call, remaining_s: float) -> dict[str, str]:
     headers = {DEADLINE_HEADER: str(remaining_ms)}
     if call.body is not None:
         headers["Content-Type"] = "application/json"
+    if call.episode_id is not None:
+        headers[EPISODE_HEADER] = quote(call.episode_id, safe=HEADER_SAFE)
     return headers

@@ -10,6 +10,7 @@ from typing import Any, Final
 import httpx
 
 import reflex
+from reflex.api_keys import is_well_formed
 from reflex.client.call import Answer, Send
 from reflex.errors import ClientTimeoutError, SetupError, TransportError
 
@@ -37,11 +38,22 @@ def checked_deadline_s(deadline_s: float) -> float:
     return float(deadline_s)
 
 
-def session_arguments(base_url: str, headers: Mapping[str, str] | None) -> dict[str, Any]:
+def session_arguments(base_url: str, headers: Mapping[str, str] | None, api_key: str | None) -> dict[str, Any]:
     """Arguments of both httpx clients."""
     # trust_env off: a proxy or a ~/.netrc meant for the web must not come between a robot and its server.
     own = {"User-Agent": f"reflex-act/{reflex.__version__}", "Accept-Encoding": "identity"}
+    if api_key is not None:
+        own["Authorization"] = f"Bearer {_checked_key(api_key)}"
     return {"base_url": base_url, "headers": own | dict(headers or {}), "trust_env": False}
+
+
+def _checked_key(api_key: str) -> str:
+    """`SetupError`, which repeats nothing of it, for what is no key: cut off, mistyped, or with a line end."""
+    if not is_well_formed(api_key):
+        raise SetupError(
+            "api_key is no key of Reflex, which begins with rfx_: copy it whole, as `reflex keys new` gave it"
+        )
+    return api_key
 
 
 def tls_for(base_url: str) -> ssl.SSLContext | None:

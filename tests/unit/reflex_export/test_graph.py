@@ -6,7 +6,6 @@ import onnxruntime
 import pytest
 
 from reflex_export.graph import GraphBuilder
-from reflex_export.normalization import MeanStd, normalize, unnormalize
 
 
 def test_weight_or_constant_used_twice_is_stored_once() -> None:
@@ -33,21 +32,3 @@ def test_equal_bytes_of_another_type_are_another_constant() -> None:
 def test_missing_weight_is_named() -> None:
     with pytest.raises(KeyError, match=r"layers\.0"):
         GraphBuilder("empty").weight("layers.0")
-
-
-def test_normalisation_and_its_inverse_agree_and_survive_a_constant_joint() -> None:
-    statistics = MeanStd(mean=(1.0, 2.0), std=(0.5, 0.0))
-    g = GraphBuilder("round_trip")
-    normalized = normalize(g, g.input("x", "FP32", (2,)), statistics)
-    g.output(unnormalize(g, normalized, statistics), "y", "FP32", (2,))
-    g.output(normalized, "n", "FP32", (2,))
-
-    y, n = onnxruntime.InferenceSession(g.build().content).run(None, {"x": np.array([[2.0, 2.0]], np.float32)})
-
-    np.testing.assert_allclose(n, [[2.0, 0.0]], rtol=1e-6)
-    np.testing.assert_allclose(y, [[2.0, 2.0]], rtol=1e-6)
-
-
-def test_statistics_of_different_lengths_are_refused() -> None:
-    with pytest.raises(ValueError, match="2 means but 1"):
-        MeanStd(mean=(0.0, 0.0), std=(1.0,))

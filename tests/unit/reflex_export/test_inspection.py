@@ -12,6 +12,7 @@ import pytest
 
 from reflex.errors import RepositoryError
 from reflex_export.checkpoint import Camera, Checkpoint, Normalizer, Text
+from reflex_export.inspect_cli import inspect_command
 from reflex_export.inspection import (
     GPUS,
     Gpu,
@@ -140,9 +141,16 @@ def test_twice_the_steps_are_twice_the_denoising_and_the_same_encoder() -> None:
 
 def test_a_repositorys_policy_is_counted_in_its_graphs() -> None:
     found = inspect_policy(DEMO / "demo")
-    assert (found.family, found.horizon, found.steps) == ("demo", 50, 10)
+    assert (found.family, found.horizon, found.steps) == ("smolvla", 50, 10)
     assert found.cache_bytes == 2 * math.prod(found.cache_shape) * 2 > 0
     assert set(found.parts) == {"text embedding", "projections", "vision tower", "action expert", "language model"}
+
+
+def test_a_published_policy_says_where_it_is_from_and_what_serves_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert inspect_command(str(DEMO), policy="demo") == 0
+
+    said = "exported          in fp32 from demo_checkpoint, served by onnx, parity not checked"
+    assert said in capsys.readouterr().out.splitlines()
 
 
 def test_a_folder_of_one_policy_needs_no_name() -> None:

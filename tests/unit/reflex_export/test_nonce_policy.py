@@ -10,9 +10,9 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
 from reflex.policy_config import read_policy_config
-from reflex_bench.nonce_policy import build_nonce_models, set_behaviour, write_nonce_policy
-from reflex_export.chain import PolicyChain
+from reflex_bench.nonce_policy import set_behaviour, write_nonce_policy
 from reflex_export.graph import Array
+from reflex_export.parity import PolicyRunner
 
 
 def nonce_request(nonces: list[float], red: int, *, camera: bool = True) -> dict[str, Array]:
@@ -29,15 +29,22 @@ def nonce_request(nonces: list[float], red: int, *, camera: bool = True) -> dict
     }
 
 
+@pytest.fixture(scope="module")
+def runner(tmp_path_factory: pytest.TempPathFactory) -> PolicyRunner:
+    repository = tmp_path_factory.mktemp("nonce")
+    write_nonce_policy(repository)
+    return PolicyRunner.of(repository, read_policy_config(repository / "nonce"))
+
+
 def denoise_config(repository: Path, name: str) -> model_config_pb2.ModelConfig:
     text = (repository / f"{name}_denoise" / "config.pbtxt").read_text(encoding="utf-8")
     return text_format.Parse(text, model_config_pb2.ModelConfig())
 
 
-def test_answer_folds_each_requests_own_nonce_exactly() -> None:
+def test_answer_folds_each_requests_own_nonce_exactly(runner: PolicyRunner) -> None:
     nonces = [0.1, 12345.678, struct.unpack("f", struct.pack("f", 1e-30))[0]]
 
-    actions = PolicyChain(build_nonce_models()).run(nonce_request(nonces, red=51))["actions"]
+    actions = runner.run(nonce_request(nonces, red=51))["actions"]
 
     assert actions.shape == (3, 50, 7)
     for row, nonce in zip(actions, nonces, strict=True):
@@ -47,13 +54,13 @@ def test_answer_folds_each_requests_own_nonce_exactly() -> None:
         np.testing.assert_array_equal(row[:, 3:], 0)
 
 
-def test_absent_camera_does_not_reach_the_answer() -> None:
-    answer = PolicyChain(build_nonce_models()).run(nonce_request([1.0], red=255, camera=False))
+def test_absent_camera_does_not_reach_the_answer(runner: PolicyRunner) -> None:
+    answer = runner.run(nonce_request([1.0], red=255, camera=False))
 
     assert answer["actions"][0, 0, 2] == 0
 
 
-def test_canary_of_the_written_policy_is_its_answer(tmp_path: Path) -> None:
+def test_canary_of_the_written_policy_is_its_answer(runner: PolicyRunner, tmp_path: Path) -> None:
     write_nonce_policy(tmp_path)
     config = read_policy_config(tmp_path / "nonce")
     assert config.canary is not None
@@ -61,7 +68,7 @@ def test_canary_of_the_written_policy_is_its_answer(tmp_path: Path) -> None:
         tensors = {name: canary[name] for name in canary.files}
     expected = tensors.pop("expected.actions")
 
-    answer = PolicyChain(build_nonce_models()).run({name: tensor[None] for name, tensor in tensors.items()})
+    answer = runner.run({name: tensor[None] for name, tensor in tensors.items()})
 
     np.testing.assert_array_equal(answer["actions"][0], expected)
     assert tensors.keys() == {tensor.name for tensor in config.inputs}

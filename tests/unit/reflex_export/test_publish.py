@@ -184,7 +184,7 @@ def test_second_export_at_the_same_time_is_refused_and_harms_neither(repository:
     with staging(repository) as staged:
         write(staged.folder, NAMES, "new")
         staged.names.extend(NAMES)
-        with pytest.raises(RepositoryError, match=r"another export is writing into .*models; wait"):
+        with pytest.raises(RepositoryError, match=r"another export \(process \d+\) is writing into .*models; wait"):
             export(repository, "second")
         with pytest.raises(RepositoryError, match="another export"):
             recover(repository)

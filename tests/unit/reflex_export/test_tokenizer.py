@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from tokenizers import Tokenizer
 
-from reflex_export.demo import ARCHITECTURE
+from reflex_export.demo_checkpoint import SIZES
 from reflex_export.tokenizer import PAD_ID, build_tokenizer
 
 
@@ -23,13 +23,13 @@ def test_any_text_survives_the_round_trip_without_padding_ids(tokenizer: Tokeniz
 
 
 def test_everyday_instructions_fit_the_policy(tokenizer: Tokenizer) -> None:
-    assert (
-        len(tokenizer.encode("pick up the red cup and place it on the blue plate\n").ids) < ARCHITECTURE.max_tokens / 2
-    )
+    ids = tokenizer.encode("pick up the red cup and place it on the blue plate\n").ids
+
+    assert len(ids) < SIZES.max_tokens / 2
 
 
 def test_every_id_has_an_embedding(tokenizer: Tokenizer) -> None:
-    assert tokenizer.get_vocab_size() == ARCHITECTURE.vocabulary
+    assert tokenizer.get_vocab_size() == SIZES.vocabulary
     assert tokenizer.token_to_id("<pad>") == PAD_ID
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import dataclasses
 import io
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,12 @@ from PIL import Image
 from reflex.errors import DeadlineExceededError, InferenceError, InvalidRequestError, ServiceError, UnavailableError
 from reflex.policy_config import PolicyConfig
 from reflex_frontend.act import ActService
+from reflex_frontend.exchange import Exchange
 from reflex_frontend.gateway import Outputs, TritonCallError
-from support.fakes import FakeTriton, act_service, chunk, outputs, policy_config, run_virtual
+from reflex_frontend.serving import Serving
+from reflex_frontend.settings import SloMode
+from reflex_frontend.slo import Slo, SloMonitor
+from support.fakes import FakeTriton, act_service, chunk, outputs, policy_config, run_virtual, serving
 
 Clock = Callable[[], float]
 
@@ -40,9 +45,13 @@ class Frontend:
     triton: FakeTriton
     now: Clock
 
+    @property
+    def serving(self) -> Serving:
+        return self.service.router.first.serving
+
     async def act(self, deadline_ms: float = 1000, **changes: Any) -> dict[str, Any]:
         body = orjson.dumps({**GOOD, **changes})
-        answer: dict[str, Any] = orjson.loads(await self.service.answer(body, self.now(), deadline_ms))
+        answer: dict[str, Any] = orjson.loads(await self.service.answer(body, Exchange.begin(self.now(), deadline_ms)))
         return answer
 
     async def fails(self, kind: type[ServiceError], deadline_ms: float = 1000, **changes: Any) -> ServiceError:
@@ -63,8 +72,9 @@ def serve(
     async def main(now: Clock) -> None:
         service = act_service(triton, now, guarded=guarded, config=config)
         await scenario(Frontend(service, triton, now))
-        await service.runner.drain()
-        assert (service.admission.in_flight, service.admission.waiting) == (0, 0), "a place was lost"
+        await service.router.first.serving.runner.drain()
+        admission = service.router.first.serving.admission
+        assert (admission.in_flight, admission.waiting) == (0, 0), "a place was lost"
 
     run_virtual(main)
 
@@ -160,7 +170,7 @@ def test_a_clients_fault_is_4xx_never_reaches_the_model_and_carries_its_request_
             error = await frontend.fails(InvalidRequestError, request_id="mine", **changes)
             assert (error.code, error.request_id) == (code, "mine")
         assert not frontend.triton.calls
-        assert not frontend.service.vitals.breaker.is_open
+        assert not frontend.serving.vitals.breaker.is_open
 
     serve(scenario)
 
@@ -179,7 +189,7 @@ def test_states_that_no_robot_can_have_do_not_open_the_breaker_for_everybody() -
             with pytest.raises(ServiceError) as caught:
                 await frontend.act(state=[3.4e38] * 6)
             assert caught.value.status < 500
-        assert not frontend.service.vitals.breaker.is_open
+        assert not frontend.serving.vitals.breaker.is_open
 
     serve(scenario, FakeTriton(outputs(chunk(np.nan))))
 
@@ -189,9 +199,9 @@ def test_states_that_no_robot_can_have_do_not_open_the_breaker_for_everybody() -
 )
 def test_each_phase_refuses_with_503_and_retry_after(phase: str, code: str) -> None:
     async def scenario(frontend: Frontend) -> None:
-        vitals = frontend.service.vitals
+        vitals = frontend.serving.vitals
         vitals.warming_reason = "starting" if phase == "warming" else None
-        vitals.is_draining = phase == "draining"
+        frontend.service.instance.is_draining = phase == "draining"
         if phase == "open":
             vitals.breaker.open("lost")
         error = await frontend.fails(UnavailableError)
@@ -206,11 +216,11 @@ def test_beyond_places_and_queue_requests_are_refused() -> None:
     async def scenario(frontend: Frontend) -> None:
         running = [asyncio.create_task(frontend.act()) for _ in range(3)]
         await asyncio.sleep(0)
-        assert frontend.service.admission.is_full
+        assert frontend.serving.admission.is_full
         error = await frontend.fails(UnavailableError)
         assert error.code == "queue_full"
         await asyncio.gather(*running)
-        assert not frontend.service.admission.is_full
+        assert not frontend.serving.admission.is_full
 
     serve(scenario, FakeTriton(after(0.1)))
 
@@ -219,7 +229,7 @@ def test_the_deadline_counts_from_the_requests_first_byte() -> None:
     async def scenario(frontend: Frontend) -> None:
         body = orjson.dumps(GOOD)
         with pytest.raises(DeadlineExceededError):
-            await frontend.service.answer(body, frontend.now() - 0.5, 400)
+            await frontend.service.answer(body, Exchange.begin(frontend.now() - 0.5, 400))
         assert not frontend.triton.calls
 
     serve(scenario)
@@ -336,3 +346,150 @@ def test_no_place_is_lost_when_clients_are_cancelled_anywhere(when_s: float) -> 
         await asyncio.gather(*clients, return_exceptions=True)
 
     serve(scenario, FakeTriton(after(0.1)))
+
+
+@dataclass
+class Noted:
+    """A bystander that remembers."""
+
+    notes: list[tuple[int | None, str | None]] = field(default_factory=list)
+    seeds: list[tuple[int | None, bool]] = field(default_factory=list)
+
+    def note(self, exchange: Exchange, error: ServiceError | None) -> None:
+        assert exchange.request is not None
+        self.seeds.append((exchange.request.seed, exchange.seed_is_drawn))
+        assert exchange.routing is not None
+        self.notes.append((None if error is None else error.status, exchange.routing.slot.name))
+        exchange.record_seq = 17
+
+    def health(self) -> dict[str, object]:
+        return {}
+
+    def show(self, metrics: object) -> None: ...
+
+
+def looked_at(frontend: Frontend) -> Noted:
+    noted = Noted()
+    frontend.service = dataclasses.replace(frontend.service, bystanders=(noted,))
+    return noted
+
+
+def test_bystanders_see_answers_and_errors_once_each() -> None:
+    async def scenario(frontend: Frontend) -> None:
+        noted = looked_at(frontend)
+        same: dict[str, Any] = {"request_id": "r", "episode_id": "e"}
+        assert (await frontend.act(**same))["record_seq"] == 17
+        await frontend.act(**same)
+        await frontend.fails(InvalidRequestError, state=[0.1])
+        assert noted.notes == [(None, "a"), (422, "a")]
+
+    serve(scenario)
+
+
+def test_what_is_looked_at_has_a_seed_by_which_it_can_be_repeated() -> None:
+    async def scenario(frontend: Frontend) -> None:
+        noted = looked_at(frontend)
+        await frontend.act()
+        await frontend.act(seed=7)
+        (drawn, was_drawn), given = noted.seeds
+        assert drawn is not None
+        assert was_drawn
+        assert given == (7, False)
+        await frontend.act(seed=drawn)
+        first, _, repeated = ({tensor.name: tensor for tensor in call}["noise"] for call in frontend.triton.calls)
+        assert first == repeated
+
+    serve(scenario)
+
+
+def objective(frontend: Frontend, mode: SloMode, *, reduced: FakeTriton | None = None) -> SloMonitor:
+    """An objective that is missed already."""
+    monitor = SloMonitor(Slo(990, 0.1), frontend.now, min_samples=1, min_slow=1)
+    monitor.record(0.5)
+    slot = frontend.service.router.first
+    slot.slo, slot.slo_mode = monitor, mode
+    if reduced is not None:
+        slot.reduced = serving(reduced, frontend.now, config=policy_config(denoising_steps=4))
+    return monitor
+
+
+def test_a_missed_objective_refuses_before_the_model_runs_and_lets_a_few_find_out() -> None:
+    async def scenario(frontend: Frontend) -> None:
+        objective(frontend, "503")
+        await asyncio.sleep(1.5)
+        await frontend.act()
+        for _ in range(10):
+            error = await frontend.fails(UnavailableError)
+            assert (error.code, error.status) == ("slo_violation", 503)
+            assert error.retry_after_s
+        assert len(frontend.triton.calls) == 1
+
+    serve(scenario)
+
+
+def test_a_missed_objective_runs_fewer_steps_and_says_so() -> None:
+    reduced = FakeTriton()
+
+    async def scenario(frontend: Frontend) -> None:
+        objective(frontend, "degrade", reduced=reduced)
+        assert (await frontend.act())["denoising_steps"] == 10
+        await asyncio.sleep(1.5)
+        assert (await frontend.act())["denoising_steps"] == 4
+        await asyncio.sleep(60)
+        assert (await frontend.act())["denoising_steps"] == 10
+        assert (len(reduced.calls), len(frontend.triton.calls)) == (1, 2)
+
+    serve(scenario)
+
+
+def test_a_missed_objective_that_is_only_logged_changes_nothing() -> None:
+    async def scenario(frontend: Frontend) -> None:
+        monitor = objective(frontend, "log")
+        await asyncio.sleep(1.5)
+        assert monitor.is_violated
+        assert (await frontend.act())["denoising_steps"] == 10
+
+    serve(scenario)
+
+
+def test_a_deadline_that_passed_counts_as_slow() -> None:
+    async def scenario(frontend: Frontend) -> None:
+        monitor = objective(frontend, "log")
+        monitor.record(0.5)
+        await asyncio.sleep(60)
+        assert not monitor.is_violated
+        await frontend.fails(DeadlineExceededError, 300)
+        await asyncio.sleep(1.5)
+        assert monitor.is_violated
+
+    serve(scenario, FakeTriton(after(0.6)))
+
+
+def test_two_policies_answer_their_own_episodes_and_say_which() -> None:
+    first, second = FakeTriton(), FakeTriton()
+
+    async def main(now: Clock) -> None:
+        service = act_service(first, now, second=second, split=50)
+        frontend = Frontend(service, first, now)
+        slots = [(await frontend.act(episode_id=f"e{number}"))["policy_slot"] for number in range(40)]
+        assert (slots.count("a"), slots.count("b")) == (len(first.calls), len(second.calls))
+        assert 5 < slots.count("a") < 35
+        exposition = service.metrics.exposition().decode()
+        for slot in "ab":
+            assert f'policy_slot="{slot}"' in exposition
+
+    run_virtual(main)
+
+
+def test_a_resent_request_is_answered_by_the_slot_that_answered_first_whatever_the_split_is_now() -> None:
+    async def main(now: Clock) -> None:
+        service = act_service(FakeTriton(), now, second=FakeTriton(), split=0)
+        body = orjson.dumps({**GOOD, "episode_id": "e", "request_id": "r"})
+        first, again = (Exchange.begin(now(), 1000) for _ in range(2))
+        answer = await service.answer(body, first)
+        service.router.split = 100
+        assert await service.answer(body, again) == answer
+        assert again.routing is not None
+        assert service.router.headers(again.routing)["x-reflex-policy-slot"] == "b"
+
+    run_virtual(main)

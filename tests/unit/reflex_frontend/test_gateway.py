@@ -34,9 +34,11 @@ class Peer:
     abort: tuple[grpc.StatusCode, str] | None = None
     live: bool = True
     requests: list[bytes] = field(default_factory=list)
+    headers: list[dict[str, Any]] = field(default_factory=list)
 
     async def infer(self, request: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
         self.requests.append(request)
+        self.headers.append(dict(context.invocation_metadata() or ()))
         if self.abort is not None:
             await context.abort(*self.abort)
         return self.response
@@ -229,6 +231,20 @@ async def _kind(triton: Triton) -> str:
     with pytest.raises(TritonCallError) as caught:
         await triton.infer(INPUTS)
     return caught.value.kind
+
+
+def test_the_metadata_of_a_call_reach_triton_as_headers_of_that_call_alone() -> None:
+    peer = Peer(response(chunk()[None]))
+
+    async def scenario() -> None:
+        async with gateway_to(peer) as gateway:
+            await gateway.infer(INPUTS, (("traceparent", "00-1-2-01"),))
+            await gateway.infer(INPUTS)
+
+    asyncio.run(scenario())
+
+    assert peer.headers[0]["traceparent"] == "00-1-2-01"
+    assert "traceparent" not in peer.headers[1]
 
 
 @both

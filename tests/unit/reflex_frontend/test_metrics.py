@@ -28,9 +28,9 @@ def samples(metrics: Metrics) -> dict[str, float]:
 
 
 def test_every_metric_of_the_contract_is_there_with_its_labels() -> None:
-    metrics = Metrics(served_policy(), "arm-7")
+    metrics = Metrics.of_one(served_policy(), "arm-7")
     metrics.count_answer(200)
-    metrics.observe_success(0.01, clamped=True)
+    metrics.of_slot("a").observe_success(0.01, clamped=True)
     families = {family.name: family for family in text_string_to_metric_families(metrics.exposition().decode())}
     for name, labels in LABELS.items():
         found = {label for sample in families[name].samples for label in sample.labels}
@@ -38,7 +38,7 @@ def test_every_metric_of_the_contract_is_there_with_its_labels() -> None:
 
 
 def test_answers_are_counted_by_status() -> None:
-    metrics = Metrics(served_policy(), None)
+    metrics = Metrics.of_one(served_policy(), None)
     for status in (200, 200, 503):
         metrics.count_answer(status)
     counts = samples(metrics)
@@ -47,19 +47,22 @@ def test_answers_are_counted_by_status() -> None:
 
 
 def test_only_successes_have_a_latency_and_only_clamped_ones_count_as_clamped() -> None:
-    metrics = Metrics(served_policy(), None)
-    metrics.observe_success(0.010, clamped=False)
-    metrics.observe_success(0.020, clamped=True)
+    metrics = Metrics.of_one(served_policy(), None)
+    metrics.of_slot("a").observe_success(0.010, clamped=False)
+    metrics.of_slot("a").observe_success(0.020, clamped=True)
     counts = samples(metrics)
     assert counts["reflex_act_latency_seconds_count['a', 'franka', 'onnx_cpu']"] == 2
     assert counts["reflex_guard_clamped_total['franka']"] == 1
 
 
 def test_the_configured_robot_id_is_the_only_id_that_becomes_a_label() -> None:
-    assert samples(Metrics(served_policy(), "arm-7"))["reflex_robot_info['arm-7', 'franka', 'small@abababababab']"] == 1
+    assert (
+        samples(Metrics.of_one(served_policy(), "arm-7"))["reflex_robot_info['arm-7', 'franka', 'small@abababababab']"]
+        == 1
+    )
 
 
 def test_two_servers_in_one_process_do_not_share_their_counts() -> None:
-    first, second = (Metrics(served_policy(), None) for _ in range(2))
+    first, second = (Metrics.of_one(served_policy(), None) for _ in range(2))
     first.count_answer(200)
     assert not any(name.startswith("reflex_act_total") for name in samples(second))

@@ -15,7 +15,7 @@ from uvicorn.server import ServerState
 
 from reflex.errors import service_error
 from reflex_frontend.answer import whole_response
-from reflex_frontend.endpoint import RECEIVED_AT
+from reflex_frontend.endpoint import RECEIVED_AT, RESPOND
 from reflex_frontend.protocol import Limits, bounded_protocol
 
 TIMEOUT_S = 0.15
@@ -26,7 +26,10 @@ FULL = whole_response(service_error("queue_full", "wait", retry_after_s=2.0), cl
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answers with the body's length; 64 MiB for /big."""
+    """Answers with the body's length; 64 MiB for /big; at once and in one piece for /act?unread."""
+    if scope["query_string"] == b"unread":
+        scope[RESPOND](401, [(b"content-length", b"0")], b"")
+        return
     length, more = 0, True
     while more:
         message = await receive()
@@ -75,12 +78,13 @@ def connected(
     scenario: Callable[[Client], Coroutine[Any, Any, None]],
     refusal: Callable[[], bytes | None] = lambda: None,
     counted: list[int] | None = None,
+    is_draining: Callable[[], bool] = bool,
 ) -> None:
     counts: list[int] = [] if counted is None else counted
 
     async def main() -> None:
         config = uvicorn.Config(echo, log_config=None, ws="none", lifespan="off", access_log=False)
-        protocol: Any = bounded_protocol(Limits(TIMEOUT_S, refusal, counts.append))
+        protocol: Any = bounded_protocol(Limits(TIMEOUT_S, refusal, counts.append, is_draining=is_draining))
         state = ServerState()
         server = await asyncio.get_running_loop().create_server(
             lambda: protocol(config=config, server_state=state, app_state={}), "127.0.0.1", 0
@@ -232,3 +236,65 @@ def test_pipelined_requests_are_answered_in_their_order() -> None:
         assert [(await client.answer())[2] for _ in range(3)] == [b"1", b"2", b"3"]
 
     connected(scenario)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        ACT + b"body",
+        b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n",
+        ACT.replace(b"Host", b"Origin: http://a\r\nHost") + b"body",
+    ],
+    ids=["act", "health", "browser"],
+)
+def test_a_draining_server_answers_says_that_it_closes_and_closes(sent: bytes) -> None:
+    draining: list[bool] = []
+
+    async def scenario(client: Client) -> None:
+        client.send(sent)
+        status, headers, _ = await client.answer()
+        assert (status, headers.get("connection")) == (200, None)
+        draining.append(True)
+        client.send(sent)
+        status, headers, _ = await client.answer()
+        assert (status, headers["connection"]) == (200, "close")
+        await client.closed()
+
+    connected(scenario, is_draining=lambda: bool(draining))
+
+
+def test_a_request_in_flight_when_the_drain_begins_is_answered_and_its_connection_closed() -> None:
+    draining: list[bool] = []
+
+    async def scenario(client: Client) -> None:
+        client.send(ACT + b"bo")
+        await asyncio.sleep(0.02)
+        draining.append(True)
+        client.send(b"dy")
+        status, headers, body = await client.answer()
+        assert (status, headers["connection"], body) == (200, "close", b"4")
+        await client.closed()
+
+    connected(scenario, is_draining=lambda: bool(draining))
+
+
+def test_a_draining_server_does_not_close_on_a_body_that_is_still_coming() -> None:
+    """The kernel would reset the connection, and the client might never read its answer."""
+
+    async def scenario(client: Client) -> None:
+        client.send(ACT.replace(b"/act", b"/act?unread") + b"bo")
+        status, headers, _ = await client.answer()
+        assert (status, headers.get("connection")) == (401, None)
+        client.send(b"dy" + ACT + b"body")
+        status, headers, body = await client.answer()
+        assert (status, headers["connection"], body) == (200, "close", b"4")
+
+    connected(scenario, is_draining=lambda: True)
+
+
+def test_a_full_instance_that_drains_hears_requests_out_to_tell_them_to_go_elsewhere() -> None:
+    async def scenario(client: Client) -> None:
+        client.send(ACT + b"body")
+        assert (await client.answer())[0] == 200
+
+    connected(scenario, lambda: FULL, is_draining=lambda: True)

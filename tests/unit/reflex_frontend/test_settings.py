@@ -7,22 +7,44 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from reflex.errors import SetupError
 from reflex_frontend.settings import Settings
+from reflex_frontend.slo import Slo
 
 
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for field in Settings.model_fields:
         monkeypatch.delenv(f"REFLEX_{field.upper()}", raising=False)
+    monkeypatch.delenv("OTEL_EXPORTER_OTLP_ENDPOINT", raising=False)
 
 
 FIELDS: list[tuple[str, object, str, object, object, object]] = [
     # field, default, REFLEX_ variable, its value, argument, its value
     ("model_repository", None, "/env", Path("/env"), "/arg", Path("/arg")),
     ("policy", None, "from_env", "from_env", "from_arg", "from_arg"),
+    ("policy_a", None, "from_env", "from_env", "from_arg", "from_arg"),
+    ("policy_b", None, "from_env", "from_env", "from_arg", "from_arg"),
+    ("split", 50, "10", 10, 0, 0),
+    ("shadow", None, "from_env", "from_env", "from_arg", "from_arg"),
+    ("shadow_percent", 100.0, "10", 10.0, 0.5, 0.5),
+    ("slo", None, "p99=150ms", Slo(990, 0.15), "p99.9=2s", Slo(999, 2.0)),
+    ("slo_mode", "log", "503", "503", "degrade", "degrade"),
+    ("record", None, "/env", Path("/env"), "/arg", Path("/arg")),
+    ("record_images", "hash", "none", "none", "full", "full"),
+    ("record_by", "hour", "episode", "episode", "hour", "hour"),
+    ("record_max_gb", 10.0, "1", 1.0, 0.5, 0.5),
+    ("otel_endpoint", None, "http://env:1", "http://env:1", "https://arg", "https://arg"),
+    ("trace_sample", 1.0, "0.5", 0.5, 0, 0.0),
+    ("api_keys", None, "/env", Path("/env"), "/arg", Path("/arg")),
+    ("insecure", False, "1", True, False, False),
+    ("allowed_hosts", None, "a,b", ("a", "b"), "c", ("c",)),
+    ("admin_port", None, "1", 1, 0, 0),
+    ("admin_token", None, "env", SecretStr("env"), "arg", SecretStr("arg")),
     ("triton", None, "grpc://env:1", "env:1", "grpc://arg", "arg:8001"),
+    ("triton_admin_header", None, "a=b", SecretStr("a=b"), "c=d", SecretStr("c=d")),
     ("host", "127.0.0.1", "0.0.0.0", "0.0.0.0", "::1", "::1"),
     ("port", 8000, "1", 1, 0, 0),
     ("robot_id", None, "e", "e", "a", "a"),
@@ -32,7 +54,18 @@ FIELDS: list[tuple[str, object, str, object, object, object]] = [
     ("json_logs", False, "1", True, False, False),
     ("receive_timeout_s", 5.0, "2.5", 2.5, 1, 1.0),
     ("hang_restart_s", 10.0, "3", 3.0, 4, 4.0),
+    ("slo_window_s", 30.0, "5", 5.0, 10, 10.0),
 ]
+
+
+NEEDED: dict[str, dict[str, Any]] = {
+    "policy_a": {"policy_b": "other"},
+    "policy_b": {"policy_a": "other"},
+    "split": {"policy_a": "one", "policy_b": "other"},
+    "slo_mode": {"slo": "p99=1s"},
+    "trace_sample": {"otel_endpoint": "http://collector:4318"},
+}
+"""What makes a field allowed."""
 
 
 def test_the_table_below_has_every_field() -> None:
@@ -50,9 +83,9 @@ def test_an_argument_wins_over_the_environment_and_that_over_the_default(
     from_argument: object,
 ) -> None:
     def loaded(overrides: Mapping[str, Any]) -> object:
-        return getattr(Settings.load(overrides), field)
+        return getattr(Settings.load({**NEEDED.get(field, {}), **overrides}), field)
 
-    assert loaded({}) == default
+    assert getattr(Settings.load({}), field) == default
     assert loaded({field: argument}) == from_argument
     monkeypatch.setenv(f"REFLEX_{field.upper()}", variable)
     assert loaded({}) == from_env
@@ -76,6 +109,19 @@ def test_an_argument_wins_over_the_environment_and_that_over_the_default(
         ("receive_timeout_s", 0),
         ("hang_restart_s", "soon"),
         ("json_logs", "maybe"),
+        ("split", 101),
+        ("slo", "fast"),
+        ("slo", "p99=0ms"),
+        ("slo_mode", "panic"),
+        ("shadow_percent", 0),
+        ("record_images", "some"),
+        ("record_by", "day"),
+        ("record_max_gb", 0),
+        ("admin_port", 70000),
+        ("otel_endpoint", "collector:4318"),
+        ("otel_endpoint", "grpc://collector:4317"),
+        ("otel_endpoint", "http://user:s3cret@collector:4318"),
+        ("trace_sample", 1.5),
     ],
 )
 def test_a_wrong_value_names_the_option_and_the_variable_without_echoing_it(field: str, value: object) -> None:
@@ -92,6 +138,34 @@ def test_an_ipv6_triton_keeps_its_brackets() -> None:
 def test_an_empty_variable_means_that_none_was_given(monkeypatch: pytest.MonkeyPatch, field: str) -> None:
     monkeypatch.setenv(f"REFLEX_{field.upper()}", "")
     assert Settings.load({}) == Settings.load({field: None})
+
+
+@pytest.mark.parametrize(
+    ("together", "told"),
+    [
+        ({"policy_a": "one"}, "both --policy-a and --policy-b"),
+        ({"policy_b": "one"}, "both --policy-a and --policy-b"),
+        ({"policy": "one", "policy_a": "one", "policy_b": "two"}, "either --policy, or"),
+        ({"split": 20}, "--split needs"),
+        ({"slo_mode": "503"}, "--slo-mode needs --slo"),
+        ({"trace_sample": 0.5}, "--trace-sample needs --otel-endpoint"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(together: dict[str, Any], told: str) -> None:
+    with pytest.raises(SetupError, match=told):
+        Settings.load(together)
+
+
+def test_the_standard_variable_of_opentelemetry_is_read_and_ours_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://standard:4318")
+    assert Settings.load({}).otel_endpoint == "http://standard:4318"
+    monkeypatch.setenv("REFLEX_OTEL_ENDPOINT", "http://ours:4318")
+    assert Settings.load({}).otel_endpoint == "http://ours:4318"
+
+
+def test_secrets_are_not_shown() -> None:
+    shown = repr(Settings.load({"admin_token": "s3cret", "triton_admin_header": "x=s3cret"}))
+    assert "s3cret" not in shown
 
 
 def test_settings_cannot_be_changed() -> None:

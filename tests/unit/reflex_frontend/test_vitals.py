@@ -67,14 +67,6 @@ def test_an_open_breaker_degrades_and_retry_after_is_its_next_probe(vitals: Vita
     assert refusal(vitals).retry_after_s == pytest.approx(0.05)
 
 
-def test_draining_goes_before_every_other_phase(vitals: Vitals) -> None:
-    vitals.breaker.open("lost")
-    vitals.warming_reason = "starting"
-    vitals.is_draining = True
-    assert vitals.status()[0] == "degraded"
-    assert refusal(vitals).code == "draining"
-
-
 def test_attempts_without_a_success_for_twelve_seconds_degrade(vitals: Vitals, clock: Clock) -> None:
     for _ in range(14):
         clock.now_s += 1
@@ -103,6 +95,13 @@ def test_the_first_attempt_of_a_policy_without_a_canary_does_not_degrade(clock: 
     assert vitals.status()[0] == "ready"
 
 
-def test_uptime_counts_from_the_start(vitals: Vitals, clock: Clock) -> None:
-    clock.now_s += 42
-    assert vitals.uptime_s == 42
+@pytest.mark.parametrize("phase", ["warming", "open"])
+def test_a_policy_is_out_exactly_while_it_refuses(vitals: Vitals, phase: str) -> None:
+    assert not vitals.is_out
+    vitals.admit()
+    if phase == "warming":
+        vitals.warming_reason = "loading"
+    else:
+        vitals.breaker.open("lost")
+    assert vitals.is_out
+    refusal(vitals)

@@ -296,3 +296,25 @@ def test_without_a_canary_every_suspicion_counts_as_a_failure() -> None:
         await scene.until_open()
 
     watch_over(FakeTriton(), scenario, canary=None)
+
+
+async def slow_answer() -> Outputs:
+    await asyncio.sleep(12)
+    return outputs()
+
+
+def test_a_model_that_takes_twelve_seconds_becomes_ready() -> None:
+    async def scenario(scene: Scene) -> None:
+        assert 12 <= await scene.until(lambda: scene.vitals.status()[0] == "ready") < 13
+
+    watch_over(FakeTriton(slow_answer), scenario)
+
+
+def test_an_idle_slow_model_spends_little_of_its_time_on_canaries() -> None:
+    async def scenario(scene: Scene) -> None:
+        await scene.until_ready()
+        await asyncio.sleep(290)
+        assert 3 <= len(scene.triton.calls) - 1 <= 5
+        assert scene.vitals.status() == ("ready", None)
+
+    watch_over(FakeTriton(slow_answer), scenario)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import reflex.client
+from reflex.api_keys import new_key
 from reflex.client import AsyncReflexClient, Episode, MockTransport, ReflexClient, chunk
 from reflex.errors import (
     ClientTimeoutError,
@@ -249,3 +250,21 @@ def test_both_clients_offer_the_same_calls_with_the_same_arguments() -> None:
 
 def test_every_exported_name_exists() -> None:
     assert all(hasattr(reflex.client, name) for name in reflex.client.__all__)
+
+
+def test_a_key_goes_with_every_request_and_an_episode_in_a_header(connect: Any) -> None:
+    key, transport = new_key(), MockTransport([CHUNK])
+    client = connect(script=transport, api_key=key)
+    client.act_in_episode("tasse-ä", None, state=STATE)
+    client.act(state=STATE)
+    first, second = transport.requests
+    assert first.headers["authorization"] == second.headers["authorization"] == f"Bearer {key}"
+    assert first.headers["x-reflex-episode"] == "tasse-%C3%A4"
+    assert "x-reflex-episode" not in second.headers
+
+
+def test_what_is_no_key_is_refused_before_anything_is_sent_and_not_repeated(connect: Any) -> None:
+    cut = new_key()[:-1]
+    with pytest.raises(SetupError, match="copy it whole") as caught:
+        connect(script=MockTransport([CHUNK]), api_key=cut)
+    assert cut not in str(caught.value)

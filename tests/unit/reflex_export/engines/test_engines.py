@@ -10,6 +10,7 @@ import pytest
 import typer
 
 from reflex.errors import SetupError
+from reflex_export.cli import export_command
 from reflex_export.engines.cli import build_command
 from reflex_export.engines.device import Gpu, first_gpu
 from reflex_export.engines.errors import PrecisionError
@@ -115,3 +116,19 @@ def test_the_command_names_a_repository_without_policies(tmp_path: Path, capsys:
         build_command(tmp_path, engine="tensorrt-rtx")
 
     assert "holds no policy; make one with `reflex export`" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("no_tensorrt")
+@pytest.mark.parametrize(
+    ("engine", "remedy"),
+    [("tensorrt", "nvcr.io/nvidia/tensorrt"), ("tensorrt-rtx", "pip install 'reflex-act[tensorrt]'")],
+)
+def test_an_export_for_an_absent_toolkit_says_where_it_comes_from_before_it_reads_anything(
+    engine: Engine, remedy: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(typer.Exit) as ended:
+        export_command("a-checkpoint-that-is-not-there", repository=tmp_path / "models", engine=engine)
+
+    assert ended.value.exit_code == 1
+    assert remedy in capsys.readouterr().err
+    assert not (tmp_path / "models").exists()

@@ -19,9 +19,9 @@ DEMO = Path(__file__).parents[4] / "model_repository"
 def test_inputs_have_tritons_types_and_the_batch_axis() -> None:
     inputs = read_onnx(DEMO / "demo_encoder" / "1" / "model.onnx").inputs
 
-    assert inputs[0] == GraphInput("pixels", "FP32", (-1, 1, 3, 64, 64))
+    assert inputs[0] == GraphInput("pixels.image", "FP32", (-1, 3, 64, 64))
     assert {tensor.name: tensor.datatype for tensor in inputs} == {
-        "pixels": "FP32", "camera_mask": "BOOL", "state": "FP32", "tokens": "INT64", "token_mask": "BOOL",
+        "pixels.image": "FP32", "camera_mask": "BOOL", "state": "FP32", "tokens": "INT64", "token_mask": "BOOL",
     }  # fmt: skip
 
 

@@ -53,7 +53,7 @@ def test_fp16_stays_close_where_every_value_is_rounded_as_on_a_gpu(case: str) ->
     found = answer("pi05", case, "fp16", run_graphs_rounded)["actions_normalized"]
     recorded = golden_case("pi05", case)["actions_norm"]
     assert cosine(found, recorded) >= 0.99999
-    assert max_abs(found, recorded) <= 1e-2  # rounding the weights alone gives up to 4e-3 in so small a policy
+    assert max_abs(found, recorded) <= 5e-3
 
 
 @pytest.mark.parametrize(("name", "case"), RECORDED)

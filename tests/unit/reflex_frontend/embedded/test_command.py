@@ -15,15 +15,22 @@ def run() -> Run:
         server=Path("/t/tritonserver"), libraries=Path("/t/libs"), backend=Path("/t/python"), stub=Path("/t/stub"),
         libpython=Path("/py/lib/libpython3.11.so.1.0"), python_bin=Path("/venv/bin"),
     )  # fmt: skip
-    return Run(parts, Path("/cache/b"), Path("/models"), 9001, "reflex_1_", threads=3)
+    return Run(parts, Path("/cache/b"), Path("/models"), 9001, "reflex_1_", threads=3, admin_secret="s3cret")
 
 
 def test_only_the_named_models_are_loaded_and_only_loopback_listens(run: Run) -> None:
-    arguments = server_arguments(run, EmbeddedOptions(model_repository=Path("/models"), models=("a", "b")))
+    arguments = server_arguments(run, EmbeddedOptions(model_repository=Path("/models"), models=()), ("a", "b"))
     assert [word for word in arguments if "load-model" in word] == ["--load-model=a", "--load-model=b"]
     assert {"--grpc-address=127.0.0.1", "--grpc-port=9001", "--allow-http=false", "--allow-metrics=false"} < {
         *arguments
     }
+
+
+def test_models_are_loaded_only_by_who_knows_the_secret(run: Run) -> None:
+    arguments = server_arguments(run, EmbeddedOptions(model_repository=Path("/models"), models=()), ())
+    restricted = next(word for word in arguments if "restricted-protocol" in word)
+    assert "model-repository" in restricted
+    assert restricted.endswith(":reflex=s3cret")
 
 
 def test_the_stub_finds_our_python_and_libraries_before_the_callers(run: Run) -> None:

@@ -1,0 +1,27 @@
+"""From a checkpoint to the graphs of its family."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+
+from reflex_export.checkpoint import Checkpoint
+from reflex_export.families.common import Arithmetic, FamilyGraphs
+
+__all__ = ["build_graphs", "default_steps"]
+
+
+def build_graphs(
+    checkpoint: Checkpoint, steps: Sequence[int], precision: Arithmetic, *, taps: bool = False
+) -> FamilyGraphs:
+    """With `taps` the graphs also put out what happens inside them; `CheckpointError` when they cannot be built."""
+    family = importlib.import_module(f"reflex_export.families.{checkpoint.family}")
+    graphs: FamilyGraphs = family.build(checkpoint, steps=steps, precision=precision, taps=taps)
+    return graphs
+
+
+def default_steps(checkpoint: Checkpoint) -> int:
+    """The checkpoint's own number of denoising steps; 1 for a family without a loop."""
+    config = checkpoint.config
+    names = ("num_steps", "num_inference_steps", "num_train_timesteps")
+    return next((int(config[name]) for name in names if config.get(name)), 1)

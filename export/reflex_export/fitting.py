@@ -1,0 +1,41 @@
+"""Whether the robot and the cameras that an export names are those of the checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Set as AbstractSet
+
+from reflex.embodiments import Embodiment, bundled_embodiments, load_embodiment
+from reflex_export.checkpoint import Checkpoint
+from reflex_export.errors import CheckpointError, UnsupportedOptionError
+
+__all__ = ["check_cameras", "fitting_embodiment"]
+
+
+def fitting_embodiment(checkpoint: Checkpoint, name: str | None) -> Embodiment:
+    """Load the named embodiment; `CheckpointError` when there is none, or one of other dimensions."""
+    dims = (checkpoint.state_dim, checkpoint.action_dim)
+    if name is None:
+        known = [load_embodiment(each) for each in bundled_embodiments()]
+        fitting = ", ".join(each.name for each in known if (each.state_dim, each.action_dim) == dims) or "none"
+        raise CheckpointError(
+            "say which robot this policy drives with --embodiment; "
+            f"it has {dims[0]} state and {dims[1]} action values. Of the embodiments that come with Reflex as many: "
+            f"{fitting}; docs/embodiments.md says how to write one"
+        )
+    embodiment = load_embodiment(name)
+    if (embodiment.state_dim, embodiment.action_dim) != dims:
+        raise CheckpointError(
+            f"the policy has {dims[0]} state and {dims[1]} action values, embodiment {embodiment.name} has "
+            f"{embodiment.state_dim} and {embodiment.action_dim}; pass the --embodiment that it was trained for"
+        )
+    return embodiment
+
+
+def check_cameras(checkpoint: Checkpoint, optional: AbstractSet[str]) -> None:
+    """Raise `UnsupportedOptionError` for an optional camera that the policy does not have."""
+    names = {camera.name for camera in checkpoint.cameras if not camera.is_empty}
+    if not optional <= names:
+        raise UnsupportedOptionError(
+            f"--optional-camera {', '.join(sorted(optional - names))}: "
+            f"the policy's cameras are {', '.join(sorted(names))}"
+        )

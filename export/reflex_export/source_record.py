@@ -1,0 +1,63 @@
+"""From what reflex_config.json says of a policy's origin back to the checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from reflex.policy_config import PolicyConfig
+from reflex_export.checkpoint import Checkpoint
+from reflex_export.errors import CheckpointError, SourceError
+from reflex_export.reading import read_checkpoint
+from reflex_export.reading.source import is_hub_id
+
+__all__ = ["read_origin"]
+
+
+def read_origin(
+    repository: Path,
+    config: PolicyConfig,
+    given: str | None = None,
+    *,
+    vlm: Path | None = None,
+    tokenizer: Path | None = None,
+    revision: str | None = None,
+) -> Checkpoint:
+    """The checkpoint that was `given`, or else the recorded one: a folder, or a hub id with its commit.
+
+    A folder is looked for from here and from beside the repository. `SourceError` when it is gone, `CheckpointError`
+    when it is another policy's.
+    """
+    if given is None and revision is not None:
+        raise SourceError(f"--revision {revision} needs --source: {config.policy_id} names its own commit")
+    source, commit = (given, revision) if given is not None else _recorded(repository, config)
+    checkpoint = read_checkpoint(source, vlm=vlm, tokenizer=tokenizer, revision=commit)
+    _require_same_policy(checkpoint, config)
+    return checkpoint
+
+
+def _recorded(repository: Path, config: PolicyConfig) -> tuple[str, str | None]:
+    recorded = config.source
+    if not recorded:
+        raise SourceError(f"{config.policy_id} does not say which checkpoint it is of; pass that to --source")
+    for folder in (Path(recorded).expanduser(), repository.resolve().parent / recorded):
+        if folder.is_dir():
+            return str(folder), None
+    name, _, commit = recorded.rpartition("@")
+    if is_hub_id(name):
+        return name, commit
+    raise SourceError(
+        f"{recorded}, the checkpoint that {config.policy_id} was exported from, is neither here nor beside "
+        f"{repository}; pass the folder, or the hub id, to --source"
+    )
+
+
+def _require_same_policy(checkpoint: Checkpoint, config: PolicyConfig) -> None:
+    cameras = {camera.name for camera in checkpoint.cameras if not camera.is_empty}
+    found = (checkpoint.family, checkpoint.state_dim, checkpoint.action_dim, cameras)
+    wanted = (config.family, config.state_dim, config.action_dim, {camera.name for camera in config.cameras})
+    if found != wanted:
+        raise CheckpointError(
+            f"{checkpoint.source} is a {found[0]} with {found[1]} state and {found[2]} action values and cameras "
+            f"{sorted(found[3])}, {config.policy_id} a {wanted[0]} with {wanted[1]}, {wanted[2]} and "
+            f"{sorted(wanted[3])}; pass the checkpoint that it was exported from to --source"
+        )

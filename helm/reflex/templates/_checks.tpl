@@ -1,0 +1,100 @@
+{{/* Values that each are allowed, and together cannot work. Every sentence says what to set. */}}
+
+{{- define "reflex.checks" -}}
+{{- $problems := list -}}
+{{- $v := .Values -}}
+{{- $isGpu := eq $v.triton.accelerator "gpu" -}}
+{{- $source := $v.modelRepository.source -}}
+
+{{- if and (eq $source "claim") (not $v.modelRepository.claim.name) -}}
+{{- $problems = append $problems "modelRepository.source claim needs modelRepository.claim.name, the claim that holds what `reflex export` wrote." -}}
+{{- end -}}
+{{- if and (eq $source "image") (not $v.modelRepository.image.reference) -}}
+{{- $problems = append $problems "modelRepository.source image needs modelRepository.image.reference, an image with the policies in it." -}}
+{{- end -}}
+{{- if and (eq $source "fetch") (not (and $v.modelRepository.fetch.image $v.modelRepository.fetch.command)) -}}
+{{- $problems = append $problems "modelRepository.source fetch needs modelRepository.fetch.image and modelRepository.fetch.command, which writes the policies into $(REFLEX_TARGET)." -}}
+{{- end -}}
+{{- if and (eq $source "fetch") $v.networkPolicy.enabled $v.networkPolicy.denyEgress (not $v.networkPolicy.egress) (not $v.engines.enabled) -}}
+{{- $problems = append $problems "modelRepository.source fetch opens connections, and networkPolicy.denyEgress forbids all of them: allow the store in networkPolicy.egress, or set networkPolicy.denyEgress to false." -}}
+{{- end -}}
+
+{{- if and $isGpu (not $v.triton.image.digest) -}}
+{{- if not (regexMatch "^[0-9]{2}\\.[0-9]{2}" $v.triton.image.tag) -}}
+{{- $problems = append $problems (printf "triton.image.tag %q names no release of NVIDIA's container: set it to one like 26.07-py3, or pin triton.image.digest." $v.triton.image.tag) -}}
+{{- else if lt (regexFind "^[0-9]{2}\\.[0-9]{2}" $v.triton.image.tag | replace "." "" | atoi) 2602 -}}
+{{- $problems = append $problems (printf "triton.image.tag %q is too old: before 26.02 a full queue inside an ensemble leaves requests without an answer; set 26.02 or newer." $v.triton.image.tag) -}}
+{{- end -}}
+{{- end -}}
+
+{{- if and $v.engines.enabled (not $isGpu) -}}
+{{- $problems = append $problems "engines.enabled builds TensorRT engines, which a CPU cannot run: set triton.accelerator to gpu, or engines.enabled to false." -}}
+{{- end -}}
+{{- $isMany := or (gt (int $v.replicas) 1) (ne $v.autoscaling.kind "") (gt (len $v.pools) 0) -}}
+{{- if and $v.engines.enabled (eq $v.engines.storage.accessMode "ReadWriteOnce") $isMany -}}
+{{- $problems = append $problems "engines.storage.accessMode ReadWriteOnce lets one node mount the engines: use ReadWriteMany, or one pool with replicas 1 and no autoscaling." -}}
+{{- end -}}
+{{- if and $v.engines.enabled (eq $v.engines.storage.accessMode "ReadWriteOnce") (gt (int $v.strategy.maxSurge) 0) -}}
+{{- $problems = append $problems "engines.storage.accessMode ReadWriteOnce keeps a new pod from starting beside the old one: set strategy.maxSurge to 0 and strategy.maxUnavailable to 1, or use ReadWriteMany." -}}
+{{- end -}}
+
+{{- $names := list -}}
+{{- range $v.pools -}}{{- $names = append $names .name -}}{{- end -}}
+{{- if ne (len $names) (len (uniq $names)) -}}
+{{- $problems = append $problems (printf "pools need different names, and these are %s." (join ", " $names)) -}}
+{{- end -}}
+{{- if and (eq (int $v.strategy.maxSurge) 0) (eq (int $v.strategy.maxUnavailable) 0) -}}
+{{- $problems = append $problems "strategy.maxSurge and strategy.maxUnavailable are both 0, so no update could ever start: set one of them to 1." -}}
+{{- end -}}
+{{- if and $v.disruption.enabled (not (kindIs "invalid" $v.disruption.minAvailable)) (not (kindIs "invalid" $v.disruption.maxUnavailable)) -}}
+{{- $problems = append $problems "disruption.minAvailable and disruption.maxUnavailable exclude each other: set the other one to null." -}}
+{{- end -}}
+{{- if and $v.disruption.enabled (kindIs "invalid" $v.disruption.minAvailable) (kindIs "invalid" $v.disruption.maxUnavailable) -}}
+{{- $problems = append $problems "disruption.enabled needs disruption.minAvailable or disruption.maxUnavailable." -}}
+{{- end -}}
+
+{{- if and $v.autoscaling.kind (gt (int $v.autoscaling.minReplicas) (int $v.autoscaling.maxReplicas)) -}}
+{{- $problems = append $problems "autoscaling.minReplicas is greater than autoscaling.maxReplicas." -}}
+{{- end -}}
+{{- if eq $v.autoscaling.kind "keda" -}}
+{{- if not $v.autoscaling.prometheusUrl -}}
+{{- $problems = append $problems "autoscaling.kind keda needs autoscaling.prometheusUrl, where the query is asked." -}}
+{{- end -}}
+{{- if and (not $v.autoscaling.query) (not (and $v.monitoring.tritonMetrics $v.monitoring.serviceMonitor.enabled)) -}}
+{{- $problems = append $problems "autoscaling.kind keda asks for Triton's queue time: set monitoring.tritonMetrics and monitoring.serviceMonitor.enabled to true, or give your own autoscaling.query." -}}
+{{- end -}}
+{{- end -}}
+
+{{- if and $v.ingress.enabled $v.ingress.episodeAffinity (not $v.ingress.controller) -}}
+{{- $problems = append $problems "ingress.episodeAffinity has no form that every controller knows: set ingress.controller to nginx or traefik, or use ingress.annotations of your own." -}}
+{{- end -}}
+{{- if and $v.ingress.enabled $v.ingress.tlsSecret (not $v.ingress.host) -}}
+{{- $problems = append $problems "ingress.tlsSecret needs ingress.host, the name that its certificate is for." -}}
+{{- end -}}
+{{- if and $v.gateway.enabled (not $v.gateway.parentRefs) -}}
+{{- $problems = append $problems "gateway.enabled needs gateway.parentRefs, the Gateways that the route belongs to." -}}
+{{- end -}}
+{{- if and $v.gateway.enabled $v.gateway.episodeAffinity (not $v.gateway.implementation) -}}
+{{- $problems = append $problems "gateway.episodeAffinity is not part of the Gateway API: set gateway.implementation to envoy or istio." -}}
+{{- end -}}
+
+{{- if and (not $v.auth.existingSecret) (not $v.auth.insecure) (ne $source "demo") -}}
+{{- $problems = append $problems "auth.existingSecret is empty, so whoever reaches the service could drive the policy: name a secret with the file that `reflex keys new` makes, or set auth.insecure to true on a network where you trust everybody." -}}
+{{- end -}}
+{{- if and $v.auth.existingSecret $v.auth.insecure -}}
+{{- $problems = append $problems "auth.existingSecret and auth.insecure exclude each other: set auth.insecure to false." -}}
+{{- end -}}
+{{- if and $v.auth.existingSecret $v.tests.enabled (not $v.tests.apiKeySecret) -}}
+{{- $problems = append $problems "auth.existingSecret makes the server ask for keys, and `helm test` has none: set tests.apiKeySecret, or tests.enabled to false." -}}
+{{- end -}}
+{{- $ours := include "reflex.frontendSettings" . | fromYaml -}}
+{{- range $v.frontend.env -}}
+{{- if hasKey $ours .name -}}
+{{- $problems = append $problems (printf "frontend.env sets %s, which the chart sets itself: use the value of the chart." .name) -}}
+{{- end -}}
+{{- end -}}
+
+{{- if $problems -}}
+{{- fail (printf "\n- %s" (join "\n- " $problems)) -}}
+{{- end -}}
+{{- end -}}

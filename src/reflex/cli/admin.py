@@ -1,0 +1,86 @@
+"""`reflex slots`, `reflex split` and `reflex replace`: what a running server serves, and changing it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import typer
+
+from reflex.admin import DEFAULT_PORT, read_admin
+from reflex.cli.output import print_json, reported_errors, say
+from reflex.errors import SetupError
+
+__all__ = ["replace", "slots", "split"]
+
+CONNECT_S = 2.0
+REPLACE_S = 900.0
+"""A large engine from a slow disk, its canary, and the probation after the switch."""
+
+AdminPort = Annotated[
+    int, typer.Option(min=1, max=65535, help="The server's --admin-port.", show_default=True, metavar="PORT")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON value instead of text.")]
+
+
+def slots(*, admin_port: AdminPort = DEFAULT_PORT, as_json: Json = False) -> None:
+    """Show which policy each slot of the running server has, and the split between them."""
+    with reported_errors(as_json=as_json):
+        _show(_call("GET", "/slots", admin_port, None), as_json=as_json)
+
+
+def split(
+    percent: Annotated[int, typer.Argument(min=0, max=100, help="Share of the episodes that slot a gets.")],
+    *,
+    admin_port: AdminPort = DEFAULT_PORT,
+    as_json: Json = False,
+) -> None:
+    """Change the split of the running server. Episodes move to their new slot with their next request."""
+    with reported_errors(as_json=as_json):
+        _show(_call("POST", "/split", admin_port, {"split": percent}), as_json=as_json)
+
+
+def replace(
+    slot: Annotated[Literal["a", "b"], typer.Argument(help="The slot.")],
+    policy: Annotated[str, typer.Argument(help="The new policy: a name in the server's model repository.")],
+    *,
+    admin_port: AdminPort = DEFAULT_PORT,
+    as_json: Json = False,
+) -> None:
+    """Serve another policy in a slot of the running server, without a pause.
+
+    It is loaded and must answer its canary before it gets a request; if it fails in its first seconds, the old policy
+    is back. Returns when that is decided.
+    """
+    with reported_errors(as_json=as_json):
+        if not as_json:
+            say(f"loading {policy}; it serves once its canary is right, and the old one is kept a while")
+        _show(_call("POST", f"/slots/{slot}", admin_port, {"policy": policy}), as_json=as_json)
+
+
+def _call(method: str, path: str, port: int, body: dict[str, Any] | None) -> dict[str, Any]:
+    import httpx
+
+    address = read_admin(port)
+    try:
+        with httpx.Client(timeout=httpx.Timeout(REPLACE_S, connect=CONNECT_S), trust_env=False) as client:
+            response = client.request(
+                method, address.url + path, json=body, headers={"Authorization": f"Bearer {address.token}"}
+            )
+        answer: dict[str, Any] = response.json()
+    except (httpx.HTTPError, ValueError) as exc:
+        raise SetupError(
+            f"the server's admin port {port} does not answer ({type(exc).__name__}); is it running?"
+        ) from exc
+    if response.status_code != httpx.codes.OK:
+        raise SetupError(str(answer.get("message", "the server refused")))
+    return answer
+
+
+def _show(answer: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json(answer)
+        return
+    shares = {"a": answer["split"], "b": 100 - answer["split"]}
+    for name, slot in answer["slots"].items():
+        reason = f": {slot['reason']}" if slot["reason"] else ""
+        say(f"{name}  {slot['model_version']}  {shares[name]} %  {slot['status']}{reason}")

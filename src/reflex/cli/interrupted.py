@@ -1,0 +1,46 @@
+"""How a command that works on a model repository ends at Ctrl-C or SIGTERM: one sentence that is true, and 130."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import typer
+
+from reflex.cli.output import EXIT_INTERRUPTED, print_json, say
+from reflex.interruption import interruptible
+
+__all__ = ["ended_by_interruption"]
+
+
+@contextmanager
+def ended_by_interruption(repository: Path, *, as_json: bool) -> Iterator[None]:
+    """What was going on is undone when this says so: whatever cannot be undone any more is published, and whole."""
+    before = _folders(repository)
+    with interruptible() as is_interrupted:
+        try:
+            yield
+        except BaseException:
+            # Whatever it is by now: a library that is interrupted in its own code may raise something else.
+            if not is_interrupted():
+                raise
+            sentence = _sentence(repository, is_as_before=_folders(repository) == before)
+            if as_json:
+                print_json({"error": "interrupted", "message": sentence, "request_id": None})
+            else:
+                say(f"reflex: {sentence}")
+            raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+def _sentence(repository: Path, *, is_as_before: bool) -> str:
+    if is_as_before:
+        return f"interrupted; {repository} is as it was"
+    return f"interrupted, but too late to undo it: what was published in {repository} is whole, and stays"
+
+
+def _folders(repository: Path) -> frozenset[tuple[str, int]]:
+    """A folder that was published is another one than that of its name before."""
+    if not repository.is_dir():
+        return frozenset()
+    return frozenset((path.name, path.stat().st_ino) for path in repository.glob("[!.]*"))

@@ -1,0 +1,147 @@
+"""Summaries and comparisons of recordings as text for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from reflex.cli.plot import sparkline
+
+if TYPE_CHECKING:
+    from reflex.traces.compare import Comparison, MetricComparison
+    from reflex.traces.figures import LatencySummary, ShadowSummary, SlotSummary, Summary
+    from reflex.traces.lines import Losses
+
+__all__ = ["comparison_lines", "loss_lines", "summary_lines"]
+
+
+def summary_lines(summary: Summary) -> Iterator[str]:
+    """The whole summary, a block for each slot and each shadow policy."""
+    if summary.first_at is None or summary.last_at is None:
+        yield "no requests"
+        return
+    yield (
+        f"{_time(summary.first_at)} to {_time(summary.last_at)} UTC: {_count(summary.requests, 'request')}, "
+        + _count(summary.episodes, "episode")
+    )
+    for slot in summary.slots:
+        yield ""
+        yield from _slot_lines(slot, summary.latency_edges_ms)
+    for shadow in summary.shadows:
+        yield ""
+        yield from _shadow_lines(shadow)
+
+
+def comparison_lines(comparison: Comparison) -> Iterator[str]:
+    """A table with a line for each metric, and the conclusion."""
+    yield f"a  {comparison.policy_a}, {_count(comparison.episodes_a, 'episode')}"
+    yield f"b  {comparison.policy_b}, {_count(comparison.episodes_b, 'episode')}"
+    yield ""
+    heads = ("metric", "a", "b", "b - a", "95 % interval", "p (Holm)", "effect", "better")
+    rows = [heads, *(_metric_row(metric) for metric in comparison.metrics)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(heads))]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    for reason, count in comparison.excluded.items():
+        yield f"left out: {_count(count, 'request')} {reason}"
+    yield ""
+    yield comparison.conclusion
+
+
+def loss_lines(losses: Losses) -> Iterator[str]:
+    """What is missing of a recording, one line each."""
+    if losses.torn_lines:
+        yield f"{_count(losses.torn_lines, 'line')} torn off at the end of a file: the server was stopped while writing"
+    if losses.damaged_lines:
+        yield f"{_count(losses.damaged_lines, 'damaged line')} skipped"
+    if losses.damaged_blocks:
+        yield f"{_count(losses.damaged_blocks, 'damaged block')} skipped; the number of requests in there is unknown"
+    if losses.dropped:
+        yield f"{_count(losses.dropped, 'request')} not recorded by the server, which was too busy to write"
+
+
+def _slot_lines(slot: SlotSummary, edges_ms: Sequence[float]) -> Iterator[str]:
+    yield f"slot {slot.slot}  {slot.policy}" + (f"  ({slot.embodiment})" if slot.embodiment else "")
+    yield f"  requests    {slot.requests:,} in {_count(slot.episodes, 'episode')}; {_errors(slot.errors)}"
+    if slot.degraded:
+        yield f"  degraded    {slot.degraded:,} without an episode id, or in place of the other slot"
+    if slot.latency is None:
+        return
+    yield f"  latency     {_latency(slot.latency)}"
+    yield f"              {sparkline(slot.latency_counts)}  {edges_ms[0]:.3g} .. {edges_ms[-1]:.3g} ms"
+    medians = [point.p50_ms for point in slot.timeline if point.p50_ms is not None]
+    yield f"  over time   {sparkline(medians)}  p50 {min(medians):.3g} .. {max(medians):.3g} ms"
+    yield f"  guard       {_guard(slot)}"
+    if slot.jerk is not None:
+        yield f"  smoothness  jerk {slot.jerk:.3g} unit²" + (
+            "" if slot.jump is None else f", jump {slot.jump:.3g} unit"
+        )
+        yield from _axis_lines(slot)
+
+
+def _axis_lines(slot: SlotSummary) -> Iterator[str]:
+    width = max(len(axis.name) for axis in slot.axes)
+    for axis in slot.axes:
+        jerk, jump = _number(axis.jerk), _number(axis.jump)
+        violations = f"  {_count(axis.violations, 'violation')}" if axis.violations else ""
+        yield f"    {axis.name:<{width}}  jerk {jerk:<9}  jump {jump:<9}{violations}".rstrip()
+
+
+def _shadow_lines(shadow: ShadowSummary) -> Iterator[str]:
+    yield f"shadow  {shadow.policy}"
+    yield f"  requests    {shadow.requests:,}; {_errors(shadow.errors)}"
+    yield f"  guard       would have changed {_count(shadow.violations, 'value')}"
+    if shadow.mean_cosine is not None:
+        yield f"  agreement   cosine {shadow.mean_cosine:.6f} on average, {shadow.least_cosine:.6f} at least"
+    if shadow.max_abs:
+        yield "  difference  at most " + ", ".join(f"{name} {value:.3g}" for name, value in shadow.max_abs.items())
+    if shadow.latency is not None:
+        yield f"  latency     {_latency(shadow.latency)}"
+
+
+def _metric_row(metric: MetricComparison) -> tuple[str, ...]:
+    found = metric.found
+    if found is None:
+        return (metric.metric, "", "", "", "too few episodes", "", "", "?")
+    change = "" if metric.change is None else f" ({metric.change:+.1%})"
+    return (
+        metric.metric,
+        f"{found.mean_a:.4g}",
+        f"{found.mean_b:.4g}",
+        f"{found.difference:+.3g} {metric.unit}{change}",
+        f"{found.low:+.3g} .. {found.high:+.3g}",
+        "" if metric.p_corrected is None else f"{metric.p_corrected:.2g}",
+        "" if found.effect is None else f"{found.effect:+.2f}",
+        metric.better or "?",
+    )
+
+
+def _latency(latency: LatencySummary) -> str:
+    return f"p50 {latency.p50_ms:.1f}, p90 {latency.p90_ms:.1f}, p99 {latency.p99_ms:.1f}, max {latency.max_ms:.1f} ms"
+
+
+def _errors(errors: Mapping[str, int]) -> str:
+    total = sum(errors.values())
+    if not total:
+        return "no errors"
+    return f"{_count(total, 'error')} ({', '.join(f'{code} {count}' for code, count in errors.items())})"
+
+
+def _guard(slot: SlotSummary) -> str:
+    if not slot.clamped:
+        return "changed no answer"
+    kinds = ", ".join(f"{kind} {count}" for kind, count in slot.violations.items())
+    return f"changed {slot.clamped:,} of {slot.answers:,} answers ({slot.clamped / slot.answers:.1%}): {kinds}"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g}"
+
+
+def _count(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _time(unix_s: float) -> str:
+    return f"{datetime.fromtimestamp(unix_s, UTC):%Y-%m-%d %H:%M:%S}"

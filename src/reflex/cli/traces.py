@@ -1,0 +1,111 @@
+"""`reflex traces summary` and `reflex compare`: what recordings say about the policies in them."""
+
+from __future__ import annotations
+
+import dataclasses
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from reflex.cli.output import print_json, reported_errors, say
+from reflex.errors import SetupError
+
+if TYPE_CHECKING:
+    from reflex.traces.compare import Comparison
+    from reflex.traces.figures import Summary
+
+__all__ = ["compare", "traces"]
+
+traces = typer.Typer(
+    help="Read what `reflex serve --record` has recorded.", no_args_is_help=True, rich_markup_mode=None
+)
+
+
+class MetricName(StrEnum):
+    """The names in `reflex.traces.episodes.METRICS`, which would be heavy to import for --help."""
+
+    LATENCY = "latency"
+    JERK = "jerk"
+    JUMP = "jump"
+    CLAMPS = "clamps"
+    ERRORS = "errors"
+
+
+Recording = Annotated[Path, typer.Argument(metavar="TRACE", help="A folder of recordings, or one file of it.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON value instead of text.")]
+Html = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", dir_okay=False, help="Also write a report: one page that needs nothing else."),
+]
+Metrics = Annotated[
+    list[MetricName] | None,
+    typer.Option(help="Compare by this alone; repeat it. The fewer, the more the data can show. Default: all."),
+]
+
+
+@traces.callback()
+def _root() -> None:
+    """Read what `reflex serve --record` has recorded."""
+
+
+@traces.command()
+def summary(recording: Recording, *, html: Html = None, as_json: Json = False) -> None:
+    """Show requests, latency, errors, what the guard did and how smooth the chunks are, per slot and policy."""
+    from reflex.cli.trace_text import loss_lines, summary_lines
+    from reflex.traces.reader import TraceReader
+    from reflex.traces.summary import summarise
+
+    with reported_errors(as_json=as_json):
+        found = summarise(TraceReader(recording))
+        if html is not None:
+            _write_report(html, found, recording)
+    if as_json:
+        print_json(dataclasses.asdict(found))
+        return
+    for line in summary_lines(found):
+        typer.echo(line)
+    for line in loss_lines(found.losses):
+        say(f"reflex: {line}")
+    if html is not None:
+        say(f"report: {html}")
+
+
+def compare(recording: Recording, *, metric: Metrics = None, as_json: Json = False) -> None:
+    """Compare slot a with slot b, episode by episode, and say whether the recording allows a conclusion."""
+    from reflex.cli.trace_text import comparison_lines, loss_lines
+    from reflex.traces.compare import compare as compare_slots
+    from reflex.traces.episodes import read_episodes
+    from reflex.traces.reader import TraceReader
+
+    with reported_errors(as_json=as_json):
+        reader = TraceReader(recording)
+        found = compare_slots(read_episodes(reader), [name.value for name in dict.fromkeys(metric or ())])
+    if as_json:
+        print_json(dataclasses.asdict(found) | {"losses": dataclasses.asdict(reader.losses)})
+        return
+    for line in comparison_lines(found):
+        typer.echo(line)
+    for line in loss_lines(reader.losses):
+        say(f"reflex: {line}")
+
+
+def _write_report(file: Path, summary: Summary, recording: Path) -> None:
+    from reflex.traces.report import render_report
+
+    page = render_report(summary, _comparison(summary, recording))
+    try:
+        file.write_text(page, encoding="utf-8")
+    except OSError as exc:
+        raise SetupError(f"--html {file} cannot be written ({exc.strerror})") from exc
+
+
+def _comparison(summary: Summary, recording: Path) -> Comparison | None:
+    """For the report of a recording with two slots."""
+    from reflex.traces.compare import compare as compare_slots
+    from reflex.traces.episodes import read_episodes
+    from reflex.traces.reader import TraceReader
+
+    table = None if len(summary.slots) < 2 else read_episodes(TraceReader(recording))
+    return None if table is None or not {"a", "b"} <= table.slots.keys() else compare_slots(table)

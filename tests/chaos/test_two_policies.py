@@ -1,0 +1,200 @@
+"""Two policies, one of them broken in every way: the other goes on, and no robot ever gets a wrong answer."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+import orjson
+import pytest
+
+from reflex.errors import STATUS_OF
+from reflex_bench.nonce_policy import Fault
+from support.load import Answer, LoadClient, closed_loop, in_background, run
+from support.server import free_port
+from support.two_policies import Policy, TwoPolicies, episodes_of, two_policies
+
+FAILURES_THAT_OPEN = 5
+REQUESTS = 10_000
+HUNG_MS = 5_000.0
+BACK_S = 15.0
+"""The probes' delay doubles up to 5 s, with jitter."""
+SLOT, DEGRADED = "x-reflex-policy-slot", "x-reflex-routing-degraded"
+
+
+@pytest.fixture(scope="module")
+def admin_port() -> int:
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, admin_port: int) -> Iterator[TwoPolicies]:
+    with two_policies(tmp_path_factory.mktemp("two"), admin_port=admin_port) as running:
+        yield running
+
+
+async def ask(client: LoadClient, episode: str, deadline_ms: float = 500) -> Answer:
+    return await client.act(episode_id=episode, deadline_ms=deadline_ms)
+
+
+async def comes_back(client: LoadClient) -> None:
+    """Both slots answer their own episodes again."""
+    a, b = next(episodes_of("a")), next(episodes_of("b"))
+    started = time.monotonic()
+    while True:
+        answers = [await ask(client, episode) for episode in (a, b)]
+        if [(answer.is_right, answer.headers[DEGRADED]) for answer in answers] == [(True, "false")] * 2:
+            return
+        assert time.monotonic() - started < BACK_S, [str(answer) for answer in answers]
+        await asyncio.sleep(0.1)
+
+
+def assert_tabled(answer: Answer) -> None:
+    """Right, or an error of the table with all that belongs to it."""
+    if answer.status == 200:
+        assert answer.is_right, "a wrong answer"
+        return
+    assert STATUS_OF[answer.code] == answer.status, str(answer)
+    assert answer.status in (500, 503, 504), str(answer)
+    assert answer.status != 503 or int(answer.headers["retry-after"]) >= 1
+
+
+@pytest.mark.parametrize("fault", ["wrong_shape", "nan", "error", "hang", "exit"])
+def test_a_broken_slot_opens_alone_and_the_other_answers_its_episodes(server: TwoPolicies, fault: str) -> None:
+    async def scenario() -> None:
+        async with LoadClient(server.port) as client:
+            await comes_back(client)
+            broken: Fault = None if fault == "hang" else fault  # type: ignore[assignment]
+            server.behave("second", fault=broken, delay_ms=HUNG_MS if fault == "hang" else 0)
+            theirs, mine = episodes_of("b"), episodes_of("a")
+            failures = 0
+            for _ in range(40):
+                answer = await ask(client, next(theirs))
+                assert_tabled(answer)
+                failures += answer.status != 200
+                own = await ask(client, next(mine))
+                assert own.is_right, str(own)
+                assert (own.headers[SLOT], own.headers[DEGRADED]) == ("a", "false")
+                assert (await client.get("/health")).status == 200
+            assert failures <= FAILURES_THAT_OPEN, failures
+            answer = await ask(client, next(theirs))
+            assert (answer.is_right, answer.headers[SLOT], answer.headers[DEGRADED]) == (True, "a", "true")
+            server.behave("second")
+            await comes_back(client)
+
+    run(scenario())
+
+
+def test_with_both_broken_everything_is_503_with_retry_after_and_recovery_needs_nobody(server: TwoPolicies) -> None:
+    async def scenario() -> None:
+        async with LoadClient(server.port) as client:
+            await comes_back(client)
+            server.behave("first", fault="error")
+            server.behave("second", fault="error")
+            for _ in range(4 * FAILURES_THAT_OPEN):
+                assert_tabled(await client.act())
+            refused = await client.act(episode_id="e")
+            assert (refused.status, refused.code) == (503, "circuit_open")
+            health = await client.get("/health")
+            body = orjson.loads(health.body)
+            assert (health.status, body["status"]) == (503, "degraded")
+            assert {slot["status"] for slot in body["slots"].values()} == {"degraded"}
+            assert int(health.headers["retry-after"]) >= 1
+            server.behave("first")
+            server.behave("second")
+            await comes_back(client)
+
+    run(scenario())
+
+
+def test_ten_thousand_requests_through_all_of_it_bring_no_wrong_answer(server: TwoPolicies) -> None:
+    faults: list[tuple[Policy, Fault]] = [
+        ("second", "nan"), ("second", "exit"), ("first", "wrong_shape"), ("first", "exit"), ("second", "error"),
+    ]  # fmt: skip
+
+    async def break_things(until: asyncio.Event) -> None:
+        for policy, fault in itertools.cycle(faults):
+            server.behave(policy, fault=fault)
+            await asyncio.sleep(0.7)
+            server.behave(policy)
+            await asyncio.sleep(1.5)
+            if until.is_set():
+                return
+
+    async def scenario() -> Counter[int]:
+        counts: Counter[int] = Counter()
+        done = asyncio.Event()
+        async with LoadClient(server.port) as client:
+            await comes_back(client)
+
+            async def robot(number: int) -> None:
+                for request in range(REQUESTS // 8):
+                    answer = await ask(client, f"robot-{number}-{request // 50}")
+                    assert_tabled(answer)
+                    counts[answer.status] += 1
+                    if answer.status == 503:
+                        await asyncio.sleep(0.02)
+
+            async with in_background(break_things(done)):
+                try:
+                    await asyncio.gather(*(robot(number) for number in range(8)))
+                finally:
+                    done.set()
+            await comes_back(client)
+        return counts
+
+    counts = run(scenario())
+    assert counts.total() == REQUESTS
+    assert counts[200] > REQUESTS / 2, counts
+
+
+def replace(server: TwoPolicies, admin_port: int, policy: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "reflex.cli", "replace", "b", policy, "--admin-port", str(admin_port)]
+    return subprocess.run(command, env=server.environment, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_a_slot_is_replaced_under_load_without_a_failed_request(server: TwoPolicies, admin_port: int) -> None:
+    """Runs last but one: afterwards slot b serves `third`."""
+
+    async def scenario() -> None:
+        async with LoadClient(server.port) as client:
+            await comes_back(client)
+            numbers = itertools.count()
+            calls = closed_loop(8, 14, lambda: ask(client, f"load-{next(numbers)}", deadline_ms=2000))
+            async with in_background(calls) as answering:
+                await asyncio.sleep(0.5)
+                found = await asyncio.to_thread(replace, server, admin_port, "third")
+                assert found.returncode == 0, found.stderr
+            answers = answering.result()
+            assert [str(answer) for answer in answers if not answer.is_right] == []
+            versions = {answer.headers["x-reflex-model-version"].partition("@")[0] for answer in answers}
+            assert versions == {"first", "second", "third"}
+            last = [answer.headers["x-reflex-model-version"].partition("@")[0] for answer in answers[-200:]]
+            assert set(last) <= {"first", "third"}
+
+    run(scenario())
+
+
+def test_a_policy_whose_canary_is_wrong_is_refused_and_the_old_one_never_stops(
+    server: TwoPolicies, admin_port: int
+) -> None:
+    server.behave("second", fault="nan")
+
+    async def scenario() -> None:
+        async with LoadClient(server.port) as client:
+            numbers = itertools.count()
+            calls = closed_loop(4, 5, lambda: ask(client, f"load-{next(numbers)}", deadline_ms=2000))
+            async with in_background(calls) as answering:
+                found = await asyncio.to_thread(replace, server, admin_port, "second")
+                assert found.returncode == 1
+                assert "the old one goes on" in found.stderr
+            answers = answering.result()
+            assert [str(answer) for answer in answers if not answer.is_right] == []
+            assert {answer.headers[DEGRADED] for answer in answers} == {"false"}
+
+    run(scenario())

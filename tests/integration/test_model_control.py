@@ -1,0 +1,122 @@
+"""Loading and unloading on the real Triton that `reflex serve` starts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reflex_bench.nonce_policy import write_nonce_policy
+from reflex_frontend.backend import TritonBackend
+from reflex_frontend.model_control import ModelControlError, TritonModelControl
+from reflex_frontend.policy import load_policy
+from reflex_frontend.settings import Settings
+
+READY_S = 20.0
+STEP_S = 30.0
+PARTS = ("", "_preprocess", "_encoder", "_denoise")
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two policies, and one whose model is damaged."""
+    folder = tmp_path_factory.mktemp("models")
+    for name in ("first", "second", "broken"):
+        write_nonce_policy(folder, name)
+    (folder / "broken_denoise" / "1" / "model.onnx").write_bytes(b"no model")
+    return folder
+
+
+Scenario = Callable[[TritonBackend], Coroutine[Any, Any, None]]
+
+
+@pytest.fixture(scope="module")
+def on_triton(repository: Path) -> Iterator[Callable[[Scenario], None]]:
+    """Runs a scenario on a Triton that serves `first`; all share it, and the loop that its connections belong to."""
+    backend = TritonBackend(Settings.load({}), repository, [load_policy(repository, "first").config])
+    with asyncio.Runner() as runner:
+        runner.run(backend.start())
+        try:
+            runner.run(until_ready(backend, "first"))
+            yield lambda scenario: runner.run(asyncio.wait_for(scenario(backend), STEP_S))
+        finally:
+            runner.run(backend.stop())
+
+
+async def is_ready(backend: TritonBackend, policy: str) -> bool:
+    return await backend.gateway(policy).is_model_ready()
+
+
+async def until_ready(backend: TritonBackend, policy: str) -> None:
+    gateway = backend.gateway(policy)
+    async with asyncio.timeout(READY_S):
+        while not await gateway.is_model_ready():  # noqa: ASYNC110 - another process becomes ready
+            await asyncio.sleep(0.05)
+
+
+def told(error: pytest.ExceptionInfo[ModelControlError], *words: str) -> None:
+    for word in words:
+        assert word in str(error.value)
+
+
+def test_a_policy_is_loaded_and_unloaded_beside_another(on_triton: Callable[[Scenario], None]) -> None:
+    async def scenario(backend: TritonBackend) -> None:
+        assert not await is_ready(backend, "second")
+        await backend.control.load("second")
+        assert await is_ready(backend, "second")
+        await backend.control.load("second")  # twice is once
+        for part in PARTS:
+            await backend.control.unload(f"second{part}")
+        assert not await is_ready(backend, "second")
+        assert await is_ready(backend, "first")
+
+    on_triton(scenario)
+
+
+def test_a_model_that_is_not_there_is_named(on_triton: Callable[[Scenario], None]) -> None:
+    async def scenario(backend: TritonBackend) -> None:
+        with pytest.raises(ModelControlError) as caught:
+            await backend.control.load("nobody")
+        told(caught, "Triton cannot load nobody")
+
+    on_triton(scenario)
+
+
+def test_a_damaged_model_is_refused_in_one_line_and_the_others_go_on(on_triton: Callable[[Scenario], None]) -> None:
+    async def scenario(backend: TritonBackend) -> None:
+        with pytest.raises(ModelControlError) as caught:
+            await backend.control.load("broken")
+        told(caught, "Triton cannot load broken")
+        assert "\n" not in str(caught.value)
+        assert await is_ready(backend, "first")
+
+    on_triton(scenario)
+
+
+def test_whoever_has_not_the_header_changes_nothing(on_triton: Callable[[Scenario], None]) -> None:
+    async def scenario(backend: TritonBackend) -> None:
+        for metadata in ((), (("triton-grpc-protocol-reflex", "guessed"),), (("reflex", "guessed"),)):
+            stranger = TritonModelControl(backend.address, metadata)
+            for change in (stranger.load("second"), stranger.unload("first")):
+                with pytest.raises(ModelControlError) as caught:
+                    await change
+                told(caught, "REFLEX_TRITON_ADMIN_HEADER=name=value")
+            await stranger.close()
+        assert await is_ready(backend, "first")
+        assert not await is_ready(backend, "second")
+
+    on_triton(scenario)
+
+
+def test_a_triton_that_is_gone_is_said(on_triton: Callable[[Scenario], None]) -> None:
+    async def scenario(_backend: TritonBackend) -> None:
+        gone = TritonModelControl("127.0.0.1:9")
+        with pytest.raises(ModelControlError) as caught:
+            await gone.unload("first")
+        told(caught, "Triton cannot unload first")
+        await gone.close()
+
+    on_triton(scenario)

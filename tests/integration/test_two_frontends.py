@@ -1,0 +1,239 @@
+"""Two frontends before one Triton: they agree on every episode, and every answer says which policy gave it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx
+import orjson
+import pytest
+
+from chaos.remains import wait_until
+from reflex_frontend.routing import ROUTING_HEADERS
+from reflex_frontend.slots import slot_of
+from support.hostile import RawAnswer, connection, exchange, post_request
+from support.load import LoadClient, run
+from support.nonce import act_body
+from support.nonce_server import nonce_server
+from support.server import ServerProcess, running_server
+from support.two_policies import SPLIT, TwoPolicies, admin_environment, two_policies
+
+EPISODES = tuple(f"episode-{number}" for number in range(40))
+STRANGE_EPISODES = ("Ep 1; a=b", "100 %25", "épisode/ü", "\N{ROBOT FACE}" * 8, "x" * 256)
+IN_FLIGHT = 16
+"""Twice the batch of the nonce policy's one instance."""
+RECEIVE_S = 1
+TOO_LONG = 8 * 1024 * 1024 + 1
+HEAD = "POST /act HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n"
+
+Behave = Callable[..., None]
+Headers = Mapping[str, str]
+
+
+@dataclass
+class Pair:
+    """`first` owns the Triton that both ask."""
+
+    first: TwoPolicies
+    folder: Path
+
+    @contextlib.contextmanager
+    def second(self) -> Iterator[ServerProcess]:
+        """Another frontend process before the same Triton."""
+        address = re.search(r"Triton at (\S+) after", self.first.process.log)
+        assert address is not None
+        options = ("--model-repository", str(self.folder / "models"), "--no-guard", "--admin-port", "0")
+        slots = ("--policy-a", "first", "--policy-b", "second", "--split", str(SPLIT))
+        where = ("--triton", f"grpc://{address[1]}")
+        with running_server(*options, *slots, *where, env=admin_environment(self.folder)) as process:
+            await_both(process)
+            yield process
+
+
+def await_both(process: ServerProcess) -> None:
+    """/health is 200 with one slot; the log says when there are two."""
+    wait_until(lambda: "ready: POST" in process.log, 20, "both slots are ready")
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    folder = tmp_path_factory.mktemp("pair")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REFLEX_RECEIVE_TIMEOUT_S", str(RECEIVE_S))
+        with two_policies(folder, "--max-queue", "0") as first:
+            await_both(first.process)
+            yield Pair(first, folder)
+
+
+def routing_of(answer: RawAnswer) -> dict[str, str]:
+    return {name: answer.headers[name] for name in ROUTING_HEADERS if name in answer.headers}
+
+
+def ask(port: int, *, episode_id: str) -> RawAnswer:
+    (answer,) = exchange(port, post_request(act_body(1.0, episode_id=episode_id)))
+    return answer
+
+
+def slots_seen(port: int, episodes: tuple[str, ...]) -> dict[str, str]:
+    """The slot of each episode, by header and body; both policies are healthy."""
+    seen = {}
+    for episode in episodes:
+        answer = ask(port, episode_id=episode)
+        routing = routing_of(answer)
+        assert answer.status == 200, answer.body
+        assert (routing["x-reflex-routing-degraded"], answer.json()["policy_slot"]) == (
+            "false",
+            routing["x-reflex-policy-slot"],
+        )
+        seen[episode] = routing["x-reflex-policy-slot"]
+    return seen
+
+
+def test_every_request_of_an_episode_gets_one_slot_in_two_processes_and_after_a_restart(pair: Pair) -> None:
+    expected = {episode: slot_of(episode, SPLIT) for episode in EPISODES}
+    assert set(expected.values()) == {"a", "b"}
+    with pair.second() as second:
+        for _ in range(2):
+            assert slots_seen(pair.first.port, EPISODES) == expected
+            assert slots_seen(second.port, EPISODES) == expected
+    with pair.second() as restarted:
+        assert slots_seen(restarted.port, EPISODES) == expected
+
+
+@pytest.mark.parametrize("episode", STRANGE_EPISODES)
+def test_a_routing_key_is_the_episode_in_ascii_whatever_is_in_it(pair: Pair, episode: str) -> None:
+    answer = ask(pair.first.port, episode_id=episode)
+    kept = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
+    assert answer.status == 200
+    assert answer.headers["x-reflex-routing-key"] == quote(episode, safe=kept)
+
+
+def versions(port: int) -> dict[str, str]:
+    slots = httpx.get(f"http://127.0.0.1:{port}/health", timeout=5).json()["slots"]
+    return {name: slot["model_version"] for name, slot in slots.items()}
+
+
+def answers_of_every_kind(port: int, behave: Behave, episode: str) -> dict[str, RawAnswer]:
+    """Of a server with a place for nobody to wait: one answer of each status, with `episode` where it can be read."""
+    body = act_body(1.0, episode_id=episode)
+    answers = {
+        "200": exchange(port, post_request(body))[0],
+        "400": exchange(port, post_request(b'{"instruction": '))[0],
+        "405": exchange(port, b"GET /act HTTP/1.1\r\nHost: localhost\r\n\r\n")[0],
+        "413": exchange(port, HEAD.format(TOO_LONG).encode())[0],
+        "422": exchange(port, post_request(orjson.dumps(orjson.loads(body) | {"state": [0.0]})))[0],
+    }
+    behave(delay_ms=400)
+    answers["504"] = exchange(port, post_request(body, {"x-reflex-deadline-ms": "30"}))[0]
+    answers["503 unread"] = run(refused_unread(port))
+    return answers
+
+
+async def refused_unread(port: int) -> RawAnswer:
+    """The answer to the mere head of a request while every slot is full: nothing but the protocol can give it."""
+
+    def send_head() -> RawAnswer:
+        with connection(port) as one:
+            one.send(HEAD.format(10).encode())
+            return one.read()
+
+    async with LoadClient(port) as client:
+        filling = [
+            asyncio.create_task(client.act(episode_id=episode, deadline_ms=5000))
+            for episode in (*EPISODES, *(f"more-{number}" for number in range(60)))
+        ]
+        await asyncio.sleep(0.25)
+        answer = await asyncio.to_thread(send_head)
+        await asyncio.gather(*filling)
+    return answer
+
+
+def test_an_answer_that_is_given_before_a_request_is_whole_or_known_has_them_too(pair: Pair) -> None:
+    late = exchange(pair.first.port, HEAD.format(10).encode() + b"{")[0]
+    strange = exchange(pair.first.port, post_request(b"{}", {"host": "page.example"}))[0]
+    assert [(answer.status, answer.code) for answer in (late, strange)] == [
+        (408, "request_timeout"),
+        (400, "invalid_http"),
+    ]
+    for answer in (late, strange):
+        routing = routing_of(answer)
+        assert set(routing) == set(ROUTING_HEADERS)
+        assert (routing["x-reflex-routing-key"], routing["x-reflex-routing-degraded"]) == ("", "true")
+
+
+def test_the_four_headers_are_on_every_answer_and_say_what_the_contract_says(pair: Pair) -> None:
+    port, episode = pair.first.port, "headers é"
+    slot = slot_of(episode, SPLIT)
+    known = versions(port)
+
+    def behave(*, delay_ms: float = 0) -> None:
+        pair.first.behave("first", delay_ms=delay_ms)
+        pair.first.behave("second", delay_ms=delay_ms)
+
+    try:
+        answers = answers_of_every_kind(port, behave, episode)
+    finally:
+        behave()
+    assert {kind: answer.status for kind, answer in answers.items()} == {kind: int(kind[:3]) for kind in answers}
+    named = dict(zip(ROUTING_HEADERS, (slot, known[slot], "headers %C3%A9", "false"), strict=True))
+    for kind in ("200", "422", "504"):
+        assert routing_of(answers[kind]) == named, kind
+    for kind in ("400", "405", "413", "503 unread"):
+        drawn = routing_of(answers[kind])
+        slot_drawn = drawn["x-reflex-policy-slot"]
+        assert drawn == dict(zip(ROUTING_HEADERS, (slot_drawn, known[slot_drawn], "", "true"), strict=True)), kind
+
+
+def test_with_one_policy_no_answer_has_any_of_them(tmp_path: Path) -> None:
+    with nonce_server(tmp_path, "--max-queue", "0") as server:
+        answers = answers_of_every_kind(server.port, server.behave, "episode")
+    assert {kind: answer.status for kind, answer in answers.items()} == {kind: int(kind[:3]) for kind in answers}
+    for kind, answer in answers.items():
+        assert not [name for name in answer.headers if name in ROUTING_HEADERS], kind
+        assert b"policy_slot" not in answer.body
+
+
+def test_a_slot_that_is_out_is_named_with_the_one_that_answered(pair: Pair) -> None:
+    """Runs last: it takes slot b down and waits until it is back."""
+    port = pair.first.port
+    episode = next(name for name in EPISODES if slot_of(name, SPLIT) == "b")
+    known = versions(port)
+    pair.first.behave("second", fault="error")
+    try:
+        failed = ask(port, episode_id=episode)
+        assert (failed.status, routing_of(failed)["x-reflex-policy-slot"]) == (500, "b")
+        answers = [ask(port, episode_id=episode) for _ in range(8)]
+    finally:
+        pair.first.behave("second")
+    diverted = dict(zip(ROUTING_HEADERS, ("a", known["a"], episode, "true"), strict=True))
+    assert routing_of(answers[-1]) == diverted
+    assert answers[-1].json()["policy_slot"] == "a"
+
+
+def test_a_server_that_is_stopped_still_names_the_episodes_own_slot(tmp_path: Path) -> None:
+    episode = "last one"
+    with two_policies(tmp_path) as server:
+        await_both(server.process)
+        known = versions(server.port)
+        server.behave("first", delay_ms=600)
+        server.behave("second", delay_ms=600)
+        with connection(server.port) as working, connection(server.port) as late:
+            late.send(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert late.read().status == 200
+            working.send(post_request(act_body(1.0, episode_id=episode), {"x-reflex-deadline-ms": "3000"}))
+            time.sleep(0.1)
+            server.process.process.terminate()
+            time.sleep(0.1)
+            late.send(post_request(act_body(1.0, episode_id=episode)))
+            refused, answered = late.read(), working.read()
+    slot = slot_of(episode, SPLIT)
+    assert (refused.status, refused.code, answered.status) == (503, "draining", 200)
+    named = dict(zip(ROUTING_HEADERS, (slot, known[slot], episode, "false"), strict=True))
+    assert routing_of(refused) == routing_of(answered) == named

@@ -1,0 +1,136 @@
+"""An OpenTelemetry collector on loopback: OTLP over HTTP in, the spans of all requests out. It can hang or refuse."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Literal
+
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+__all__ = ["Collector", "Span", "running_collector"]
+
+Mood = Literal["answer", "refuse", "hang"]
+
+
+@dataclass(frozen=True)
+class Span:
+    """One span as it was received; ids in hexadecimal."""
+
+    name: str
+    kind: int
+    trace_id: str
+    span_id: str
+    parent_id: str
+    began_ns: int
+    ended_ns: int
+    is_error: bool
+    attributes: dict[str, Any]
+
+
+@dataclass
+class Collector:
+    """What was received so far."""
+
+    mood: Mood
+    port: int = 0
+    spans: list[Span] = field(default_factory=list)
+    resources: list[dict[str, Any]] = field(default_factory=list)
+    requests: list[tuple[str, str | None]] = field(default_factory=list)
+    """Path and content type."""
+    released: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def of_request(self, request_id: str, timeout_s: float = 15.0) -> tuple[Span, list[Span]]:
+        """The span of the request with this id, and those below it in the order of their beginning."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            for span in list(self.spans):
+                if span.attributes.get("reflex.request_id") == request_id:
+                    below = [each for each in list(self.spans) if each.parent_id == span.span_id]
+                    return span, sorted(below, key=lambda each: (each.began_ns, each.ended_ns))
+            time.sleep(0.02)
+        raise AssertionError(f"no span of {request_id}; there are {[span.attributes for span in self.spans]}")
+
+    def take(self, body: bytes, media_type: str) -> None:
+        if media_type == "application/json":  # Triton's exporter
+            self.spans += [_span_of_json(span) for span in _json_spans(json.loads(body))]
+            return
+        for resource_spans in ExportTraceServiceRequest.FromString(body).resource_spans:
+            self.resources.append(_values(resource_spans.resource.attributes))
+            for scope_spans in resource_spans.scope_spans:
+                self.spans += [_span(span) for span in scope_spans.spans]
+
+
+def _span(span: Any) -> Span:
+    return Span(
+        span.name,
+        span.kind,
+        span.trace_id.hex(),
+        span.span_id.hex(),
+        span.parent_span_id.hex(),
+        span.start_time_unix_nano,
+        span.end_time_unix_nano,
+        span.status.code == 2,
+        _values(span.attributes),
+    )
+
+
+def _json_spans(request: Any) -> Iterator[Any]:
+    for resource_spans in request["resourceSpans"]:
+        for scope_spans in resource_spans["scopeSpans"]:
+            yield from scope_spans["spans"]
+
+
+def _span_of_json(span: Any) -> Span:
+    times = int(span["startTimeUnixNano"]), int(span["endTimeUnixNano"])
+    return Span(
+        span["name"], span["kind"], span["traceId"], span["spanId"], span.get("parentSpanId", ""), *times, False, {}
+    )
+
+
+def _values(attributes: Any) -> dict[str, Any]:
+    return {each.key: getattr(each.value, each.value.WhichOneof("value")) for each in attributes}
+
+
+@contextlib.contextmanager
+def running_collector(mood: Mood = "answer") -> Iterator[Collector]:
+    """`refuse` says 503 to everything, `hang` takes everything and says nothing."""
+    collector = Collector(mood)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            collector.requests.append((self.path, self.headers["Content-Type"]))
+            if collector.mood == "hang":
+                collector.released.wait(60)
+                return
+            if collector.mood == "answer":
+                collector.take(body, self.headers["Content-Type"])
+            self.send_response(200 if collector.mood == "answer" else 503)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_arguments: object) -> None:
+            """Tests are quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    collector.port = server.server_address[1]
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield collector
+    finally:
+        collector.released.set()
+        server.shutdown()
+        server.server_close()
+        thread.join(5)

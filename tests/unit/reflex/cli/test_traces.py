@@ -1,0 +1,230 @@
+"""`reflex traces summary`, `compare` and `replay` as commands: exit codes, what goes where, one JSON value."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from reflex.cli import app
+from reflex.cli.traces import MetricName
+from reflex.traces.episodes import METRICS
+from reflex.traces.schema import DroppedRecord
+from support.traces import Experiment, header, policy, request, smooth_chunk, write_trace
+
+RUNNER = CliRunner()
+NAME = "2026-11-21T14Z_0123abcd_1.jsonl.gz"
+CONFIG = {"policy_id": "demo", "policy_hash": "sha256:demo", "cameras": []}
+
+
+class Policy(BaseHTTPRequestHandler):
+    """Answers everything with the chunk that `support.traces.request` records, plus `shift`."""
+
+    shift = 0.0
+
+    def do_GET(self) -> None:
+        self._answer(CONFIG)
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self._answer({"actions": (smooth_chunk() + self.shift).tolist(), "request_id": body["request_id"]})
+
+    def log_message(self, *_args: object) -> None:
+        pass
+
+    def _answer(self, value: dict[str, Any]) -> None:
+        text = json.dumps(value).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+
+@contextmanager
+def served(shift: float = 0.0) -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Shifted", (Policy,), {"shift": shift}))
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def two_slots(tmp_path: Path) -> Path:
+    policies = {"a": policy("old"), "b": policy("new")}
+    write_trace(tmp_path / NAME, [header(policies), *Experiment(1, b_rougher=0.7).records(30), DroppedRecord(2)])
+    return tmp_path
+
+
+@pytest.fixture
+def one_slot(tmp_path: Path) -> Path:
+    answered = [request(seq) for seq in range(1, 6)]
+    write_trace(tmp_path / NAME, [header(), *answered, request(6, status=500, actions_raw=None)])
+    return tmp_path
+
+
+def test_the_summary_is_text_on_stdout_and_what_is_missing_on_stderr(two_slots: Path) -> None:
+    done = RUNNER.invoke(app, ["traces", "summary", str(two_slots)])
+
+    assert done.exit_code == 0
+    for words in ("180 requests, 30 episodes", "slot a  a-policy@aaaaaaaa", "p99", "jerk", "gripper", "▁"):
+        assert words in done.stdout
+    assert done.stderr == "reflex: 2 requests not recorded by the server, which was too busy to write\n"
+
+
+def test_the_summary_is_one_json_value(two_slots: Path) -> None:
+    done = RUNNER.invoke(app, ["traces", "summary", str(two_slots), "--json"])
+
+    found = json.loads(done.stdout)
+    assert [slot["slot"] for slot in found["slots"]] == ["a", "b"]
+    assert found["losses"]["dropped"] == 2
+    assert done.stderr == ""
+
+
+def test_the_report_is_written_where_it_is_asked_for(two_slots: Path) -> None:
+    page = two_slots / "report.html"
+
+    done = RUNNER.invoke(app, ["traces", "summary", str(two_slots), "--html", str(page)])
+
+    assert done.exit_code == 0
+    assert "The comparison in numbers" in page.read_text(encoding="utf-8")
+    assert f"report: {page}" in done.stderr
+
+
+def test_a_report_that_cannot_be_written_is_an_error_with_its_reason(two_slots: Path) -> None:
+    done = RUNNER.invoke(app, ["traces", "summary", str(two_slots), "--html", str(two_slots / "no" / "report.html")])
+
+    assert done.exit_code == 1
+    assert "cannot be written" in done.stderr
+
+
+@pytest.mark.parametrize("command", [["traces", "summary"], ["compare"], ["replay", "--against", "http://localhost:1"]])
+def test_a_folder_without_recordings_is_an_error_that_says_how_to_make_some(command: list[str], tmp_path: Path) -> None:
+    done = RUNNER.invoke(app, [*command, str(tmp_path)])
+    in_json = RUNNER.invoke(app, [*command, str(tmp_path), "--json"])
+
+    assert done.exit_code == in_json.exit_code == 1
+    assert "--record DIR" in done.stderr
+    assert json.loads(in_json.stdout)["error"] == "setup"
+
+
+def test_the_comparison_ends_with_its_sentence(two_slots: Path) -> None:
+    done = RUNNER.invoke(app, ["compare", str(two_slots)])
+
+    assert done.exit_code == 0
+    assert done.stdout.splitlines()[-1].startswith("b (b-policy@bbbbbbbb) is better than a in jerk")
+
+
+def test_the_comparison_of_chosen_metrics_is_one_json_value(two_slots: Path) -> None:
+    done = RUNNER.invoke(app, ["compare", str(two_slots), "--metric", "jerk", "--metric", "errors", "--json"])
+
+    found = json.loads(done.stdout)
+    assert [metric["metric"] for metric in found["metrics"]] == ["jerk", "errors"]
+    assert found["conclusive"] is True
+
+
+def test_the_metrics_of_the_command_are_all_that_there_are() -> None:
+    assert [name.value for name in MetricName] == list(METRICS)
+
+
+def test_an_unknown_metric_is_wrong_usage(two_slots: Path) -> None:
+    assert RUNNER.invoke(app, ["compare", str(two_slots), "--metric", "beauty"]).exit_code == 2
+
+
+def test_a_replay_that_is_equal_exits_with_0(one_slot: Path) -> None:
+    with served() as url:
+        done = RUNNER.invoke(app, ["replay", str(one_slot), "--against", url])
+
+    assert done.exit_code == 0
+    assert done.stdout == "equal: 5 of 5 answers, exactly (largest difference 0)\n"
+    assert "not replayed: 1, for it was answered with an error" in done.stderr
+    assert "guard: on when recorded, unknown now" in done.stderr
+
+
+def test_a_replay_that_differs_exits_with_1_and_says_where(one_slot: Path) -> None:
+    with served(shift=0.5) as url:
+        done = RUNNER.invoke(app, ["replay", str(one_slot), "--against", url, "--limit", "2"])
+        in_json = RUNNER.invoke(app, ["replay", str(one_slot), "--against", url, "--json", "--tolerance", "0.1"])
+
+    assert done.exit_code == in_json.exit_code == 1
+    assert "record 1 of episode e1 (request r1): first at step 0, x: recorded 0, now 0.5" in done.stdout
+    assert "different: 0 of 2 answers are equal exactly" in done.stdout
+    found = json.loads(in_json.stdout)
+    assert (found["differing"], found["equal_all"], found["deviations"][0]["axis"]) == (5, False, "x")
+
+
+def test_a_replay_within_the_tolerance_exits_with_0(one_slot: Path) -> None:
+    with served(shift=0.5) as url:
+        assert RUNNER.invoke(app, ["replay", str(one_slot), "--against", url, "--tolerance", "0.5"]).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        [],
+        ["--against", "http://localhost:1", "--policy", "demo"],
+        ["--against", "http://localhost:1", "--tolerance", "-1"],
+        ["--against", "http://localhost:1", "--tolerance", "nan"],
+        ["--against", "http://localhost:1", "--limit", "0"],
+    ],
+)
+def test_wrong_options_are_wrong_usage(one_slot: Path, options: list[str]) -> None:
+    assert RUNNER.invoke(app, ["replay", str(one_slot), *options]).exit_code == 2
+
+
+def test_a_server_that_is_not_there_is_a_failure_with_its_url(one_slot: Path) -> None:
+    done = RUNNER.invoke(app, ["replay", str(one_slot), "--against", "http://127.0.0.1:1"])
+
+    assert done.exit_code == 1
+    assert "http://127.0.0.1:1 cannot be reached" in done.stderr
+
+
+def test_what_is_neither_a_url_nor_a_folder_is_said_to_be_neither(one_slot: Path) -> None:
+    done = RUNNER.invoke(app, ["replay", str(one_slot), "--against", "localhost:8000"])
+
+    assert done.exit_code == 1
+    assert "neither a URL" in done.stderr
+
+
+def test_a_repository_that_cannot_be_served_is_a_failure_with_the_servers_own_words(
+    one_slot: Path, tmp_path: Path
+) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+
+    done = RUNNER.invoke(app, ["replay", str(one_slot), "--against", str(empty)])
+
+    assert done.exit_code == 1
+    assert "holds no policy" in done.stderr
+
+
+def test_ctrl_c_ends_a_replay_with_130(one_slot: Path) -> None:
+    class Silent(Policy):
+        def do_POST(self) -> None:
+            os.kill(replay.pid, signal.SIGINT)
+            threading.Event().wait(5)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Silent)
+    server.daemon_threads = True
+    server.block_on_close = False
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    command = [sys.executable, "-m", "reflex.cli", "replay", str(one_slot), "--against"]
+    replay = subprocess.Popen([*command, f"http://127.0.0.1:{server.server_port}"], stderr=subprocess.DEVNULL)
+    try:
+        assert replay.wait(30) == 130
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -1,0 +1,68 @@
+"""Signals interrupt work once, wait for what must not be disturbed, and leave handlers as they were."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from reflex.interruption import SIGNALS, interruptible, undisturbed
+
+
+@pytest.fixture(autouse=True)
+def _handlers_are_put_back() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_the_first_signal_interrupts_and_the_next_ones_do_not(number: signal.Signals) -> None:
+    with interruptible() as is_interrupted:
+        assert not is_interrupted()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(number)
+        for each in SIGNALS:
+            signal.raise_signal(each)
+        assert is_interrupted()
+
+
+def test_without_a_signal_the_handlers_are_as_before() -> None:
+    before = [signal.getsignal(number) for number in SIGNALS]
+
+    with interruptible():
+        pass
+
+    assert [signal.getsignal(number) for number in SIGNALS] == before
+
+
+def test_what_must_not_be_disturbed_is_finished_first() -> None:
+    done = []
+
+    def tidy_up() -> None:
+        with undisturbed():
+            signal.raise_signal(signal.SIGTERM)
+            done.append("tidied up")
+
+    with interruptible(), pytest.raises(KeyboardInterrupt):
+        tidy_up()
+
+    assert done == ["tidied up"]
+
+
+def test_another_thread_changes_no_handlers() -> None:
+    inside: list[object]
+    before, inside = [signal.getsignal(number) for number in SIGNALS], []
+
+    def work() -> None:
+        with interruptible(), undisturbed():
+            inside.extend(signal.getsignal(number) for number in SIGNALS)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+
+    assert inside == before

@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from reflex.errors import SetupError
+from reflex_frontend.embedded import __main__ as entry
+from reflex_frontend.embedded.standalone import command_and_environment, is_ready, is_there
+from support.server import free_port
+
+REPOSITORY = Path(__file__).parents[4]
+START_S = 20.0
+
+
+@pytest.fixture
+def backends(tmp_path: Path) -> Path:
+    return tmp_path / "backends"
+
+
+@pytest.fixture
+def http_status(request: pytest.FixtureRequest) -> Iterator[int]:
+    """The port of a server that answers everything with the parameter."""
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(request.param)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Answers) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port
+        server.shutdown()
+
+
+def test_the_arguments_reach_tritonserver_unchanged_and_the_backends_are_ours(backends: Path) -> None:
+    backends.mkdir()
+    arguments = [f"--model-repository={REPOSITORY / 'model_repository'}", "--load-model=*"]
+
+    command, environment = command_and_environment(arguments, {"PATH": "/bin", "PYTHONPATH": "/ros"}, backends)
+
+    assert command[0].endswith("/bin/tritonserver")
+    assert command[1:3] == arguments
+    [option] = command[3:]
+    assert (Path(option.removeprefix("--backend-directory=")) / "onnxruntime" / "model.py").is_file()
+    assert "nvidia_pytriton.libs" in environment["LD_LIBRARY_PATH"]
+    assert "PYTHONPATH" not in environment
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "needs --model-repository"),
+        (["--model-repository=/nowhere"], "there is no such folder"),
+        (["--model-repository=/proc"], "holds no model"),
+    ],
+)
+def test_a_repository_that_cannot_be_served_is_refused_in_words(
+    arguments: list[str], message: str, backends: Path
+) -> None:
+    with pytest.raises(SetupError, match=message):
+        command_and_environment(arguments, {}, backends)
+
+
+@pytest.mark.parametrize(("http_status", "ready"), [(200, True), (400, False)], indirect=["http_status"])
+def test_it_is_ready_when_triton_says_so(http_status: int, ready: bool) -> None:
+    assert is_ready(http_status) is ready
+
+
+def test_it_is_not_ready_when_nobody_listens() -> None:
+    assert not is_ready(free_port())
+
+
+def test_a_host_is_there_when_its_name_has_an_address() -> None:
+    assert is_there("localhost")
+    assert not is_there("triton-gpu.invalid")
+
+
+def test_a_name_that_nobody_answers_for_costs_no_more_than_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    never = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: never.wait(START_S))
+    started = time.monotonic()
+
+    assert not is_there("triton-gpu", within_s=0.1)
+
+    assert time.monotonic() - started < START_S / 2
+    never.set()
+
+
+def test_beside_a_triton_on_the_gpu_it_does_nothing_is_healthy_and_ends_on_sigterm(tmp_path: Path) -> None:
+    marker = tmp_path / "standing-aside"
+    code = f"""
+import pathlib, sys
+from reflex_frontend.embedded import __main__ as entry
+entry.STANDING_ASIDE = pathlib.Path({str(marker)!r})
+sys.exit(entry.main(["tritonserver", "--model-repository=/nowhere"]))
+"""
+    process = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "STAND_ASIDE_FOR": "localhost"})
+    started = time.monotonic()
+    while not marker.exists() and time.monotonic() - started < START_S:
+        assert process.poll() is None
+        time.sleep(0.02)
+
+    process.send_signal(signal.SIGTERM)
+
+    assert process.wait(START_S) == 0
+    assert not marker.exists()
+
+
+def test_it_is_healthy_while_it_stands_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    marker = tmp_path / "standing-aside"
+    monkeypatch.setattr(entry, "STANDING_ASIDE", marker)
+    healthy = ["healthy", "--port", str(free_port())]
+
+    assert entry.main(healthy) == 1
+    marker.touch()
+    assert entry.main(healthy) == 0
+
+
+def test_a_refusal_is_one_line_and_exit_code_1(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(entry, "STANDING_ASIDE", tmp_path / "standing-aside")
+    monkeypatch.delenv("STAND_ASIDE_FOR", raising=False)
+
+    assert entry.main(["tritonserver", "--model-repository=/nowhere"]) == 1
+    assert capsys.readouterr().err == "reflex: /nowhere: there is no such folder; mount a model repository there\n"
+
+
+def test_triton_serves_the_demo_with_the_flags_of_a_container_and_stops_on_sigterm(backends: Path) -> None:
+    assert entry.main(["prepare", "--backends", str(backends)]) == 0
+    ports = [free_port() for _ in range(2)]
+    flags = [
+        f"--model-repository={REPOSITORY / 'model_repository'}", "--model-control-mode=explicit", "--load-model=*",
+        "--disable-auto-complete-config", "--grpc-address=127.0.0.1", f"--grpc-port={ports[0]}",
+        "--http-address=127.0.0.1", f"--http-port={ports[1]}", "--allow-metrics=false", "--exit-timeout-secs=8",
+    ]  # fmt: skip
+    code = f"""
+import pathlib, sys
+from reflex_frontend.embedded import __main__ as entry
+entry.BACKENDS = pathlib.Path({str(backends)!r})
+sys.exit(entry.main(["tritonserver", *{flags!r}]))
+"""
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    try:
+        started = time.monotonic()
+        while not is_ready(ports[1]) and time.monotonic() - started < START_S:
+            assert process.poll() is None
+            time.sleep(0.05)
+        assert is_ready(ports[1])
+        socket.create_connection(("127.0.0.1", ports[0]), timeout=2).close()
+        process.terminate()
+        assert process.wait(START_S) == 0
+    finally:
+        process.kill()
+        process.wait()

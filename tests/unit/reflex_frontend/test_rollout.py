@@ -1,0 +1,281 @@
+"""Another policy in a slot: nobody is answered by it before its canary, and a bad one leaves as it came."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from reflex.errors import SetupError
+from reflex_frontend.assembly import Assembly
+from reflex_frontend.gateway import RawTensor, TritonCallError
+from reflex_frontend.model_control import ModelControlError
+from reflex_frontend.policy import Canary, ServedPolicy
+from reflex_frontend.rollout import Rollout
+from reflex_frontend.routing import Router, Slot
+from reflex_frontend.workers import Workers
+from support.fakes import FakeTriton, InlineExecutor, chunk, outputs, policy_config, run_virtual, served_policy
+
+CANARY = Canary([RawTensor("state", "FP32", (1, 6), bytes(24))], chunk(), 1e-3)
+PROBATION_S = 10.0
+
+
+@dataclass
+class Backend:
+    """A Triton on which every policy is a `FakeTriton`; notes what is loaded and unloaded."""
+
+    tritons: dict[str, FakeTriton] = field(default_factory=dict)
+    events: list[str] = field(default_factory=list)
+    refusal: str | None = None
+    restarted: int = 0
+    waiting_for: str = "starting"
+
+    @property
+    def control(self) -> Backend:
+        return self
+
+    async def load(self, model: str) -> None:
+        await asyncio.sleep(0.5)
+        if self.refusal is not None:
+            raise ModelControlError(self.refusal)
+        self.events.append(f"load {model}")
+
+    async def unload(self, model: str) -> None:
+        self.events.append(f"unload {model}")
+
+    def gateway(self, policy_id: str) -> FakeTriton:
+        return self.tritons.setdefault(policy_id, FakeTriton())
+
+    def restart_if_hung(self, _silent_s: float) -> bool:
+        return False
+
+    def restart_dead_model(self) -> None:
+        self.restarted += 1
+
+
+@dataclass
+class Scene:
+    router: Router
+    assembly: Assembly
+    rollout: Rollout
+    backend: Backend
+    switches: list[tuple[str, str]]
+    now: Callable[[], float]
+
+    def serving(self, slot: str = "b") -> str:
+        return self.router.slots["a" if slot == "a" else "b"].serving.policy.config.policy_id
+
+    async def replace_fails(self, told: str, policy: str = "new") -> None:
+        with pytest.raises(SetupError, match=told):
+            await self.rollout.replace("b", policy)
+
+
+def policy(name: str, **changes: Any) -> ServedPolicy:
+    return dataclasses.replace(served_policy(policy_config(policy_id=name, **changes)), canary=CANARY)
+
+
+def play(
+    monkeypatch: pytest.MonkeyPatch,
+    scenario: Callable[[Scene], Coroutine[Any, Any, None]],
+    backend: Backend | None = None,
+    new: ServedPolicy | None = None,
+) -> None:
+    """Slots a and b serve `one` and `two`; the repository also holds `new`."""
+    stored = {"new": new or policy("new")}
+    monkeypatch.setattr("reflex_frontend.rollout.load_policy", lambda _repository, name: stored[name])
+    backend = backend or Backend()
+
+    async def main(now: Callable[[], float]) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            assembly = Assembly(backend, Workers(InlineExecutor(), now), tasks.create_task)
+            slots = {name: Slot(name, assembly.serve(policy(served))) for name, served in SERVED}
+            router = Router(dict(slots), 50)
+            switches: list[tuple[str, str]] = []
+            rollout = Rollout(
+                router, assembly, Path("models"), lambda slot, served: switches.append((slot, served.config.policy_id)),
+                PROBATION_S,
+            )  # fmt: skip
+            await asyncio.sleep(1)
+            await scenario(Scene(router, assembly, rollout, backend, switches, now))
+            await assembly.stop()
+
+    run_virtual(main)
+
+
+SERVED: list[tuple[Any, str]] = [("a", "one"), ("b", "two")]
+
+
+def test_the_new_policy_serves_after_its_canary_and_the_old_one_is_unloaded_after_the_probation(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def scenario(scene: Scene) -> None:
+        replacing = asyncio.create_task(scene.rollout.replace("b", "new"))
+        while scene.serving() == "two":
+            await asyncio.sleep(0.05)
+            assert not any(event.startswith("unload") for event in scene.backend.events)
+        assert len(scene.backend.tritons["new"].calls) >= 4, "it was not warmed"
+        assert not scene.router.slots["b"].serving.vitals.is_out
+        switched_at = scene.now()
+        await replacing
+        assert scene.now() - switched_at == pytest.approx(PROBATION_S, abs=0.2)
+        assert scene.backend.events == ["load new"] + [f"unload two{part}" for part in PARTS]
+        assert scene.switches == [("b", "new")]
+        assert set(scene.assembly.loaded) == {"one", "new"}
+
+    play(monkeypatch, scenario)
+
+
+PARTS = ("", "_preprocess", "_encoder", "_denoise")
+
+
+def test_models_that_another_policy_shares_stay_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(scene: Scene) -> None:
+        await scene.replace_fails("off by")
+        assert "unload new_denoise" in scene.backend.events
+        assert "unload one_encoder" not in scene.backend.events
+
+    shared = policy("new", components={"encoder": "one_encoder"})
+    play(monkeypatch, scenario, Backend({"new": FakeTriton(outputs(chunk(0.3)))}), shared)
+
+
+@pytest.mark.parametrize(
+    ("triton", "told"),
+    [
+        (FakeTriton(outputs(chunk(0.3))), "off by"),
+        (FakeTriton(outputs(chunk(np.nan))), "not finite"),
+        (FakeTriton(outputs(chunk()[:3])), "shape"),
+        (FakeTriton(TritonCallError("model", "it is broken")), "it is broken"),
+        (FakeTriton(ready=False), "not ready within 60 s"),
+    ],
+    ids=["wrong answer", "NaN", "wrong shape", "error", "never ready"],
+)
+def test_a_bad_policy_never_serves_and_the_old_one_never_stops(
+    monkeypatch: pytest.MonkeyPatch, triton: FakeTriton, told: str
+) -> None:
+    async def scenario(scene: Scene) -> None:
+        replacing = asyncio.create_task(scene.replace_fails(told))
+        while not replacing.done():
+            await asyncio.sleep(0.02)
+            assert scene.serving() == "two"
+            assert not scene.router.slots["b"].is_out
+        await replacing
+        assert scene.switches == []
+        assert scene.backend.events[-4:] == [f"unload new{part}" for part in PARTS]
+        assert set(scene.assembly.loaded) == {"one", "two"}
+
+    play(monkeypatch, scenario, Backend({"new": triton}))
+
+
+def test_a_policy_that_triton_cannot_load_is_refused_with_tritons_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(scene: Scene) -> None:
+        await scene.replace_fails("out of memory")
+        assert scene.serving() == "two"
+
+    play(monkeypatch, scenario, Backend(refusal="Triton cannot load new: out of memory"))
+
+
+def test_a_policy_that_fails_on_probation_gives_way_to_the_old_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(scene: Scene) -> None:
+        replacing = asyncio.create_task(scene.replace_fails("the old one is back"))
+        await asyncio.sleep(5)
+        assert scene.serving() == "new"
+        scene.router.slots["b"].serving.vitals.breaker.open("five failures")
+        await asyncio.sleep(0.2)
+        assert scene.serving() == "two"
+        await replacing
+        assert scene.switches == [("b", "new"), ("b", "two")]
+        assert set(scene.assembly.loaded) == {"one", "two"}
+
+    play(monkeypatch, scenario)
+
+
+@pytest.mark.parametrize("name", ["one", "two"])
+def test_a_policy_that_is_loaded_already_cannot_be_loaded_over_itself(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    async def scenario(scene: Scene) -> None:
+        await scene.replace_fails("loaded already")
+        assert not scene.backend.events
+
+    play(monkeypatch, scenario, new=policy(name))
+
+
+def test_a_policy_for_another_robot_is_refused_before_it_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(scene: Scene) -> None:
+        await scene.replace_fails("cameras is base in one and wrist in the other")
+        assert not scene.backend.events
+
+    play(monkeypatch, scenario, new=policy("new", cameras={"wrist": True}))
+
+
+@pytest.mark.parametrize("name", ["../elsewhere/new", "a/b", "/etc"])
+def test_a_path_is_no_policy(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    async def scenario(scene: Scene) -> None:
+        await scene.replace_fails("not by a path", name)
+
+    play(monkeypatch, scenario)
+
+
+def test_one_replacement_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(scene: Scene) -> None:
+        first = asyncio.create_task(scene.rollout.replace("b", "new"))
+        await asyncio.sleep(0.1)
+        await scene.replace_fails("another policy is being loaded")
+        await first
+
+    play(monkeypatch, scenario)
+
+
+def test_requests_in_flight_on_the_old_policy_end_before_it_is_unloaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def slow() -> Any:
+        await asyncio.sleep(30)
+        return outputs()
+
+    async def scenario(scene: Scene) -> None:
+        old = scene.router.slots["b"].serving
+        scene.backend.tritons["two"].script.append(slow)
+        await old.admission.enter(scene.now() + 60)
+        running = asyncio.create_task(old.runner.infer(CANARY.inputs, scene.now() + 60))
+        await asyncio.sleep(0)
+        replacing = asyncio.create_task(scene.rollout.replace("b", "new"))
+        await asyncio.sleep(PROBATION_S + 5)
+        assert "unload two" not in scene.backend.events
+        await asyncio.gather(running, replacing)
+        assert "unload two" in scene.backend.events
+
+    play(monkeypatch, scenario)
+
+
+def test_a_dead_model_process_is_loaded_again_without_touching_the_other_slot(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(scene: Scene) -> None:
+        broken = scene.router.slots["b"].serving
+        scene.backend.tritons["two"].script.append(TritonCallError("dead", "stub process died"))
+        with pytest.raises(TritonCallError):
+            await broken.runner.check_canary(CANARY.inputs)
+        await asyncio.sleep(0)
+        assert broken.vitals.is_out
+        assert not scene.router.slots["a"].is_out
+        await asyncio.sleep(2)
+        assert scene.backend.events == [f"unload two{part}" for part in PARTS] + ["load two"]
+        assert not broken.vitals.is_out
+        assert scene.backend.restarted == 0
+
+    play(monkeypatch, scenario)
+
+
+def test_when_that_fails_all_of_triton_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(scene: Scene) -> None:
+        scene.backend.refusal = "cannot load"
+        scene.backend.tritons["two"].script.append(TritonCallError("dead", "stub process died"))
+        with pytest.raises(TritonCallError):
+            await scene.router.slots["b"].serving.runner.check_canary(CANARY.inputs)
+        await asyncio.sleep(1)
+        assert scene.backend.restarted == 1
+
+    play(monkeypatch, scenario)
