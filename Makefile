@@ -71,7 +71,9 @@ helm-test: $(STAMP) ## the chart: lint, every pair of values against Kubernetes'
 	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,helm-test]'
 	$(BIN)/python -m pytest tests/helm $(ARGS)
 
-compose-test: $(STAMP) ## images and compose.yaml on a real Docker engine, which is installed if need be (root; minutes)
+compose-test: $(STAMP) ## images, compose.yaml and the chart's Job on a real Docker engine, installed if need be (root; minutes)
+	@$(BIN)/python -c 'import helm_python' 2>/dev/null \
+	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,helm-test]'
 	REFLEX_COMPOSE_TESTS=1 $(BIN)/python -m pytest tests/compose --timeout 900 -s $(ARGS)
 
 # Unpacked, not installed: the package's own service would start, and listen on every address.

@@ -15,7 +15,6 @@ from typing import Final
 import numpy as np
 import onnx_ir as ir
 
-from reflex_export.blocks import MASKED, attention_bias, merge_heads, rotate, silu
 from reflex_export.graph import Array, FloatType, GraphBuilder
 
 __all__ = [
@@ -39,6 +38,9 @@ __all__ = [
     "time_bias",
     "wide_linear",
 ]
+
+MASKED: Final = -1e9
+"""Added to a masked score: finite, so that a row without any valid key is uniform and never NaN."""
 
 ROPE_THETA: Final = 10_000.0
 
@@ -152,3 +154,25 @@ def time_bias(g: GraphBuilder, name: str, embedding: Array, action_width: int) -
     weight = g.tensor(f"{name}.weight")[:, action_width:].astype(np.float64)
     shares: Array = (embedding.astype(np.float64) @ weight.T + g.tensor(f"{name}.bias")).astype(np.float32)
     return shares
+
+
+def silu(g: GraphBuilder, x: ir.Value) -> ir.Value:
+    """x * sigmoid(x)."""
+    return g.op("Mul", x, g.op("Sigmoid", x))
+
+
+def rotate(g: GraphBuilder, x: ir.Value, tables: tuple[ir.Value, ir.Value]) -> ir.Value:
+    """Rotary position embedding (rotate-half) of x [B, heads, T, D]; the tables are those of `rope_tables`."""
+    first, second = g.op_n("Split", 2, x, axis=-1, num_outputs=2)
+    swapped = g.op("Concat", second, first, axis=-1)
+    return g.op("Add", g.op("Mul", x, tables[0]), g.op("Mul", swapped, tables[1]))
+
+
+def attention_bias(g: GraphBuilder, visible: ir.Value) -> ir.Value:
+    """0 where `visible` (BOOL, any shape), `MASKED` elsewhere."""
+    return g.op("Where", visible, g.constant(0.0), g.constant(MASKED))
+
+
+def merge_heads(g: GraphBuilder, x: ir.Value, width: int) -> ir.Value:
+    """[B, H, T, D] -> [B, T, H * D = width]."""
+    return g.op("Reshape", g.op("Transpose", x, perm=[0, 2, 1, 3]), g.ints(0, 0, width))

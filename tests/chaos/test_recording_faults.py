@@ -9,7 +9,6 @@ import errno
 import io
 import itertools
 import os
-import re
 import signal
 import time
 from collections.abc import Iterator
@@ -131,9 +130,7 @@ def test_kill_9_in_the_middle_of_a_write_costs_at_most_the_last_line(
     repository: Path, plain: ServerProcess, tmp_path: Path
 ) -> None:
     """The frontends share one Triton, so that each is there soon."""
-    address = re.search(r"Triton at (\S+) after", plain.log)
-    assert address is not None
-    where = ("--triton", f"grpc://{address[1]}")
+    where = ("--triton", f"grpc://{plain.triton_address()}")
     for kill in range(KILLS):
         folder = tmp_path / str(kill)
         options = ("--record", str(folder), "--record-images", "full", "--record-by", ("hour", "episode")[kill % 2])

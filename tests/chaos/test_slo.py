@@ -55,18 +55,12 @@ def course(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Course]:
     folder = tmp_path_factory.mktemp("slo")
     with nonce_server(folder, *SLO, "--slo-mode", "503", env=ENVIRONMENT) as server:
         set_behaviour(folder / "behaviour.json")
-        address = triton_of(server.process)
+        address = server.process.triton_address()
         options = ("--model-repository", str(folder / "models"), "--no-guard", "--triton", f"grpc://{address}", *SLO)
         with running_server(*options, env=ENVIRONMENT) as logging:
             course = Course(logging, server.process)
             run(through_all(course, address, folder / "behaviour.json"))
             yield course
-
-
-def triton_of(process: ServerProcess) -> str:
-    address = re.search(r"Triton at (\S+) after", process.log)
-    assert address is not None
-    return address[1]
 
 
 async def through_all(course: Course, triton: str, behaviour: Path) -> None:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 import yaml
 
@@ -21,6 +23,7 @@ GUIDE = REPOSITORY / "docs" / "docker.md"
 GOLDEN = REPOSITORY.parent / "shared" / "golden" / "smolvla"
 BLOCKS = [block.code for block in blocks_of(GUIDE) if block.language == "bash"]
 COMMAND_TIMEOUT_S = 180.0
+REVOKED_S = 1.0
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +42,7 @@ def run_block(beginning: str, reader: tuple[Engine, Path]) -> str:
     engine, folder = reader
     [code] = [block for block in BLOCKS if block.startswith(beginning)]
     code = code.replace("./models", str(folder / "models")).replace("mkdir -p models", f"mkdir -p {folder / 'models'}")
+    code = code.replace("./keys", str(folder / "keys")).replace("./arm-1.key", str(folder / "arm-1.key"))
     code = code.replace("./my_checkpoint", str(GOLDEN)).replace(":8000", f":{engine.environment['REFLEX_PORT']}")
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", code], cwd=REPOSITORY, env=engine.environment,
@@ -50,6 +54,32 @@ def run_block(beginning: str, reader: tuple[Engine, Path]) -> str:
 
 def test_up_act_down(reader: tuple[Engine, Path]) -> None:
     assert '"num_actions":50' in run_block("docker compose up --detach --wait\ncurl", reader)
+
+
+def test_a_key_opens_the_server_and_none_does_once_the_file_is_replaced(reader: tuple[Engine, Path]) -> None:
+    engine, folder = reader
+    assert '"num_actions":50' in run_block("mkdir -p ./keys", reader)
+    key = (folder / "arm-1.key").read_text(encoding="utf-8").strip()
+    url = f"http://127.0.0.1:{engine.environment['REFLEX_PORT']}/config"
+
+    assert httpx.get(url).status_code == 401
+    assert httpx.get(url, headers={"X-Reflex-Key": key}).status_code == 200
+    emptied = folder / "keys" / "emptied"
+    emptied.touch(mode=0o644)
+    emptied.rename(folder / "keys" / "api-keys")
+    time.sleep(REVOKED_S)
+
+    assert httpx.get(url, headers={"X-Reflex-Key": key}).status_code == 401
+
+
+def test_beyond_loopback_nothing_is_served_without_keys(reader: tuple[Engine, Path]) -> None:
+    engine, _ = reader
+    opened = engine.with_environment(REFLEX_BIND="0.0.0.0")
+
+    said = opened.compose("run", "--rm", "--no-deps", "--no-TTY", "frontend", check=False)
+
+    assert "--api-keys" in said
+    assert "--insecure" in said
 
 
 @pytest.mark.skipif(not GOLDEN.is_dir(), reason="the recorded checkpoints are not beside this checkout")

@@ -45,7 +45,8 @@ def test_every_variable_is_explained_and_no_other() -> None:
 def test_the_documented_default_is_the_real_one() -> None:
     own = {"REFLEX_CORS_ORIGINS": "*", "REFLEX_GUARD": "true", "REFLEX_RECEIVE_TIMEOUT_S": "5.0"}
     real = {
-        name: defaults - {"/run/secrets/api-keys", "/dev/null"} for name, defaults in variables_of_compose().items()
+        name: defaults - {"/run/secrets/reflex/api-keys", "/dev/null"}
+        for name, defaults in variables_of_compose().items()
     }
 
     for name, documented in variables_of_example().items():

@@ -129,7 +129,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("REFLEX_ADMIN_TOKEN", ADMIN_TOKEN)
         with two_policies(folder, *options, admin_port=admin_port) as two:
-            wait_until(lambda: "ready: POST" in two.process.log, 20, "both slots are ready")
+            two.process.triton_address()
             yield Guarded(two, admin_port, key_file, recordings)
 
 
@@ -249,7 +249,7 @@ def test_secrets_appear_nowhere(guarded: Guarded) -> None:
     guarded.administer("POST", "/split", Credential((bearer(ADMIN_TOKEN),)), b'{"split": 50}')
     for path in ROUTES:
         guarded.ask(path, RIGHT["both"])
-    assert len(guarded.answers) > 100
+    assert len(guarded.answers) > len(ROUTES)
     for answer in guarded.answers:
         assert secrets_in(json.dumps(dict(answer.headers)).encode() + answer.body) == []
     log = guarded.two.process.log

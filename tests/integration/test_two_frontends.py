@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +14,6 @@ import httpx
 import orjson
 import pytest
 
-from chaos.remains import wait_until
 from reflex_frontend.routing import ROUTING_HEADERS
 from reflex_frontend.slots import slot_of
 from support.hostile import RawAnswer, connection, exchange, post_request
@@ -47,19 +45,12 @@ class Pair:
     @contextlib.contextmanager
     def second(self) -> Iterator[ServerProcess]:
         """Another frontend process before the same Triton."""
-        address = re.search(r"Triton at (\S+) after", self.first.process.log)
-        assert address is not None
         options = ("--model-repository", str(self.folder / "models"), "--no-guard", "--admin-port", "0")
         slots = ("--policy-a", "first", "--policy-b", "second", "--split", str(SPLIT))
-        where = ("--triton", f"grpc://{address[1]}")
+        where = ("--triton", f"grpc://{self.first.process.triton_address()}")
         with running_server(*options, *slots, *where, env=admin_environment(self.folder)) as process:
-            await_both(process)
+            process.triton_address()
             yield process
-
-
-def await_both(process: ServerProcess) -> None:
-    """/health is 200 with one slot; the log says when there are two."""
-    wait_until(lambda: "ready: POST" in process.log, 20, "both slots are ready")
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +59,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("REFLEX_RECEIVE_TIMEOUT_S", str(RECEIVE_S))
         with two_policies(folder, "--max-queue", "0") as first:
-            await_both(first.process)
+            first.process.triton_address()
             yield Pair(first, folder)
 
 
@@ -220,7 +211,7 @@ def test_a_slot_that_is_out_is_named_with_the_one_that_answered(pair: Pair) -> N
 def test_a_server_that_is_stopped_still_names_the_episodes_own_slot(tmp_path: Path) -> None:
     episode = "last one"
     with two_policies(tmp_path) as server:
-        await_both(server.process)
+        server.process.triton_address()
         known = versions(server.port)
         server.behave("first", delay_ms=600)
         server.behave("second", delay_ms=600)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -51,6 +52,14 @@ class ServerProcess:
                 if child.name() == "tritonserver":
                     return child
         raise LookupError("no tritonserver is running")
+
+    def triton_address(self, timeout_s: float = START_TIMEOUT_S) -> str:
+        """host:port of its Triton, once the log says that every policy is ready; /health is 200 with the first."""
+        ends_at = time.monotonic() + timeout_s
+        while (found := re.search(r"ready: POST .* on Triton at (\S+) after", self.log)) is None:
+            assert time.monotonic() < ends_at, f"it never said that it is ready:\n{self.log}"
+            time.sleep(0.02)
+        return found[1]
 
     def health(self) -> httpx.Response:
         return httpx.get(f"{self.base_url}/health", timeout=5)
