@@ -19,6 +19,7 @@ import onnx_ir as ir
 
 from reflex.policy_config import TensorConfig
 from reflex_export.checkpoint import TensorSource
+from reflex_export.node import Attribute, Node, append_node
 from reflex_export.onnx_model import Array, OnnxModel, StoredTensor, place_weights
 
 __all__ = ["OPSET", "Array", "Attribute", "FloatType", "GraphBuilder", "OnnxModel", "Weights"]
@@ -29,7 +30,6 @@ IR_VERSION: Final = 9
 """The one that belongs to opset 20: a newer one would be refused by older runtimes without need."""
 
 Weights = Mapping[str, Array]
-Attribute = int | float | str | Sequence[int]
 FloatType = Literal["FP32", "FP16"]
 
 _DATATYPES: Final[Mapping[str, ir.DataType]] = {
@@ -63,7 +63,7 @@ class GraphBuilder:
         self._transposed: dict[str, ir.Value] = {}
         self._inputs: list[ir.Value] = []
         self._outputs: list[ir.Value] = []
-        self._nodes: list[ir.Node] = []
+        self._nodes: list[Node] = []
         self._initializers: dict[object, ir.Value] = {}
         self._input_configs: list[TensorConfig] = []
         self._output_configs: list[TensorConfig] = []
@@ -167,13 +167,11 @@ class GraphBuilder:
         self, op_type: str, output_count: int, *inputs: ir.Value | None, **attributes: Attribute
     ) -> tuple[ir.Value, ...]:
         """Append an operator with several outputs. Names are short because an unrolled loop has thousands."""
-        number = len(self._nodes)
-        stated = [_attribute(name, value) for name, value in attributes.items()]
-        node = ir.Node("", op_type, inputs, stated, num_outputs=output_count, name=f"n{number}")
-        for index, value in enumerate(node.outputs):
-            value.name = f"v{number}" if output_count == 1 else f"v{number}.{index}"
-        self._nodes.append(node)
-        return tuple(node.outputs)
+        prefix = f"v{len(self._nodes)}"
+        names = [prefix] if output_count == 1 else [f"{prefix}.{index}" for index in range(output_count)]
+        outputs = tuple(ir.Value(name=name) for name in names)
+        self._nodes.append(Node(op_type, inputs, outputs, attributes))
+        return outputs
 
     def build(self) -> OnnxModel:
         """Serialise; the same calls give the same bytes. Large weights stay outside: see `OnnxModel`."""
@@ -181,26 +179,16 @@ class GraphBuilder:
         graph = ir.Graph(
             self._inputs,
             self._outputs,
-            nodes=self._nodes,
+            nodes=(),
             initializers=list(self._initializers.values()),
             opset_imports={"": OPSET},
             name=self._name,
         )
-        model = ir.Model(graph, ir_version=IR_VERSION, producer_name="reflex")
-        content = ir.serde.serialize_model(model).SerializeToString(deterministic=True)
+        model = ir.serde.serialize_model(ir.Model(graph, ir_version=IR_VERSION, producer_name="reflex"))
+        for number, node in enumerate(self._nodes):
+            append_node(model.graph, f"n{number}", node)
+        content = model.SerializeToString(deterministic=True)
         return OnnxModel(content, tuple(self._input_configs), tuple(self._output_configs), external)
-
-
-def _attribute(name: str, value: Attribute) -> ir.Attr:
-    """What `ir.node` finds out by trying every type that there is: an unrolled loop has thousands of them."""
-    match value:
-        case int():
-            return ir.AttrInt64(name, value)
-        case float():
-            return ir.AttrFloat32(name, value)
-        case str():
-            return ir.AttrString(name, value)
-    return ir.AttrInt64s(name, list(value))
 
 
 def _initializer(name: str, array: Array) -> ir.Value:

@@ -20,6 +20,7 @@ _OPSET: Final = 20
 _IR_VERSION: Final = 9
 _INFINITY_BITS: Final = 0x7C00
 """Of a float16 without its sign; more is NaN."""
+_SIGN_BIT: Final = 0x8000
 
 
 class HalfConverter:
@@ -35,10 +36,15 @@ class HalfConverter:
         """A contiguous array; `OverflowError` when a finite number is beyond float16's range (65504)."""
         aligned = np.require(wide, requirements=("C", "A"))
         half: npt.NDArray[np.float16] = self._session.run(None, {"wide": aligned.reshape(-1)})[0].reshape(wide.shape)
-        magnitude = half.view(np.uint16) & np.uint16(0x7FFF)
-        if magnitude.max(initial=0) >= _INFINITY_BITS and bool(np.isfinite(wide[np.isinf(half)]).any()):
+        if _may_overflow(half) and bool(np.isfinite(wide[np.isinf(half)]).any()):
             raise OverflowError
         return half
+
+
+def _may_overflow(half: npt.NDArray[np.float16]) -> bool:
+    """Whether one is infinite or NaN: the largest patterns of either sign, seen without a copy of them all."""
+    positive = half.view(np.int16).max(initial=0) >= _INFINITY_BITS
+    return bool(positive or half.view(np.uint16).max(initial=0) >= _SIGN_BIT | _INFINITY_BITS)
 
 
 def _cast_model() -> bytes:

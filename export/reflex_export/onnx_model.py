@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +19,7 @@ from reflex.policy_config import TensorConfig
 from reflex_export.errors import CheckpointError
 from reflex_export.half import HalfConverter
 from reflex_export.reading.mapping import release
+from reflex_export.streaming import stream_to_disk
 
 __all__ = ["DATA_FILE", "MODEL_FILE", "Array", "ExternalTensor", "OnnxModel", "StoredTensor", "place_weights"]
 
@@ -111,7 +111,7 @@ class OnnxModel:
         on_bytes(memoryview(self.content))
         if self.external:
             with (folder / DATA_FILE).open("wb") as file:
-                _write_overlapped(file, _pieces(self.external), on_bytes)
+                stream_to_disk(file, _pieces(self.external), on_bytes)
 
 
 def place_weights(
@@ -149,17 +149,6 @@ def _pieces(entries: Iterable[ExternalTensor]) -> Iterator[memoryview]:
         for piece in entry.tensor.chunks(converter):
             yield memoryview(piece.view(np.uint8).data)
         position = entry.offset + entry.tensor.nbytes
-
-
-def _write_overlapped(file: IO[bytes], pieces: Iterator[memoryview], on_bytes: Callable[[memoryview], object]) -> None:
-    """Read and convert the next piece while this one is hashed and written: each of the three takes as long."""
-    with ThreadPoolExecutor(2, thread_name_prefix="weights") as workers:
-        upcoming = workers.submit(next, pieces, None)
-        while (piece := upcoming.result()) is not None:
-            upcoming = workers.submit(next, pieces, None)
-            seen = workers.submit(on_bytes, piece)
-            file.write(piece)
-            seen.result()
 
 
 def _aligned(offset: int) -> int:

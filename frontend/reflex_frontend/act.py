@@ -129,19 +129,24 @@ class ActService:
         exchange.outcome = outcome
         if outcome.serving is not routing.serving:  # the variant with fewer steps: the headers name what answered
             exchange.routing = dataclasses.replace(routing, serving=outcome.serving)
-        self._count(routing, outcome, outcome.finished_at - exchange.received_at)
+        self._count(exchange, routing, outcome)
         self._tell(exchange, None)
         return self._body(exchange, request, outcome)
 
-    def _count(self, routing: Routing, outcome: Outcome, latency_s: float) -> None:
+    def _count(self, exchange: Exchange, routing: Routing, outcome: Outcome) -> None:
+        latency_s = outcome.finished_at - exchange.received_at
         self.metrics.of_slot(routing.slot.name).observe_success(latency_s, clamped=outcome.result.clamped)
         if routing.slot.slo is not None:
-            routing.slot.slo.record(latency_s)
+            # How long a robot took to send its picture is no fault of the policy.
+            routing.slot.slo.record(outcome.finished_at - (exchange.course.received_at or exchange.received_at))
 
     def _count_failure(self, exchange: Exchange, error: ServiceError) -> None:
         routing = exchange.routing
-        if routing is not None and routing.slot.slo is not None and isinstance(error, DeadlineExceededError):
-            routing.slot.slo.record(self.now() - exchange.received_at)  # slower than any answer
+        slo = None if routing is None else routing.slot.slo
+        if slo is not None and isinstance(error, DeadlineExceededError):
+            waited_s = self.now() - (exchange.course.received_at or exchange.received_at)
+            if waited_s > slo.slo.threshold_s:  # a robot that waits for less says nothing about the objective
+                slo.record(waited_s)
         self._tell(exchange, error)
 
     def _tell(self, exchange: Exchange, error: ServiceError | None) -> None:
@@ -170,7 +175,8 @@ def _chosen(routing: Routing) -> Serving:
             f"answers have been slower than {slo.slo.name} allows; this request was refused before the model ran",
             retry_after_s=slo.retry_after_s,
         )
-    return slot.reduced if slot.slo_mode == "degrade" and slot.reduced is not None else routing.serving
+    reduced = slot.reduced if slot.slo_mode == "degrade" else None
+    return routing.serving if reduced is None or reduced.vitals.is_out else reduced
 
 
 def _digest(body: bytes | bytearray) -> bytes:

@@ -20,12 +20,13 @@ from typing import Any, cast
 import orjson
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from reflex.errors import ServiceError, SetupError, service_error
 from reflex_frontend.answer import error_response, json_response
+from reflex_frontend.gateway import TritonCallError
 from reflex_frontend.rollout import Rollout
 from reflex_frontend.routing import Router
 from reflex_frontend.slots import SlotName
@@ -46,6 +47,7 @@ class Admin:
     router: Router
     rollout: Rollout
     token: str
+    on_split: Callable[[int], None] = lambda _split: None
 
 
 def build_admin(admin: Admin) -> Starlette:
@@ -75,6 +77,9 @@ def _guarded(admin: Admin, endpoint: Callable[[Admin, Request], Awaitable[Respon
             return error_response(exc)
         except SetupError as exc:
             return error_response(service_error("conflict", str(exc)))
+        except Exception:
+            log.exception("an admin request failed")
+            return error_response(service_error("internal", "the server failed on this request; it has been logged"))
 
     return answer
 
@@ -107,6 +112,7 @@ async def _split(admin: Admin, request: Request) -> Response:
         raise SetupError("this server has one policy; start it with --policy-a and --policy-b")
     log.warning("split changed", extra={"was": admin.router.split, "is": split})
     admin.router.split = split
+    admin.on_split(split)
     return json_response(_slots(admin))
 
 
@@ -118,16 +124,22 @@ async def _replace(admin: Admin, request: Request) -> Response:
     if slot not in ("a", "b"):
         raise service_error("not_found", "the slots are a and b")
     name: SlotName = "a" if slot == "a" else "b"
-    await admin.rollout.replace(name, policy)
+    try:
+        await admin.rollout.replace(name, policy)
+    except (TritonCallError, ValueError) as exc:
+        raise SetupError(f"policy {policy!r} cannot be served: {exc}") from exc
     return json_response(_slots(admin))
 
 
 async def _fields(request: Request) -> dict[str, Any]:
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise service_error("payload_too_large", "an admin request has a few bytes")
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_BODY_BYTES:
+                raise service_error("payload_too_large", "an admin request has a few bytes")
+    except ClientDisconnect:
+        raise service_error("request_timeout", "the request did not arrive whole") from None
     try:
         fields = orjson.loads(body)
     except orjson.JSONDecodeError:

@@ -7,13 +7,14 @@ import contextlib
 import logging
 import secrets
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import uvicorn
 
 from reflex.admin import DEFAULT_PORT, forget_admin, publish_admin
 from reflex.errors import SetupError
 from reflex_frontend.admin import Admin, build_admin
+from reflex_frontend.protocol import Limits, bounded_protocol
 from reflex_frontend.quiet_server import QuietServer
 from reflex_frontend.rollout import Rollout
 from reflex_frontend.routing import Router
@@ -22,6 +23,10 @@ from reflex_frontend.settings import Settings
 __all__ = ["admin_routes", "wanted_admin_port"]
 
 TOKEN_BYTES = 32
+REQUEST_WITHIN_S = 2.0
+"""From the connection to the last byte: who has the token is on this machine, and asks at once."""
+MAX_CONNECTIONS = 512
+"""Beyond, they are 503 at once. Every program on this machine can connect, and only wait until it is cut off."""
 
 log = logging.getLogger("reflex.admin")
 
@@ -34,7 +39,9 @@ def wanted_admin_port(settings: Settings) -> int | None:
 
 
 @contextlib.asynccontextmanager
-async def admin_routes(settings: Settings, router: Router, rollout: Rollout) -> AsyncIterator[None]:
+async def admin_routes(
+    settings: Settings, router: Router, rollout: Rollout, on_split: Callable[[int], None] = lambda _split: None
+) -> AsyncIterator[None]:
     """Serves them inside the block, if they are wanted; `SetupError` when the port is taken."""
     wanted = wanted_admin_port(settings)
     if wanted is None:
@@ -44,7 +51,7 @@ async def admin_routes(settings: Settings, router: Router, rollout: Rollout) -> 
     port: int = listener.getsockname()[1]
     given = settings.admin_token
     token = given.get_secret_value() if given else secrets.token_urlsafe(TOKEN_BYTES)
-    server = _server(Admin(router, rollout, token))
+    server = _server(Admin(router, rollout, token, on_split))
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         publish_admin(port, token)
@@ -58,9 +65,11 @@ async def admin_routes(settings: Settings, router: Router, rollout: Rollout) -> 
 
 
 def _server(admin: Admin) -> QuietServer:
+    limits = Limits(REQUEST_WITHIN_S, refusal=lambda: None, count_answer=lambda _status: None)
     config = uvicorn.Config(
-        build_admin(admin), ws="none", lifespan="off", log_config=None, access_log=False, server_header=False,
-        timeout_graceful_shutdown=1, limit_concurrency=16, proxy_headers=False,
+        build_admin(admin), http=bounded_protocol(limits), ws="none", lifespan="off", log_config=None,
+        access_log=False, server_header=False, timeout_graceful_shutdown=1, limit_concurrency=MAX_CONNECTIONS,
+        proxy_headers=False,
     )  # fmt: skip
     return QuietServer(config)
 
@@ -76,5 +85,5 @@ def _listen(port: int) -> socket.socket:
             f"the admin routes cannot listen on 127.0.0.1:{port} ({exc.strerror}); "
             "choose another --admin-port, 0 for any"
         ) from exc
-    listener.listen(16)
+    listener.listen()
     return listener

@@ -50,8 +50,11 @@ class TritonBackend:
         self._gateways: list[TritonGateway] = []
         self._control: TritonModelControl | None = None
         if self._remote_address is None:
-            models = tuple(dict.fromkeys(model for config in policies for model in models_of(config)))
-            options = EmbeddedOptions(model_repository=repository, models=models)
+            wanted = list(policies)
+            models = tuple(dict.fromkeys(model for config in wanted for model in models_of(config)))
+            options = EmbeddedOptions(
+                model_repository=repository, models=models, tolerates_broken_models=len(wanted) > 1
+            )
             self._embedded = EmbeddedTriton(options, on_event=self._note)
 
     @property
@@ -73,6 +76,11 @@ class TritonBackend:
             self._control = TritonModelControl(self.address, secret or self._remote_metadata)
         return self._control
 
+    @property
+    def may_reload(self) -> bool:
+        """Whether to unload and load models unasked: never on a Triton of which we were given no admin header."""
+        return self._embedded is not None or bool(self._remote_metadata)
+
     async def start(self) -> None:
         """Spawn the embedded Triton; `SetupError` when this machine cannot run it. Does not wait until it is ready."""
         if self._embedded is not None:
@@ -80,6 +88,7 @@ class TritonBackend:
 
     def gateway(self, policy_id: str) -> TritonGateway:
         """The calls of one policy; connections to the same address are shared by gRPC itself."""
+        self._gateways = [gateway for gateway in self._gateways if not gateway.is_closed]
         gateway = TritonGateway(self.address, policy_id)
         self._gateways.append(gateway)
         return gateway

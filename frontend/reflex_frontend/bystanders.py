@@ -23,7 +23,7 @@ from reflex_frontend.slots import SlotName
 
 __all__ = ["Bystanders", "bystanders_at_work"]
 
-CLOSE_S = 2.0
+CLOSE_S = 1.5
 """For what is still to be written when the server stops."""
 
 
@@ -42,6 +42,11 @@ class Bystanders:
         """A slot has another policy now."""
         if self.recording is not None:
             self.recording.note_policy(slot, policy)
+
+    def note_split(self, split: int) -> None:
+        """The episodes are shared out anew."""
+        if self.recording is not None:
+            self.recording.note_split(split)
 
 
 @contextlib.asynccontextmanager

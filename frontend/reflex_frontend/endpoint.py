@@ -104,7 +104,7 @@ class ActEndpoint:
             except TimeoutError:
                 raise service_error("deadline_exceeded", "the deadline passed before the body was whole") from None
             if body is None:
-                raise self._service.router.first.serving.admission.refusal()
+                raise self._service.router.refusal()
             return await self._service.answer(body, exchange)
 
 

@@ -93,6 +93,7 @@ class TritonGateway:
 
     address: str
     model: str
+    is_closed: bool = False
     _channel: grpc.aio.Channel = field(init=False)
     _prefixes: dict[tuple[tuple[str, tuple[int, ...]], ...], bytes] = field(default_factory=dict)
 
@@ -141,6 +142,7 @@ class TritonGateway:
         return bool(answer.live)
 
     async def close(self) -> None:
+        self.is_closed = True
         await self._channel.close()
 
     def _message(self, inputs: Sequence[RawTensor]) -> bytes:

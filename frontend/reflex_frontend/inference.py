@@ -21,6 +21,7 @@ from reflex_frontend.vitals import Vitals
 
 __all__ = ["ModelRunner"]
 
+SILENT: Final = "the model does not answer in time"
 PATIENCE_S: Final = 0.4
 """A client's deadline that left the model less than this tells nothing about the model."""
 
@@ -48,6 +49,8 @@ class ModelRunner:
         self._calls: set[asyncio.Task[Actions]] = set()
         self._judged: set[asyncio.Task[Actions]] = set()
         """Calls that have counted as a failure already; what becomes of them must not count again."""
+        self._missed: set[asyncio.Task[Actions]] = set()
+        """Calls whose deadline has passed, that may still turn out to be the model's fault."""
         self._confirming: asyncio.Task[bool] | None = None
 
     async def infer(self, inputs: Sequence[RawTensor], deadline: float, metadata: Metadata = ()) -> Actions:
@@ -64,10 +67,10 @@ class ModelRunner:
         if done:
             return call.result()
         call.add_done_callback(_drop_late_answer)
+        self._missed.add(call)
+        call.add_done_callback(self._missed.discard)
         if self._is_silent(started):
-            self._judged.add(call)
-            self._vitals.breaker.record_failure("the model does not answer in time")
-            self._vitals.suspect("the model does not answer in time")
+            self._count_missed()
         raise DeadlineExceededError("deadline_exceeded", "the deadline passed while the model was running")
 
     async def check_canary(self, inputs: Sequence[RawTensor]) -> Actions:
@@ -101,6 +104,7 @@ class ModelRunner:
         finally:
             self._admission.leave(service_s)
         self._vitals.record_success()
+        self._missed.clear()
         return actions
 
     async def _infer_twice_if_lost(self, inputs: Sequence[RawTensor], deadline: float, metadata: Metadata) -> Outputs:
@@ -163,9 +167,21 @@ class ModelRunner:
             self._vitals.breaker.record_failure(reason)
 
     def _is_silent(self, started: float) -> bool:
-        """A deadline passed: it counts only if nothing came for longer than this model is known to take."""
-        silent_s = self._now() - max(started, self._vitals.last_success_at)
+        """A deadline passed: it counts only if nothing came for longer than this model is known to take.
+
+        That may be longer than any one deadline, so silence is measured from the first call without an answer.
+        """
+        since = self._vitals.unanswered_since
+        silent_s = self._now() - (max(started, self._vitals.last_success_at) if since is None else since)
         return silent_s >= max(PATIENCE_S, 3 * self._admission.service_s)
+
+    def _count_missed(self) -> None:
+        """Every deadline of this silence was the model's fault, those too that passed before it was long enough."""
+        for call in self._missed - self._judged:
+            self._judged.add(call)
+            self._vitals.breaker.record_failure(SILENT)
+        self._missed.clear()
+        self._vitals.suspect(SILENT)
 
 
 def _drop_late_answer(call: asyncio.Task[Actions]) -> None:

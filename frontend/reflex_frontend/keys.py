@@ -7,7 +7,8 @@ error, a log or a metric; `KeyEntry.name` may.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -18,7 +19,11 @@ from reflex.errors import RateLimitedError, SetupError, UnauthorizedError
 __all__ = ["KeyRing"]
 
 POLL_EVERY_S: Final = 0.5
-"""A key that is removed from the file works for at most that long; promised is a second."""
+"""A key that is removed from the file works for at most that long, and the time to read it; promised is a second."""
+OVERDUE_S: Final = 5.0
+"""The file was not looked at for so long: its disk hangs."""
+CLOSE_S: Final = 0.5
+"""So long the end waits for a look that has begun; one at a disk that hangs is left to itself."""
 BURST_S: Final = 1.0
 """Who was silent may ask so many seconds' worth at once."""
 
@@ -51,25 +56,37 @@ class _Bucket:
 
 
 class KeyRing:
-    """The keys of one file. For one thread; `now` is a monotonic clock in seconds.
+    """The keys of one file, for the event loop's thread; `now` is a monotonic clock in seconds. Close it at the end.
 
-    Whoever authenticates twice a second pays for a look at the file, which is read whole: a time stamp may be the same
-    after a change, the content is not. While the file cannot be read or is no key file, the keys that were last read
-    hold on, and the log says so: an empty file revokes all keys, a missing one none.
+    A thread of its own looks at the file twice a second and reads it whole: a time stamp may be the same after a
+    change, the content is not. So neither a long file nor a disk that hangs stops the loop. While the file cannot be
+    read or is no key file, the keys that were last read hold on, and the log says so: an empty file revokes all keys,
+    a missing one none.
     """
 
     def __init__(self, path: Path, now: Callable[[], float]) -> None:
         self._path = path
         self._now = now
-        self._checked_at = now()
+        # The thread replaces these two whole, and never changes what the loop may be reading.
+        self._entries: Mapping[bytes, KeyEntry] = {}
+        self._looked_at = now()
         self._content = b""
         self._problem: str | None = None
-        self._entries: dict[bytes, KeyEntry] = {}
+        self._is_overdue = False
         self._buckets: dict[bytes, _Bucket] = {}
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="api-keys", daemon=True)
 
     @classmethod
     def load(cls, path: Path, now: Callable[[], float]) -> KeyRing:
-        """Raises `SetupError` when the file cannot be read, is no key file, or holds no key."""
+        """Read the file, and go on watching it; raises what `read` does."""
+        ring = cls.read(path, now)
+        ring._thread.start()
+        return ring
+
+    @classmethod
+    def read(cls, path: Path, now: Callable[[], float]) -> KeyRing:
+        """Read the file once. Raises `SetupError` when it cannot be read, is no key file, or holds no key."""
         ring = cls(path, now)
         try:
             ring._replace(read_key_file(path))
@@ -87,9 +104,15 @@ class KeyRing:
             )
         return ring
 
+    def close(self) -> None:
+        """Look at the file no more; the keys that were last read stay."""
+        self._closing.set()
+        if self._thread.ident is not None:
+            self._thread.join(CLOSE_S)
+
     def authenticate(self, headers: Iterable[tuple[bytes, bytes]]) -> KeyEntry:
         """Whose request this is, by its raw headers with names in lower case; raises `UnauthorizedError`."""
-        self._poll()
+        self._note_whether_overdue()
         key = _key_in(headers)
         # A lookup by digest tells nothing by its time: whoever guesses cannot steer what the digest begins with.
         entry = None if key is None else self._entries.get(digest_of(key))
@@ -105,6 +128,7 @@ class KeyRing:
             return
         bucket = self._buckets.get(entry.digest)
         if bucket is None or bucket.rate_per_s != entry.limit_per_s:
+            self._forget_buckets_without_key()
             bucket = self._buckets[entry.digest] = _Bucket(entry.limit_per_s, self._now())
         wait_s = bucket.take(self._now())
         if wait_s > 0:
@@ -115,10 +139,8 @@ class KeyRing:
                 context={"limit_per_s": entry.limit_per_s},
             )
 
-    def _poll(self) -> None:
-        if self._now() - self._checked_at < POLL_EVERY_S:
-            return
-        self._checked_at = self._now()
+    def look(self) -> None:
+        """Read the file, and replace the keys when it has changed. The thread does; takes as long as the disk."""
         try:
             content = read_key_file(self._path)
             if content != self._content:
@@ -130,11 +152,30 @@ class KeyRing:
             self._complain(str(exc))
         else:
             self._problem = None
+        self._looked_at = self._now()
+
+    def _watch(self) -> None:
+        while not self._closing.wait(POLL_EVERY_S):
+            try:
+                self.look()
+            except Exception:
+                log.exception("the key file could not be looked at")
 
     def _replace(self, content: bytes) -> None:
         self._entries = {entry.digest: entry for entry in parse_key_file(content)}
         self._content = content
-        self._buckets = {digest: bucket for digest, bucket in self._buckets.items() if digest in self._entries}
+
+    def _forget_buckets_without_key(self) -> None:
+        entries = self._entries
+        self._buckets = {digest: bucket for digest, bucket in self._buckets.items() if digest in entries}
+
+    def _note_whether_overdue(self) -> None:
+        """The thread cannot say that it hangs."""
+        is_overdue = self._now() - self._looked_at > OVERDUE_S
+        if is_overdue != self._is_overdue:
+            self._is_overdue = is_overdue
+            if is_overdue:
+                log.error("API keys not read again, the last ones hold on: the key file's disk does not answer")
 
     def _complain(self, problem: str) -> None:
         if problem != self._problem:

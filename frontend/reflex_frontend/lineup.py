@@ -14,7 +14,7 @@ from reflex_frontend.policy import ServedPolicy, load_policy
 from reflex_frontend.settings import Settings
 from reflex_frontend.slots import SlotName
 
-__all__ = ["Lineup", "check_interchangeable", "load_lineup"]
+__all__ = ["Lineup", "check_interchangeable", "load_lineup", "reduced_of"]
 
 COMPARED: Final = ("embodiment", "state_dim", "action_dim", "cameras")
 
@@ -45,9 +45,22 @@ def load_lineup(repository: Path, settings: Settings) -> Lineup:
         check_interchangeable(first, other)
     reduced = {}
     if settings.slo_mode == "degrade":
-        reduced = {slot: load_policy(repository, _with_fewer_steps(repository, policy.config))
+        reduced = {slot: load_policy(repository, reduced_of(repository, policy.config))
                    for slot, policy in slots.items()}  # fmt: skip
-    return Lineup(slots, reduced, shadow)
+    lineup = Lineup(slots, reduced, shadow)
+    _check_named_once(lineup)
+    return lineup
+
+
+def _check_named_once(lineup: Lineup) -> None:
+    """One policy in two roles would be measured against itself, and unloaded under the other role."""
+    names = [config.policy_id for config in lineup.configs]
+    for name in names:
+        if names.count(name) > 1:
+            raise SetupError(
+                f"policy {name} would be served twice: in two slots, as the shadow, or as the variant with fewer steps "
+                "that --slo-mode degrade takes; name different policies"
+            )
 
 
 def check_interchangeable(one: ServedPolicy, other: ServedPolicy) -> None:
@@ -61,6 +74,11 @@ def check_interchangeable(one: ServedPolicy, other: ServedPolicy) -> None:
                 f"policies {first.policy_id} and {second.policy_id} cannot serve the same robots: {field} is "
                 f"{_shown(mine)} in one and {_shown(theirs)} in the other"
             )
+    if _fixed_sizes(first) != _fixed_sizes(second):
+        raise SetupError(
+            f"policies {first.policy_id} and {second.policy_id} cannot serve the same robots: they take pictures of "
+            f"different sizes (height x width: {_fixed_sizes(first) or 'any'} and {_fixed_sizes(second) or 'any'})"
+        )
     if one.embodiment != other.embodiment:
         differing = [
             field.name
@@ -73,7 +91,13 @@ def check_interchangeable(one: ServedPolicy, other: ServedPolicy) -> None:
         )
 
 
-def _with_fewer_steps(repository: Path, config: PolicyConfig) -> str:
+def _fixed_sizes(config: PolicyConfig) -> dict[str, tuple[int, ...]]:
+    """The pictures that a policy takes in one size only, by camera."""
+    images = {tensor.name: tensor.shape for tensor in config.inputs if tensor.name.startswith("image.")}
+    return {name.removeprefix("image."): shape[:2] for name, shape in images.items() if -1 not in shape[:2]}
+
+
+def reduced_of(repository: Path, config: PolicyConfig) -> str:
     """The variant of the same export with the next lower number of denoising steps."""
     others = [read_policy_config(path.parent) for path in repository.glob(f"*/{CONFIG_FILE}")]
     variants = [

@@ -40,6 +40,7 @@ class SlotMetrics:
         self._slo_violations = families.slo_violations
         self._embodiment = embodiment
         self._slo_counted = 0
+        """Of the objective's monitor, which is a new one with each policy."""
 
     def observe_success(self, latency_s: float, *, clamped: bool) -> None:
         self._latency.observe(latency_s)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -17,6 +19,7 @@ __all__ = ["ModelControl", "ModelControlError", "TritonModelControl"]
 LOAD_TIMEOUT_S: Final = 600.0
 """An engine of several gigabytes from a network disk."""
 UNLOAD_TIMEOUT_S: Final = 30.0
+INDEX_S: Final = 1.0
 
 
 class ModelControlError(SetupError):
@@ -28,6 +31,7 @@ class ModelControl(Protocol):
 
     async def load(self, model: str) -> None: ...
     async def unload(self, model: str) -> None: ...
+    async def why_unready(self, models: Collection[str]) -> str | None: ...
 
 
 @dataclass
@@ -50,6 +54,11 @@ class TritonModelControl:
             request_serializer=service_pb2.RepositoryModelUnloadRequest.SerializeToString,
             response_deserializer=service_pb2.RepositoryModelUnloadResponse.FromString,
         )
+        self._index = self._channel.unary_unary(
+            SERVICE + "RepositoryIndex",
+            request_serializer=service_pb2.RepositoryIndexRequest.SerializeToString,
+            response_deserializer=service_pb2.RepositoryIndexResponse.FromString,
+        )
 
     async def load(self, model: str) -> None:
         """Returns when the model and what it is composed of can answer; `ModelControlError` when it cannot load."""
@@ -67,12 +76,31 @@ class TritonModelControl:
         except grpc.aio.AioRpcError as exc:
             raise _explained(model, "unload", exc) from None
 
+    async def why_unready(self, models: Collection[str]) -> str | None:
+        """What Triton says of the models that it could not load; None when it says nothing, or must not be asked."""
+        try:
+            index = await self._index(service_pb2.RepositoryIndexRequest(), metadata=self.metadata, timeout=INDEX_S)
+        except grpc.aio.AioRpcError:
+            return None
+        failed = [entry for entry in index.models if entry.name in models and entry.state == "UNAVAILABLE"]
+        reasons = [f"{entry.name}: {_without_paths(_first_line(entry.reason))}" for entry in failed if entry.reason]
+        return f"Triton cannot load {'; '.join(reasons)}" if reasons else None
+
     async def close(self) -> None:
         await self._channel.close()
 
 
+def _without_paths(text: str) -> str:
+    """/health is for everybody: files by their names alone."""
+    return re.sub(r"/[^\s:]*/", "", text)
+
+
+def _first_line(text: str) -> str:
+    return text.strip().splitlines()[0][:300]
+
+
 def _explained(model: str, verb: str, error: grpc.aio.AioRpcError) -> ModelControlError:
-    text = (error.details() or error.code().name).strip().splitlines()[0][:300]
+    text = _first_line(error.details() or error.code().name)
     hint = ""
     if "explicit model control" in text.lower() or "not allowed" in text.lower():
         hint = "; start Triton with --model-control-mode=explicit"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -68,8 +68,11 @@ def find_repository(given: Path | None) -> Path:
     raise SetupError("the shipped model repository is missing; pass --model-repository or install reflex-act again")
 
 
-def load_policy(repository: Path, name: str | None) -> ServedPolicy:
-    """Read and cross-check a policy; `RepositoryError` or `SetupError` says why it must not be served."""
+def load_policy(repository: Path, name: str | None, known: Iterable[PromptEncoder] = ()) -> ServedPolicy:
+    """Read and cross-check a policy; `RepositoryError` or `SetupError` says why it must not be served.
+
+    An equal tokenizer of `known` is taken over: reading one of 260,000 tokens holds every thread up for half a second.
+    """
     policy_dir = repository / (name or _only_policy(repository))
     config = read_policy_config(policy_dir)
     if config.policy_id != policy_dir.name:
@@ -81,7 +84,7 @@ def load_policy(repository: Path, name: str | None) -> ServedPolicy:
     return ServedPolicy(
         config=config,
         embodiment=embodiment,
-        prompts=PromptEncoder.load(config.prompt, policy_dir) if config.prompt else None,
+        prompts=PromptEncoder.load(config.prompt, policy_dir, known) if config.prompt else None,
         canary=_load_canary(policy_dir, config.canary, config) if config.canary else None,
         max_in_flight=2 * _instances(components[-1]) * max(1, components[-1].max_batch_size),
     )

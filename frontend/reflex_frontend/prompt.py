@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -35,18 +36,26 @@ class PromptEncoder:
 
     config: PromptConfig
     tokenizer: Tokenizer
+    digest: bytes = b""
+    """SHA-256 of the tokenizer's file."""
     _cache: OrderedDict[str, Prompt] = field(default_factory=OrderedDict)
 
     @classmethod
-    def load(cls, config: PromptConfig, policy_dir: Path) -> PromptEncoder:
+    def load(cls, config: PromptConfig, policy_dir: Path, known: Iterable[PromptEncoder] = ()) -> PromptEncoder:
+        """Read the policy's tokenizer, or take over that of a known encoder when it is the same one."""
         path = policy_dir / config.tokenizer_file
         try:
-            tokenizer = Tokenizer.from_file(str(path))
+            content = path.read_bytes()
+            digest = hashlib.sha256(content).digest()
+            for other in known:
+                if other.digest == digest and _truncation(other.config) == _truncation(config):
+                    return cls(config, other.tokenizer, digest)
+            tokenizer = Tokenizer.from_buffer(content)
         except Exception as exc:
             raise RepositoryError(f"{path} is no tokenizer file: {exc}; export the policy again") from exc
         tokenizer.no_padding()
         tokenizer.enable_truncation(config.max_tokens, direction=config.truncation_side)
-        return cls(config, tokenizer)
+        return cls(config, tokenizer, digest)
 
     def encode(self, instruction: str, state: Sequence[float]) -> Prompt:
         """The tokens of this instruction, and of this state where the policy reads it as text."""
@@ -70,3 +79,8 @@ class PromptEncoder:
         tokens[where] = ids
         mask[where] = True
         return Prompt(tokens.tobytes(), mask.tobytes())
+
+
+def _truncation(config: PromptConfig) -> tuple[int, str]:
+    """What of a configuration is set in the tokenizer itself."""
+    return config.max_tokens, config.truncation_side

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import quote
 
+from reflex.errors import UnavailableError
 from reflex.wire import HEADER_SAFE
 from reflex_frontend.serving import Serving
 from reflex_frontend.settings import SloMode
@@ -31,7 +32,7 @@ class Slot:
     name: SlotName
     serving: Serving
     reduced: Serving | None = None
-    """The same policy with fewer denoising steps, for when the slot misses its objective."""
+    """The same policy with fewer denoising steps, for when the slot misses its objective; with a canary of its own."""
     slo: SloMonitor | None = None
     slo_mode: SloMode = "log"
 
@@ -70,6 +71,10 @@ class Router:
     def is_full(self) -> bool:
         """No slot has a place in flight or in its queue. Cheap: asked before a request is even read."""
         return all(slot.serving.admission.is_full for slot in self.slots.values())
+
+    def refusal(self) -> UnavailableError:
+        """What the server says while it is full."""
+        return self.first.serving.admission.refusal()
 
     def route(self, episode_id: str | None) -> Routing:
         """The slot of this episode; the other one while that is out."""

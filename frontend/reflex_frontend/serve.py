@@ -39,6 +39,7 @@ from reflex_frontend.routing import Router, Slot
 from reflex_frontend.settings import Settings
 from reflex_frontend.slo import SloMonitor
 from reflex_frontend.slots import SlotName
+from reflex_frontend.together import together
 from reflex_frontend.tracing import tracing_at_work
 from reflex_frontend.workers import Workers, decode_threads
 
@@ -46,7 +47,7 @@ __all__ = ["serve"]
 
 KEEP_ALIVE_S: Final = 75
 """A robot that executes a whole chunk asks every few seconds; its connection should still be there."""
-DRAIN_S: Final = 6.0
+DRAIN_S: Final = 5.0
 """With what follows (closing connections 1 s, Triton 2 s) the process ends within 10 s of SIGTERM."""
 MOVE_ON_S: Final = 1.0
 """So long an open connection is waited for: its next answer says `Connection: close`, and no request meets its end."""
@@ -114,7 +115,7 @@ async def _serve_policies(
     metrics = Metrics(lineup.slots, settings.robot_id)
     keys = KeyRing.load(settings.api_keys, time.monotonic) if settings.api_keys else None
     watching = bystanders_at_work(settings, router, lineup.shadow, assembly, instance, metrics)
-    async with watching as bystanders, tracing_at_work(settings) as tracing:
+    async with together(watching, tracing_at_work(settings)) as (bystanders, tracing):
         service = ActService(
             router, instance, metrics, ResentAnswers(time.monotonic), assembly.workers, settings.robot_id,
             bystanders=bystanders.all, keys=keys, tracing=tracing,
@@ -123,9 +124,9 @@ async def _serve_policies(
         def note_policy(slot: SlotName, policy: ServedPolicy) -> None:
             metrics.replace_policy(slot, policy)
             bystanders.note_policy(slot, policy)
-            backend.keep_loaded(assembly.loaded.values())
 
-        async with admin_routes(settings, router, Rollout(router, assembly, repository, note_policy)):
+        rollout = Rollout(router, assembly, repository, note_policy)
+        async with admin_routes(settings, router, rollout, bystanders.note_split):
             announcing = assembly.start_task(_announce(service, backend, _url(listener), started))
             await _run_http(settings, service, backend, listener, stop)
             announcing.cancel()
@@ -139,7 +140,7 @@ def _slots(lineup: Lineup, assembly: Assembly, settings: Settings) -> dict[SlotN
         slots[name] = Slot(
             name,
             serving,
-            assembly.serve_reduced(reduced, serving) if reduced else None,
+            assembly.serve(reduced, admission=serving.admission) if reduced else None,
             SloMonitor(settings.slo, time.monotonic, window_s=settings.slo_window_s) if settings.slo else None,
             settings.slo_mode,
         )
@@ -153,7 +154,7 @@ async def _run_http(
     app = front_door(build_app(Server(service, settings, backend.restarts)), ActEndpoint(service), hosts)
     router = service.router
     act_headers = functools.partial(router.headers, None)
-    refusal = QuickRefusal(lambda: router.is_full, router.first.serving.admission.refusal, time.monotonic, act_headers)
+    refusal = QuickRefusal(lambda: router.is_full, router.refusal, time.monotonic, act_headers)
     limits = Limits(
         settings.receive_timeout_s, refusal, service.metrics.count_answer, act_headers,
         is_draining=lambda: service.instance.is_draining,

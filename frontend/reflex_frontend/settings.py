@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
@@ -16,6 +16,19 @@ from reflex_frontend.slo import Slo, parse_slo
 __all__ = ["Settings", "SloMode"]
 
 SloMode = Literal["log", "503", "degrade"]
+
+NEEDED: Final[Mapping[str, tuple[tuple[str, ...], str]]] = {
+    "split": (("policy_a",), "--split needs --policy-a and --policy-b"),
+    "shadow_percent": (("shadow",), "--shadow-percent needs --shadow"),
+    "slo_mode": (("slo",), "--slo-mode needs --slo"),
+    "slo_window_s": (("slo",), "REFLEX_SLO_WINDOW_S needs --slo"),
+    "record_images": (("record",), "--record-images needs --record"),
+    "record_by": (("record",), "--record-by needs --record"),
+    "record_max_gb": (("record",), "--record-max-gb needs --record"),
+    "trace_sample": (("otel_endpoint",), "--trace-sample needs --otel-endpoint"),
+    "admin_token": (("admin_port", "policy_a"), "REFLEX_ADMIN_TOKEN needs --admin-port, or two policies"),
+}
+"""What would have no effect without one of the others, and whoever gave it would think it had."""
 
 
 class Settings(BaseSettings):
@@ -106,12 +119,9 @@ class Settings(BaseSettings):
             raise ValueError("two policies need both --policy-a and --policy-b")
         if self.policy is not None and self.policy_a is not None:
             raise ValueError("give either --policy, or --policy-a and --policy-b")
-        if "split" in self.model_fields_set and self.policy_a is None:
-            raise ValueError("--split needs --policy-a and --policy-b")
-        if "slo_mode" in self.model_fields_set and self.slo is None:
-            raise ValueError("--slo-mode needs --slo")
-        if "trace_sample" in self.model_fields_set and self.otel_endpoint is None:
-            raise ValueError("--trace-sample needs --otel-endpoint")
+        for field, (enabling, needed) in NEEDED.items():
+            if field in self.model_fields_set and all(getattr(self, name) is None for name in enabling):
+                raise ValueError(needed)
         return self
 
     @field_validator("cors_origins", "allowed_hosts", mode="before")

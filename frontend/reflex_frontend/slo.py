@@ -12,7 +12,7 @@ import re
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 __all__ = ["Slo", "SloMonitor", "parse_slo"]
 
@@ -89,6 +89,13 @@ class SloMonitor:
         clear_checks: int = 3,
     ) -> None:
         self.slo = slo
+        self._limits: dict[str, Any] = {
+            "window_s": window_s,
+            "min_samples": min_samples,
+            "min_slow": min_slow,
+            "check_every_s": check_every_s,
+            "clear_checks": clear_checks,
+        }
         self.violations_total = 0
         """How often the SLO went from kept to violated."""
         self._now = now
@@ -105,6 +112,10 @@ class SloMonitor:
         self._last_slow_at = -math.inf
         self._refused_since_probe = 0
         self._last_probe_at = -math.inf
+
+    def renewed(self) -> SloMonitor:
+        """The same objective, with nothing measured yet."""
+        return SloMonitor(self.slo, self._now, **self._limits)
 
     def record(self, latency_s: float) -> None:
         """Count the latency of a 200. A 504 belongs here too, with the time it waited: it was slower than any 200."""

@@ -21,7 +21,7 @@ from reflex_frontend.traceparent import Trace, begin_trace, traceparent_of
 
 __all__ = ["Sink", "TracedAct", "Tracing", "tracing_at_work"]
 
-CLOSE_S: Final = 2.0
+CLOSE_S: Final = 1.5
 """For what is still to be sent when the server stops. A collector that hangs must not hold it up."""
 EXTRA: Final = "pip install 'reflex-act[otel]'"
 

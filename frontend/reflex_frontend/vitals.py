@@ -26,6 +26,8 @@ class Vitals:
     breaker: Breaker
     warming_reason: str | None = "starting"
     """Why no request is taken yet; None once the canary has been answered."""
+    failed_canary: str | None = None
+    """How the canary has failed before the policy was ready for the first time."""
     started_at: float = field(init=False)
     last_success_at: float = -math.inf
     last_attempt_at: float = -math.inf
@@ -33,7 +35,7 @@ class Vitals:
     """Wakes whoever runs the canary."""
     suspicion: str | None = None
     """What makes the model suspect until the canary has been answered; requests pass meanwhile."""
-    _unanswered_since: float | None = None
+    unanswered_since: float | None = None
     """When the first attempt after the last success began."""
 
     def __post_init__(self) -> None:
@@ -46,12 +48,12 @@ class Vitals:
 
     def record_attempt(self) -> None:
         self.last_attempt_at = self.now()
-        if self._unanswered_since is None:
-            self._unanswered_since = self.last_attempt_at
+        if self.unanswered_since is None:
+            self.unanswered_since = self.last_attempt_at
 
     def record_success(self) -> None:
         self.last_success_at = self.now()
-        self._unanswered_since = None
+        self.unanswered_since = None
         self.breaker.record_success()
 
     def suspect(self, reason: str) -> None:
@@ -65,7 +67,7 @@ class Vitals:
             return "warming", self.warming_reason
         if self.breaker.reason is not None:
             return "degraded", self.breaker.reason
-        if self._unanswered_since is not None and self.now() - self._unanswered_since > STALE_SUCCESS_S:
+        if self.unanswered_since is not None and self.now() - self.unanswered_since > STALE_SUCCESS_S:
             return "degraded", "no inference has succeeded lately"
         return "ready", None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -28,6 +28,7 @@ CANARY_TIMEOUT_S: Final = 10.0
 """At least; a model that is known to take long gets three times what it took. A hang is noticed by the pulse."""
 IDLE_SHARE: Final = 0.2
 """Of the time that a slow model may spend on canaries while nobody asks it anything."""
+NO_ANSWER: Final = "the canary was not answered in time"
 
 T = TypeVar("T")
 
@@ -45,12 +46,18 @@ class Watch:
         canary: Canary | None,
         *,
         on_hang: Callable[[float], bool] = lambda _silent_s: False,
+        on_hung_model: Callable[[], None] = lambda: None,
+        why_unready: Callable[[], Awaitable[str | None]] | None = None,
     ) -> None:
         self._triton = triton
         self._runner = runner
         self._vitals = vitals
         self._canary = canary
         self._on_hang = on_hang
+        self._on_hung_model = on_hung_model
+        self._why_unready = why_unready
+        self._mended_outage = 0
+        """The outage, counted by the breaker, in which the model has been loaded again."""
         self._silent_since: float | None = None
         self._missed = 0
         self._canary_took_s: float | None = None
@@ -76,6 +83,7 @@ class Watch:
 
     async def _warm(self) -> None:
         if not await self._triton.is_model_ready():
+            await self._explain_unready()
             return
         if self._vitals.warming_reason is None or "canary" not in self._vitals.warming_reason:
             self._vitals.warming_reason = "running the canary"
@@ -83,7 +91,16 @@ class Watch:
         if problem is None:
             self._vitals.warming_reason = None
         else:
-            self._vitals.warming_reason = problem
+            self._vitals.warming_reason = self._vitals.failed_canary = problem
+            await asyncio.sleep(WRONG_CANARY_PAUSE_S)
+
+    async def _explain_unready(self) -> None:
+        """A Triton that lives without our policy may know why; while it starts it does not live yet."""
+        if self._why_unready is None or not await self._triton.is_live():
+            return
+        reason = await self._why_unready()
+        if reason is not None:
+            self._vitals.warming_reason = reason
             await asyncio.sleep(WRONG_CANARY_PAUSE_S)
 
     async def _tick(self) -> None:
@@ -128,10 +145,12 @@ class Watch:
         is_ready = await self._triton.is_model_ready()
         came_back = is_ready and not self._was_ready
         self._was_ready = is_ready
-        if not is_ready:
+        if not is_ready and not await self._triton.is_live():
             self._misses_triton()
             return
         self._hears_triton()
+        if not is_ready:
+            return  # it is being loaded, however long that takes: no hang, and no reason to disturb other policies
         breaker = self._vitals.breaker
         if not came_back and breaker.probe_in_s > 0:
             return
@@ -141,6 +160,14 @@ class Watch:
             breaker.close()
         else:
             breaker.probe_failed(problem)
+            if problem == NO_ANSWER:
+                self._mend_hung_model()
+
+    def _mend_hung_model(self) -> None:
+        """A live Triton with a model that never answers: loading it again helps, and once an outage is enough."""
+        if self._mended_outage != self._vitals.breaker.opened_total:
+            self._mended_outage = self._vitals.breaker.opened_total
+            self._on_hung_model()
 
     async def _canary_problem(self) -> str | None:
         """None when the stored observation has its stored answer; otherwise what is wrong."""
@@ -151,7 +178,7 @@ class Watch:
             async with asyncio.timeout(self._canary_timeout_s):
                 actions = await self._while_triton_lives(self._runner.check_canary(self._canary.inputs))
         except TimeoutError:
-            return "the canary was not answered in time"
+            return NO_ANSWER
         except TritonCallError as failure:
             return f"the canary failed: {failure.detail[:200]}"
         except ServiceError as exc:

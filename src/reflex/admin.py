@@ -41,7 +41,9 @@ def publish_admin(port: int, token: str) -> Path:
         _check_is_ours(folder)
         path = folder / f"admin-{port}.json"
         scratch = path.with_suffix(f".{os.getpid()}")
-        descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        scratch.unlink(missing_ok=True)
+        # A file that is there already may be open elsewhere, from when the folder was: the token goes into a new one.
+        descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             json.dump({"url": f"http://127.0.0.1:{port}", "token": token, "pid": os.getpid()}, file)
         scratch.replace(path)
@@ -88,5 +90,6 @@ def _folder() -> Path:
 def _check_is_ours(folder: Path) -> None:
     """In a folder that others can write, somebody else may have been there first."""
     found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
-        raise SetupError(f"{folder} belongs to somebody else or is open to others; remove it, or set XDG_RUNTIME_DIR")
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise SetupError(f"{folder} belongs to somebody else; remove it, or set XDG_RUNTIME_DIR")
+    folder.chmod(0o700)  # ours, but perhaps made for something that may be seen

@@ -21,9 +21,9 @@ from support.two_policies import Policy, TwoPolicies, episodes_of, two_policies
 
 FAILURES_THAT_OPEN = 5
 REQUESTS = 10_000
-HUNG_MS = 5_000.0
-BACK_S = 15.0
-"""The probes' delay doubles up to 5 s, with jitter."""
+HUNG_MS = 600_000.0
+BACK_S = 30.0
+"""A canary of a hung model waits for ten seconds before the model is loaded again."""
 SLOT, DEGRADED = "x-reflex-policy-slot", "x-reflex-routing-degraded"
 
 

@@ -10,7 +10,20 @@ IMAGES = ("reflex-frontend:test", "reflex-triton-cpu:test", "reflex-export:test"
 MEGABYTE = 1_000_000
 FRONTEND_MOST_MB = 350
 COMPILERS = ("cc", "gcc", "g++", "c++", "clang", "tcc", "ld", "as", "make", "nvcc", "rustc", "go")
-SECRETS = (".env*", "pip.conf", ".netrc", ".git*", "id_*", "*.key", ".npmrc", ".pypirc", "reflex-ca.pem")
+SECRETS = (
+    ".env*",
+    "pip.conf",
+    ".netrc",
+    ".git*",
+    "id_rsa*",
+    "id_dsa*",
+    "id_ecdsa*",
+    "id_ed25519*",
+    "*.key",
+    ".npmrc",
+    ".pypirc",
+    "reflex-ca.pem",
+)
 
 
 def shell(engine: Engine, image: str, script: str) -> list[str]:

@@ -17,6 +17,8 @@ DOCKERFILES = [*sorted(REPOSITORY.glob("docker/*/Dockerfile")), REPOSITORY / "fr
 LOCKS = sorted((REPOSITORY / "requirements").glob("*.txt"))
 OLDEST_RELEASE = (26, 2)
 """Before it, a full queue inside an ensemble hangs the request."""
+BUILD_ONLY = {"hatchling", "tomlkit", "trove-classifiers"}
+"""Of an environment that pip makes by itself, which no constraints reach."""
 SERVICES = yaml.safe_load(COMPOSE)["services"]
 
 
@@ -121,15 +123,36 @@ def test_an_image_runs_as_a_number_and_installs_only_what_is_locked(dockerfile: 
         assert "--require-hashes" in install or "--no-index" in install
 
 
-@pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.stem)
-def test_a_lock_has_the_versions_of_the_constraints_and_a_hash_of_each(lock: Path) -> None:
-    text = lock.read_text(encoding="utf-8")
-    constraints = (REPOSITORY / "constraints.txt").read_text(encoding="utf-8").lower().replace("_", "-").splitlines()
-    known = {line.partition("==")[0]: line for line in constraints}
-    pins = re.findall(r"^([\w.-]+==[^\s;]+)[^\n]*\\\n    --hash=sha256:", text, re.MULTILINE)
+def pins_of(path: Path) -> dict[str, str]:
+    """Versions by name; a name as package indexes compare it."""
+    pins = re.findall(r"^([\w.-]+)==([^\s;]+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in pins}
 
-    assert len(pins) == len(re.findall(r"^\w", text, re.MULTILINE))
-    assert [pin for pin in pins if known.get(pin.partition("==")[0], pin) != pin] == []
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.stem)
+def test_every_pin_of_a_lock_is_that_of_the_constraints(lock: Path) -> None:
+    constraints, pins = pins_of(REPOSITORY / "constraints.txt"), pins_of(lock)
+    unknown_to_constraints = BUILD_ONLY if lock.stem == "build" else set()
+
+    assert {name: version for name, version in pins.items() if constraints.get(name, version) != version} == {}
+    assert set(pins) - set(constraints) == unknown_to_constraints
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.stem)
+def test_a_lock_has_a_hash_of_every_file_and_says_nothing_of_where_it_comes_from(lock: Path) -> None:
+    text = lock.read_text(encoding="utf-8")
+
+    assert len(re.findall(r"^\w[^\n]*\\\n    --hash=sha256:", text, re.MULTILINE)) == len(pins_of(lock))
+    assert len(re.findall(r"^\w", text, re.MULTILINE)) == len(pins_of(lock))
+    assert "://" not in text
+    assert re.findall(r"^-.*", text, re.MULTILINE) == []
+
+
+def test_the_frontends_image_has_what_every_option_of_the_server_needs() -> None:
+    """Traces are an extra for whoever installs the package, and a setting for whoever runs the image."""
+    assert {"opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http"} <= set(
+        pins_of(REPOSITORY / "requirements" / "frontend.txt")
+    )
 
 
 def test_the_dashboard_asks_the_datasource_that_is_provisioned() -> None:

@@ -119,8 +119,11 @@ def test_a_changed_policy_gets_another_folder_and_the_old_one_stays(
     assert set(before) < set(places(storage))
 
 
-def test_a_source_that_is_not_there_is_a_sentence_and_no_traceback(storage: Path, tmp_path: Path) -> None:
-    done = run(BUILD, *build_arguments(tmp_path / "nothing", storage))
+@pytest.mark.parametrize("name", ["nothing", "empty"])
+def test_a_source_without_a_policy_is_a_sentence_and_no_traceback(name: str, storage: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+
+    done = run(BUILD, *build_arguments(tmp_path / name, storage))
 
     assert done.returncode == 1
     assert "check modelRepository" in done.stderr

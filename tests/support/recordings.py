@@ -53,7 +53,12 @@ def act_entry(number: int = 1, **changes: Any) -> ActEntry:
 
 def raw_lines(path: Path) -> tuple[list[bytes], bytes]:
     """The whole lines of one file, and what stands behind the last newline."""
-    *lines, rest = zlib.decompressobj(31).decompress(path.read_bytes()).split(b"\n")
+    text, packed = b"", path.read_bytes()
+    while packed:
+        unpack = zlib.decompressobj(31)
+        text += unpack.decompress(packed)
+        packed = unpack.unused_data
+    *lines, rest = text.split(b"\n")
     return lines, rest
 
 

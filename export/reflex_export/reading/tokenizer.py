@@ -22,6 +22,7 @@ TOKENIZER_FILE: Final = "tokenizer.json"
 TOKENIZER_FILES: Final = (TOKENIZER_FILE, "tokenizer_config.json", "special_tokens_map.json")
 UNUSED_ROWS: Final = 1_024
 """Embeddings are padded to a multiple of 64 to 1,024 rows; more rows without a token mean another tokenizer."""
+_GIVE_THE_RIGHT_ONE: Final = "give the right one as --tokenizer"
 
 Side = Literal["right", "left"]
 
@@ -58,11 +59,13 @@ def read_text_settings(folder: Path, tokenization: Tokenization, vocabulary: Voc
     content = read_text(folder / TOKENIZER_FILE, limit=MAX_TOKENIZER_BYTES)
     settings = _settings(folder)
     tokenizer = _parse(content, folder)
-    _check_vocabulary(tokenizer, vocabulary, settings, folder)
+    parsed = parse_object(content, str(folder / TOKENIZER_FILE))
+    _check_size(_model_tokens(parsed), tokenizer, vocabulary, folder)
+    _check_tokens(tokenizer, vocabulary, settings, folder)
     if tokenization.max_tokens < 1:
         raise CheckpointError(f"the tokenizer step's max_length must be at least 1, but is {tokenization.max_tokens}")
     return Text(
-        tokenizer_json=_without_tokens_past(content, vocabulary.rows),
+        tokenizer_json=_without_tokens_past(content, parsed, vocabulary.rows),
         max_tokens=tokenization.max_tokens,
         padding_side=_side(tokenization.padding_side, "padding_side"),
         truncation_side=_side(settings.get("truncation_side") or "right", "truncation_side"),
@@ -108,22 +111,37 @@ def _parse(content: str, folder: Path) -> Tokenizer:
         raise TokenizerError(f"{folder / TOKENIZER_FILE} is no tokenizer ({exc}); fetch it again") from exc
 
 
-def _check_vocabulary(tokenizer: Tokenizer, vocabulary: Vocabulary, settings: Mapping[str, Any], folder: Path) -> None:
-    what = f"{folder / TOKENIZER_FILE} is not the tokenizer that the policy was trained with"
-    remedy = "give the right one as --tokenizer"
-    ids = tokenizer.get_vocab(with_added_tokens=False).values()
-    size = max(ids, default=-1) + 1
-    if size > vocabulary.rows:
-        raise TokenizerError(f"{what}: it has {size:,} tokens, the embedding {vocabulary.rows:,} rows; {remedy}")
-    whole = max(size, max(tokenizer.get_vocab().values(), default=-1) + 1)
+def _model_tokens(parsed: Mapping[str, Any]) -> int:
+    """One past the largest id without added tokens. `Tokenizer.get_vocab` would copy all of them to tell."""
+    pieces = parsed["model"]["vocab"]
+    return max(pieces.values(), default=-1) + 1 if isinstance(pieces, dict) else len(pieces)
+
+
+def _check_size(model_tokens: int, tokenizer: Tokenizer, vocabulary: Vocabulary, folder: Path) -> None:
+    what = _wrong_one(folder)
+    if model_tokens > vocabulary.rows:
+        raise TokenizerError(
+            f"{what}: it has {model_tokens:,} tokens, the embedding {vocabulary.rows:,} rows; {_GIVE_THE_RIGHT_ONE}"
+        )
+    whole = max(model_tokens, max(tokenizer.get_added_tokens_decoder(), default=-1) + 1)
     if vocabulary.rows - whole > max(UNUSED_ROWS, vocabulary.rows // 10):
-        raise TokenizerError(f"{what}: it has only {whole:,} tokens for {vocabulary.rows:,} rows; {remedy}")
+        raise TokenizerError(
+            f"{what}: it has only {whole:,} tokens for {vocabulary.rows:,} rows; {_GIVE_THE_RIGHT_ONE}"
+        )
+
+
+def _check_tokens(tokenizer: Tokenizer, vocabulary: Vocabulary, settings: Mapping[str, Any], folder: Path) -> None:
+    what, remedy = _wrong_one(folder), _GIVE_THE_RIGHT_ONE
     for token, known in vocabulary.known_ids.items():
         if tokenizer.token_to_id(token) != known:
             found = tokenizer.token_to_id(token)
             raise TokenizerError(f"{what}: {token} has the id {found}, the model's config says {known}; {remedy}")
     if vocabulary.starts_with_bos and tokenizer.encode("a").ids[:1] != [_id_of(tokenizer, settings, "bos_token")]:
         raise TokenizerError(f"{what}: it puts no bos_token before a prompt; {remedy}")
+
+
+def _wrong_one(folder: Path) -> str:
+    return f"{folder / TOKENIZER_FILE} is not the tokenizer that the policy was trained with"
 
 
 def _pad_id(tokenizer: Tokenizer, settings: Mapping[str, Any], folder: Path) -> int:
@@ -149,13 +167,12 @@ def _side(value: object, name: str) -> Side:
     return value
 
 
-def _without_tokens_past(content: str, rows: int) -> str:
+def _without_tokens_past(content: str, parsed: Mapping[str, Any], rows: int) -> str:
     """The same tokenizer without added tokens that the embedding has no row for.
 
     PaliGemma's `<image>` is one: an instruction that spells it out would index past the embedding. Without it, the
     text is tokenised like any other.
     """
-    parsed = parse_object(content, TOKENIZER_FILE)
     added = parsed.get("added_tokens") or []
     kept = [token for token in added if token["id"] < rows]
     return content if len(kept) == len(added) else json.dumps({**parsed, "added_tokens": kept}, ensure_ascii=False)

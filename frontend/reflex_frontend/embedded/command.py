@@ -47,7 +47,8 @@ def server_arguments(run: Run, options: EmbeddedOptions, models: Sequence[str]) 
         # Completing a config means a throw-away stub per model: 1.2 s of the start. Ours are complete as exported.
         "--disable-auto-complete-config",
         "--strict-readiness=true",
-        "--exit-on-error=true",
+        # With several policies one that cannot load must not take the others with it.
+        f"--exit-on-error={str(not options.tolerates_broken_models).lower()}",
         f"--exit-timeout-secs={options.exit_timeout_s}",
         f"--backend-config=python,shm-region-prefix-name={run.region_prefix}",
         "--allow-http=false",

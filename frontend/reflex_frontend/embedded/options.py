@@ -15,6 +15,8 @@ class EmbeddedOptions:
 
     model_repository: Path
     models: tuple[str, ...]
+    tolerates_broken_models: bool = False
+    """Whether Triton goes on when one of them cannot be loaded."""
     threads: int | None = None
     """Threads of one model instance; None leaves one of the usable cores to the frontend."""
     log_path: Path | None = None

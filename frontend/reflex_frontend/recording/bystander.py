@@ -81,6 +81,11 @@ class Recording:
         metrics.records_dropped.set(self.recorder.records_dropped)
         metrics.recording_stopped.set(self.recorder.problem is not None)
 
+    def note_split(self, split: int) -> None:
+        """The lines from here on were routed by another split."""
+        self.header = dataclasses.replace(self.header, settings={**self.header.settings, "split": split})
+        self.recorder.replace_header(self.header)
+
     def note_policy(self, slot: str, policy: ServedPolicy) -> None:
         """Lines from here on are of another policy."""
         policies = {**self.header.policies, slot: _policy_record(policy)}

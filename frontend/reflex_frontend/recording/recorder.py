@@ -4,7 +4,8 @@
 When the thread is behind, records are dropped and counted. When the disk is full, read-only or gone, recording stops,
 `problem` says so, and the first request after half a minute tries again with new files. Serving never notices.
 
-What survives: after kill -9 all but the last tenth of a second; a power cut may take the files that were open.
+What survives: after kill -9 all but the last tenth of a second; a power cut takes what the system had not yet written
+of files that are not finished.
 """
 
 from __future__ import annotations

@@ -22,11 +22,12 @@ FILE_MODE: Final = 0o640
 class TraceFile:
     """Holds an advisory lock for as long as it is open: who tidies the directory up knows it by that, also elsewhere.
 
-    Made exclusively, never appended to. Raises `OSError`; after one in `flush` the file ends with its last whole flush,
-    and only `abandon` may be called.
+    Made exclusively, or one that was closed whole goes on with a further gzip member (`is_further_member`); it must be
+    there then. Raises `OSError`; after one in `flush` the file ends with its last whole flush, and only `abandon` may
+    be called.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, is_further_member: bool = False) -> None:
         self.path = path
         self.size_bytes = 0
         """What has been flushed: every line in it can be read, whatever happens to this process."""
@@ -34,11 +35,14 @@ class TraceFile:
         self._pending: list[bytes] = []
         self.pending_bytes = 0
         self._is_dirty = False
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+        how = os.O_APPEND | os.O_NOFOLLOW if is_further_member else os.O_CREAT | os.O_EXCL
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | how, FILE_MODE)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX)
-            if not os.fstat(self._descriptor).st_nlink:
+            status = os.fstat(self._descriptor)
+            if not status.st_nlink:
                 raise FileNotFoundError(errno.ENOENT, "removed before it was locked")
+            self.size_bytes = status.st_size
         except OSError:
             self.abandon()
             raise
@@ -55,11 +59,12 @@ class TraceFile:
         """Write what was added, up to a point where a reader can stop; the number of bytes. Survives kill -9."""
         return self._write(self._compressor.flush(zlib.Z_SYNC_FLUSH)) if self._is_dirty else 0
 
-    def close(self) -> int:
-        """End the stream and wait until it is on the disk, so that it survives a power cut; the bytes written."""
+    def close(self, *, is_finished: bool = True) -> int:
+        """End the stream; the bytes written. A finished file is on the disk afterwards, and survives a power cut."""
         try:
             written = self._write(self._compressor.flush(zlib.Z_FINISH))
-            os.fsync(self._descriptor)
+            if is_finished:
+                os.fsync(self._descriptor)
         finally:
             self.abandon()
         return written

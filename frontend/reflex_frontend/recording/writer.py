@@ -28,6 +28,8 @@ FILE_COST_BYTES: Final = 4 * 1024
 """What a file takes however short it is: one block."""
 FILES_PER_CAP: Final = 4
 """A file is at most this part of the cap, so that there is something closed to remove."""
+MAX_REMEMBERED: Final = 4_096
+"""Closed files that can go on, about 0.5 KB each."""
 
 log = logging.getLogger("reflex.record")
 
@@ -39,15 +41,25 @@ class FilePolicy:
     by: GroupedBy = "hour"
     max_file_bytes: int = 256 * 1024 * 1024
     max_total_bytes: int = 10 * 1024 * 1024 * 1024
-    max_open_files: int = 16
+    max_open_files: int = 64
+    """Each holds about 0.3 MB of zlib's memory."""
     idle_s: float = 60.0
     """An episode's file that got no line for so long is closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Closed:
+    """A whole file that is not long yet, and the header that holds at its end."""
+
+    path: Path
+    header: TraceHeader
 
 
 class TraceWriter:
     """A line goes to the file of its hour, or of its episode; requests without an episode go to their hour's.
 
-    A file is never written again once it is closed: `number` counts them, so a name is used once per server.
+    A file that had to make room for others goes on when its next line comes, so that many episodes at a time are no
+    more files than episodes. `number` counts files: a name is used once per server.
     """
 
     def __init__(self, directory: Path, header: TraceHeader, policy: FilePolicy, wall: Callable[[], float]) -> None:
@@ -60,6 +72,8 @@ class TraceWriter:
         self._open: OrderedDict[str, TraceFile] = OrderedDict()
         """By name without server and number, the one used longest ago first."""
         self._used_at: dict[str, float] = {}
+        self._closed: OrderedDict[str, _Closed] = OrderedDict()
+        """By the same names, the one closed longest ago first."""
         self._opened_total = 0
         self._unchecked_bytes = policy.max_total_bytes  # who ran here before may have left it full
         self._cap_step_bytes = policy.max_total_bytes // CHECKS_PER_CAP
@@ -100,21 +114,44 @@ class TraceWriter:
                 file.abandon()
         self._open.clear()
         self._used_at.clear()
+        self._closed.clear()
 
     def _begin(self, stem: str) -> TraceFile:
         while len(self._open) >= self._policy.max_open_files:
-            self._end(next(iter(self._open)))
+            self._end(next(iter(self._open)), is_finished=False)
+        file = self._open[stem] = self._go_on(stem) or self._new_file(stem)
+        return file
+
+    def _go_on(self, stem: str) -> TraceFile | None:
+        """The closed file of `stem`; None when there is none, or it was removed to keep under the cap."""
+        closed = self._closed.pop(stem, None)
+        if closed is None:
+            return None
+        try:
+            file = TraceFile(closed.path, is_further_member=True)
+        except FileNotFoundError:
+            return None
+        if closed.header is not self._header:
+            file.add(to_line(self._header, encode_json))
+        return file
+
+    def _new_file(self, stem: str) -> TraceFile:
         name = file_name(stem, self._header.server_id, self._opened_total)
         self._opened_total += 1
-        file = self._open[stem] = TraceFile(self._directory / name)
+        file = TraceFile(self._directory / name)
         file.add(to_line(self._header, encode_json))
         self._unchecked_bytes += FILE_COST_BYTES
         return file
 
-    def _end(self, stem: str) -> None:
+    def _end(self, stem: str, *, is_finished: bool = True) -> None:
+        """Only finished files are waited for until they are on the disk: one that goes on would be so every time."""
         file = self._open.pop(stem)
         del self._used_at[stem]
-        self._count(file.close())
+        self._count(file.close(is_finished=is_finished))
+        if file.size_bytes < self._max_file_bytes:
+            self._closed[stem] = _Closed(file.path, self._header)
+            if len(self._closed) > MAX_REMEMBERED:
+                self._closed.popitem(last=False)
 
     def _finished(self) -> list[str]:
         now = self._wall()

@@ -70,8 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def build(order: Order) -> Path:
     """The folder with the engines, now current; `BuildError` says why there is none."""
     started = time.monotonic()
-    if not order.source.is_dir():
-        raise BuildError(f"{order.source} is not there; check modelRepository")
+    if not order.source.is_dir() or next(files_of(order.source), None) is None:
+        raise BuildError(f"{order.source} is not there, or empty; check modelRepository")
     order.shelf.mkdir(parents=True, exist_ok=True)
     with _locked(order):
         place = order.shelf / fingerprint(order.source, target(order.engine))

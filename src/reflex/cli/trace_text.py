@@ -35,8 +35,8 @@ def summary_lines(summary: Summary) -> Iterator[str]:
 
 def comparison_lines(comparison: Comparison) -> Iterator[str]:
     """A table with a line for each metric, and the conclusion."""
-    yield f"a  {comparison.policy_a}, {_count(comparison.episodes_a, 'episode')}"
-    yield f"b  {comparison.policy_b}, {_count(comparison.episodes_b, 'episode')}"
+    yield _compared("a", comparison.policy_a, comparison.episodes_a, comparison.reduced_a)
+    yield _compared("b", comparison.policy_b, comparison.episodes_b, comparison.reduced_b)
     yield ""
     heads = ("metric", "a", "b", "b - a", "95 % interval", "p (Holm)", "effect", "better")
     rows = [heads, *(_metric_row(metric) for metric in comparison.metrics)]
@@ -61,8 +61,15 @@ def loss_lines(losses: Losses) -> Iterator[str]:
         yield f"{_count(losses.dropped, 'request')} not recorded by the server, which was too busy to write"
 
 
+def _compared(slot: str, policy: str, episodes: int, reduced: int) -> str:
+    note = f"; {_count(reduced, 'request')} of them with fewer denoising steps (--slo-mode degrade)" if reduced else ""
+    return f"{slot}  {policy}, {_count(episodes, 'episode')}{note}"
+
+
 def _slot_lines(slot: SlotSummary, edges_ms: Sequence[float]) -> Iterator[str]:
     yield f"slot {slot.slot}  {slot.policy}" + (f"  ({slot.embodiment})" if slot.embodiment else "")
+    if slot.reduced_from is not None:
+        yield f"  variant     {slot.reduced_from} with fewer denoising steps, for --slo-mode degrade"
     yield f"  requests    {slot.requests:,} in {_count(slot.episodes, 'episode')}; {_errors(slot.errors)}"
     if slot.degraded:
         yield f"  degraded    {slot.degraded:,} without an episode id, or in place of the other slot"

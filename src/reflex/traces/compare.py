@@ -43,7 +43,10 @@ class MetricComparison:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Everything that `reflex compare` prints; `conclusion` is the one sentence."""
+    """Everything that `reflex compare` prints; `conclusion` is the one sentence.
+
+    `reduced_a` and `reduced_b` are requests that count, though a variant with fewer denoising steps had to answer them.
+    """
 
     policy_a: str
     policy_b: str
@@ -53,6 +56,8 @@ class Comparison:
     conclusive: bool
     conclusion: str
     excluded: Mapping[str, int]
+    reduced_a: int = 0
+    reduced_b: int = 0
 
 
 def compare(table: EpisodeTable, metrics: Sequence[str] = ()) -> Comparison:
@@ -68,6 +73,8 @@ def compare(table: EpisodeTable, metrics: Sequence[str] = ()) -> Comparison:
         conclusive=any(metric.better for metric in compared),
         conclusion=_conclusion(a, b, compared),
         excluded=table.excluded,
+        reduced_a=a.reduced,
+        reduced_b=b.reduced,
     )
 
 

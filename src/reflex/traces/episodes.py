@@ -13,6 +13,7 @@ from reflex.traces.figures import Floats
 from reflex.traces.measures import EpisodeChunks, PerAxis
 from reflex.traces.reader import TraceReader
 from reflex.traces.schema import RequestRecord, ShadowRecord
+from reflex.traces.slot_policies import SlotPolicies
 
 __all__ = ["METRICS", "EpisodeTable", "Metric", "SlotEpisodes", "read_episodes"]
 
@@ -76,6 +77,8 @@ class SlotEpisodes:
     episodes: int
     values: Mapping[str, Floats]
     """By metric, one value for each episode that has one."""
+    reduced: int = 0
+    """Requests among them that went to the policy's variant with fewer denoising steps, for `--slo-mode degrade`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,36 +90,49 @@ class EpisodeTable:
 
 
 def read_episodes(reader: TraceReader) -> EpisodeTable:
-    """Read the whole recording once. Of a slot whose policy was replaced, the last policy counts."""
-    chunks = EpisodeChunks()
-    groups: dict[str, dict[str, _Group]] = {}
+    """Read the whole recording once. Of a slot whose policy was replaced, the policy of the last header counts."""
+    chunks, policies = EpisodeChunks(), SlotPolicies()
+    slots: dict[str, _Slot] = {}
     excluded: Counter[str] = Counter()
     for entry in reader:
         record = entry.record
         if isinstance(record, ShadowRecord):
             continue
         measures = chunks.measure(entry, record)
+        belonging = policies.belonging(entry, record)
         if record.episode_id is None:
             excluded["without an episode id"] += 1
         elif record.routing_degraded:
             excluded["routed to the other slot"] += 1
         else:
-            group = groups.setdefault(record.slot, {}).setdefault(record.policy, _Group())
-            group.last_at = record.at
+            slot = slots.setdefault(record.slot, _Slot(belonging.policy))
+            if not belonging.is_replaced:
+                slot.last = belonging.policy
+            group = slot.groups.setdefault(belonging.policy, _Group())
+            group.reduced += belonging.is_reduced
             group.episodes.setdefault(record.episode_id, _Episode()).add(record, measures.jerk, measures.jump)
-    slots = {}
-    for slot, policies in sorted(groups.items()):
-        last = max(policies, key=lambda name: policies[name].last_at)
-        slots[slot] = _slot_episodes(last, policies.pop(last))
-        replaced = sum(episode.requests for group in policies.values() for episode in group.episodes.values())
-        excluded["of a policy that was replaced"] += replaced
-    return EpisodeTable(slots, {reason: count for reason, count in excluded.items() if count})
+    excluded["of a policy that was replaced"] = sum(slot.replaced_requests for slot in slots.values())
+    found = {name: _slot_episodes(slot.last, slot.groups[slot.last]) for name, slot in sorted(slots.items())}
+    return EpisodeTable(found, {reason: count for reason, count in excluded.items() if count})
 
 
 @dataclass
 class _Group:
-    last_at: float = 0.0
+    reduced: int = 0
     episodes: dict[str, _Episode] = field(default_factory=dict)
+
+
+@dataclass
+class _Slot:
+    """The episodes by policy. `last` is the policy of the last header that has any."""
+
+    last: str
+    groups: dict[str, _Group] = field(default_factory=dict)
+
+    @property
+    def replaced_requests(self) -> int:
+        replaced = (group for policy, group in self.groups.items() if policy != self.last)
+        return sum(episode.requests for group in replaced for episode in group.episodes.values())
 
 
 def _slot_episodes(policy: str, group: _Group) -> SlotEpisodes:
@@ -124,4 +140,4 @@ def _slot_episodes(policy: str, group: _Group) -> SlotEpisodes:
     for name, metric in METRICS.items():
         parts = (metric.of(episode) for episode in group.episodes.values())
         values[name] = np.array([total / count for total, count in parts if count])
-    return SlotEpisodes(policy, len(group.episodes), values)
+    return SlotEpisodes(policy, len(group.episodes), values, group.reduced)

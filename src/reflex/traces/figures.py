@@ -84,6 +84,8 @@ class SlotSummary:
     latency_counts: tuple[int, ...]
     """Answers in each bin of the summary's `latency_edges_ms`."""
     timeline: tuple[TimePoint, ...]
+    reduced_from: str | None = None
+    """The slot's policy whose variant with fewer denoising steps this is (`--slo-mode degrade`); None for a policy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,7 @@ class ShadowSummary:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """A whole recording; `slots` in the order a, b, then by the time of their policies."""
+    """A whole recording; `slots` in the order a, b, then by the time of their policies, each before its variant."""
 
     first_at: float | None
     last_at: float | None

@@ -72,7 +72,9 @@ def _head(summary: Summary) -> str:
     begin, end = (datetime.fromtimestamp(at, UTC) for at in (summary.first_at, summary.last_at))
     until = f"{end:%H:%M}" if end.date() == begin.date() else f"{end:%d %B %Y, %H:%M}"
     counts = f"{summary.requests:,} requests in {summary.episodes:,} episodes"
-    policies = " against ".join(dict.fromkeys(slot.policy.partition("@")[0] for slot in summary.slots))
+    policies = " against ".join(
+        dict.fromkeys(slot.policy.partition("@")[0] for slot in summary.slots if slot.reduced_from is None)
+    )
     return (
         f"<header><span class=tag>Reflex recording</span><h1>{escape(policies)}</h1>"
         f"<p class=sub>{escape(embodiments)}{' · ' if embodiments else ''}{counts} · "
@@ -101,8 +103,14 @@ def _slot_card(slot: SlotSummary, colour: str) -> str:
     rows = "".join(_tile(name, value, small, is_bad=is_bad) for name, value, small, is_bad in tiles)
     return (
         f'<section class="card slot {colour}"><h2><span class=badge>{slot.slot}</span>{_named(slot.policy)}</h2>'
-        f"<dl class=tiles>{rows}</dl></section>"
+        f"{_variant_note(slot)}<dl class=tiles>{rows}</dl></section>"
     )
+
+
+def _variant_note(slot: SlotSummary) -> str:
+    if slot.reduced_from is None:
+        return ""
+    return f"<p class=note>{escape(slot.reduced_from)} with fewer denoising steps (--slo-mode degrade)</p>"
 
 
 def _tile(name: str, value: str, small: str, *, is_bad: bool = False) -> str:

@@ -81,10 +81,15 @@ def comparison_table(comparison: Comparison) -> str:
         f"<p class=note>Left out: {count:,} requests {escape(reason)}.</p>"
         for reason, count in comparison.excluded.items()
     )
+    reduced = "".join(
+        f"<p class=note>Answered for {slot} by its variant with fewer denoising steps, and counted: {count:,}.</p>"
+        for slot, count in (("a", comparison.reduced_a), ("b", comparison.reduced_b))
+        if count
+    )
     return card(
         "The comparison in numbers",
         f"Means of {comparison.episodes_a:,} episodes of a and {comparison.episodes_b:,} of b; less is better.",
-        f"<div class=table><table><tr><th>per episode</th>{head}<th>better</th></tr>{rows}</table></div>{left_out}",
+        f"<div class=table><table><tr><th>per episode</th>{head}<th>better</th></tr>{rows}</table></div>{reduced}{left_out}",
         "wide",
     )
 

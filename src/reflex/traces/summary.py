@@ -15,6 +15,7 @@ from reflex.traces.figures import Floats, Summary
 from reflex.traces.measures import EpisodeChunks
 from reflex.traces.reader import Losses, TraceReader
 from reflex.traces.schema import ShadowRecord
+from reflex.traces.slot_policies import SlotPolicies
 from reflex.traces.tally import TIME_BINS, ShadowTally, SlotTally
 
 __all__ = ["summarise"]
@@ -24,7 +25,7 @@ MAX_LATENCY_BINS: Final = 48
 
 def summarise(reader: TraceReader) -> Summary:
     """Read the whole recording once."""
-    chunks = EpisodeChunks()
+    chunks, policies = EpisodeChunks(), SlotPolicies()
     slots: dict[tuple[str, str], SlotTally] = {}
     shadows: dict[str, ShadowTally] = {}
     for entry in reader:
@@ -33,8 +34,21 @@ def summarise(reader: TraceReader) -> Summary:
             shadows.setdefault(record.policy, ShadowTally(record.policy)).add(entry, record)
         else:
             slot = slots.setdefault((record.slot, record.policy), SlotTally(record.slot, record.policy))
+            belonging = policies.belonging(entry, record)
+            slot.reduced_from = belonging.policy if belonging.is_reduced else None
             slot.add(entry, record, chunks)
-    return _summary(sorted(slots.values(), key=lambda slot: (slot.slot, slot.times[0])), shadows, reader.losses)
+    return _summary(_in_order(list(slots.values())), shadows, reader.losses)
+
+
+def _in_order(slots: Sequence[SlotTally]) -> list[SlotTally]:
+    """By slot, then by when a policy began, and each policy before its variant with fewer steps."""
+    began: dict[tuple[str, str], float] = {}
+    for slot in slots:
+        policy = (slot.slot, slot.reduced_from or slot.policy)
+        began[policy] = min(slot.times[0], began.get(policy, math.inf))
+    return sorted(
+        slots, key=lambda slot: (slot.slot, began[slot.slot, slot.reduced_from or slot.policy], bool(slot.reduced_from))
+    )
 
 
 def _summary(slots: Sequence[SlotTally], shadows: Mapping[str, ShadowTally], losses: Losses) -> Summary:

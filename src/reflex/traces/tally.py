@@ -43,6 +43,7 @@ class SlotTally:
     names: tuple[str, ...] = ()
     policy_hash: str | None = None
     embodiment: str | None = None
+    reduced_from: str | None = None
     times: array[float] = field(default_factory=lambda: array("d"))
     latencies: array[float] = field(default_factory=lambda: array("d"))
     """As long as `times`; NaN for an error."""
@@ -108,6 +109,7 @@ class SlotTally:
             jump=float(np.mean(jump)) if jump else None,
             latency_counts=tuple(int(count) for count in np.histogram(answered, latency_edges)[0]),
             timeline=_timeline(times, latencies, time_edges),
+            reduced_from=self.reduced_from,
         )
 
     def _axes(self) -> tuple[AxisSummary, ...]:

@@ -79,12 +79,19 @@ def test_a_damaged_file_is_said(content: str) -> None:
         read_admin(8090)
 
 
-def test_a_folder_that_others_can_open_is_not_used(runtime: Path) -> None:
+def test_a_folder_of_ours_that_others_could_open_is_closed_to_them(runtime: Path) -> None:
     runtime.mkdir(parents=True)
     runtime.chmod(0o755)
-    with pytest.raises(SetupError, match="open to others"):
+    publish_admin(8090, "s3cret")
+    assert stat.S_IMODE(runtime.stat().st_mode) == 0o700
+
+
+def test_a_file_that_somebody_holds_open_never_gets_the_token(runtime: Path) -> None:
+    runtime.mkdir(parents=True, mode=0o777)
+    with (runtime / f"admin-8090.{os.getpid()}").open("w+") as held, (runtime / "admin-8090.json").open("w+") as old:
         publish_admin(8090, "s3cret")
-    assert list(runtime.iterdir()) == []
+        assert (held.read(), old.read()) == ("", "")
+    assert read_admin(8090).token == "s3cret"
 
 
 def test_a_link_that_somebody_laid_is_not_followed(runtime: Path, tmp_path: Path) -> None:

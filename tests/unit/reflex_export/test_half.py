@@ -58,6 +58,12 @@ def test_what_was_not_finite_stays_so() -> None:
     np.testing.assert_array_equal(found, np.array([np.inf, -np.inf, np.nan], np.float16))
 
 
+@pytest.mark.parametrize("infinite", [np.inf, -np.inf])
+def test_an_infinity_hides_no_number_beyond_the_range(infinite: float) -> None:
+    with pytest.raises(OverflowError):
+        HalfConverter().convert(np.array([infinite, 1.0, -70_000.0], np.float32))
+
+
 def test_an_unaligned_view_of_any_shape_is_converted() -> None:
     stored = np.zeros(4 * 6 + 1, np.uint8)
     view = stored[1:].view(np.float32).reshape(2, 3)

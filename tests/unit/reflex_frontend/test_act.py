@@ -465,6 +465,46 @@ def test_a_deadline_that_passed_counts_as_slow() -> None:
     serve(scenario, FakeTriton(after(0.6)))
 
 
+def test_a_robot_with_a_slow_network_does_not_spoil_the_objective_for_the_others() -> None:
+    async def scenario(frontend: Frontend) -> None:
+        monitor = objective(frontend, "log").renewed()
+        frontend.service.router.first.slo = monitor
+        for _ in range(5):
+            body = orjson.dumps(GOOD)
+            await frontend.service.answer(body, Exchange.begin(frontend.now() - 0.6, 2000))
+        await asyncio.sleep(1.5)
+        assert not monitor.is_violated
+
+    serve(scenario)
+
+
+def test_a_deadline_shorter_than_the_objective_says_nothing_about_it() -> None:
+    async def scenario(frontend: Frontend) -> None:
+        monitor = objective(frontend, "log").renewed()
+        frontend.service.router.first.slo = monitor
+        for _ in range(5):
+            await frontend.fails(DeadlineExceededError, 50)
+            await asyncio.sleep(0.6)
+        assert monitor.percentile_s is None
+
+    serve(scenario, FakeTriton(after(0.5)))
+
+
+def test_a_variant_that_is_out_is_not_asked_in_the_full_policys_place() -> None:
+    reduced = FakeTriton()
+
+    async def scenario(frontend: Frontend) -> None:
+        objective(frontend, "degrade", reduced=reduced)
+        await asyncio.sleep(1.5)
+        variant = frontend.service.router.first.reduced
+        assert variant is not None
+        variant.vitals.warming_reason = "the canary's answer is off"
+        assert (await frontend.act())["denoising_steps"] == 10
+        assert not reduced.calls
+
+    serve(scenario)
+
+
 def test_two_policies_answer_their_own_episodes_and_say_which() -> None:
     first, second = FakeTriton(), FakeTriton()
 

@@ -16,6 +16,7 @@ import pytest
 from reflex.errors import SetupError
 from reflex_frontend.admin import Admin, build_admin
 from reflex_frontend.assembly import Assembly
+from reflex_frontend.gateway import TritonCallError
 from reflex_frontend.rollout import Rollout
 from reflex_frontend.routing import Router
 from support.fakes import FakeTriton, act_service
@@ -31,11 +32,14 @@ class Replacing:
 
     asked: list[tuple[str, str]] = field(default_factory=list)
     refusal: str | None = None
+    failure: Exception | None = None
 
     async def replace(self, slot: str, policy: str) -> None:
         self.asked.append((slot, policy))
         if self.refusal is not None:
             raise SetupError(self.refusal)
+        if self.failure is not None:
+            raise self.failure
 
 
 def administer(scenario: Scenario, rollout: object | None = None, *, has_two: bool = True) -> None:
@@ -132,6 +136,29 @@ def test_a_replacement_that_must_not_be_is_409_in_its_own_words() -> None:
         assert answer.json()["message"] == "its canary is wrong; the old one goes on"
 
     administer(scenario, Replacing(refusal="its canary is wrong; the old one goes on"))
+
+
+@pytest.mark.parametrize("failure", [TritonCallError("dead", "its process is gone"), ValueError("its process is gone")])
+def test_a_replacement_that_triton_does_not_stand_is_409_with_its_reason(failure: Exception) -> None:
+    async def scenario(client: httpx.AsyncClient, _router: Router) -> None:
+        answer = await client.post("/slots/b", json={"policy": "new"})
+        assert_envelope(answer, 409, "conflict")
+        assert "policy 'new' cannot be served" in answer.json()["message"]
+        assert "its process is gone" in answer.json()["message"]
+
+    administer(scenario, Replacing(failure=failure))
+
+
+def test_a_failure_that_nobody_expected_is_logged_and_tells_nothing_of_itself(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario(client: httpx.AsyncClient, _router: Router) -> None:
+        answer = await client.post("/slots/b", json={"policy": "new"})
+        assert_envelope(answer, 500, "internal")
+        assert "inside" not in answer.text
+
+    administer(scenario, Replacing(failure=RuntimeError("inside")))
+    (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert record.exc_info is not None
+    assert record.exc_info[0] is RuntimeError
 
 
 @pytest.mark.parametrize("policy", ["../else", "a/b", "..", ".", "a\0b", "a\nb", "x" * 300])

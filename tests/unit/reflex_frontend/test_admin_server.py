@@ -17,6 +17,7 @@ import pytest
 
 from reflex.admin import DEFAULT_PORT, admin_file, publish_admin, read_admin
 from reflex.errors import SetupError
+from reflex_frontend import admin_server
 from reflex_frontend.admin_server import admin_routes, wanted_admin_port
 from reflex_frontend.settings import Settings
 from support.fakes import FakeTriton, act_service
@@ -127,14 +128,36 @@ def test_a_port_that_is_taken_is_said_and_its_owners_file_stays() -> None:
 
 def test_a_file_that_cannot_be_written_is_said_and_the_port_is_free_again(tmp_path: Path) -> None:
     port = free_port()
-    (tmp_path / "reflex").mkdir(mode=0o755)
+    (tmp_path / "reflex").write_text("in the way")
 
     async def scenario() -> None:
         pytest.fail("served without a file")
 
-    with pytest.raises(SetupError, match="open to others"):
+    with pytest.raises(SetupError, match="cannot be written"):
         serve(scenario, admin_port=port)
     assert _is_refused(port)
+
+
+def test_idle_strangers_neither_keep_the_owner_out_nor_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every program of this machine can connect; whoever has the token must get through all the same."""
+    monkeypatch.setattr(admin_server, "REQUEST_WITHIN_S", 0.3)
+    port = free_port()
+
+    async def scenario() -> None:
+        strangers = [await asyncio.open_connection("127.0.0.1", port) for _ in range(64)]
+        for _, half in strangers[:32]:
+            half.write(b"POST /slots/b HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
+        address = read_admin(port)
+        async with httpx.AsyncClient() as client:
+            shown = await client.get(f"{address.url}/slots", headers={"Authorization": f"Bearer {address.token}"})
+        assert shown.status_code == 200
+        async with asyncio.timeout(5):
+            said = [await reader.read() for reader, _ in strangers]
+        assert all(b'"error":"' in answer for answer in said)
+        for _, writer in strangers:
+            writer.close()
+
+    serve(scenario, admin_port=port)
 
 
 def test_a_server_that_fails_takes_its_routes_along() -> None:

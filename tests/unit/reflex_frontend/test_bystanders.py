@@ -32,10 +32,13 @@ class Backend:
     """A Triton that answers every policy at once."""
 
     waiting_for = "starting"
+    may_reload = True
     control = cast("Any", None)
 
     def gateway(self, _policy_id: str) -> FakeTriton:
         return FakeTriton()
+
+    def keep_loaded(self, _policies: object) -> None: ...
 
     def restart_if_hung(self, _silent_s: float) -> bool:
         return False
@@ -90,7 +93,8 @@ def test_the_header_says_what_changes_answers_and_no_secret(tmp_path: Path) -> N
     async def scenario(service: ActService, _bystanders: Bystanders) -> None:
         await ask(service)
 
-    work(scenario, record=tmp_path, guard=False, slo="p99=1s", slo_mode="503", admin_token="s3cret", robot_id="arm")
+    secret = {"admin_port": 0, "admin_token": "s3cret"}
+    work(scenario, record=tmp_path, guard=False, slo="p99=1s", slo_mode="503", robot_id="arm", **secret)
     (header,) = lines_in(tmp_path, "header")
     assert header["settings"] == {"guard": False, "split": None, "record_images": "hash", "slo_mode": "503"}
     assert "s3cret" not in orjson.dumps(header).decode()

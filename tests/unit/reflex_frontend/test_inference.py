@@ -295,3 +295,32 @@ def test_the_canary_takes_no_place_and_leaves_the_breaker_to_its_caller() -> Non
         assert await bench.failures_until_open() == 5
 
     on_bench(FakeTriton(outputs(chunk(np.nan))), scenario)
+
+
+def test_deadlines_shorter_than_the_models_patience_open_the_breaker_within_five() -> None:
+    """A model of 200 ms and deadlines of 500 ms: no single deadline is as long as the silence that counts."""
+
+    async def scenario(bench: Bench) -> None:
+        bench.triton.default = after(0.2, outputs())
+        for _ in range(3):
+            await bench.infer()
+        bench.triton.default = after(3600, outputs())
+        for _ in range(5):
+            assert not bench.vitals.breaker.is_open
+            await bench.fails(DeadlineExceededError, 0.5)
+        assert bench.vitals.breaker.is_open
+
+    on_bench(FakeTriton(), scenario)
+
+
+def test_hasty_clients_of_a_working_model_open_nothing() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.triton.default = after(0.3, outputs())
+        await bench.infer()
+        for _ in range(40):
+            if bench.admission.in_flight < bench.admission.max_in_flight:
+                await bench.fails(DeadlineExceededError, 0.01)
+            await asyncio.sleep(0.1)
+        assert not bench.vitals.breaker.is_open
+
+    on_bench(FakeTriton(), scenario)

@@ -91,6 +91,31 @@ def test_embodiments_of_one_name_with_other_limits_are_refused() -> None:
         check_interchangeable(one, dataclasses.replace(other, embodiment=tighter))
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"policy_a": "demo", "policy_b": "other", "shadow": "other"},
+        {"policy_a": "demo", "policy_b": "few", "slo": "p99=150ms", "slo_mode": "degrade"},
+        {"policy": "demo", "shadow": "few", "slo": "p99=150ms", "slo_mode": "degrade"},
+    ],
+    ids=["shadow is b", "b is a's variant", "shadow is a's variant"],
+)
+def test_one_policy_in_two_roles_is_refused(repository: Path, settings: dict[str, Any]) -> None:
+    change(repository, "few", denoising_steps=4)
+    with pytest.raises(SetupError, match=r"would be served twice|needs few with fewer"):
+        load_lineup(repository, Settings.load(settings))
+
+
+def test_pictures_of_one_size_only_must_be_of_the_same_size() -> None:
+    other = policy_config(policy_id="other")
+    fixed = [
+        tensor.model_copy(update={"shape": (224, 224, 3)}) if tensor.name.startswith("image.") else tensor
+        for tensor in other.inputs
+    ]
+    with pytest.raises(SetupError, match="pictures of different sizes"):
+        check_interchangeable(served_policy(), served_policy(other.model_copy(update={"inputs": tuple(fixed)})))
+
+
 def test_degrading_takes_the_variant_with_the_next_lower_number_of_steps(repository: Path) -> None:
     lineup = load_lineup(repository, Settings.load({"policy": "demo", "slo": "p99=150ms", "slo_mode": "degrade"}))
     assert lineup.reduced["a"].config.policy_id == "few"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from reflex.errors import SetupError
+from reflex.policy_config import PolicyConfig
 from reflex_frontend.assembly import Assembly
 from reflex_frontend.gateway import RawTensor, TritonCallError
 from reflex_frontend.model_control import ModelControlError
@@ -34,7 +35,10 @@ class Backend:
     events: list[str] = field(default_factory=list)
     refusal: str | None = None
     restarted: int = 0
+    kept: list[str] = field(default_factory=list)
+    """What a Triton that has to start anew would load."""
     waiting_for: str = "starting"
+    may_reload: bool = True
 
     @property
     def control(self) -> Backend:
@@ -51,6 +55,12 @@ class Backend:
 
     def gateway(self, policy_id: str) -> FakeTriton:
         return self.tritons.setdefault(policy_id, FakeTriton())
+
+    async def why_unready(self, models: Collection[str]) -> str | None:
+        return f"Triton cannot load {min(models)}" if self.refusal else None
+
+    def keep_loaded(self, policies: Collection[PolicyConfig]) -> None:
+        self.kept = [config.policy_id for config in policies]
 
     def restart_if_hung(self, _silent_s: float) -> bool:
         return False
@@ -88,7 +98,7 @@ def play(
 ) -> None:
     """Slots a and b serve `one` and `two`; the repository also holds `new`."""
     stored = {"new": new or policy("new")}
-    monkeypatch.setattr("reflex_frontend.rollout.load_policy", lambda _repository, name: stored[name])
+    monkeypatch.setattr("reflex_frontend.rollout.load_policy", lambda _repository, name, _known=(): stored[name])
     backend = backend or Backend()
 
     async def main(now: Callable[[], float]) -> None:
@@ -200,7 +210,7 @@ def test_a_policy_that_is_loaded_already_cannot_be_loaded_over_itself(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     async def scenario(scene: Scene) -> None:
-        await scene.replace_fails("loaded already")
+        await scene.replace_fails("served already")
         assert not scene.backend.events
 
     play(monkeypatch, scenario, new=policy(name))
@@ -269,13 +279,133 @@ def test_a_dead_model_process_is_loaded_again_without_touching_the_other_slot(mo
     play(monkeypatch, scenario)
 
 
-def test_when_that_fails_all_of_triton_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_when_that_fails_it_is_tried_again_and_the_other_slot_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario(scene: Scene) -> None:
         scene.backend.refusal = "cannot load"
         scene.backend.tritons["two"].script.append(TritonCallError("dead", "stub process died"))
         with pytest.raises(TritonCallError):
             await scene.router.slots["b"].serving.runner.check_canary(CANARY.inputs)
-        await asyncio.sleep(1)
+        await asyncio.sleep(10)
+        assert scene.backend.restarted == 0
+        assert not scene.router.slots["a"].is_out
+        scene.backend.refusal = None
+        await asyncio.sleep(30)
+        assert "load two" in scene.backend.events
+
+    play(monkeypatch, scenario)
+
+
+def test_a_policy_that_has_triton_for_itself_is_worth_a_restart_of_it() -> None:
+    async def main(now: Callable[[], float]) -> None:
+        backend = Backend(refusal="cannot load")
+        async with asyncio.TaskGroup() as tasks:
+            assembly = Assembly(backend, Workers(InlineExecutor(), now), tasks.create_task)
+            serving = assembly.serve(policy("one"))
+            await asyncio.sleep(1)
+            backend.tritons["one"].script.append(TritonCallError("dead", "stub process died"))
+            with pytest.raises(TritonCallError):
+                await serving.runner.check_canary(CANARY.inputs)
+            await asyncio.sleep(1)
+            await assembly.stop()
+        assert backend.restarted == 1
+
+    run_virtual(main)
+
+
+def test_a_triton_that_starts_anew_loads_what_serves_and_nothing_on_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(scene: Scene) -> None:
+        replacing = asyncio.create_task(scene.rollout.replace("b", "new"))
+        await asyncio.sleep(0.4)
+        assert scene.backend.kept == ["one", "two"]
+        await asyncio.sleep(3)
+        assert scene.backend.kept == ["one", "two", "new"]
+        await replacing
+        assert scene.backend.kept == ["one", "new"]
+
+    play(monkeypatch, scenario)
+
+
+def test_a_policy_without_a_canary_cannot_be_proven_and_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(scene: Scene) -> None:
+        await scene.replace_fails("has no canary")
+        assert not scene.backend.events
+
+    play(monkeypatch, scenario, new=dataclasses.replace(policy("new"), canary=None))
+
+
+def test_models_shared_with_another_export_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(scene: Scene) -> None:
+        await scene.replace_fails("one_encoder in common with one")
+        assert not scene.backend.events
+
+    play(monkeypatch, scenario, new=policy("new", components={"encoder": "one_encoder"}, export_id="export-0002"))
+
+
+def test_the_shadow_policy_can_be_promoted_without_being_loaded_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(scene: Scene) -> None:
+        scene.assembly.serve(policy("new"))
+        await scene.rollout.replace("b", "new")
+        assert scene.serving() == "new"
+        assert "load new" not in scene.backend.events
+        assert not any(event.startswith("unload new") for event in scene.backend.events)
+
+    play(monkeypatch, scenario)
+
+
+def test_requests_that_wait_for_a_place_are_answered_before_their_policy_is_unloaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def scenario(scene: Scene) -> None:
+        old = scene.router.slots["b"].serving
+        for _ in range(old.admission.max_in_flight):
+            await old.admission.enter(scene.now() + 60)
+        waiting = asyncio.create_task(old.admission.enter(scene.now() + 60))
+        replacing = asyncio.create_task(scene.rollout.replace("b", "new"))
+        await asyncio.sleep(PROBATION_S + 5)
+        assert "unload two" not in scene.backend.events
+        for _ in range(old.admission.max_in_flight + 1):
+            old.admission.leave(0.1)
+        await asyncio.gather(waiting, replacing)
+        assert "unload two" in scene.backend.events
+
+    play(monkeypatch, scenario)
+
+
+def test_nothing_of_a_triton_that_others_use_is_unloaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(scene: Scene) -> None:
+        scene.backend.may_reload = False
+        await scene.rollout.replace("b", "new")
+        assert scene.backend.events == ["load new"]
+
+    play(monkeypatch, scenario)
+
+
+def test_a_triton_that_is_somebody_elses_is_not_touched_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(scene: Scene) -> None:
+        scene.backend.may_reload = False
+        scene.backend.tritons["two"].script.append(TritonCallError("dead", "stub process died"))
+        with pytest.raises(TritonCallError):
+            await scene.router.slots["b"].serving.runner.check_canary(CANARY.inputs)
+        await asyncio.sleep(2)
+        assert scene.backend.events == []
         assert scene.backend.restarted == 1
+
+    play(monkeypatch, scenario)
+
+
+def test_a_model_that_hangs_on_a_live_triton_is_loaded_again_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never() -> Any:
+        await asyncio.sleep(3600)
+
+    async def scenario(scene: Scene) -> None:
+        hung = scene.router.slots["b"].serving
+        scene.backend.tritons["two"].default = never
+        hung.vitals.breaker.open("five deadlines passed")
+        await asyncio.sleep(60)
+        assert scene.backend.events == [f"unload two{part}" for part in PARTS] + ["load two"]
+        assert not scene.router.slots["a"].is_out
+        scene.backend.tritons["two"].default = outputs()
+        await asyncio.sleep(20)
+        assert not hung.vitals.is_out
 
     play(monkeypatch, scenario)

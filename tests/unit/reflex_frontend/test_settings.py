@@ -63,7 +63,13 @@ NEEDED: dict[str, dict[str, Any]] = {
     "policy_b": {"policy_a": "other"},
     "split": {"policy_a": "one", "policy_b": "other"},
     "slo_mode": {"slo": "p99=1s"},
+    "slo_window_s": {"slo": "p99=1s"},
     "trace_sample": {"otel_endpoint": "http://collector:4318"},
+    "shadow_percent": {"shadow": "other"},
+    "record_images": {"record": "/recordings"},
+    "record_by": {"record": "/recordings"},
+    "record_max_gb": {"record": "/recordings"},
+    "admin_token": {"admin_port": 0},
 }
 """What makes a field allowed."""
 
@@ -149,11 +155,37 @@ def test_an_empty_variable_means_that_none_was_given(monkeypatch: pytest.MonkeyP
         ({"split": 20}, "--split needs"),
         ({"slo_mode": "503"}, "--slo-mode needs --slo"),
         ({"trace_sample": 0.5}, "--trace-sample needs --otel-endpoint"),
+        ({"slo_window_s": 5}, "REFLEX_SLO_WINDOW_S needs --slo"),
+        ({"shadow_percent": 5}, "--shadow-percent needs --shadow"),
+        ({"record_images": "full"}, "--record-images needs --record"),
+        ({"record_by": "episode"}, "--record-by needs --record"),
+        ({"record_max_gb": 1}, "--record-max-gb needs --record"),
+        ({"admin_token": "s3cret"}, "REFLEX_ADMIN_TOKEN needs --admin-port, or two policies"),
     ],
 )
 def test_what_does_not_go_together_is_refused(together: dict[str, Any], told: str) -> None:
     with pytest.raises(SetupError, match=told):
         Settings.load(together)
+
+
+@pytest.mark.parametrize("field", ["split", "shadow_percent", "slo_window_s", "record_by", "admin_token"])
+def test_a_variable_without_effect_is_refused_as_an_option_is(monkeypatch: pytest.MonkeyPatch, field: str) -> None:
+    variable = next(row[2] for row in FIELDS if row[0] == field)
+    monkeypatch.setenv(f"REFLEX_{field.upper()}", variable)
+    with pytest.raises(SetupError, match="needs"):
+        Settings.load({})
+
+
+@pytest.mark.parametrize(
+    "together",
+    [
+        {"admin_token": "s3cret", "policy_a": "one", "policy_b": "two"},
+        {"insecure": True, "api_keys": "keys"},
+        {"hang_restart_s": 5, "triton": "grpc://host"},
+    ],
+)
+def test_what_goes_together_or_comes_from_an_image_is_not_refused(together: dict[str, Any]) -> None:
+    Settings.load(together)
 
 
 def test_the_standard_variable_of_opentelemetry_is_read_and_ours_wins(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,7 +196,7 @@ def test_the_standard_variable_of_opentelemetry_is_read_and_ours_wins(monkeypatc
 
 
 def test_secrets_are_not_shown() -> None:
-    shown = repr(Settings.load({"admin_token": "s3cret", "triton_admin_header": "x=s3cret"}))
+    shown = repr(Settings.load({"admin_port": 0, "admin_token": "s3cret", "triton_admin_header": "x=s3cret"}))
     assert "s3cret" not in shown
 
 

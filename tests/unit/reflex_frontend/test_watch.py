@@ -318,3 +318,18 @@ def test_an_idle_slow_model_spends_little_of_its_time_on_canaries() -> None:
         assert scene.vitals.status() == ("ready", None)
 
     watch_over(FakeTriton(slow_answer), scenario)
+
+
+def test_a_policy_that_is_being_loaded_on_a_live_triton_is_no_hang() -> None:
+    """Loading takes minutes for a large engine, and killing Triton would take every other policy with it."""
+
+    async def scenario(scene: Scene) -> None:
+        await scene.until_ready()
+        scene.triton.ready = False
+        scene.vitals.breaker.open("a process of the model died")
+        await asyncio.sleep(60)
+        assert scene.silences_s == []
+        scene.triton.ready = True
+        assert await scene.until_closed() < 1
+
+    watch_over(FakeTriton(), scenario)

@@ -121,6 +121,28 @@ def test_a_folder_without_recordings_is_an_error_that_says_how_to_make_some(comm
     assert json.loads(in_json.stdout)["error"] == "setup"
 
 
+def test_answers_with_fewer_steps_are_told_in_the_text_and_in_the_report(tmp_path: Path) -> None:
+    policies = {slot: policy(slot) for slot in ("a", "b")}
+    answered = [
+        request(seq, slot=slot, policy=policies[slot].model_version, episode_id=f"{slot}{seq}")
+        for seq in range(1, 7) for slot in ("a", "b")
+    ]  # fmt: skip
+    reduced = request(9, policy="a_s4@1", denoising_steps=4)
+    write_trace(tmp_path / NAME, [header(policies), *answered, reduced])
+
+    compared = RUNNER.invoke(app, ["compare", str(tmp_path)])
+    summary = RUNNER.invoke(app, ["traces", "summary", str(tmp_path), "--html", str(tmp_path / "report.html")])
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+
+    first, second, *_ = compared.stdout.splitlines()
+    assert first == "a  a@a0000000, 7 episodes; 1 request of them with fewer denoising steps (--slo-mode degrade)"
+    assert second == "b  b@b0000000, 6 episodes"
+    assert "variant     a@a0000000 with fewer denoising steps, for --slo-mode degrade" in summary.stdout
+    assert "a@a0000000 with fewer denoising steps (--slo-mode degrade)" in page
+    assert "Answered for a by its variant with fewer denoising steps, and counted: 1." in page
+    assert "<h1>a against b</h1>" in page
+
+
 def test_the_comparison_ends_with_its_sentence(two_slots: Path) -> None:
     done = RUNNER.invoke(app, ["compare", str(two_slots)])
 

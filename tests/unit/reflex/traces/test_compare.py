@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ import pytest
 
 from reflex.errors import SetupError
 from reflex.traces.compare import ALPHA, Comparison, compare, compare_values
-from reflex.traces.episodes import METRICS, read_episodes
+from reflex.traces.episodes import METRICS, EpisodeTable, read_episodes
 from reflex.traces.figures import Floats
 from reflex.traces.reader import TraceReader
 from reflex.traces.schema import RecordLine
@@ -21,9 +23,13 @@ EXPERIMENTS = 200
 POLICIES = {"a": policy("old"), "b": policy("new")}
 
 
+def table_of(folder: Path, lines: Iterable[RecordLine]) -> EpisodeTable:
+    write_trace(folder / "2026-11-21T14Z_0123abcd_1.jsonl.gz", lines)
+    return read_episodes(TraceReader(folder))
+
+
 def compared(folder: Path, records: Iterable[RecordLine], *metrics: str) -> Comparison:
-    write_trace(folder / "2026-11-21T14Z_0123abcd_1.jsonl.gz", [header(POLICIES), *records])
-    return compare(read_episodes(TraceReader(folder)), metrics)
+    return compare(table_of(folder, [header(POLICIES), *records]), metrics)
 
 
 def simulated(random: np.random.Generator, episodes: int, change: float) -> dict[str, tuple[Floats, Floats]]:
@@ -157,6 +163,46 @@ def test_requests_that_belong_to_no_comparison_are_left_out_and_counted(tmp_path
         "without an episode id": 1, "routed to the other slot": 1, "of a policy that was replaced": 1,
     }  # fmt: skip
     assert (found.episodes_a, found.episodes_b) == (10, 10)
+
+
+@pytest.mark.parametrize("reduced", [[0], [119], [0, 60, 119], range(120)])
+def test_answers_with_fewer_steps_count_for_their_slot_and_are_told(tmp_path: Path, reduced: Iterable[int]) -> None:
+    """`--slo-mode degrade` lets a variant answer at times: the slot's policy is that of the header all the same."""
+    records = list(Experiment(1).records(20))
+    version = {slot: each.model_version for slot, each in POLICIES.items()}
+    records = [replace(record, policy=version[record.slot]) for record in records]
+    for index in reduced:
+        variant = f"{records[index].slot}_s4@1"
+        records[index] = replace(records[index], policy=variant, denoising_steps=None if index == 60 else 4)
+    by_slot = Counter(records[index].slot for index in reduced)
+
+    found = compared(tmp_path, records)
+
+    assert (found.policy_a, found.policy_b) == (version["a"], version["b"])
+    assert (found.episodes_a, found.episodes_b, found.excluded) == (10, 10, {})
+    assert (found.reduced_a, found.reduced_b) == (by_slot["a"], by_slot["b"])
+
+
+def test_the_policy_of_the_last_header_counts_though_an_old_one_answers_late(tmp_path: Path) -> None:
+    newer = POLICIES | {"a": policy("newer")}
+    old = [request(seq, policy="old@old00000", episode_id=f"e{seq}") for seq in range(1, 4)]
+    new = [request(seq, policy="newer@newer000", episode_id=f"e{seq}") for seq in range(4, 9)]
+    late = [request(9, policy="old@old00000"), request(10, policy="old_s4@1", denoising_steps=4)]
+    variant = [request(11, policy="old_s4@1", denoising_steps=4)]
+
+    table = table_of(tmp_path, [header(POLICIES), *old, variant[0], header(newer), *new, *late])
+
+    assert (table.slots["a"].policy, table.slots["a"].episodes, table.slots["a"].reduced) == ("newer@newer000", 5, 0)
+    assert table.excluded == {"of a policy that was replaced": 6}
+
+
+def test_a_policy_whose_header_was_damaged_is_no_variant(tmp_path: Path) -> None:
+    unnamed = [request(seq, policy="unnamed@1", episode_id=f"e{seq}") for seq in range(2, 7)]
+
+    table = table_of(tmp_path, [header(POLICIES), request(1, policy="old@old00000"), *unnamed])
+
+    assert (table.slots["a"].policy, table.slots["a"].reduced) == ("unnamed@1", 0)
+    assert table.excluded == {"of a policy that was replaced": 1}
 
 
 def test_a_recording_of_one_slot_says_how_two_are_recorded(tmp_path: Path) -> None:

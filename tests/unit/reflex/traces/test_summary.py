@@ -73,6 +73,20 @@ def test_slots_and_policies_are_kept_apart(tmp_path: Path) -> None:
     assert (found.requests, found.episodes) == (3, 2)
 
 
+def test_a_variant_with_fewer_steps_stands_behind_the_policy_that_it_stands_in_for(tmp_path: Path) -> None:
+    policies = {"a": policy("one"), "b": policy("two")}
+    reduced = [request(seq, policy="one_s4@1", denoising_steps=4) for seq in (1, 4)]
+
+    found = summary_of(
+        tmp_path, header(policies), reduced[0], request(2, policy="one@one00000"),
+        request(3, slot="b", policy="two@two00000"), reduced[1],
+    )  # fmt: skip
+
+    assert [(slot.policy, slot.requests, slot.reduced_from) for slot in found.slots] == [
+        ("one@one00000", 1, None), ("one_s4@1", 2, "one@one00000"), ("two@two00000", 1, None),
+    ]  # fmt: skip
+
+
 def test_smoothness_is_the_mean_over_requests_by_axis(tmp_path: Path) -> None:
     cubic = np.repeat((np.arange(50, dtype=np.float32) ** 3)[:, None], 7, axis=1)
     cubic[:, 1:] = 0

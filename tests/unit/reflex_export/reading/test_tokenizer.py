@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 from tokenizers import Tokenizer
+from tokenizers.models import BPE, Model, Unigram, WordLevel
 
 from reflex_export.errors import CheckpointError, SourceError, TokenizerError
 from reflex_export.reading import read_checkpoint
+from reflex_export.reading.tokenizer import _model_tokens
 from support.random_checkpoint import PiSizes, SmolVlaSizes, golden, write_checkpoint
 from unit.reflex_export.reading.damage import CopyCheckpoint, EmptyHub, edit_json, edit_step, step_of
 
@@ -199,3 +201,14 @@ def test_the_random_checkpoints_have_golden_tokenizers(tmp_path: Path) -> None:
     assert text is not None
     assert text.max_tokens == 7
     assert text.tokenizer_json == (golden("smolvla") / "tokenizer/tokenizer.json").read_text()
+
+
+@pytest.mark.parametrize(
+    "model", [WordLevel({"a": 0, "b": 7}, "a"), Unigram([("a", 0.0), ("b", -1.0)]), BPE({"a": 3}, [])]
+)
+def test_the_size_read_from_the_file_is_that_of_the_vocabulary(model: Model) -> None:
+    tokenizer = Tokenizer(model)
+    tokenizer.add_tokens(["added"])
+
+    ids = tokenizer.get_vocab(with_added_tokens=False).values()
+    assert _model_tokens(json.loads(tokenizer.to_str())) == max(ids) + 1

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import resource
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from reflex.errors import SetupError
+from reflex.traces.lines import Losses, lines_of
 from reflex_frontend.recording.directory import enforce_cap, prepare_directory
 from reflex_frontend.recording.trace_file import TraceFile
 from reflex_frontend.recording.writer import FilePolicy, TraceWriter
@@ -102,14 +105,107 @@ def test_at_most_so_many_files_are_open_and_the_one_used_longest_ago_goes(tmp_pa
     assert open_descriptors() == before
 
 
-def test_an_episode_that_comes_back_gets_a_new_file(tmp_path: Path) -> None:
+def test_an_episode_that_comes_back_goes_on_in_its_file(tmp_path: Path) -> None:
     clock = Clock()
     written = writer(tmp_path, clock, by="episode", max_open_files=1)
     for number, episode in enumerate("aba"):
         written.add(b'{"kind":"x","n":%d}\n' % number, clock(), episode)
     written.close()
-    assert len(names(tmp_path)) == 3
-    assert [line["n"] for line in lines_in(tmp_path, "x")] == [0, 1, 2]
+    assert len(names(tmp_path)) == 2
+    assert [[line.get("n") for line in lines_of_file(path)] for path in sorted(tmp_path.iterdir(), key=number_of)] == [
+        [None, 0, 2], [None, 1],
+    ]  # fmt: skip
+    assert total(tmp_path) == written.bytes_written
+
+
+def test_more_episodes_at_a_time_than_open_files_are_a_file_each_and_no_wait_for_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    written = writer(tmp_path, clock, by="episode", max_open_files=16)
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    for number in range(10):
+        for episode in range(20):
+            written.add(b'{"kind":"x","n":%d}\n' % number, clock(), f"episode {episode}")
+        written.flush()
+    assert synced == []
+    written.close()
+    assert len(synced) == 16  # those that were open
+    assert len(names(tmp_path)) == 20
+    for path in tmp_path.iterdir():
+        assert [line["n"] for line in lines_of_file(path) if line["kind"] == "x"] == list(range(10))
+
+
+def test_a_file_that_goes_on_says_which_policy_it_is_by_now(tmp_path: Path) -> None:
+    clock = Clock()
+    written = writer(tmp_path, clock, by="episode", max_open_files=1)
+    for episode in "ab":
+        written.add(b'{"kind":"x"}\n', clock(), episode)
+    written.replace_header(trace_header(model_version="new@1"))
+    for episode in "aba":
+        written.add(b'{"kind":"x"}\n', clock(), episode)
+    written.close()
+    first, _ = sorted(tmp_path.iterdir(), key=number_of)
+    kinds = [
+        line["policies"]["a"]["model_version"] if line["kind"] == "header" else "x" for line in lines_of_file(first)
+    ]
+    assert kinds == ["small@0123456789ab", "x", "new@1", "x", "x"]
+
+
+def test_an_episode_whose_file_was_removed_or_is_long_gets_a_new_one(tmp_path: Path) -> None:
+    clock = Clock()
+    written = writer(tmp_path, clock, by="episode", max_open_files=1, max_file_bytes=8 * 1024)
+    for episode in "ab":
+        written.add(b'{"kind":"x"}\n', clock(), episode)
+    next(path for path in tmp_path.iterdir() if number_of(path) == 0).unlink()
+    written.add(b'{"kind":"x","noise":"%s"}\n' % os.urandom(16 * 1024).hex().encode(), clock(), "a")
+    for episode in "ba":
+        written.add(b'{"kind":"x"}\n', clock(), episode)
+    written.close()
+    assert sorted(map(number_of, tmp_path.iterdir())) == [1, 2, 3]
+    assert all(lines_of_file(path)[0]["kind"] == "header" for path in tmp_path.iterdir())
+
+
+def test_going_on_makes_no_file_and_follows_no_link(tmp_path: Path) -> None:
+    path = tmp_path / "2027-01-15T08Z_0badcafe_0.jsonl.gz"
+    with pytest.raises(FileNotFoundError):
+        TraceFile(path, is_further_member=True)
+    (tmp_path / "theirs").write_bytes(b"theirs")
+    path.symlink_to(tmp_path / "theirs")
+    with pytest.raises(OSError, match="symbolic links"):
+        TraceFile(path, is_further_member=True)
+    assert (tmp_path / "theirs").read_bytes() == b"theirs"
+
+
+def test_a_write_that_fails_in_a_further_member_leaves_the_first(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    first = TraceFile(path)
+    first.add(b'{"kind":"x"}\n')
+    good_bytes = first.close()
+    further = TraceFile(path, is_further_member=True)
+    with largest_file(good_bytes + 1000):
+        further.add(NOISE + b"\n")
+        with pytest.raises(OSError, match="large"):
+            further.flush()
+    further.abandon()
+    assert path.stat().st_size == good_bytes
+    assert raw_lines(path) == ([b'{"kind":"x"}'], b"")
+
+
+def test_a_file_that_was_given_up_is_not_gone_on_with(tmp_path: Path) -> None:
+    """Its gzip stream has no end: what would be appended could not be read."""
+    clock = Clock()
+    written = writer(tmp_path, clock, by="episode", max_open_files=1)
+    for episode in "ab":
+        written.add(b'{"kind":"x"}\n', clock(), episode)
+    written.flush()
+    written.abandon()
+    for episode in "ab":
+        written.add(b'{"kind":"x"}\n', clock(), episode)
+    written.close()
+    assert len(names(tmp_path)) == 4
+    assert len(lines_in(tmp_path, "x")) == 4
 
 
 def test_an_episode_that_is_over_is_closed(tmp_path: Path) -> None:
@@ -324,6 +420,18 @@ def is_complete(path: Path) -> bool:
     unpack = zlib.decompressobj(31)
     unpack.decompress(path.read_bytes())
     return unpack.eof
+
+
+def lines_of_file(path: Path) -> list[dict[str, Any]]:
+    """By the product's own reader, which must find nothing missing."""
+    losses = Losses()
+    lines = [json.loads(line) for line in lines_of(path, losses)]
+    assert not losses.any
+    return lines
+
+
+def number_of(path: Path) -> int:
+    return int(path.name.split("_")[2].partition(".")[0])
 
 
 def open_descriptors() -> int:
