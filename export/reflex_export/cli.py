@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import re
+from dataclasses import replace as with_fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from reflex_export.checkpoint import Checkpoint
 from reflex_export.engines import BuildOptions, require_engine
 from reflex_export.engines.cli import engines_as_json, print_engines
 from reflex_export.families.common import Precision
-from reflex_export.pipeline import EngineKind, ExportOptions, ExportReport, export_checkpoint
+from reflex_export.pipeline import EngineKind, ExportOptions, ExportReport, check_options, export_checkpoint
 from reflex_export.policy_record import source_of
 from reflex_export.progress import Stage
 from reflex_export.progress_bars import shown_progress
@@ -45,6 +46,7 @@ def export_command(
     description: str = "",
     check: bool = True,
     force: bool = False,
+    replace: bool = False,
     dry_run: bool = False,
     as_json: bool = False,
 ) -> int:
@@ -56,12 +58,9 @@ def export_command(
             raise SetupError("--no-check runs nothing, so it cannot compare with --cases; leave one of them out")
         if engine != "onnx":
             require_engine(BuildOptions(engine))  # before a checkpoint of gigabytes is fetched
-        policy = _name(name, source)
-        progress(Stage("reading the checkpoint"))
-        checkpoint = read_checkpoint(source, vlm=vlm, tokenizer=tokenizer, revision=revision)
         options = ExportOptions(
             repository=repository,
-            name=policy,
+            name=_name(name, source),
             embodiment=embodiment,
             precision=precision,
             engine=engine,
@@ -69,14 +68,17 @@ def export_command(
             max_batch=max_batch,
             optional_cameras=frozenset(optional_cameras),
             cases=cases,
-            source=_origin(source, checkpoint),
             trained=not untrained,
             description=description,
             check=check,
             force=force,
+            replace=replace,
             dry_run=dry_run,
         )
-        report = export_checkpoint(checkpoint, options, progress)
+        check_options(options)  # also before that
+        progress(Stage("reading the checkpoint"))
+        checkpoint = read_checkpoint(source, vlm=vlm, tokenizer=tokenizer, revision=revision)
+        report = export_checkpoint(checkpoint, with_fields(options, source=_origin(source, checkpoint)), progress)
     if as_json:
         print_json(_report_as_json(report))
     else:
@@ -103,9 +105,9 @@ def _print_for_people(report: ExportReport, repository: Path) -> None:
         say(parity_sentence(config.policy_id, config.parity or {}))
     for policy in report.engines:
         print_engines(policy)
-    first = report.policies[0].policy_id
     if report.published:
-        say(f"published in {repository}; next: reflex serve --model-repository {repository} --policy {first}")
+        chosen = ", or ".join(f"--policy {config.policy_id}" for config in report.policies)
+        say(f"published in {repository}; next: reflex serve --model-repository {repository} {chosen}")
     else:
         say("nothing was published (--dry-run)")
 

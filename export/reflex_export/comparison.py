@@ -31,7 +31,7 @@ def parity_of(
     if cases is not None:
         compare_with_cases(parity, runner, config, checkpoint, cases, progress)
     if not parity.cases and config.precision == "fp16":
-        parity = Parity(gate_of(config.precision), "the FP32 graphs")
+        parity = Parity(gate_of(config.precision), "the FP32 graphs", skipped=parity.skipped)
         compare_with_fp32(parity, runner, config, checkpoint, progress)
     return parity
 

@@ -25,7 +25,9 @@ _DESCRIPTION: Final = (
 
 def export_demo(checkpoint: Path, repository: Path) -> PolicyConfig:
     """Publish the checkpoint as policy `demo`; the same checkpoint and package versions give the same bytes."""
-    options = ExportOptions(repository, POLICY_ID, embodiment="franka", trained=False, description=_DESCRIPTION)
+    options = ExportOptions(
+        repository, POLICY_ID, embodiment="franka", trained=False, description=_DESCRIPTION, replace=True
+    )
     return export_checkpoint(read_checkpoint(checkpoint), options).policies[0]
 
 

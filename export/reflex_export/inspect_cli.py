@@ -33,6 +33,7 @@ CAVEAT: Final = (
 )
 BYTES_OF: Final = {"fp32": 4, "fp16": 2}
 LABEL_WIDTH: Final = 16
+SHOWN_IN_MS: Final = 0.1
 _PREFIXES: Final = ("", "k", "M", "G", "T")
 
 
@@ -98,9 +99,7 @@ def _lines(found: Inspection) -> Iterator[str]:
     yield ""
     yield from _table(("work per chunk", "runs", "weights read", "FLOP"), [_work(phase) for phase in found.phases])
     yield ""
-    yield from _table(
-        ("GPU", "ms per chunk", "encoder", "denoise", "limited by", "rates from"), list(_bound_rows(found))
-    )
+    yield from _table(("GPU", "per chunk", "encoder", "denoise", "limited by", "rates from"), list(_bound_rows(found)))
     yield ""
     yield CAVEAT
 
@@ -160,7 +159,7 @@ def _work(phase: Phase) -> tuple[str, ...]:
 
 def _bound_rows(found: Inspection) -> Iterator[tuple[str, ...]]:
     for bound, gpu in zip(found.bounds, GPUS, strict=True):
-        times = (f">= {_ms(bound.chunk_ms)}", _ms(bound.encoder_ms), _ms(bound.denoise_ms))
+        times = (f">= {_time(bound.chunk_ms)}", _time(bound.encoder_ms), _time(bound.denoise_ms))
         yield gpu.name, *times, f"{bound.encoder_limit}, {bound.denoise_limit}", gpu.source
 
 
@@ -173,8 +172,9 @@ def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Iterator
         yield "  ".join(f"{cell:>{w}}" if right else f"{cell:<{w}}" for cell, w, right in cells).rstrip()
 
 
-def _ms(value: float) -> str:
-    return f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"
+def _time(value_ms: float) -> str:
+    """Below 0.1 ms in microseconds: of a tiny policy a millisecond's digits are all zeros."""
+    return f"{value_ms:.2f} ms" if value_ms >= SHOWN_IN_MS else f"{value_ms * 1000:.2g} us"
 
 
 def _count(value: int) -> str:

@@ -31,8 +31,8 @@ _EXTERNAL_FROM_BYTES: Final = 64 << 20
 """A model whose stored weights are smaller than this is one file."""
 _ALIGNMENT_BYTES: Final = 4096
 """A page: runtimes map the file into memory instead of reading it."""
-_CHUNK_ELEMENTS: Final = 2 << 20
-"""What is in memory at once is a few of these, however large the tensor."""
+_CHUNK_ELEMENTS: Final = 1 << 20
+"""What is in memory at once is some twenty of these, however large the tensor."""
 
 
 @dataclass(frozen=True)

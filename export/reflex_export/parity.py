@@ -57,6 +57,7 @@ class Parity:
     worst: str = ""
     cases: int = 0
     skipped: list[str] = field(default_factory=list)
+    """Recorded cases of another step count."""
 
     def compare(self, name: str, found: Array, expected: Array) -> None:
         """Count one normalised chunk."""
@@ -79,10 +80,12 @@ class Parity:
 
     def record(self) -> dict[str, float | str]:
         """What reflex_config.json keeps."""
+        left_out = {"left_out": float(len(self.skipped))} if self.skipped else {}
         if not self.cases:
-            return {"verdict": self.verdict}
+            return {"verdict": self.verdict, **left_out}
         return {
             "verdict": self.verdict,
+            **left_out,
             "against": self.against,
             "cases": float(self.cases),
             "cosine": self.cosine,

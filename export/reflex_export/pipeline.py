@@ -25,13 +25,15 @@ from reflex_export.fitting import check_cameras, fitting_embodiment
 from reflex_export.graph import Array
 from reflex_export.memory import available_bytes, check_bytes, require_memory
 from reflex_export.model_writing import write_variants
+from reflex_export.occupied import policy_ids, require_free
 from reflex_export.parity import Parity, PolicyRunner, gate_of
 from reflex_export.policy_record import Variant, draft_config, source_of, write_policy_files
 from reflex_export.progress import Progress, Stage, unseen
+from reflex_export.recorded import find_cases
 from reflex_export.rounding import RoundedRunner
 from reflex_export.staged import StagedModel, StagedPolicy, identity_of, staging
 
-__all__ = ["ExportOptions", "ExportReport", "default_steps", "export_checkpoint"]
+__all__ = ["ExportOptions", "ExportReport", "check_options", "default_steps", "export_checkpoint"]
 
 EngineKind = Literal["onnx"] | Engine
 
@@ -61,7 +63,15 @@ class ExportOptions:
     check: bool = True
     """False: publish without running the graphs, so without a canary and without a comparison."""
     force: bool = False
+    """Publish although parity failed."""
+    replace: bool = False
+    """Publish in place of a policy of the same name."""
     dry_run: bool = False
+
+    @property
+    def policy_ids(self) -> tuple[str, ...]:
+        """Of the policies that it makes."""
+        return policy_ids(self.name, self.steps)
 
 
 @dataclass(frozen=True)
@@ -79,6 +89,7 @@ def export_checkpoint(checkpoint: Checkpoint, options: ExportOptions, progress: 
 
     FP16 that misses its gate is made again with more of it in FP32, while there is more: see `ARITHMETICS`.
     """
+    check_options(options)
     *faster, widest = ARITHMETICS[options.precision]
     for arithmetic in faster:
         try:
@@ -86,6 +97,14 @@ def export_checkpoint(checkpoint: Checkpoint, options: ExportOptions, progress: 
         except ParityError:
             progress(Stage(f"{arithmetic} misses the gate: once more with attention in FP32"))
     return _exported(checkpoint, options, widest, progress)
+
+
+def check_options(options: ExportOptions) -> None:
+    """`SetupError` for what can be refused without the checkpoint: cases that are none, a name that is taken."""
+    if options.cases is not None:
+        find_cases(options.cases)
+    if not options.replace and not options.dry_run:
+        require_free(options.repository, options.policy_ids)
 
 
 def _exported(
@@ -191,16 +210,23 @@ class _Export:
             rounded = parity_of(RoundedRunner(paths), draft, self.checkpoint, self.options.cases, self.progress)
             parity = max(parity, rounded, key=lambda one: (one.verdict == "failed", one.max_abs))
         if parity.verdict == "failed" and not self.options.force:
-            raise _missed_gate(variant.policy_id, parity)
+            raise _missed_gate(variant.policy_id, parity, self.arithmetic)
         tolerance = canary_tolerance(canary["expected.actions"], self.options.precision)
         record = parity.record() | ({"arithmetic": self.arithmetic} if parity.cases else {})
         changes = {"canary": CanaryConfig(tolerance=tolerance), "parity": record}
         return draft.model_copy(update=changes), canary
 
 
-def _missed_gate(policy_id: str, parity: Parity) -> ParityError:
+def _missed_gate(policy_id: str, parity: Parity, arithmetic: Arithmetic) -> ParityError:
+    if arithmetic == "fp32":
+        remedy = "look whether --cases are of this checkpoint"
+    else:
+        remedy = (
+            "attention in FP32 was tried as well. Try other --steps, recorded --cases of this checkpoint, "
+            "or --precision fp32"
+        )
     return ParityError(
         f"{policy_id} differs from {parity.against} by {parity.max_abs:.2e} (cosine {parity.cosine:.7f}) "
         f"in {parity.worst}; the gate is {parity.gate.max_abs:.0e} and {parity.gate.cosine}. "
-        "Nothing was published; try --precision fp32, or publish all the same with --force"
+        f"Nothing was published; {remedy}; --force publishes all the same"
     )

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
+from reflex.errors import SetupError
 from reflex.policy_config import TensorConfig
 from reflex_export.checkpoint import Checkpoint
 from reflex_export.errors import CheckpointError
@@ -31,7 +33,13 @@ class RecordedCase:
 
 
 def find_cases(folder: Path) -> list[Path]:
-    return sorted(folder.glob("case_*.npz"))
+    """The recorded cases of a folder in their order; `SetupError` when there is none."""
+    if not folder.is_dir():
+        raise SetupError(f"--cases {folder} is no folder; name the folder that holds the recorded cases, case_*.npz")
+    found = sorted(folder.glob("case_*.npz"))
+    if not found:
+        raise SetupError(f"--cases {folder} holds no case_*.npz; record some, or name the folder that has them")
+    return found
 
 
 def read_case(path: Path, checkpoint: Checkpoint, wanted: Sequence[TensorConfig]) -> RecordedCase:
@@ -44,10 +52,17 @@ def read_case(path: Path, checkpoint: Checkpoint, wanted: Sequence[TensorConfig]
         tokens = tuple(case["tokens"][case["token_mask"]].tolist()) if "tokens" in case else None
         instruction = str(case.get("task", ""))
         return RecordedCase(path.stem, inputs, instruction, tokens, steps, case["actions"], case["actions_norm"])
-    except (OSError, KeyError, ValueError) as exc:
-        raise CheckpointError(
-            f"{path} is no recorded case of this policy ({exc}); pass another folder to --cases"
-        ) from exc
+    except KeyError as exc:
+        raise _no_case(path, checkpoint, f"it has no array {exc.args[0]}") from exc
+    except (OSError, EOFError, ValueError, BadZipFile) as exc:
+        raise _no_case(path, checkpoint, str(exc)) from exc
+
+
+def _no_case(path: Path, checkpoint: Checkpoint, reason: str) -> CheckpointError:
+    return CheckpointError(
+        f"{path} is no recorded case of this {checkpoint.family} policy: {reason}; name the folder of this policy's "
+        "cases with --cases"
+    )
 
 
 def _input(tensor: TensorConfig, case: Mapping[str, Array], checkpoint: Checkpoint) -> Array:
@@ -73,6 +88,8 @@ def _input(tensor: TensorConfig, case: Mapping[str, Array], checkpoint: Checkpoi
 
 def _padded(array: Array, tensor: TensorConfig, checkpoint: Checkpoint) -> Array:
     """Some recordings are padded to their own length only."""
+    if array.shape[1] > tensor.shape[0]:
+        raise ValueError(f"its {tensor.name} are {array.shape[1]} long, the policy takes {tensor.shape[0]}")
     pad = checkpoint.text.pad_id if checkpoint.text and tensor.name == "tokens" else 0
     return np.pad(array, ((0, 0), (0, tensor.shape[0] - array.shape[1])), constant_values=pad)
 

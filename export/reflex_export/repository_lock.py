@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from reflex.errors import RepositoryError
+from reflex.errors import RepositoryError, SetupError
 from reflex.interruption import undisturbed
 
 __all__ = ["LOCK_FILE", "lock_repository"]
@@ -53,7 +53,7 @@ def _wait(path: Path, name: str, afterwards: ExitStack) -> str | None:
 def _take(path: Path, name: str, afterwards: ExitStack) -> str | None:
     """None when the lock is ours now, else who has it."""
     with undisturbed():
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = _opened(path)
         if _is_free(descriptor) and _is_named(path, descriptor):
             afterwards.callback(_release, path, descriptor)
             os.ftruncate(descriptor, 0)
@@ -62,6 +62,15 @@ def _take(path: Path, name: str, afterwards: ExitStack) -> str | None:
         holder = os.pread(descriptor, HOLDER_BYTES, 0).decode(errors="replace")
         os.close(descriptor)
         return holder or "another process"
+
+
+def _opened(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as exc:
+        raise SetupError(
+            f"the model repository {path.parent} cannot be written ({exc.strerror}); name a folder that can be"
+        ) from exc
 
 
 def _release(path: Path, descriptor: int) -> None:

@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import io
-import threading
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -23,11 +21,10 @@ import numpy as np
 
 from reflex.policy_config import CONFIG_FILE, PolicyConfig
 from reflex_export.onnx_model import Array, OnnxModel
-from reflex_export.side_by_side import side_by_side
 from reflex_export.transaction import publish, scratch_folder
 from reflex_export.triton_config import Component, component_config, ensemble_config
 
-__all__ = ["Identity", "NamedModel", "StagedModel", "StagedPolicy", "identity_of", "staging", "write_contract"]
+__all__ = ["Identity", "StagedModel", "StagedPolicy", "identity_of", "staging", "write_contract"]
 
 VERSION: Final = "1"
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
@@ -40,17 +37,6 @@ class Identity:
 
     policy_hash: str
     export_id: str
-
-
-@dataclass(frozen=True)
-class NamedModel:
-    """One component before it is written."""
-
-    name: str
-    """The Triton model's name."""
-    role: str
-    model: OnnxModel
-    max_batch_size: int
 
 
 @dataclass(frozen=True)
@@ -77,20 +63,14 @@ class StagedPolicy:
         self, name: str, role: str, model: OnnxModel, max_batch_size: int, on_bytes: Callable[[int], object] = abs
     ) -> StagedModel:
         """Stream a graph and its weights into `<name>/1/`; `on_bytes` hears how many more are written."""
-        return self.write_models([NamedModel(name, role, model, max_batch_size)], on_bytes)[0]
+        content = hashlib.sha256()
 
-    def write_models(self, models: Sequence[NamedModel], on_bytes: Callable[[int], object]) -> list[StagedModel]:
-        """The same for several, two at a time; `on_bytes` is called by one thread after the other, never by two."""
-        folders = [self._version_folder(model.name) for model in models]
-        one_at_a_time = threading.Lock()
+        def see(piece: memoryview) -> None:
+            content.update(piece)
+            on_bytes(piece.nbytes)
 
-        def count(more_bytes: int) -> None:
-            with one_at_a_time:
-                on_bytes(more_bytes)
-
-        return side_by_side(
-            [partial(_write, model, folder, count) for model, folder in zip(models, folders, strict=True)]
-        )
+        model.save(self._version_folder(name), see)
+        return StagedModel(name, Component(role, model.inputs, model.outputs, max_batch_size), content.hexdigest())
 
     def write_files(self, name: str, component: Component, files: Mapping[str, bytes]) -> StagedModel:
         """A component of another backend: what its version folder holds, by file name."""
@@ -124,22 +104,6 @@ class StagedPolicy:
         folder.mkdir(parents=True)
         self.names.append(name)
         return folder
-
-
-def _write(
-    named: NamedModel, folder: Path, on_bytes: Callable[[int], object], go_on: Callable[[], None]
-) -> StagedModel:
-    content = hashlib.sha256()
-
-    def see(piece: memoryview) -> None:
-        go_on()
-        content.update(piece)
-        on_bytes(piece.nbytes)
-
-    model = named.model
-    model.save(folder, see)
-    component = Component(named.role, model.inputs, model.outputs, named.max_batch_size)
-    return StagedModel(named.name, component, content.hexdigest())
 
 
 def write_contract(

@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import IO, Final
 
 __all__ = ["stream_to_disk"]
 
+_PIECES_AHEAD: Final = 16
+"""How far writing may be ahead of hashing: threads that wait for each other at every piece wait half of the time."""
 _SYNC_EACH_BYTES: Final = 64 << 20
 """Between two requests for the disk; it works while the next pieces are made, and little is left for the end."""
 
 
-def stream_to_disk(file: IO[bytes], pieces: Iterator[memoryview], on_bytes: Callable[[memoryview], object]) -> None:
+def stream_to_disk(file: IO[bytes], pieces: Iterable[memoryview], on_bytes: Callable[[memoryview], object]) -> None:
     """Write all pieces; `on_bytes` sees each, in order. What it raises, and what the disk does, goes to the caller.
 
     The last pieces may not be on disk yet at the end: whoever needs them there syncs the file, which is quick then.
     """
-    # Reading and converting, hashing, syncing: each takes as long as writing, and none of them holds Python's lock.
-    with ThreadPoolExecutor(3, thread_name_prefix="weights") as workers:
-        disk = _Disk(file, workers)
-        upcoming = workers.submit(next, pieces, None)
-        while (piece := upcoming.result()) is not None:
-            upcoming = workers.submit(next, pieces, None)
-            seen = workers.submit(on_bytes, piece)
+    with ThreadPoolExecutor(1, thread_name_prefix="hash") as hasher, ThreadPoolExecutor(1) as syncer:
+        disk = _Disk(file, syncer)
+        seeing: deque[Future[object]] = deque()
+        for piece in pieces:
+            seeing.append(hasher.submit(on_bytes, piece))
             file.write(piece)
             disk.follow(piece.nbytes)
+            if len(seeing) > _PIECES_AHEAD:
+                seeing.popleft().result()
+        for seen in seeing:
             seen.result()
         disk.finish()
 

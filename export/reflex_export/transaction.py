@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from reflex.errors import RepositoryError
+from reflex.errors import RepositoryError, SetupError
 from reflex.interruption import undisturbed
 from reflex_export.repository_lock import LOCK_FILE, lock_repository
 
@@ -91,7 +91,12 @@ def publish(names: Iterable[str], staged: Path, repository: Path) -> None:
 def _made(repository: Path) -> Iterator[None]:
     """A repository that was made for nothing goes again."""
     is_new = not repository.exists()
-    repository.mkdir(parents=True, exist_ok=True)
+    try:
+        repository.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise SetupError(
+            f"--repository {repository} cannot be made ({exc.strerror}); name a folder that can be written"
+        ) from exc
     try:
         yield
     finally:

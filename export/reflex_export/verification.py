@@ -15,7 +15,6 @@ from typing import Final
 
 import numpy as np
 
-from reflex.errors import SetupError
 from reflex.policy_config import PolicyConfig
 from reflex_export.building import build_graphs
 from reflex_export.checkpoint import Checkpoint
@@ -26,8 +25,9 @@ from reflex_export.memory import available_bytes, check_bytes, require_memory
 from reflex_export.observations import varied_inputs
 from reflex_export.onnx_model import MODEL_FILE
 from reflex_export.parity import Parity, PolicyRunner, gate_of
+from reflex_export.policy_record import arithmetic_of
 from reflex_export.progress import Progress, Stage, unseen
-from reflex_export.recorded import find_cases, read_case
+from reflex_export.recorded import read_case
 from reflex_export.tapped import write_tapped
 
 __all__ = ["Verification", "verify_policy"]
@@ -71,8 +71,6 @@ def verify_policy(
     models = _Models(repository, config, checkpoint)
     if cases is None:
         return _against_fp32(models, progress)
-    if not find_cases(cases):
-        raise SetupError(f"{cases} holds no case_*.npz; record some, or pass the folder that has them to --cases")
     parity = Parity(gate_of(config.precision), "recorded cases")
     compare_with_cases(parity, models.runner, config, checkpoint, cases, progress)
     if parity.verdict != "failed":
@@ -103,7 +101,7 @@ class _Models:
         if self.config.precision == "bf16":
             return None
         steps = self.config.denoising_steps
-        graphs = build_graphs(self.checkpoint, (steps,), self.config.precision, taps=True)
+        graphs = build_graphs(self.checkpoint, (steps,), arithmetic_of(self.config), taps=True)
         paths: list[Path | None] = [self.paths["preprocess"]]
         for role, graph in (("encoder", graphs.encoder), ("denoise", graphs.denoise[steps])):
             (folder / role).mkdir()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from reflex.cli.output import EXIT_FAILED, print_json, reported_errors, say
-from reflex.policy_config import read_policy_config
+from reflex.policy_config import PolicyConfig, read_policy_config
 from reflex_export.progress import Stage
 from reflex_export.progress_bars import shown_progress
 from reflex_export.source_record import read_origin
@@ -15,6 +15,11 @@ from reflex_export.verification import Verification, verify_policy
 
 __all__ = ["parity_sentence", "verify_command"]
 
+ARITHMETIC_WORDS: Final[Mapping[str, str]] = {
+    "fp32": "; computed in FP32",
+    "fp16": "; computed in FP16",
+    "fp16_mlp": "; computed in FP16, attention in FP32",
+}
 ENGINE_NOTE: Final = "its ONNX was run, on the CPU; the engine that serves it was not"
 
 
@@ -40,23 +45,28 @@ def verify_command(
     if as_json:
         print_json({**verified.record(), "note": note})
     else:
-        for line in _lines(policy, verified, note):
+        for line in _lines(config, verified, note):
             say(line)
     return EXIT_FAILED if verified.parity.verdict != "passed" else 0
 
 
 def parity_sentence(policy: str, parity: Mapping[str, float | str]) -> str:
     """A parity record in words."""
+    number = int(parity.get("left_out", 0))
+    left_out = f" ({number} left out: recorded with another step count)" if number else ""
     if "max_abs" not in parity:
-        return f"{policy}: its numbers were not compared (pass recorded cases with --cases)"
+        return f"{policy}: its numbers were not compared; pass recorded cases of its step count with --cases{left_out}"
+    used = ARITHMETIC_WORDS.get(str(parity.get("arithmetic")), "")
     return (
         f"{policy}: parity {parity['verdict']} against {parity['against']}: max-abs {float(parity['max_abs']):.2e}, "
-        f"cosine {float(parity['cosine']):.7f} over {float(parity['cases']):.0f} cases, the worst {parity['worst']}"
+        f"cosine {float(parity['cosine']):.7f} over {float(parity['cases']):.0f} cases{left_out}, "
+        f"the worst {parity['worst']}{used}"
     )
 
 
-def _lines(policy: str, verified: Verification, note: str) -> Iterator[str]:
-    yield parity_sentence(policy, verified.parity.record())
+def _lines(config: PolicyConfig, verified: Verification, note: str) -> Iterator[str]:
+    arithmetic = {"arithmetic": str((config.parity or {}).get("arithmetic"))}
+    yield parity_sentence(config.policy_id, verified.parity.record() | arithmetic)
     if verified.first_difference is not None:
         yield f"first difference: {verified.first_difference}"
     elif verified.parity.against != "recorded cases":

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import dataclasses
 import hashlib
-import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -29,7 +28,6 @@ __all__ = ["ActService", "Bystander"]
 
 QUICK_BODY_BYTES: Final = 256 * 1024
 """Up to here a body parses in well under a millisecond; longer ones are parsed off the event loop."""
-SEED_BITS: Final = 63
 
 
 class Bystander(Protocol):
@@ -123,7 +121,7 @@ class ActService:
     async def _answer(self, exchange: Exchange, request: ActRequest, routing: Routing) -> bytes:
         if self.bystanders and request.seed is None:
             # Who looks at this answer later must be able to start from the same noise.
-            request = dataclasses.replace(request, seed=random.getrandbits(SEED_BITS))
+            request = dataclasses.replace(request, seed=routing.serving.noise.next_seed())
             exchange.request, exchange.seed_is_drawn = request, True
         outcome = await _chosen(routing).answer(request, exchange.deadline, exchange.course)
         exchange.outcome = outcome
@@ -131,6 +129,9 @@ class ActService:
             exchange.routing = dataclasses.replace(routing, serving=outcome.serving)
         self._count(exchange, routing, outcome)
         self._tell(exchange, None)
+        if exchange.seed_is_drawn:  # runs once this answer is written
+            inputs = outcome.serving.policy.config.inputs
+            asyncio.get_running_loop().call_soon(outcome.serving.noise.prepare, inputs)
         return self._body(exchange, request, outcome)
 
     def _count(self, exchange: Exchange, routing: Routing, outcome: Outcome) -> None:

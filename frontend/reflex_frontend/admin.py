@@ -29,6 +29,7 @@ from reflex_frontend.answer import error_response, json_response
 from reflex_frontend.gateway import TritonCallError
 from reflex_frontend.rollout import Rollout
 from reflex_frontend.routing import Router
+from reflex_frontend.serving import Serving
 from reflex_frontend.slots import SlotName
 
 __all__ = ["Admin", "build_admin"]
@@ -48,6 +49,8 @@ class Admin:
     rollout: Rollout
     token: str
     on_split: Callable[[int], None] = lambda _split: None
+    shadow: Serving | None = None
+    """Shown, and never changed."""
 
 
 def build_admin(admin: Admin) -> Starlette:
@@ -150,8 +153,11 @@ async def _fields(request: Request) -> dict[str, Any]:
 
 
 def _slots(admin: Admin) -> dict[str, Any]:
-    slots = {}
-    for name, slot in admin.router.slots.items():
-        status, reason = slot.serving.vitals.status()
-        slots[name] = {"model_version": slot.serving.policy.config.model_version, "status": status, "reason": reason}
-    return {"split": admin.router.split, "slots": slots}
+    slots = {name: _shown(slot.serving) for name, slot in admin.router.slots.items()}
+    shadow = {} if admin.shadow is None else {"shadow": _shown(admin.shadow)}
+    return {"split": admin.router.split, "slots": slots, **shadow}
+
+
+def _shown(serving: Serving) -> dict[str, str | None]:
+    status, reason = serving.vitals.status()
+    return {"model_version": serving.policy.config.model_version, "status": status, "reason": reason}

@@ -7,13 +7,15 @@ import contextlib
 import logging
 import secrets
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
+from typing import Final
 
 import uvicorn
 
 from reflex.admin import DEFAULT_PORT, forget_admin, publish_admin
 from reflex.errors import SetupError
 from reflex_frontend.admin import Admin, build_admin
+from reflex_frontend.bystanders import Bystanders
 from reflex_frontend.protocol import Limits, bounded_protocol
 from reflex_frontend.quiet_server import QuietServer
 from reflex_frontend.rollout import Rollout
@@ -27,6 +29,7 @@ REQUEST_WITHIN_S = 2.0
 """From the connection to the last byte: who has the token is on this machine, and asks at once."""
 MAX_CONNECTIONS = 512
 """Beyond, they are 503 at once. Every program on this machine can connect, and only wait until it is cut off."""
+NOBODY: Final = Bystanders(recording=None, shadow=None)
 
 log = logging.getLogger("reflex.admin")
 
@@ -40,7 +43,7 @@ def wanted_admin_port(settings: Settings) -> int | None:
 
 @contextlib.asynccontextmanager
 async def admin_routes(
-    settings: Settings, router: Router, rollout: Rollout, on_split: Callable[[int], None] = lambda _split: None
+    settings: Settings, router: Router, rollout: Rollout, bystanders: Bystanders = NOBODY
 ) -> AsyncIterator[None]:
     """Serves them inside the block, if they are wanted; `SetupError` when the port is taken."""
     wanted = wanted_admin_port(settings)
@@ -51,7 +54,7 @@ async def admin_routes(
     port: int = listener.getsockname()[1]
     given = settings.admin_token
     token = given.get_secret_value() if given else secrets.token_urlsafe(TOKEN_BYTES)
-    server = _server(Admin(router, rollout, token, on_split))
+    server = _server(Admin(router, rollout, token, bystanders.note_split, bystanders.shadow_serving))
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         publish_admin(port, token)

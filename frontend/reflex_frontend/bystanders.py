@@ -17,6 +17,7 @@ from reflex_frontend.recording.bystander import Recording, trace_header
 from reflex_frontend.recording.recorder import Recorder
 from reflex_frontend.recording.writer import FilePolicy
 from reflex_frontend.routing import Router
+from reflex_frontend.serving import Serving
 from reflex_frontend.settings import Settings
 from reflex_frontend.shadow import Shadow
 from reflex_frontend.slots import SlotName
@@ -37,6 +38,11 @@ class Bystanders:
     @property
     def all(self) -> tuple[Bystander, ...]:
         return tuple(each for each in (self.recording, self.shadow) if each is not None)
+
+    @property
+    def shadow_serving(self) -> Serving | None:
+        """The shadow's policy at work; None without one."""
+        return None if self.shadow is None else self.shadow.serving
 
     def note_policy(self, slot: SlotName, policy: ServedPolicy) -> None:
         """A slot has another policy now."""

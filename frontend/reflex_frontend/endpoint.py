@@ -109,6 +109,9 @@ class ActEndpoint:
 
 
 def _check_media_type(headers: Headers) -> None:
+    if b"origin" in headers and b"content-type" not in headers:
+        # A page may send bytes without a type to anybody, and no preflight asks us first.
+        raise refuse("unsupported_media_type", "a web page must send its request as application/json")
     media_type, _, parameters = headers.get(b"content-type", JSON).partition(";")
     charset = parameters.strip().lower().replace('"', "")
     is_json = media_type.strip().lower() == JSON or media_type.strip().lower().endswith("+json")

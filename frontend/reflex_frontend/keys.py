@@ -92,14 +92,14 @@ class KeyRing:
             ring._replace(read_key_file(path))
         except OSError as exc:
             raise SetupError(
-                f"--api-keys: the key file cannot be read ({exc.strerror}); `reflex keys new --name NAME --file FILE` "
-                "makes one"
+                f"--api-keys {path}: the key file cannot be read ({exc.strerror}); `reflex keys new --name NAME "
+                "--file FILE` makes one"
             ) from exc
         except SetupError as exc:
-            raise SetupError(f"--api-keys: {exc}") from exc
+            raise SetupError(f"--api-keys {path}: {exc}") from exc
         if not ring._entries:
             raise SetupError(
-                "--api-keys: the key file holds no key, so nobody could ask; make one with "
+                f"--api-keys {path}: the key file holds no key, so nobody could ask; make one with "
                 "`reflex keys new --name NAME --file FILE`"
             )
         return ring
@@ -180,7 +180,7 @@ class KeyRing:
     def _complain(self, problem: str) -> None:
         if problem != self._problem:
             self._problem = problem
-            log.error("API keys not read again, the last ones hold on: %s", problem)
+            log.error("API keys not read again, the last ones hold on: %s: %s", self._path, problem)
 
 
 def _key_in(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:

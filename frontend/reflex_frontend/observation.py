@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -18,6 +19,8 @@ from reflex_frontend.request import ActRequest, ImageSource, refuse
 __all__ = ["NoiseSource", "camera_sources", "check_state", "observation_tensors"]
 
 IMAGE_PREFIX: Final = "image."
+NOISE_INPUTS: Final = frozenset({"noise", "step_noise"})
+SEED_BITS: Final = 63
 ABSENT_PIXELS: Final = np.zeros((1, 1, 3), np.uint8)
 
 
@@ -100,19 +103,40 @@ def _input_bytes(
             return bytes(4 * math.prod(tensor.shape))
 
 
-@dataclass(frozen=True)
+@dataclass
 class NoiseSource:
     """Where denoising begins: standard normal float32, as raw bytes."""
 
     _fresh: np.random.Generator = field(default_factory=np.random.default_rng)
+    _prepared: dict[tuple[int, str, tuple[int, ...]], bytes] = field(default_factory=dict)
+    _next_seed: int | None = None
 
     def draw(self, shape: Sequence[int], seed: int | None, *, stream: str = "noise") -> bytes:
-        """Fresh noise, or with a seed the same noise on every machine and version, another one for each stream.
-
-        The seeded stream is RandomState's, which is frozen for good (NEP 19); that of the faster Generator is not.
-        """
+        """Fresh noise, or with a seed the same noise on every machine and version, another one for each stream."""
         if seed is None:
             return self._fresh.standard_normal(tuple(shape), np.float32).tobytes()
-        entropy = seed if stream == "noise" else [seed, *stream.encode()]
-        frozen = np.random.RandomState(np.random.MT19937(np.random.SeedSequence(entropy)))
-        return frozen.standard_normal(tuple(shape)).astype(np.float32).tobytes()
+        prepared = self._prepared.pop((seed, stream, tuple(shape)), None)
+        return _seeded(shape, seed, stream) if prepared is None else prepared
+
+    def next_seed(self) -> int:
+        """A seed for a request that came without one and shall be repeatable."""
+        seed, self._next_seed = self._next_seed, None
+        return random.getrandbits(SEED_BITS) if seed is None else seed
+
+    def prepare(self, inputs: Sequence[TensorConfig]) -> None:
+        """Make the noise of the next seed while nobody waits: 0.1 to 0.2 ms that the next request need not spend."""
+        if self._next_seed is not None:
+            return
+        self._next_seed = random.getrandbits(SEED_BITS)
+        self._prepared = {
+            (self._next_seed, tensor.name, tensor.shape): _seeded(tensor.shape, self._next_seed, tensor.name)
+            for tensor in inputs
+            if tensor.name in NOISE_INPUTS
+        }
+
+
+def _seeded(shape: Sequence[int], seed: int, stream: str) -> bytes:
+    """The stream is RandomState's, which is frozen for good (NEP 19); that of the faster Generator is not."""
+    entropy = seed if stream == "noise" else [seed, *stream.encode()]
+    frozen = np.random.RandomState(np.random.MT19937(np.random.SeedSequence(entropy)))
+    return frozen.standard_normal(tuple(shape)).astype(np.float32).tobytes()

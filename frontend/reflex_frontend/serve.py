@@ -18,6 +18,7 @@ import uvloop
 from reflex.errors import SetupError
 from reflex_frontend.act import ActService
 from reflex_frontend.admin_server import admin_routes
+from reflex_frontend.announcement import Announcement
 from reflex_frontend.app import Server, build_app, front_door
 from reflex_frontend.assembly import Assembly
 from reflex_frontend.backend import TritonBackend
@@ -27,6 +28,7 @@ from reflex_frontend.hosts import allowed_hosts, check_bind
 from reflex_frontend.instance import Instance
 from reflex_frontend.keys import KeyRing
 from reflex_frontend.lineup import Lineup, load_lineup
+from reflex_frontend.listener import BACKLOG, listen, url_of
 from reflex_frontend.logs import set_up_logs
 from reflex_frontend.metrics import Metrics
 from reflex_frontend.policy import ServedPolicy, find_repository
@@ -51,7 +53,6 @@ DRAIN_S: Final = 5.0
 """With what follows (closing connections 1 s, Triton 2 s) the process ends within 10 s of SIGTERM."""
 MOVE_ON_S: Final = 1.0
 """So long an open connection is waited for: its next answer says `Connection: close`, and no request meets its end."""
-BACKLOG: Final = 1024
 
 log = logging.getLogger("reflex.serve")
 
@@ -81,7 +82,7 @@ async def _serve(settings: Settings) -> int:
     check_bind(settings.host, has_keys=settings.api_keys is not None, insecure=settings.insecure)
     repository = find_repository(settings.model_repository)
     lineup = load_lineup(repository, settings)
-    listener = _listen(settings.host, settings.port)
+    listener = listen(settings.host, settings.port)
     stop = _stop_on_signals()
     backend = TritonBackend(settings, repository, lineup.configs)
     try:
@@ -126,8 +127,10 @@ async def _serve_policies(
             bystanders.note_policy(slot, policy)
 
         rollout = Rollout(router, assembly, repository, note_policy)
-        async with admin_routes(settings, router, rollout, bystanders.note_split):
-            announcing = assembly.start_task(_announce(service, backend, _url(listener), started))
+        shadow = lineup.shadow.config if lineup.shadow else None
+        announcement = Announcement(router, settings, shadow, url_of(listener), backend.address)
+        async with admin_routes(settings, router, rollout, bystanders):
+            announcing = assembly.start_task(_announce(announcement, started))
             await _run_http(settings, service, backend, listener, stop)
             announcing.cancel()
 
@@ -141,10 +144,16 @@ def _slots(lineup: Lineup, assembly: Assembly, settings: Settings) -> dict[SlotN
             name,
             serving,
             assembly.serve(reduced, admission=serving.admission) if reduced else None,
-            SloMonitor(settings.slo, time.monotonic, window_s=settings.slo_window_s) if settings.slo else None,
+            _slo_monitor(settings, name),
             settings.slo_mode,
         )
     return slots
+
+
+def _slo_monitor(settings: Settings, slot: SlotName) -> SloMonitor | None:
+    if settings.slo is None:
+        return None
+    return SloMonitor(settings.slo, time.monotonic, name=slot, mode=settings.slo_mode, window_s=settings.slo_window_s)
 
 
 async def _run_http(
@@ -191,32 +200,9 @@ async def _drain(instance: Instance, connections: Collection[object]) -> None:
         log.warning("gave up on unanswered requests", extra={"answering": instance.answering})
 
 
-async def _announce(service: ActService, backend: TritonBackend, where: str, started: float) -> None:
-    """What a person sees: what is being waited for, then one line that says it is ready and where."""
-    said = None
-    while reasons := [slot.serving.vitals.warming_reason for slot in service.router.slots.values()]:
-        waiting = next((reason for reason in reasons if reason is not None), None)
-        if waiting is None:
-            break
-        if waiting != said:
-            said = waiting
-            log.info("warming: %s", said)
-        await asyncio.sleep(0.05)
-    log.info(
-        "ready: POST %s/act serves %s on Triton at %s after %.1f s; Ctrl-C stops",
-        where, _served(service.router), backend.address, time.monotonic() - started,
-    )  # fmt: skip
-
-
-def _served(router: Router) -> str:
-    shown = []
-    for slot in router.slots.values():
-        config = slot.serving.policy.config
-        trained = "" if config.trained else " (untrained: for trying the request path, not for a robot)"
-        shown.append(f"{config.model_version}{trained}")
-    if not router.has_two:
-        return shown[0]
-    return f"{shown[0]} to {router.split} % of the episodes and {shown[1]} to the rest"
+async def _announce(announcement: Announcement, started: float) -> None:
+    await announcement.wait()
+    announcement.say(time.monotonic() - started)
 
 
 def _stop_on_signals() -> asyncio.Event:
@@ -225,24 +211,3 @@ def _stop_on_signals() -> asyncio.Event:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     return stop
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as exc:
-        listener.close()
-        raise SetupError(
-            f"cannot listen on {host}:{port} ({exc.strerror}); choose another --port, or stop what uses it "
-            f"(ss -ltnp 'sport = :{port}' shows it)"
-        ) from exc
-    listener.listen(BACKLOG)
-    return listener
-
-
-def _url(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

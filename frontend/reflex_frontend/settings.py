@@ -11,6 +11,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from reflex.errors import SetupError
+from reflex_frontend.setting_words import in_plain_words
 from reflex_frontend.slo import Slo, parse_slo
 
 __all__ = ["Settings", "SloMode"]
@@ -161,7 +162,7 @@ class Settings(BaseSettings):
         except ValidationError as exc:
             first = exc.errors(include_url=False, include_input=False)[0]
             if not first["loc"]:
-                raise SetupError(first["msg"].removeprefix("Value error, ")) from exc
+                raise SetupError(in_plain_words(first)) from exc
             field = str(first["loc"][0])
             option, variable = "--" + field.replace("_", "-"), "REFLEX_" + field.upper()
-            raise SetupError(f"{option} (or {variable}): {first['msg']}") from exc
+            raise SetupError(f"{option} (or {variable}): {in_plain_words(first)}") from exc

@@ -10,8 +10,9 @@ import logging
 import math
 import re
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
 __all__ = ["Slo", "SloMonitor", "parse_slo"]
@@ -35,6 +36,15 @@ ROUNDING: Final = 1e-9
 PROBED_SHARE: Final = 20
 PROBE_EVERY_S: Final = 1.0
 
+WHILE_MISSED: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "log": "answers go on as before",
+        "503": f"requests are refused, but for one in {PROBED_SHARE} and one each second",
+        "degrade": "the variant with fewer denoising steps answers",
+    }
+)
+"""What a server does, by its --slo-mode."""
+
 log = logging.getLogger("reflex.slo")
 
 
@@ -49,6 +59,11 @@ class Slo:
     def name(self) -> str:
         """`p99`: the `kind` of the metric."""
         return f"p{self.permille / 10:g}"
+
+    @property
+    def text(self) -> str:
+        """`p99=150ms`, as it may be given."""
+        return f"{self.name}={self.threshold_s * 1000:g}ms"
 
 
 def parse_slo(text: str) -> Slo:
@@ -74,7 +89,8 @@ class SloMonitor:
     was slow must have left the window first: recovery takes about `window_s`.
 
     The checks are made up for by whichever call comes next: the state depends on when latencies were recorded, not on
-    who asks. `window_s` is rounded to a whole number of checks.
+    who asks. `window_s` is rounded to a whole number of checks. `name` and `mode` are what the log says: the slot, and
+    what happens while the SLO is missed.
     """
 
     def __init__(
@@ -82,6 +98,8 @@ class SloMonitor:
         slo: Slo,
         now: Callable[[], float],
         *,
+        name: str = "",
+        mode: str = "log",
         window_s: float = 30.0,
         min_samples: int = 50,
         min_slow: int = 3,
@@ -89,7 +107,11 @@ class SloMonitor:
         clear_checks: int = 3,
     ) -> None:
         self.slo = slo
+        self._name = name
+        self._while_missed = WHILE_MISSED[mode]
         self._limits: dict[str, Any] = {
+            "name": name,
+            "mode": mode,
             "window_s": window_s,
             "min_samples": min_samples,
             "min_slow": min_slow,
@@ -191,11 +213,15 @@ class SloMonitor:
         self._passed_checks = 0
         self._refused_since_probe = 0
         self.violations_total += is_violated
-        say = log.warning if is_violated else log.info
+        what = {"slot": self._name, "slo": self.slo.text, "measured_ms": self._measured_ms()}
+        if is_violated:
+            log.warning("SLO missed: %s", self._while_missed, extra=what)
+        else:
+            log.info("SLO kept again: all is as before", extra=what)
+
+    def _measured_ms(self) -> float | str:
         place = self._window.percentile(self.slo.permille)
-        latency_s = None if place is None else round(self.slo.threshold_s * BIN_RATIO**place, 4)
-        what = {"kind": self.slo.name, "threshold_s": self.slo.threshold_s, "measured_s": latency_s}
-        say("SLO violated" if is_violated else "SLO kept again", extra=what)
+        return "no answers" if place is None else round(self.slo.threshold_s * BIN_RATIO**place * 1000, 1)
 
 
 class _Window:

@@ -122,15 +122,24 @@ def add_entry(path: Path, entry: KeyEntry) -> None:
     """Append an entry; the file is made for its owner alone. `SetupError` when it cannot be, or is no key file."""
     try:
         before = read_key_file(path) if path.exists() else b""
-        parse_key_file(before)
+        _check_is_key_file(before, path)
         separator = "\n" if before and not before.endswith(b"\n") else ""
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
         with os.fdopen(descriptor, "wb") as file:
             file.write(f"{separator}{entry.as_line()}".encode())
             file.flush()
             os.fsync(file.fileno())
+    except FileNotFoundError as exc:
+        raise SetupError(f"cannot write the key file {path}: make the folder first: mkdir -p {path.parent}") from exc
     except OSError as exc:
         raise SetupError(f"cannot write the key file {path}: {exc.strerror}") from exc
+
+
+def _check_is_key_file(data: bytes, path: Path) -> None:
+    try:
+        parse_key_file(data)
+    except SetupError as exc:
+        raise SetupError(f"{path}: {exc}") from exc
 
 
 def _parse_entry(text: str, number: int) -> KeyEntry:

@@ -39,6 +39,7 @@ __all__ = [
     "PromptConfig",
     "StateBinsConfig",
     "TensorConfig",
+    "policies_of",
     "read_policy_config",
 ]
 
@@ -178,11 +179,18 @@ class PolicyConfig(_Strict):
         return f"{self.policy_id}@{self.policy_hash.removeprefix('sha256:')[:12]}"
 
 
+def policies_of(repository: Path) -> list[str]:
+    """The names of the policies that lie in a model repository, sorted."""
+    return sorted(path.parent.name for path in repository.glob(f"*/{CONFIG_FILE}"))
+
+
 def read_policy_config(policy_dir: Path) -> PolicyConfig:
     """Read and check `<policy_dir>/reflex_config.json`; `RepositoryError` says what is wrong with which field."""
     path = policy_dir / CONFIG_FILE
     try:
         text = path.read_bytes()
+    except FileNotFoundError as exc:
+        raise _no_policy(policy_dir) from exc
     except OSError as exc:
         raise RepositoryError(
             f"{path} cannot be read ({exc.strerror}); a policy is made by `reflex export` or `make demo-policy`"
@@ -193,3 +201,16 @@ def read_policy_config(policy_dir: Path) -> PolicyConfig:
         first = exc.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
         raise RepositoryError(f"{path}: {where}: {first['msg']}; export the policy again with this version") from exc
+
+
+def _no_policy(policy_dir: Path) -> RepositoryError:
+    others = ", ".join(policies_of(policy_dir.parent))
+    if not others:
+        return RepositoryError(
+            f"{policy_dir} holds no policy ({CONFIG_FILE} is missing); one is made by `reflex export` or "
+            "`make demo-policy`"
+        )
+    return RepositoryError(
+        f"{policy_dir.parent} has no policy {policy_dir.name}: it has {others}; choose one of them, or make it with "
+        "`reflex export`"
+    )

@@ -111,7 +111,7 @@ def test_log_says_so_counts_it_and_answers_all_the_same(course: Course) -> None:
     assert re.search(r'^reflex_slo_violations_total{embodiment="franka",kind="p90"} 1\.0$', metrics, re.MULTILINE)
     assert 'reflex_slo_violated{policy_slot="a"} 1.0' in metrics
     log = course.logging.log
-    assert (log.count("SLO violated"), log.count("SLO kept again")) == (1, 1)
+    assert (log.count("SLO missed"), log.count("SLO kept again")) == (1, 1)
 
 
 def test_503_refuses_most_and_lets_a_few_through_to_find_out(course: Course) -> None:

@@ -154,12 +154,12 @@ def test_stopping_finishes_what_is_in_flight_and_refuses_the_rest_with_draining(
     stoppable.process.wait_ready()
     assert stoppable.control_file is not None
     set_behaviour(stoppable.control_file, delay_ms=1500)
-    with connection(stoppable.port) as working, connection(stoppable.port) as late:
+    with connection(stoppable.port) as working:
         working.send(act_request(x_reflex_deadline_ms="9000"))
         time.sleep(0.3)
         stopping = threading.Thread(target=stoppable.process.stop, args=(signal.SIGTERM,))
         stopping.start()
-        refused = _first_refusal(late)
+        refused = _first_refusal(stoppable.port)
         finished = working.read()
     stopping.join()
     assert (refused.status, refused.code) == (503, "draining")
@@ -186,11 +186,10 @@ def _until_first_answer(server: Served) -> tuple[httpx.Response, RawAnswer]:
             time.sleep(0.01)
 
 
-def _first_refusal(late: Connection) -> RawAnswer:
-    """The signal takes a moment to arrive: the first answer that is a 503."""
+def _first_refusal(port: int) -> RawAnswer:
+    """The signal takes a moment to arrive: the first answer that is a 503. A stopping server closes after each."""
     for _ in range(50):
-        late.send(act_request(x_reflex_deadline_ms="20"))
-        answer = late.read()
+        (answer,) = exchange(port, act_request(x_reflex_deadline_ms="20"))
         if answer.status == 503:
             return answer
     raise AssertionError("no request was refused while the server stopped")

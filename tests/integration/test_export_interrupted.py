@@ -67,7 +67,7 @@ def end(process: subprocess.Popen[str]) -> Ended:
 
 def export_arguments(repository: Path) -> list[str]:
     options = ["--name", "arm", "--embodiment", "so101", "--repository", str(repository), "--precision", "fp16"]
-    return ["export", str(golden_folder("smolvla").resolve()), *options, "--steps", "2", "--force"]
+    return ["export", str(golden_folder("smolvla").resolve()), *options, "--steps", "2", "--force", "--replace"]
 
 
 @pytest.fixture(scope="module")

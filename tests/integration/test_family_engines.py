@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from reflex_export.engines import BuildOptions, build_engine, profile_of, read_onnx
-from support.golden import golden_checkpoint
+from reflex_export.engines.promise import promised_multiplications
+from reflex_export.pipeline import ExportOptions, export_checkpoint
+from support.golden import golden_checkpoint, golden_folder
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("tensorrt_rtx_bindings") is None and importlib.util.find_spec("tensorrt_rtx") is None,
@@ -33,3 +35,29 @@ def test_the_engine_of_a_family_multiplies_in_fp16(name: str, component: str, tm
 
     assert record.plan.stat().st_size > 0
     assert record.manifest.precision.share_of("fp16") > 0.85
+
+
+def test_a_policy_that_keeps_attention_in_fp32_gets_engines_with_the_share_that_its_graphs_ask_for(
+    tmp_path: Path,
+) -> None:
+    """The recorded SmolVLA misses the gate of plain FP16 with one step."""
+    options = ExportOptions(
+        tmp_path / "models",
+        "arm",
+        "so101",
+        precision="fp16",
+        engine="tensorrt-rtx",
+        engine_cache=tmp_path / "cache",
+        steps=(1,),
+        cases=golden_folder("smolvla"),
+    )
+
+    report = export_checkpoint(golden_checkpoint("smolvla"), options)
+
+    assert (report.policies[0].parity or {})["arithmetic"] == "fp16_mlp"
+    (engines,) = report.engines
+    for component in engines.components:
+        promised = promised_multiplications(component.plan.parent / "model.onnx")
+        share = promised["fp16"] / sum(promised.values())
+        assert 0.1 < share < 0.85
+        assert component.record.manifest.precision.share_of("fp16") == pytest.approx(share, abs=0.01)

@@ -24,8 +24,9 @@ from reflex_export.engines.compiler import BuildJob
 from reflex_export.engines.device import first_gpu
 from reflex_export.engines.errors import EngineError, GraphRefusedError
 from reflex_export.engines.onnx_file import read_onnx
-from reflex_export.engines.precision import Precision, check_precision
+from reflex_export.engines.precision import Precision, check_graph, check_precision
 from reflex_export.engines.profile import Profile
+from reflex_export.engines.promise import promised_multiplications
 from reflex_export.engines.record import BuildOptions, EngineManifest, EngineRecord, LayerPrecision, build_key
 from reflex_export.engines.toolkit import Toolkit, load_toolkit
 
@@ -59,13 +60,16 @@ def build_engine(
 ) -> EngineRecord:
     """The engine of this graph for this machine (`tensorrt`) or for RTX GPUs (`tensorrt-rtx`).
 
-    `precision` is what the graph claims to compute in; an engine that does not is refused. Blocks for minutes with a
-    large graph. `SetupError` when TensorRT is absent, `EngineError` when nothing could be built.
+    `precision` is what the policy claims to compute in; a graph or an engine that does not is refused. Blocks for
+    minutes with a large graph. `SetupError` when TensorRT is absent, `EngineError` when nothing could be built.
     """
     report = progress or (lambda _: None)
     toolkit = load_toolkit(options.engine)
     target = _target(options)
     graph = read_onnx(onnx_path)
+    promised = promised_multiplications(onnx_path) if precision is not None else {}
+    if precision is not None:
+        check_graph(promised, precision, str(onnx_path))
     key = build_key(graph, toolkit.version, target, profile, options)
     store = EngineCache(cache or default_cache_folder())
     record = store.find(key)
@@ -73,7 +77,7 @@ def build_engine(
         build = _Build(store, toolkit, target, key, graph.sha256, profile, options)
         record = build.run(onnx_path, report)
     if precision is not None:
-        check_precision(record.manifest.precision, precision, str(onnx_path))
+        check_precision(record.manifest.precision, promised, precision, str(onnx_path))
     return record
 
 

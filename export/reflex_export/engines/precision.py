@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 from reflex_export.engines.errors import PrecisionError
 from reflex_export.engines.record import LayerPrecision
 
-__all__ = ["Precision", "check_precision", "network_precision", "plan_types"]
+__all__ = ["Precision", "check_graph", "check_precision", "network_precision", "plan_types"]
 
 Precision = Literal["fp32", "fp16", "bf16"]
 
@@ -27,8 +27,10 @@ FORMAT_WORDS: Final[Mapping[str, str]] = {
 }  # fmt: skip
 """Words of the inspector's free text, like `Half` or `Row major linear FP16 format`."""
 PRODUCTS: Final = frozenset({"MATRIX_MULTIPLY", "CONVOLUTION", "DECONVOLUTION", "EINSUM"})
-MIN_SHARE: Final = 0.5
-"""Of all multiplications; what stays FP32 on purpose (softmax, norms, small projections) is far below."""
+LEAST_SHARE: Final[Mapping[Precision, float]] = {"fp32": 0.5, "fp16": 0.1, "bf16": 0.1}
+"""Of the graph's multiplications. FP16 with attention in FP32 has 13 to 70 % FP16, where the MLPs are small least."""
+KEPT_SHARE: Final = 0.9
+"""Of the graph's own share: the parser may fold products of constants, and no more."""
 
 
 def network_precision(trt: Any, network: Any) -> LayerPrecision:  # noqa: ANN401 - TensorRT's bindings carry no types
@@ -48,14 +50,24 @@ def network_precision(trt: Any, network: Any) -> LayerPrecision:  # noqa: ANN401
     return LayerPrecision(dict(layers), dict(products), dict(multiplications), exceptions)
 
 
-def check_precision(found: LayerPrecision, wanted: Precision, name: str) -> None:
-    """`PrecisionError` unless most of the engine's arithmetic is of the wanted type."""
-    if not found.products or found.share_of(wanted) >= MIN_SHARE:
+def check_graph(promised: Mapping[str, int], wanted: Precision, name: str) -> None:
+    """`PrecisionError` when a graph asks for next to no arithmetic of the type that its policy claims."""
+    if promised and _share(promised, wanted) < LEAST_SHARE[wanted]:
+        raise PrecisionError(
+            f"{name} is said to be {wanted}, but its multiplications are {_shares(promised)}. The types come from the "
+            f"ONNX graph: export the policy again with --precision {wanted}"
+        )
+
+
+def check_precision(found: LayerPrecision, promised: Mapping[str, int], wanted: Precision, name: str) -> None:
+    """`PrecisionError` unless the network computes as much in the wanted type as the graph asks for."""
+    demanded = KEPT_SHARE * _share(promised, wanted)
+    if not found.products or found.share_of(wanted) >= demanded:
         return
-    shares = ", ".join(f"{found.share_of(kind):.0%} {kind}" for kind in sorted(found.multiplications))
     raise PrecisionError(
-        f"{name} is said to be {wanted}, but its multiplications are {shares}. The types come from the ONNX graph: "
-        f"export the policy again with --precision {wanted}"
+        f"{name} asks for {_shares(promised)}, but the engine's multiplications are {_shares(found.multiplications)}: "
+        "TensorRT changed the types. Try another version of it, serve the ONNX, or export the policy again with "
+        "--precision fp32"
     )
 
 
@@ -75,6 +87,15 @@ def plan_types(inspection: str) -> dict[str, int]:
         if outputs:
             types[_format_type(str(outputs[0].get("Format/Datatype", "")))] += 1
     return dict(types)
+
+
+def _share(multiplications: Mapping[str, int], datatype: str) -> float:
+    return multiplications.get(datatype, 0) / max(1, sum(multiplications.values()))
+
+
+def _shares(multiplications: Mapping[str, int]) -> str:
+    kinds = sorted(multiplications)
+    return ", ".join(f"{_share(multiplications, kind):.0%} {kind}" for kind in kinds) or "no multiplications"
 
 
 def _layers(network: Any) -> Iterator[Any]:  # noqa: ANN401

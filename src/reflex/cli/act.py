@@ -14,9 +14,12 @@ if TYPE_CHECKING:
 
 __all__ = ["act"]
 
-Instruction = Annotated[str, typer.Argument(help='What the robot shall do, like "pick up the red cup".')]
+Instruction = Annotated[
+    str, typer.Argument(metavar="INSTRUCTION", help='What the robot shall do, like "pick up the red cup".')
+]
 ImageOption = Annotated[
-    Path | None, typer.Option(help="JPEG or PNG for the policy's first camera.", exists=True, dir_okay=False)
+    Path | None,
+    typer.Option(metavar="PATH", help="JPEG or PNG for the policy's first camera.", exists=True, dir_okay=False),
 ]
 CameraOption = Annotated[
     list[str] | None,
@@ -26,9 +29,9 @@ StateOption = Annotated[
     str | None,
     typer.Option(metavar="X,Y,...", help="The robot's state in robot units, as many numbers as the policy takes."),
 ]
-UrlOption = Annotated[str, typer.Option(help="The server.")]
+UrlOption = Annotated[str, typer.Option(metavar="URL", help="The server.")]
 EpisodeOption = Annotated[str | None, typer.Option(metavar="ID", help="Ask as part of this episode.")]
-SeedOption = Annotated[int | None, typer.Option(help="The same seed and observation give the same chunk.")]
+SeedOption = Annotated[int | None, typer.Option(metavar="N", help="The same seed and observation give the same chunk.")]
 DeadlineOption = Annotated[
     int, typer.Option(metavar="MS", min=1, help="Total time for the answer, waiting for a warming server included.")
 ]
@@ -36,6 +39,7 @@ KeyOption = Annotated[
     str | None,
     typer.Option(
         envvar="REFLEX_API_KEY",
+        show_envvar=False,
         metavar="KEY",
         help="For a server that asks for one; better in the environment, where others do not see it. "
         "[env: REFLEX_API_KEY]",
@@ -103,6 +107,8 @@ def _cameras(pairs: list[str]) -> dict[str, Path]:
 
 def _wanted_state(client: ReflexClient) -> str:
     config = client.config()
+    if "policy_id" not in config:  # two policies, by slot: they take the same state
+        config = next((each for each in config.values() if isinstance(each, dict)), config)
     count = config.get("state_dim")
     if not isinstance(count, int):
         return "none is given: the robot's state in robot units, numbers separated by commas"

@@ -23,13 +23,15 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON value instead
 
 
 def slots(*, admin_port: AdminPort = DEFAULT_PORT, as_json: Json = False) -> None:
-    """Show which policy each slot of the running server has, and the split between them."""
+    """Show which policy each slot of the running server has, the split between them, and the shadow."""
     with reported_errors(as_json=as_json):
         _show(_call("GET", "/slots", admin_port, None), as_json=as_json)
 
 
 def split(
-    percent: Annotated[int, typer.Argument(min=0, max=100, help="Share of the episodes that slot a gets.")],
+    percent: Annotated[
+        int, typer.Argument(min=0, max=100, metavar="PERCENT", help="Share of the episodes that slot a gets.")
+    ],
     *,
     admin_port: AdminPort = DEFAULT_PORT,
     as_json: Json = False,
@@ -40,8 +42,8 @@ def split(
 
 
 def replace(
-    slot: Annotated[Literal["a", "b"], typer.Argument(help="The slot.")],
-    policy: Annotated[str, typer.Argument(help="The new policy: a name in the server's model repository.")],
+    slot: Annotated[Literal["a", "b"], typer.Argument(metavar="SLOT", help="a or b.")],
+    policy: Annotated[str, typer.Argument(metavar="NAME", help="The new policy, by its name in the repository.")],
     *,
     admin_port: AdminPort = DEFAULT_PORT,
     as_json: Json = False,
@@ -82,5 +84,10 @@ def _show(answer: dict[str, Any], *, as_json: bool) -> None:
         return
     shares = {"a": answer["split"], "b": 100 - answer["split"]}
     for name, slot in answer["slots"].items():
-        reason = f": {slot['reason']}" if slot["reason"] else ""
-        say(f"{name}  {slot['model_version']}  {shares[name]} %  {slot['status']}{reason}")
+        say(f"{name}  {slot['model_version']}  {shares[name]} %  {_state(slot)}")
+    if shadow := answer.get("shadow"):
+        say(f"shadow  {shadow['model_version']}  {_state(shadow)}")
+
+
+def _state(shown: dict[str, Any]) -> str:
+    return f"{shown['status']}: {shown['reason']}" if shown["reason"] else str(shown["status"])

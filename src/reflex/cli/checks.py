@@ -29,6 +29,7 @@ PythonVersion = tuple[int, int]
 
 OLDEST_PYTHON: Final[PythonVersion] = (3, 11)
 OLDEST_GLIBC: Final = (2, 35)  # the tritonserver binary of nvidia-pytriton 0.7.0 is built against it
+GREATEST_PORT: Final = 65535
 EMBEDDED_LINE: Final = "pip install 'reflex-act[embedded]'"
 
 
@@ -141,11 +142,12 @@ def check_extra(name: str, missing: Collection[str]) -> Check:
 def check_port(port: int, problem: str | None) -> Check:
     """Whether `reflex serve` could listen; `problem` is what the system says."""
     if problem is not None:
+        other = port + 1 if port < GREATEST_PORT else port - 1
         return Check(
             f"port {port}",
             "fail",
             f"cannot be listened on: {problem}",
-            f"see what holds it with `ss -ltnp sport = :{port}`, or: reflex serve --port {port + 1}",
+            f"see what holds it with `ss -ltnp sport = :{port}`, or: reflex serve --port {other}",
         )
     return Check(f"port {port}", "ok", "free")
 

@@ -20,7 +20,7 @@ _COLOURS = {"ok": typer.colors.GREEN, "warn": typer.colors.YELLOW, "fail": typer
 
 def doctor(
     *,
-    port: Annotated[int, typer.Option(min=1, max=65534, help="The port that `reflex serve` would listen on.")] = 8000,
+    port: Annotated[int, typer.Option(min=1, max=65535, metavar="PORT", help="The port to listen on.")] = 8000,
     as_json: Annotated[bool, typer.Option("--json", help="Print the checks as one JSON object.")] = False,
 ) -> None:
     """Check this machine for `reflex serve`; each failed check says how to fix it. Exit code 1 when one failed."""

@@ -21,8 +21,12 @@ TokenizerFolder = Annotated[
 ]
 Vlm = Annotated[Path | None, typer.Option(help="SmolVLA: the folder with its VLM's config.json.")]
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a Hugging Face id.")]
+Description = Annotated[str, typer.Option(help="A sentence about the policy, for whoever serves it.")]
 Untrained = Annotated[
     bool, typer.Option("--untrained", help="Say that the weights mean nothing, like the demo checkpoint's.")
+]
+EmbodimentName = Annotated[
+    str | None, typer.Option(help="The robot it drives: franka, so101, ur5, or a path to an embodiment's JSON.")
 ]
 Steps = Annotated[
     list[int] | None,
@@ -37,6 +41,11 @@ Check = Annotated[
         "--check/--no-check", help="Run the graphs before publishing them. Without it the policy has no canary answer."
     ),
 ]
+Force = Annotated[bool, typer.Option("--force", help="Publish although parity failed; the record says so.")]
+Replace = Annotated[
+    bool, typer.Option("--replace", help="Publish in place of a policy of the same name; without it that is refused.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Do everything but publish.")]
 Repository = Annotated[Path, typer.Argument(help="The model repository.", exists=True, file_okay=False)]
 
 engines = typer.Typer(help="TensorRT engines of the policies in a model repository.", no_args_is_help=True)
@@ -50,9 +59,7 @@ def export(
         Path, typer.Option("--repository", "-r", help="The model repository to publish in; made when absent.")
     ] = Path("models"),
     name: Annotated[str | None, typer.Option(help="The policy's name. Default: the checkpoint's.")] = None,
-    embodiment: Annotated[
-        str | None, typer.Option(help="The robot it drives: franka, so101, ur5, or a path to an embodiment's JSON.")
-    ] = None,
+    embodiment: EmbodimentName = None,
     precision: Annotated[Literal["fp32", "fp16"], typer.Option(help="What the graphs compute in.")] = "fp32",
     engine: Annotated[
         Literal["onnx", "tensorrt", "tensorrt-rtx"], typer.Option(help="Build engines too; the ONNX stays beside them.")
@@ -64,12 +71,13 @@ def export(
     tokenizer: TokenizerFolder = None,
     revision: Revision = None,
     cases: Cases = None,
-    description: Annotated[str, typer.Option(help="A sentence about the policy, for whoever serves it.")] = "",
+    description: Description = "",
     *,
     untrained: Untrained = False,
     check: Check = True,
-    force: Annotated[bool, typer.Option("--force", help="Publish although parity failed; the record says so.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Do everything but publish.")] = False,
+    force: Force = False,
+    replace: Replace = False,
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Turn a LeRobot checkpoint into a policy of a model repository. Needs no PyTorch.
@@ -97,6 +105,7 @@ def export(
             description=description,
             check=check,
             force=force,
+            replace=replace,
             dry_run=dry_run,
             as_json=as_json,
         )

@@ -21,14 +21,15 @@ def _keys() -> None:
     """Make API keys for a server."""
 
 
-@keys.command()
+@keys.command(short_help="Make a key, and add its hash to a file.")
 def new(
-    name: Annotated[str, typer.Option(help="Whose key it is: letters, digits, '.', '_', '-'.")],
+    name: Annotated[str, typer.Option(metavar="NAME", help="Whose key it is: letters, digits, '.', '_', '-'.")],
     file: Annotated[
         Path | None,
         typer.Option(
             envvar="REFLEX_API_KEYS",
             show_envvar=False,
+            metavar="PATH",
             help="The file that `reflex serve --api-keys` reads; made if it is not there. [env: REFLEX_API_KEYS]",
         ),
     ] = None,

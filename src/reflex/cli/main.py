@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, Final
 
 import typer
+from typer.core import TyperGroup
 
 import reflex
 from reflex.cli.act import act
@@ -21,7 +24,34 @@ from reflex.cli.traces import compare, traces
 
 __all__ = ["app", "main"]
 
+SHORT_HELP: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "serve": "Serve a policy over HTTP.",
+        "act": "Ask a running server for one action chunk.",
+        "doctor": "Check this machine for `reflex serve`.",
+        "export": "Turn a LeRobot checkpoint into a policy to serve.",
+        "verify": "Hold an exported policy against its checkpoint.",
+        "inspect": "Say what a policy takes, how large and how fast it is.",
+        "engines": "Build TensorRT engines of exported policies.",
+        "slots": "Show the policies of a running server.",
+        "split": "Share the episodes out anew between two policies.",
+        "replace": "Change a policy of a running server, without a pause.",
+        "keys": "Make API keys for a server.",
+        "traces": "Say what a recording of `reflex serve` holds.",
+        "compare": "Compare the two policies of a recording.",
+        "replay": "Ask recorded requests again, and compare the answers.",
+    }
+)
+"""Each fits its line of `reflex -h`, in the order in which a newcomer meets them."""
+
+
+class _InOrder(TyperGroup):
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401 - Click's, which newer typers bring along
+        return sorted(super().list_commands(ctx), key=list(SHORT_HELP).index)
+
+
 app = typer.Typer(
+    cls=_InOrder,
     help="Serve vision-language-action policies to robots, and ask them for actions.",
     no_args_is_help=True,
     add_completion=False,
@@ -29,20 +59,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # Plain help is one third as long, and "[env: ...]" in it is no markup.
 )
-app.command()(act)
-app.command()(serve)
-app.command()(slots)
-app.command()(split)
-app.command()(replace)
-app.command()(replay)
-app.command()(compare)
-app.add_typer(traces, name="traces")
-app.command()(doctor)
-app.command()(export)
-app.command()(verify)
-app.command()(inspect)
-app.add_typer(engines, name="engines")
-app.add_typer(keys, name="keys")
+for _command in (act, compare, doctor, export, inspect, replace, replay, serve, slots, split, verify):
+    app.command(short_help=SHORT_HELP[_command.__name__])(_command)
+for _name, _group in (("engines", engines), ("keys", keys), ("traces", traces)):
+    app.add_typer(_group, name=_name, short_help=SHORT_HELP[_name])
 
 
 def main() -> None:

@@ -9,12 +9,13 @@ from typing import Any, Final
 
 import typer
 
-from reflex.errors import ClientTimeoutError, ReflexError, ServiceError, TransportError
+from reflex.errors import ClientTimeoutError, ReflexError, ServiceError, TransportError, UnauthorizedError
 
 __all__ = ["EXIT_FAILED", "EXIT_INTERRUPTED", "print_json", "reported_errors", "say"]
 
 EXIT_FAILED: Final = 1
 EXIT_INTERRUPTED: Final = 130
+KEY_HINT: Final = "set REFLEX_API_KEY to the key that `reflex keys new` printed, or give it with --api-key"
 
 
 def say(text: str) -> None:
@@ -37,6 +38,8 @@ def reported_errors(*, as_json: bool) -> Iterator[None]:
             print_json(_envelope(error))
         else:
             say(f"reflex: {error}")
+            if isinstance(error, UnauthorizedError):
+                say(KEY_HINT)
         raise typer.Exit(EXIT_FAILED) from error
 
 

@@ -44,6 +44,7 @@ def summary_lines(result: ActResult) -> list[str]:
         f"{size}, {result.get('denoising_steps', '?')} denoising steps, {result.get('inference_mode', 'unknown mode')}",
         _latency_line(result),
         _guard_line(result),
+        *_slot_lines(result),
     ]
 
 
@@ -62,6 +63,12 @@ def _guard_line(result: ActResult) -> str:
         return "guard: nothing changed"
     axes = sorted({str(violation.get("name", violation.get("axis"))) for violation in violations})
     return f"guard: changed {len(violations)} values on {', '.join(axes)}"
+
+
+def _slot_lines(result: ActResult) -> list[str]:
+    """Only a server with two policies says which of them answered."""
+    slot = result.get("policy_slot")
+    return [] if slot is None else [f"slot {slot}: {result.get('model_version', 'unknown policy')}"]
 
 
 def _averaged(values: Sequence[float], most: int) -> list[float]:

@@ -82,12 +82,14 @@ def replay(
 @contextlib.contextmanager
 def _target(recording: Path, against: str, policy: str | None, *, is_url: bool) -> Iterator[tuple[str, bool | None]]:
     """The server's URL, and whether its guard is on, if that is known."""
+    from reflex.cli.trace_text import holds_nothing
     from reflex.traces.child_server import served_repository
     from reflex.traces.reader import TraceReader
 
-    first = next(iter(TraceReader(recording)), None)  # before a server is started for nothing
+    reader = TraceReader(recording)
+    first = next(iter(reader), None)  # before a server is started for nothing
     if first is None:
-        raise SetupError(f"{recording} holds no requests")
+        raise holds_nothing(recording, reader.losses)
     if is_url:
         yield against, None
         return
@@ -136,11 +138,12 @@ def _show(found: Replay) -> None:
         typer.echo(_deviation_line(deviation))
     if found.differing > len(found.deviations):
         typer.echo(f"... and {found.differing - len(found.deviations):,} more")
-    for code, count in found.failures.items():
-        typer.echo(f"{count:,} failed now with {code}")
+    if _compared(found):
+        for code, count in found.failures.items():
+            typer.echo(f"{count:,} failed now with {code}")
     typer.echo(_verdict(found))
     for reason, count in found.skipped.items():
-        say(f"not replayed: {count:,}, for {reason}" if count > 1 else f"not replayed: 1, for {reason}")
+        say(f"not replayed: {count:,}, {'each ' if count > 1 else ''}because {reason}")
     for recorded, now in found.other_hashes.items():
         say(f"another policy: recorded with {recorded[:19]}, replayed with {now[:19]}")
     say(f"guard: {_on_off(found.guard_recorded)} when recorded, {_on_off(found.guard_replayed)} now")
@@ -148,9 +151,16 @@ def _show(found: Replay) -> None:
         say(f"reflex: {line}")
 
 
+def _compared(found: Replay) -> int:
+    return found.replayed - sum(found.failures.values())
+
+
 def _verdict(found: Replay) -> str:
     if not found.replayed:
         return "nothing could be replayed"
+    if not _compared(found):
+        failed = (f"{count:,} failed with {code}" for code, count in found.failures.items())
+        return f"nothing could be compared: {', '.join(failed)}"
     bound = "exactly" if found.tolerance == 0 else f"within {found.tolerance:g}"
     if found.is_equal:
         return (

@@ -26,8 +26,9 @@ Triton = Annotated[
 ModelRepository = Annotated[
     Path | None,
     typer.Option(
+        metavar="PATH",
         help="The model repository that `reflex export` wrote. Default: the demo policy that comes with Reflex. "
-        "[env: REFLEX_MODEL_REPOSITORY]"
+        "[env: REFLEX_MODEL_REPOSITORY]",
     ),
 ]
 Policy = Annotated[
@@ -84,8 +85,9 @@ SloMode = Annotated[
 Record = Annotated[
     Path | None,
     typer.Option(
+        metavar="PATH",
         help="Record requests and answers in this folder, for `reflex replay`, `traces` and `compare`. "
-        "[env: REFLEX_RECORD]"
+        "[env: REFLEX_RECORD]",
     ),
 ]
 RecordImages = Annotated[
@@ -125,7 +127,8 @@ TraceSample = Annotated[
 ApiKeys = Annotated[
     Path | None,
     typer.Option(
-        help="File of hashed keys, made by `reflex keys new`: /act and /config then need one. [env: REFLEX_API_KEYS]"
+        metavar="PATH",
+        help="File of hashed keys, made by `reflex keys new`: /act and /config then need one. [env: REFLEX_API_KEYS]",
     ),
 ]
 Insecure = Annotated[
@@ -157,13 +160,14 @@ AdminPort = Annotated[
 Host = Annotated[
     str | None,
     typer.Option(
+        metavar="ADDRESS",
         help="Address to listen on. Default: 127.0.0.1, this machine only; 0.0.0.0 lets robots on the network in, "
-        "and needs --api-keys or --insecure. "
-        "[env: REFLEX_HOST]"
+        "and needs --api-keys or --insecure. [env: REFLEX_HOST]",
     ),
 ]
 Port = Annotated[
-    int | None, typer.Option(min=0, max=65535, help="Port to listen on. Default: 8000. [env: REFLEX_PORT]")
+    int | None,
+    typer.Option(min=0, max=65535, metavar="PORT", help="Port to listen on. Default: 8000. [env: REFLEX_PORT]"),
 ]
 RobotId = Annotated[
     str | None,

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reflex.cli.plot import sparkline
+from reflex.errors import SetupError
 
 if TYPE_CHECKING:
     from reflex.traces.compare import Comparison, MetricComparison
     from reflex.traces.figures import LatencySummary, ShadowSummary, SlotSummary, Summary
     from reflex.traces.lines import Losses
 
-__all__ = ["comparison_lines", "loss_lines", "summary_lines"]
+__all__ = ["comparison_lines", "holds_nothing", "loss_lines", "summary_lines"]
 
 
 def summary_lines(summary: Summary) -> Iterator[str]:
@@ -47,6 +49,16 @@ def comparison_lines(comparison: Comparison) -> Iterator[str]:
         yield f"left out: {_count(count, 'request')} {reason}"
     yield ""
     yield comparison.conclusion
+
+
+def holds_nothing(recording: Path, losses: Losses) -> SetupError:
+    """For what was read to its end without a request: a recording that has none yet, or no recording at all."""
+    if losses.damaged_lines or losses.damaged_blocks:
+        return SetupError(
+            f"{recording} holds no recording: none of its lines is one; `reflex serve --record DIR` writes files named "
+            "*.jsonl.gz into DIR"
+        )
+    return SetupError(f"{recording} holds no requests")
 
 
 def loss_lines(losses: Losses) -> Iterator[str]:

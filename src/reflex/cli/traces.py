@@ -41,7 +41,11 @@ Html = Annotated[
 ]
 Metrics = Annotated[
     list[MetricName] | None,
-    typer.Option(help="Compare by this alone; repeat it. The fewer, the more the data can show. Default: all."),
+    typer.Option(
+        metavar="NAME",
+        help=f"Compare by this alone ({', '.join(MetricName)}); repeat it. The fewer, the more the data can show. "
+        "Default: all.",
+    ),
 ]
 
 
@@ -50,15 +54,17 @@ def _root() -> None:
     """Read what `reflex serve --record` has recorded."""
 
 
-@traces.command()
+@traces.command(short_help="Show what a recording holds, per slot and policy.")
 def summary(recording: Recording, *, html: Html = None, as_json: Json = False) -> None:
     """Show requests, latency, errors, what the guard did and how smooth the chunks are, per slot and policy."""
-    from reflex.cli.trace_text import loss_lines, summary_lines
+    from reflex.cli.trace_text import holds_nothing, loss_lines, summary_lines
     from reflex.traces.reader import TraceReader
     from reflex.traces.summary import summarise
 
     with reported_errors(as_json=as_json):
         found = summarise(TraceReader(recording))
+        if not (found.requests or found.shadows or found.losses.dropped):
+            raise holds_nothing(recording, found.losses)
         if html is not None:
             _write_report(html, found, recording)
     if as_json:
@@ -74,14 +80,17 @@ def summary(recording: Recording, *, html: Html = None, as_json: Json = False) -
 
 def compare(recording: Recording, *, metric: Metrics = None, as_json: Json = False) -> None:
     """Compare slot a with slot b, episode by episode, and say whether the recording allows a conclusion."""
-    from reflex.cli.trace_text import comparison_lines, loss_lines
+    from reflex.cli.trace_text import comparison_lines, holds_nothing, loss_lines
     from reflex.traces.compare import compare as compare_slots
     from reflex.traces.episodes import read_episodes
     from reflex.traces.reader import TraceReader
 
     with reported_errors(as_json=as_json):
         reader = TraceReader(recording)
-        found = compare_slots(read_episodes(reader), [name.value for name in dict.fromkeys(metric or ())])
+        table = read_episodes(reader)
+        if not (table.slots or table.excluded or reader.losses.dropped):
+            raise holds_nothing(recording, reader.losses)
+        found = compare_slots(table, [name.value for name in dict.fromkeys(metric or ())])
     if as_json:
         print_json(dataclasses.asdict(found) | {"losses": dataclasses.asdict(reader.losses)})
         return

@@ -77,11 +77,11 @@ def comparison_table(comparison: Comparison) -> str:
     heads = ("a", "b", "b less a", "95 % interval", "p (Holm)", "effect (g)")
     head = "".join(f"<th class=number>{name}</th>" for name in heads)
     rows = "".join(_comparison_row(metric) for metric in comparison.metrics)
-    left_out = "".join(
+    notes = "".join(
         f"<p class=note>Left out: {count:,} requests {escape(reason)}.</p>"
         for reason, count in comparison.excluded.items()
     )
-    reduced = "".join(
+    notes += "".join(
         f"<p class=note>Answered for {slot} by its variant with fewer denoising steps, and counted: {count:,}.</p>"
         for slot, count in (("a", comparison.reduced_a), ("b", comparison.reduced_b))
         if count
@@ -89,7 +89,7 @@ def comparison_table(comparison: Comparison) -> str:
     return card(
         "The comparison in numbers",
         f"Means of {comparison.episodes_a:,} episodes of a and {comparison.episodes_b:,} of b; less is better.",
-        f"<div class=table><table><tr><th>per episode</th>{head}<th>better</th></tr>{rows}</table></div>{reduced}{left_out}",
+        f"<div class=table><table><tr><th>per episode</th>{head}<th>better</th></tr>{rows}</table></div>{notes}",
         "wide",
     )
 

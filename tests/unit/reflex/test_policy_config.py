@@ -112,6 +112,15 @@ def test_a_missing_file_says_how_a_policy_is_made(tmp_path: Path) -> None:
         read_policy_config(tmp_path)
 
 
+def test_a_policy_that_is_not_there_is_told_from_those_that_are(tmp_path: Path) -> None:
+    for name in ("place", "grasp"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / CONFIG_FILE).touch()
+
+    with pytest.raises(RepositoryError, match=r"has no policy nosuch: it has grasp, place; choose one of them"):
+        read_policy_config(tmp_path / "nosuch")
+
+
 def test_a_configuration_cannot_be_changed(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="frozen"):
         read(tmp_path, GOOD).horizon = 1

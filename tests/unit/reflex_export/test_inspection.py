@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,14 @@ def test_a_published_policy_says_where_it_is_from_and_what_serves_it(capsys: pyt
 
     said = "exported          in fp32 from demo_checkpoint, served by onnx, parity not checked"
     assert said in capsys.readouterr().out.splitlines()
+
+
+def test_the_least_time_of_a_tiny_policy_is_told_in_microseconds(capsys: pytest.CaptureFixture[str]) -> None:
+    assert inspect_command(str(DEMO), policy="demo") == 0
+
+    rows = capsys.readouterr().out.split("GPU ")[1].split("\n\n")[0].splitlines()[1:]
+    assert rows
+    assert all(re.search(r">= [0-9.]+ us ", row) for row in rows), rows
 
 
 def test_a_folder_of_one_policy_needs_no_name() -> None:

@@ -9,7 +9,8 @@ from reflex_export.node import Attribute, Node, append_node
 def written(node: Node) -> onnx.NodeProto:
     graph = onnx.GraphProto()
     append_node(graph, "n7", node)
-    (found,) = graph.node
+    (only,) = graph.node
+    found: onnx.NodeProto = only
     return found
 
 

@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import hashlib
-import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +10,7 @@ from tritonclient.grpc import model_config_pb2
 from reflex.policy_config import PolicyConfig
 from reflex_bench.nonce_policy import write_nonce_policy
 from reflex_export.demo import export_demo
-from reflex_export.graph import GraphBuilder, OnnxModel
-from reflex_export.staged import NamedModel, identity_of, staging
+from reflex_export.staged import identity_of, staging
 from reflex_export.triton_config import EXPORT_ID_PARAMETER, Component, ensemble_inputs
 
 DIRECTORIES = ["demo", "demo_denoise", "demo_encoder", "demo_preprocess"]
@@ -144,34 +140,3 @@ def test_component_that_takes_a_tensor_of_another_shape_is_refused(demo: PolicyC
     assert ensemble_inputs((first, replace(second, inputs=(image,)))) == (image,)
     with pytest.raises(ValueError, match=r"encoder takes .*image\.image"):
         ensemble_inputs((first, second))
-
-
-def small_model(value: float) -> OnnxModel:
-    g = GraphBuilder("small")
-    g.output(g.op("Add", g.input("x", "FP32", (2,)), g.constant([value, value])), "y", "FP32", (2,))
-    return g.build()
-
-
-def test_models_written_together_keep_their_order_and_the_digest_of_their_files(tmp_path: Path) -> None:
-    models = [NamedModel(f"arm_{number}", f"role{number}", small_model(number), 1) for number in range(5)]
-    heard: list[int] = []
-
-    with staging(tmp_path) as staged:
-        written = staged.write_models(models, heard.append)
-        files = [(staged.folder / model.name / "1" / "model.onnx").read_bytes() for model in models]
-
-        assert staged.names == [model.name for model in written] == [model.name for model in models]
-        assert [model.digest for model in written] == [hashlib.sha256(content).hexdigest() for content in files]
-    assert sorted(heard) == sorted(len(content) for content in files)
-
-
-def test_what_counts_the_bytes_is_never_called_twice_at_once(tmp_path: Path) -> None:
-    calling = threading.Lock()
-
-    def count(_more_bytes: int) -> None:
-        assert calling.acquire(blocking=False)
-        time.sleep(0.002)  # long enough for the other thread to come, were it let
-        calling.release()
-
-    with staging(tmp_path) as staged:
-        staged.write_models([NamedModel(f"arm_{number}", "role", small_model(1), 1) for number in range(8)], count)

@@ -59,3 +59,16 @@ def test_what_the_disk_refuses_in_between_ends_the_writing_and_leaves_no_thread(
     with pytest.raises(OSError, match="Input/output error"):
         stream(tmp_path / "weights")
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("refused", [0, PIECES - 1])
+def test_who_cannot_take_a_piece_ends_the_writing_and_leaves_no_thread(tmp_path: Path, refused: int) -> None:
+    before = threading.active_count()
+
+    def refuse(piece: memoryview) -> None:
+        if piece[0] == refused:
+            raise ValueError("not this one")
+
+    with (tmp_path / "weights").open("wb") as file, pytest.raises(ValueError, match="not this one"):
+        stream_to_disk(file, pieces(), refuse)
+    assert threading.active_count() == before

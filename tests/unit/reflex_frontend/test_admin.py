@@ -19,7 +19,7 @@ from reflex_frontend.assembly import Assembly
 from reflex_frontend.gateway import TritonCallError
 from reflex_frontend.rollout import Rollout
 from reflex_frontend.routing import Router
-from support.fakes import FakeTriton, act_service
+from support.fakes import FakeTriton, act_service, serving
 
 TOKEN = "a token"
 RIGHT = {"Authorization": f"Bearer {TOKEN}"}
@@ -73,6 +73,19 @@ def test_the_slots_are_shown_with_their_policies_and_the_split() -> None:
         }
 
     administer(scenario)
+
+
+def test_the_shadow_is_shown_beside_the_slots() -> None:
+    async def main() -> None:
+        router = act_service(FakeTriton(), time.monotonic, second=FakeTriton()).router
+        shadow = serving(FakeTriton(), time.monotonic)
+        app = build_admin(Admin(router, cast("Rollout", Replacing()), TOKEN, shadow=shadow))
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", headers=RIGHT) as client:
+            shown = (await client.get("/slots")).json()["shadow"]
+        assert shown == {"model_version": "small@abababababab", "status": "ready", "reason": None}
+
+    asyncio.run(main())
 
 
 def test_a_slot_that_is_out_says_why() -> None:

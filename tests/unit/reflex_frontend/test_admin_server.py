@@ -19,8 +19,11 @@ from reflex.admin import DEFAULT_PORT, admin_file, publish_admin, read_admin
 from reflex.errors import SetupError
 from reflex_frontend import admin_server
 from reflex_frontend.admin_server import admin_routes, wanted_admin_port
+from reflex_frontend.bystanders import Bystanders
+from reflex_frontend.instance import Instance
 from reflex_frontend.settings import Settings
-from support.fakes import FakeTriton, act_service
+from reflex_frontend.shadow import Shadow
+from support.fakes import FakeTriton, act_service, serving
 from support.server import free_port
 
 
@@ -53,6 +56,22 @@ def serve(scenario: Callable[[], Coroutine[Any, Any, None]], **settings: Any) ->
 )
 def test_two_policies_have_admin_routes_and_one_only_when_asked(settings: dict[str, Any], port: int | None) -> None:
     assert wanted_admin_port(Settings.load(settings)) == port
+
+
+def test_the_shadow_of_the_bystanders_is_among_the_slots() -> None:
+    async def main() -> None:
+        router = act_service(FakeTriton(), time.monotonic).router
+        shadow = Shadow(serving(FakeTriton(), time.monotonic), Instance(time.monotonic), cast("Any", None))
+        settings = Settings.load({"admin_port": 0, "admin_token": "t"})
+        bystanders = Bystanders(recording=None, shadow=shadow)
+        async with admin_routes(settings, router, cast("Any", None), bystanders):
+            (file,) = admin_file(0).parent.glob("admin-*.json")
+            url = json.loads(file.read_text())["url"]
+            async with httpx.AsyncClient(trust_env=False, headers={"Authorization": "Bearer t"}) as client:
+                shown = (await client.get(f"{url}/slots")).json()
+        assert shown["shadow"]["model_version"] == "small@abababababab"
+
+    asyncio.run(main())
 
 
 def test_without_admin_routes_nothing_is_left_anywhere() -> None:

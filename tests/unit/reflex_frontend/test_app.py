@@ -223,3 +223,15 @@ def test_a_client_that_leaves_before_its_request_is_whole_gets_no_answer_and_cou
 
     assert b"reflex_act_total{" not in asyncio.run(main())
     assert not sent
+
+
+@pytest.mark.parametrize(("headers", "status"), [({"origin": "http://page"}, 415), ({}, 200)])
+def test_a_web_page_must_say_that_it_sends_json(headers: dict[str, str], status: int) -> None:
+    """Bytes without a type pass a browser without a preflight, and so past --cors-origins."""
+
+    async def scenario(client: httpx.AsyncClient, _service: ActService) -> None:
+        response = await client.post("/act", content=json.dumps(ACT).encode(), headers=headers)
+        assert "content-type" not in response.request.headers
+        assert response.status_code == status
+
+    routes(scenario)

@@ -93,8 +93,10 @@ def test_the_header_says_what_changes_answers_and_no_secret(tmp_path: Path) -> N
     async def scenario(service: ActService, _bystanders: Bystanders) -> None:
         await ask(service)
 
-    secret = {"admin_port": 0, "admin_token": "s3cret"}
-    work(scenario, record=tmp_path, guard=False, slo="p99=1s", slo_mode="503", robot_id="arm", **secret)
+    work(
+        scenario, record=tmp_path, guard=False, slo="p99=1s", slo_mode="503", admin_port=0, admin_token="s3cret",
+        robot_id="arm",
+    )  # fmt: skip
     (header,) = lines_in(tmp_path, "header")
     assert header["settings"] == {"guard": False, "split": None, "record_images": "hash", "slo_mode": "503"}
     assert "s3cret" not in orjson.dumps(header).decode()

@@ -183,7 +183,7 @@ def test_a_server_does_not_start_without_keys(file: Path, clock: Clock, damage: 
     file.unlink()
     if damage != "gone":
         file.write_text("" if damage == "empty" else "?\n")
-    with pytest.raises(SetupError, match=r"--api-keys: .*reflex keys new"):
+    with pytest.raises(SetupError, match=rf"--api-keys {file}: .*reflex keys new"):
         KeyRing.read(file, clock)
 
 

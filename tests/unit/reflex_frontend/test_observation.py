@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from reflex.errors import InvalidRequestError
+from reflex.policy_config import TensorConfig
 from reflex_frontend.observation import NoiseSource, camera_sources, check_state, observation_tensors
 from reflex_frontend.prompt import Prompt
 from reflex_frontend.request import ActRequest, ImageSource
@@ -107,3 +108,19 @@ def test_the_tensors_are_those_of_the_contract_each_with_a_batch_of_one() -> Non
     sizes = {"UINT8": 1, "BOOL": 1, "FP32": 4, "INT64": 8}
     for tensor in tensors.values():
         assert len(bytes(tensor.data)) == np.prod(tensor.shape) * sizes[tensor.datatype]
+
+
+def test_noise_that_was_prepared_is_that_of_its_seed() -> None:
+    shapes = {"noise": (4, 7), "state": (6,), "step_noise": (3, 4, 7)}
+    inputs = [TensorConfig(name=name, datatype="FP32", shape=shape) for name, shape in shapes.items()]
+    source = NoiseSource()
+    source.prepare(inputs)
+    seed = source.next_seed()
+    assert source.draw((4, 7), seed) == NoiseSource().draw((4, 7), seed)
+    assert source.draw((3, 4, 7), seed, stream="step_noise") == NoiseSource().draw((3, 4, 7), seed, stream="step_noise")
+    assert source.draw((4, 7), seed) == NoiseSource().draw((4, 7), seed), "asked again, it is the same"
+
+
+def test_seeds_that_nobody_prepared_are_new_each_time() -> None:
+    source = NoiseSource()
+    assert len({source.next_seed() for _ in range(100)}) == 100

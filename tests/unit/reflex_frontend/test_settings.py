@@ -136,6 +136,27 @@ def test_a_wrong_value_names_the_option_and_the_variable_without_echoing_it(fiel
     assert f"--{field.replace('_', '-')} (or REFLEX_{field.upper()}): " in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "told"),
+    [
+        ("port", "http", "must be a whole number"),
+        ("port", 65536, "must be at most 65535"),
+        ("port", -1, "must be at least 0"),
+        ("record_max_gb", "many", "must be a number"),
+        ("record_max_gb", 0, "must be above 0"),
+        ("json_logs", "maybe", "must be true or false"),
+        ("slo_mode", "panic", "must be one of 'log', '503' or 'degrade'"),
+        ("robot_id", "", "must not be empty"),
+        ("slo", "fast", "must look like p99=150ms or p99.9=0.5s"),
+        ("triton", "localhost", "must look like grpc://host:8001"),
+    ],
+)
+def test_a_wrong_value_is_told_in_plain_words(field: str, value: object, told: str) -> None:
+    with pytest.raises(SetupError) as caught:
+        Settings.load({field: value})
+    assert str(caught.value).endswith(f"): {told}")
+
+
 def test_an_ipv6_triton_keeps_its_brackets() -> None:
     assert Settings.load({"triton": "grpc://[::1]:9001"}).triton == "[::1]:9001"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import random
 from collections.abc import Sequence
@@ -220,6 +221,37 @@ def test_a_refusing_server_whose_probes_are_slow_goes_on_refusing(per_s: int) ->
             slo.record(SLOW_S)
         clock.now_s += 1 / per_s
         assert slo.is_violated
+
+
+@pytest.mark.parametrize(
+    ("mode", "told"),
+    [("log", "go on as before"), ("503", "are refused, but for one in 20"), ("degrade", "fewer denoising steps")],
+)
+def test_the_log_says_which_slot_missed_it_by_how_much_and_what_now_happens(
+    mode: str, told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = Clock()
+    slo = SloMonitor(SLO, clock, name="b", mode=mode)
+    with caplog.at_level(logging.INFO, "reflex.slo"):
+        spend(clock, slo, 10, SLOW_S)
+        clock.now_s += 100
+        assert not slo.is_violated
+    missed, kept = caplog.records
+    assert missed.levelname == "WARNING"
+    assert missed.getMessage().startswith("SLO missed: ")
+    assert told in missed.getMessage()
+    assert (missed.__dict__["slot"], missed.__dict__["slo"]) == ("b", "p99=150ms")
+    assert missed.__dict__["measured_ms"] == pytest.approx(200, rel=0.05)
+    assert kept.getMessage().startswith("SLO kept again")
+    assert (kept.levelname, kept.__dict__["slot"], kept.__dict__["measured_ms"]) == ("INFO", "b", "no answers")
+
+
+def test_a_renewed_one_keeps_its_name(caplog: pytest.LogCaptureFixture) -> None:
+    clock = Clock()
+    slo = SloMonitor(SLO, clock, name="b", mode="503").renewed()
+    spend(clock, slo, 10, SLOW_S)
+    assert caplog.records[0].__dict__["slot"] == "b"
+    assert "refused" in caplog.text
 
 
 def test_the_window_takes_bounded_memory() -> None:

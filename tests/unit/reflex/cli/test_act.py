@@ -26,6 +26,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Answering)
         self.status = 200
         self.answer: Any = dict(RAMP)
+        self.config: Any = {"policy_id": "demo", "embodiment": "franka", "state_dim": 6}
         self.asked: list[dict[str, Any]] = []
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
 
@@ -38,7 +39,7 @@ class Answering(BaseHTTPRequestHandler):
         self._send(self.server.status, self.server.answer)
 
     def do_GET(self) -> None:
-        self._send(200, {"policy_id": "demo", "embodiment": "franka", "state_dim": 6})
+        self._send(200, self.server.config)
 
     def _send(self, status: int, answer: Any) -> None:
         body = json.dumps(answer).encode()
@@ -110,6 +111,26 @@ def test_without_a_state_the_error_says_how_many_numbers_this_policy_takes(serve
     assert "demo on franka takes 6 numbers" in result.stderr
     assert "--state 0,0,0,0,0,0" in result.stderr
     assert server.asked == []
+
+
+def test_without_a_state_the_error_looks_into_the_slots_of_two_policies(server: Server) -> None:
+    server.config = {"a": server.config, "b": {**server.config, "policy_id": "other"}}
+    assert "demo on franka takes 6 numbers" in reflex_act("--url", server.url).stderr
+
+
+def test_the_slot_that_answered_is_said(server: Server) -> None:
+    server.answer |= {"policy_slot": "b", "model_version": "pick@1234"}
+    assert "slot b: pick@1234" in reflex_act("--state", "0", "--url", server.url).stderr
+
+
+def test_who_has_no_key_is_told_where_it_goes(server: Server) -> None:
+    server.status = 401
+    server.answer = {"error": "unauthorized", "message": "send a key", "request_id": "r"}
+    result = reflex_act("--state", "0", "--url", server.url)
+    assert result.exit_code == 1
+    assert "set REFLEX_API_KEY" in result.stderr
+    assert "--api-key" in result.stderr
+    assert json.loads(reflex_act("--state", "0", "--url", server.url, "--json").stdout) == server.answer
 
 
 def test_a_refusal_is_said_in_the_servers_words_with_code_1(server: Server) -> None:

@@ -99,6 +99,14 @@ def test_the_slots_are_one_line_each_with_share_and_reason(server: Server) -> No
     assert ended.stdout == ""
 
 
+@pytest.mark.parametrize(("reason", "said"), [(None, "ready"), ("its model is gone", "degraded: its model is gone")])
+def test_the_shadow_has_a_line_of_its_own(server: Server, reason: str | None, said: str) -> None:
+    status = "degraded" if reason else "ready"
+    shadow = {"model_version": "three@3", "status": status, "reason": reason}
+    server.body = json.dumps({**SLOTS, "shadow": shadow}).encode()
+    assert run(server, "slots").stderr.splitlines()[-1] == f"shadow  three@3  {said}"
+
+
 @pytest.mark.parametrize("command", [("slots",), ("split", "80"), ("replace", "a", "new")])
 def test_json_is_one_value_on_stdout(server: Server, command: tuple[str, ...]) -> None:
     ended = run(server, *command, "--json")

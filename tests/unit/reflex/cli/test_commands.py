@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 
 import reflex
 from reflex.cli import app
+from reflex.cli.main import SHORT_HELP
 from reflex.errors import SetupError
 
 RUNNER = CliRunner()
@@ -124,6 +126,35 @@ def test_version_is_the_packages() -> None:
 
 def test_no_command_shows_the_help() -> None:
     assert "Commands:" in RUNNER.invoke(app, []).output
+
+
+@pytest.mark.parametrize("group", [[], ["traces"], ["keys"]])
+def test_the_help_cuts_no_line(group: list[str]) -> None:
+    assert "..." not in RUNNER.invoke(app, [*group, "-h"]).stdout.partition("Commands:")[2]
+
+
+def test_the_commands_are_in_the_order_in_which_one_meets_them() -> None:
+    lines = RUNNER.invoke(app, ["-h"]).stdout.partition("Commands:\n")[2].splitlines()
+    assert [line.split()[0] for line in lines] == list(SHORT_HELP)
+    assert max(map(len, SHORT_HELP.values())) <= 60
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["act", "serve", "slots", "split", "replace", "replay", "compare", "traces summary", "keys new", "doctor"],
+)
+def test_what_an_option_takes_is_named_in_capitals(command: str) -> None:
+    lines = RUNNER.invoke(app, [*command.split(), "-h"]).stdout.splitlines()
+    assert [line for line in lines if re.match(r"  (-\w, )?--[a-z-]+ +[^A-Z ]*<", line)] == []
+    assert not re.search(r"\{[a-z]", lines[0])
+
+
+def test_the_variable_of_the_key_is_named_once() -> None:
+    assert RUNNER.invoke(app, ["act", "-h"]).stdout.count("REFLEX_API_KEY") == 1
+
+
+def test_the_last_port_may_be_looked_at() -> None:
+    assert RUNNER.invoke(app, ["doctor", "--port", "65535", "--json"]).exit_code in (0, 1)
 
 
 def test_an_unknown_command_is_wrong_usage() -> None:

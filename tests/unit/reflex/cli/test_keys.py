@@ -53,7 +53,7 @@ def test_the_file_may_come_from_the_servers_variable(tmp_path: Path) -> None:
         (["--name", "a b"], "the name of a key"),
         (["--name", "-a"], "the name of a key"),
         (["--name", "a"], "--file FILE"),
-        (["--name", "a", "--file", "/no/such/folder/keys"], "cannot write the key file"),
+        (["--name", "a", "--file", "/no/such/folder/keys"], "make the folder first: mkdir -p /no/such/folder"),
     ],
 )
 def test_what_cannot_be_is_said_and_no_key_is_printed(arguments: list[str], says: str) -> None:
@@ -61,6 +61,14 @@ def test_what_cannot_be_is_said_and_no_key_is_printed(arguments: list[str], says
     assert ended.exit_code == 1
     assert says in ended.stderr
     assert ended.stdout == ""
+
+
+def test_a_file_that_is_no_key_file_is_named_with_the_line(tmp_path: Path) -> None:
+    file = tmp_path / "notes"
+    file.write_text("# a comment\nsome text\n")
+    ended = RUNNER.invoke(app, ["keys", "new", "--name", "a", "--file", str(file)])
+    assert ended.exit_code == 1
+    assert f"{file}: line 2 of the key file" in ended.stderr
 
 
 @pytest.mark.parametrize("limit", ["0", "-1", "many"])

@@ -32,28 +32,33 @@ class Policy(BaseHTTPRequestHandler):
     """Answers everything with the chunk that `support.traces.request` records, plus `shift`."""
 
     shift = 0.0
+    error: str | None = None
 
     def do_GET(self) -> None:
         self._answer(CONFIG)
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.error is not None:
+            self._answer({"error": self.error, "message": "no", "request_id": body["request_id"]}, 422)
+            return
         self._answer({"actions": (smooth_chunk() + self.shift).tolist(), "request_id": body["request_id"]})
 
     def log_message(self, *_args: object) -> None:
         pass
 
-    def _answer(self, value: dict[str, Any]) -> None:
+    def _answer(self, value: dict[str, Any], status: int = 200) -> None:
         text = json.dumps(value).encode()
-        self.send_response(200)
+        self.send_response(status)
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
         self.wfile.write(text)
 
 
 @contextmanager
-def served(shift: float = 0.0) -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Shifted", (Policy,), {"shift": shift}))
+def served(shift: float = 0.0, error: str | None = None) -> Iterator[str]:
+    answering = type("Answering", (Policy,), {"shift": shift, "error": error})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), answering)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"
@@ -172,7 +177,7 @@ def test_a_replay_that_is_equal_exits_with_0(one_slot: Path) -> None:
 
     assert done.exit_code == 0
     assert done.stdout == "equal: 5 of 5 answers, exactly (largest difference 0)\n"
-    assert "not replayed: 1, for it was answered with an error" in done.stderr
+    assert "not replayed: 1, because it was answered with an error" in done.stderr
     assert "guard: on when recorded, unknown now" in done.stderr
 
 
@@ -186,6 +191,44 @@ def test_a_replay_that_differs_exits_with_1_and_says_where(one_slot: Path) -> No
     assert "different: 0 of 2 answers are equal exactly" in done.stdout
     found = json.loads(in_json.stdout)
     assert (found["differing"], found["equal_all"], found["deviations"][0]["axis"]) == (5, False, "x")
+
+
+def test_a_replay_in_which_every_request_failed_says_that_nothing_was_compared(one_slot: Path) -> None:
+    with served(error="unknown_camera") as url:
+        done = RUNNER.invoke(app, ["replay", str(one_slot), "--against", url, "--limit", "2"])
+
+    assert done.exit_code == 1
+    assert done.stdout == "nothing could be compared: 2 failed with unknown_camera\n"
+
+
+def test_several_requests_that_are_not_replayed_have_their_reason_once(tmp_path: Path) -> None:
+    failed = [request(seq, status=500, actions_raw=None) for seq in (2, 3)]
+    write_trace(tmp_path / NAME, [header(), request(1), *failed])
+
+    with served() as url:
+        done = RUNNER.invoke(app, ["replay", str(tmp_path), "--against", url])
+
+    assert "not replayed: 2, each because it was answered with an error" in done.stderr
+
+
+@pytest.mark.parametrize("command", [["traces", "summary"], ["compare"], ["replay", "--against", "http://localhost:1"]])
+def test_a_file_that_is_no_recording_is_an_error(command: list[str], tmp_path: Path) -> None:
+    page = tmp_path / "README.md"
+    page.write_text("# Not a recording\n\nBut text.\n")
+    done = RUNNER.invoke(app, [*command, str(page)])
+
+    assert done.exit_code == 1
+    assert f"{page} holds no recording" in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("command", [["traces", "summary"], ["compare"], ["replay", "--against", "http://localhost:1"]])
+def test_a_recording_without_requests_is_an_error(command: list[str], tmp_path: Path) -> None:
+    write_trace(tmp_path / NAME, [header()])
+    done = RUNNER.invoke(app, [*command, str(tmp_path)])
+
+    assert done.exit_code == 1
+    assert f"{tmp_path} holds no requests" in done.stderr
 
 
 def test_a_replay_within_the_tolerance_exits_with_0(one_slot: Path) -> None:

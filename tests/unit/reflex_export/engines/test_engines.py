@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import typer
 
@@ -14,10 +16,12 @@ from reflex_export.cli import export_command
 from reflex_export.engines.cli import build_command
 from reflex_export.engines.device import Gpu, first_gpu
 from reflex_export.engines.errors import PrecisionError
-from reflex_export.engines.precision import check_precision, plan_types
+from reflex_export.engines.precision import check_graph, check_precision, plan_types
+from reflex_export.engines.promise import promised_multiplications
 from reflex_export.engines.publish import partial_of, replace_file
 from reflex_export.engines.record import LayerPrecision
 from reflex_export.engines.toolkit import MODULES, Engine, installed_engine, load_toolkit
+from unit.reflex_export.engines.graphs import linear
 
 INSPECTION = {
     "Layers": [
@@ -81,15 +85,36 @@ def test_an_inspection_that_says_nothing_counts_nothing(inspection: str) -> None
 
 
 def test_an_engine_of_another_precision_than_claimed_is_refused() -> None:
-    fp32 = LayerPrecision({"fp32": 3}, {"fp32": 2}, {"fp32": 90, "fp16": 10}, ())
+    counted = {"fp32": 91, "fp16": 9}
 
-    check_precision(fp32, "fp32", "p")
-    with pytest.raises(PrecisionError, match=r"p is said to be fp16, but its multiplications are 10% fp16, 90% fp32"):
-        check_precision(fp32, "fp16", "p")
+    check_graph(counted, "fp32", "p")
+    with pytest.raises(PrecisionError, match=r"p is said to be fp16, but its multiplications are 9% fp16, 91% fp32"):
+        check_graph(counted, "fp16", "p")
+
+
+def test_an_engine_that_computes_less_in_fp16_than_its_graph_asks_for_is_refused() -> None:
+    found = LayerPrecision({"fp32": 3}, {"fp32": 2}, {"fp32": 60, "fp16": 40}, ())
+
+    check_precision(found, {"fp32": 56, "fp16": 44}, "fp16", "p")
+    with pytest.raises(PrecisionError, match=r"asks for 45% fp16, 55% fp32, but .* 40% fp16, 60% fp32.*--precision"):
+        check_precision(found, {"fp32": 55, "fp16": 45}, "fp16", "p")
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+@pytest.mark.parametrize("external", [False, True])
+def test_a_graphs_multiplications_are_counted_by_type_without_its_weights(
+    tmp_path: Path, dtype: type[np.floating[Any]], *, external: bool
+) -> None:
+    path = linear(tmp_path / "model.onnx", dtype, external=external)
+    for weights in tmp_path.glob("weights.bin"):
+        weights.unlink()
+
+    assert promised_multiplications(path) == {"fp16" if dtype is np.float16 else "fp32": 8 * 8}
 
 
 def test_an_engine_without_products_has_no_precision_to_check() -> None:
-    check_precision(LayerPrecision({"fp32": 3}, {}, {}, ()), "fp16", "p")
+    check_graph({}, "fp16", "p")
+    check_precision(LayerPrecision({"fp32": 3}, {}, {}, ()), {}, "fp16", "p")
 
 
 def test_a_file_is_replaced_and_nothing_is_left_beside_it(tmp_path: Path) -> None:

@@ -1,0 +1,101 @@
+"""What the log says once a server is ready: where it is, what it serves, and what its operator should know of that."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from reflex.policy_config import PolicyConfig
+from reflex_frontend.routing import Router
+from reflex_frontend.settings import Settings
+
+__all__ = ["Announcement"]
+
+EVERY_ADDRESS: Final = ("0.0.0.0", "::")  # noqa: S104 - looked for, not listened on
+
+log = logging.getLogger("reflex.serve")
+
+
+@dataclass(frozen=True)
+class Announcement:
+    """What a person sees of a server that starts. `url` is its own address, `triton` that of its Triton."""
+
+    router: Router
+    settings: Settings
+    shadow: PolicyConfig | None
+    url: str
+    triton: str
+
+    async def wait(self) -> None:
+        """Until every slot is ready; says what is being waited for."""
+        said = None
+        while (waiting := self._waited_for()) is not None:
+            if waiting != said:
+                said = waiting
+                log.info("warming: %s", said)
+            await asyncio.sleep(0.05)
+
+    def say(self, took_s: float) -> None:
+        """One line that says that it is ready and where, and then what should not go unnoticed."""
+        log.info("%s", self.ready_line(took_s))
+        if also := self.also():
+            log.info("%s", also)
+        for warning in self.warnings():
+            log.warning("%s", warning)
+
+    def ready_line(self, took_s: float) -> str:
+        """One line; its form is what scripts look for."""
+        host = self.settings.host
+        reached = f"; robots use this machine's address in place of {host}" if host in EVERY_ADDRESS else ""
+        return (
+            f"ready: POST {self.url}/act serves {self._served()} on Triton at {self.triton} after {took_s:.1f} s; "
+            f"Ctrl-C stops{reached}"
+        )
+
+    def also(self) -> str:
+        """What is at work besides the policies that answer; empty when nothing is."""
+        settings = self.settings
+        parts = [
+            self.shadow and f"shadow: {self.shadow.model_version}, {settings.shadow_percent:g} % of the answers",
+            settings.record and f"recording to the folder given, images: {settings.record_images}",
+            settings.slo and f"SLO {settings.slo.text} ({settings.slo_mode})",
+            None if settings.guard else "guard OFF: a policy's mistake reaches the motors",
+        ]
+        return "; ".join(part for part in parts if part)
+
+    def warnings(self) -> Iterator[str]:
+        """One for each trained policy that was not held against its checkpoint, or missed its gate."""
+        for config in self._policies():
+            verdict = (config.parity or {}).get("verdict", "not checked")
+            if not config.trained or verdict == "passed":
+                continue
+            told = "failed their gate against" if verdict == "failed" else "were never compared with"
+            yield (
+                f"{config.model_version}: its numbers {told} those of its checkpoint; "
+                f"`reflex verify REPOSITORY --policy {config.policy_id}` says how far they are apart"
+            )
+
+    def _policies(self) -> Iterator[PolicyConfig]:
+        for slot in self.router.slots.values():
+            yield slot.serving.policy.config
+            if slot.reduced is not None:
+                yield slot.reduced.policy.config
+        if self.shadow is not None:
+            yield self.shadow
+
+    def _waited_for(self) -> str | None:
+        reasons = (slot.serving.vitals.warming_reason for slot in self.router.slots.values())
+        return next((reason for reason in reasons if reason is not None), None)
+
+    def _served(self) -> str:
+        shown = []
+        for slot in self.router.slots.values():
+            config = slot.serving.policy.config
+            trained = "" if config.trained else " (untrained: for trying the request path, not for a robot)"
+            shown.append(f"{config.model_version}{trained}")
+        if not self.router.has_two:
+            return shown[0]
+        return f"{shown[0]} to {self.router.split} % of the episodes and {shown[1]} to the rest"

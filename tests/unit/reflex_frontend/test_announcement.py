@@ -1,0 +1,94 @@
+"""What the log says of a server that is ready."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import Any
+
+import pytest
+
+from reflex.policy_config import PolicyConfig
+from reflex_frontend.announcement import Announcement
+from reflex_frontend.settings import Settings
+from support.fakes import FakeTriton, act_service, policy_config
+
+URL, TRITON = "http://0.0.0.0:8000", "127.0.0.1:43001"
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for field in Settings.model_fields:
+        monkeypatch.delenv(f"REFLEX_{field.upper()}", raising=False)
+
+
+def announcement(
+    config: PolicyConfig | None = None, shadow: PolicyConfig | None = None, **settings: Any
+) -> Announcement:
+    async def made() -> Announcement:
+        router = act_service(FakeTriton(), time.monotonic, config=config).router
+        return Announcement(router, Settings.load(settings), shadow, URL, TRITON)
+
+    return asyncio.run(made())
+
+
+def test_the_ready_line_has_the_form_that_scripts_look_for() -> None:
+    line = announcement().ready_line(1.25)
+    assert line.startswith(f"ready: POST {URL}/act serves small@abababababab (untrained: ")
+    assert line.endswith(f" on Triton at {TRITON} after 1.2 s; Ctrl-C stops")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_an_address_that_no_robot_can_call_is_explained(host: str) -> None:
+    assert announcement(host=host).ready_line(1).endswith(f"; robots use this machine's address in place of {host}")
+
+
+def test_what_else_is_at_work_is_one_line() -> None:
+    shadow = policy_config(policy_id="new")
+    found = announcement(
+        shadow=shadow, record="/recordings", slo="p99=0.15s", slo_mode="503", guard=False, record_images="full"
+    )
+    assert found.also() == (
+        "shadow: new@abababababab, 100 % of the answers; recording to the folder given, images: full; "
+        "SLO p99=150ms (503); guard OFF: a policy's mistake reaches the motors"
+    )
+
+
+def test_nothing_else_at_work_is_no_line() -> None:
+    assert announcement().also() == ""
+
+
+@pytest.mark.parametrize(
+    ("parity", "told"),
+    [
+        (None, "never compared"),
+        ({"verdict": "not checked"}, "never compared"),
+        ({"verdict": "failed"}, "failed their gate"),
+    ],
+)
+def test_a_policy_that_was_not_proven_is_a_warning_with_the_command_that_does(
+    parity: dict[str, float | str] | None, told: str
+) -> None:
+    (warning,) = announcement(policy_config(trained=True, parity=parity)).warnings()
+    assert warning.startswith("small@abababababab: ")
+    assert told in warning
+    assert "`reflex verify REPOSITORY --policy small`" in warning
+
+
+def test_a_policy_that_passed_or_is_untrained_is_no_warning() -> None:
+    passed = policy_config(trained=True, parity={"verdict": "passed"})
+    untrained = policy_config(trained=False, parity={"verdict": "failed"})
+    assert not [*announcement(passed).warnings(), *announcement(untrained).warnings()]
+
+
+def test_the_shadow_is_warned_of_too() -> None:
+    (warning,) = announcement(shadow=policy_config(policy_id="new", trained=True)).warnings()
+    assert warning.startswith("new@abababababab: ")
+
+
+def test_warnings_are_logged_as_such_behind_the_ready_line(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "reflex.serve"):
+        announcement(policy_config(trained=True), guard=False).say(1.0)
+    assert [record.levelname for record in caplog.records] == ["INFO", "INFO", "WARNING"]
+    assert caplog.messages[0].startswith("ready: ")
