@@ -50,7 +50,7 @@ def render(values: Mapping[str, Any] | None = None, *, name: str = RELEASE, path
 def notes(values: Mapping[str, Any] | None = None) -> str:
     """What Helm prints after an install."""
     with Chart.load(CHART) as chart:
-        files = chart.render(dict(values or {}), name=RELEASE, namespace=NAMESPACE)
+        files: Mapping[str, str] = chart.render(dict(values or {}), name=RELEASE, namespace=NAMESPACE)
     return next(text for file, text in files.items() if file.endswith("NOTES.txt"))
 
 
