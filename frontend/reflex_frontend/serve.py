@@ -133,6 +133,8 @@ async def _serve_policies(
             announcing = assembly.start_task(_announce(announcement, started))
             await _run_http(settings, service, backend, listener, stop)
             announcing.cancel()
+    if keys is not None:
+        await asyncio.to_thread(keys.close)
 
 
 def _slots(lineup: Lineup, assembly: Assembly, settings: Settings) -> dict[SlotName, Slot]:

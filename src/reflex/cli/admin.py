@@ -84,9 +84,9 @@ def _show(answer: dict[str, Any], *, as_json: bool) -> None:
         return
     shares = {"a": answer["split"], "b": 100 - answer["split"]}
     for name, slot in answer["slots"].items():
-        say(f"{name}  {slot['model_version']}  {shares[name]} %  {_state(slot)}")
+        typer.echo(f"{name}  {slot['model_version']}  {shares[name]} %  {_state(slot)}")
     if shadow := answer.get("shadow"):
-        say(f"shadow  {shadow['model_version']}  {_state(shadow)}")
+        typer.echo(f"shadow  {shadow['model_version']}  {_state(shadow)}")
 
 
 def _state(shown: dict[str, Any]) -> str:

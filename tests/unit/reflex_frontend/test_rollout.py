@@ -20,6 +20,7 @@ from reflex_frontend.model_control import ModelControlError
 from reflex_frontend.policy import Canary, ServedPolicy
 from reflex_frontend.rollout import Rollout
 from reflex_frontend.routing import Router, Slot
+from reflex_frontend.slo import Slo, SloMonitor
 from reflex_frontend.workers import Workers
 from support.fakes import FakeTriton, InlineExecutor, chunk, outputs, policy_config, run_virtual, served_policy
 
@@ -407,5 +408,19 @@ def test_a_model_that_hangs_on_a_live_triton_is_loaded_again_once(monkeypatch: p
         scene.backend.tritons["two"].default = outputs()
         await asyncio.sleep(20)
         assert not hung.vitals.is_out
+
+    play(monkeypatch, scenario)
+
+
+def test_a_new_policy_is_not_judged_by_how_long_the_old_one_took(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(scene: Scene) -> None:
+        slot = scene.router.slots["b"]
+        slot.slo = old = SloMonitor(Slo(990, 0.1), scene.now, min_samples=1, min_slow=1)
+        old.record(0.5)
+        await asyncio.sleep(2)
+        assert old.is_violated
+        await scene.rollout.replace("b", "new")
+        assert slot.slo is not old
+        assert not slot.slo.is_violated
 
     play(monkeypatch, scenario)
