@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 GOLDEN ?= ../shared/golden
 
-.PHONY: help install serve test check fmt bench bench-export bench-rollout demo-policy fuzz chaos soak guard-properties parity-table compose-test helm-test observability-test clean
+.PHONY: help install serve test snapshots check fmt bench bench-export bench-rollout demo-policy fuzz chaos soak guard-properties parity-table compose-test helm-test observability-test clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -25,6 +25,9 @@ serve: $(STAMP) ## serve the demo policy on http://127.0.0.1:8000 (ARGS='--port 
 
 test: $(STAMP) ## every test that needs no GPU, no container, no root (ARGS='-k guard')
 	$(BIN)/python -m pytest $(ARGS)
+
+snapshots: $(STAMP) ## write down anew what users see: help, examples, HTTP contract (tests/snapshots/)
+	REFLEX_WRITE_SNAPSHOTS=1 $(BIN)/python -m pytest -q tests/docs/test_snapshots.py
 
 check: $(STAMP) ## formatting, lint, types, import law, house rules
 	$(BIN)/ruff format --check .
