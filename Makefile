@@ -50,7 +50,7 @@ bench-rollout: $(STAMP) ## what recording, shadow, keys and tracing cost /act, m
 	$(BIN)/python -m reflex_bench.rollout_bench $(ARGS)
 
 demo-policy: $(STAMP) ## make export/demo_checkpoint and model_repository/demo* again, from the seed
-	$(BIN)/python -m reflex_export.demo export/demo_checkpoint --repository model_repository
+	$(BIN)/python -m reflex_export.commands.demo export/demo_checkpoint --repository model_repository
 
 fuzz: $(STAMP) ## long fuzzing: 500,000 bodies, 200,000 images (hours)
 	REFLEX_FUZZ_BODIES=500000 REFLEX_FUZZ_IMAGES=200000 REFLEX_SCHEMATHESIS_EXAMPLES=2000 \

@@ -21,7 +21,7 @@ __all__ = ["ENVIRONMENT_READERS", "RULES", "SourceFile", "check", "files_of", "s
 MAX_MODULE_LINES: Final = 500
 MAX_FUNCTION_LINES: Final = 60
 
-PRODUCT: Final = ("src/", "frontend/", "export/")
+PRODUCT: Final = ("src/", "frontend/", "export/", "analysis/")
 """Where the code lies that users run."""
 MAY_PRINT: Final = ("src/reflex/cli/",)
 EMBEDDED: Final = "frontend/reflex_frontend/embedded/"
@@ -29,7 +29,7 @@ ENVIRONMENT_READERS: Final[Mapping[str, str]] = {
     f"{EMBEDDED}__main__.py": "becomes tritonserver in its container, and hands the environment on",
     "export/reflex_export/__init__.py": "keeps ONNX Runtime from reporting its use, which only a variable does",
     "src/reflex/admin.py": "XDG_RUNTIME_DIR, where a user's running programs leave word for each other",
-    "src/reflex/traces/child_server.py": "hands the environment on to a server, without this one's settings",
+    "analysis/reflex_analysis/child_server.py": "hands the environment on to a server, without this one's settings",
     f"{EMBEDDED}server.py": "Triton inherits the environment, which also says where the cache lies",
     f"{EMBEDDED}launch.py": "becomes tritonserver and hands the environment on",
     f"{EMBEDDED}backends/onnxruntime/model.py": "runs in Triton's stub; we speak to it through the environment",

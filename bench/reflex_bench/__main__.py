@@ -22,8 +22,8 @@ from reflex_bench.http_load import connect, http_request
 from reflex_bench.loads import Call, closed_loop, open_loop, percentile, sequential
 from reflex_bench.observation import act_request, act_tensors, jpeg_base64
 from reflex_bench.server import Served, nonce_server
-from reflex_frontend.gateway import TritonGateway
-from reflex_frontend.policy import load_policy
+from reflex_frontend.policy.policy import load_policy
+from reflex_frontend.triton.gateway import TritonGateway
 
 ROUNDS = 5
 CLIENTS = (8, 32)

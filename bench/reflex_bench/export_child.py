@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import cast
 
-from reflex_export.cli import export_command
+from reflex_export.commands.export import export_command
 from reflex_export.families.common import Precision
 
 __all__ = ["main"]

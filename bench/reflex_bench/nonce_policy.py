@@ -22,10 +22,10 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from reflex.policy_config import CameraConfig, CanaryConfig, PolicyConfig, PromptConfig
-from reflex_export.graph import GraphBuilder, OnnxModel
-from reflex_export.staged import StagedModel, StagedPolicy, identity_of, staging, write_contract
-from reflex_export.tokenizer import PAD_ID, build_tokenizer
-from reflex_export.triton_config import Component, ensemble_inputs
+from reflex_export.demo_data.tokenizer import PAD_ID, build_tokenizer
+from reflex_export.graph.graph import GraphBuilder, OnnxModel
+from reflex_export.publishing.staged import StagedModel, StagedPolicy, identity_of, staging, write_contract
+from reflex_export.publishing.triton_config import Component, ensemble_inputs
 
 __all__ = ["Fault", "set_behaviour", "write_nonce_policy"]
 

@@ -11,11 +11,11 @@ import numpy as np
 from PIL import Image
 
 from reflex_bench.http_load import http_request
-from reflex_frontend.gateway import RawTensor
-from reflex_frontend.images import decode_image
-from reflex_frontend.observation import NoiseSource, observation_tensors
-from reflex_frontend.policy import ServedPolicy
-from reflex_frontend.request import parse_act
+from reflex_frontend.observation.images import decode_image
+from reflex_frontend.observation.observation import NoiseSource, observation_tensors
+from reflex_frontend.observation.request import parse_act
+from reflex_frontend.policy.policy import ServedPolicy
+from reflex_frontend.triton.gateway import RawTensor
 
 __all__ = ["act_request", "act_tensors", "jpeg_base64"]
 

@@ -22,15 +22,15 @@ from pathlib import Path
 from typing import Final, get_args
 
 from reflex.policy_config import TensorConfig
-from reflex_export.building import build_graphs, default_steps
+from reflex_export.checking.parity import GATES, Parity, PolicyRunner
+from reflex_export.checking.recorded import RecordedCase, find_cases, read_case
+from reflex_export.checking.rounding import RoundedRunner, Runner
 from reflex_export.checkpoint import Checkpoint
 from reflex_export.errors import UnknownFamilyError
+from reflex_export.families.building import build_graphs, default_steps
 from reflex_export.families.common import ARITHMETICS, Arithmetic, FamilyGraphs, Precision
-from reflex_export.parity import GATES, Parity, PolicyRunner
+from reflex_export.publishing.triton_config import Component, ensemble_inputs
 from reflex_export.reading import read_checkpoint
-from reflex_export.recorded import RecordedCase, find_cases, read_case
-from reflex_export.rounding import RoundedRunner, Runner
-from reflex_export.triton_config import Component, ensemble_inputs
 
 __all__ = ["Row", "main", "measured_rows", "summary_of", "table_of"]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from reflex.policy_config import PolicyConfig
-from reflex_frontend.routing import Router
+from reflex_frontend.exchange.routing import Router
 from reflex_frontend.settings import Settings
 
 __all__ = ["Announcement"]

@@ -16,34 +16,34 @@ import uvicorn
 import uvloop
 
 from reflex.errors import SetupError
-from reflex_frontend.act import ActService
-from reflex_frontend.admin_server import admin_routes
+from reflex_frontend.act.act import ActService
+from reflex_frontend.act.keys import KeyRing
+from reflex_frontend.act.resent import ResentAnswers
 from reflex_frontend.announcement import Announcement
-from reflex_frontend.app import Server, build_app, front_door
-from reflex_frontend.assembly import Assembly
-from reflex_frontend.backend import TritonBackend
-from reflex_frontend.bystanders import bystanders_at_work
-from reflex_frontend.endpoint import ActEndpoint
-from reflex_frontend.hosts import allowed_hosts, check_bind
-from reflex_frontend.instance import Instance
-from reflex_frontend.keys import KeyRing
-from reflex_frontend.lineup import Lineup, load_lineup
-from reflex_frontend.listener import BACKLOG, listen, url_of
+from reflex_frontend.exchange.instance import Instance
+from reflex_frontend.exchange.routing import Router, Slot
+from reflex_frontend.exchange.slots import SlotName
+from reflex_frontend.http.app import Server, build_app, front_door
+from reflex_frontend.http.endpoint import ActEndpoint
+from reflex_frontend.http.hosts import allowed_hosts, check_bind
+from reflex_frontend.http.listener import BACKLOG, listen, url_of
+from reflex_frontend.http.protocol import Limits, bounded_protocol
+from reflex_frontend.http.quiet_server import QuietServer
+from reflex_frontend.http.refusal import QuickRefusal
 from reflex_frontend.logs import set_up_logs
-from reflex_frontend.metrics import Metrics
-from reflex_frontend.policy import ServedPolicy, find_repository
-from reflex_frontend.protocol import Limits, bounded_protocol
-from reflex_frontend.quiet_server import QuietServer
-from reflex_frontend.refusal import QuickRefusal
-from reflex_frontend.resent import ResentAnswers
-from reflex_frontend.rollout import Rollout
-from reflex_frontend.routing import Router, Slot
+from reflex_frontend.observing.bystanders import bystanders_at_work
+from reflex_frontend.observing.metrics import Metrics
+from reflex_frontend.observing.tracing import tracing_at_work
+from reflex_frontend.policy.assembly import Assembly
+from reflex_frontend.policy.lineup import Lineup, load_lineup
+from reflex_frontend.policy.policy import ServedPolicy, find_repository
+from reflex_frontend.policy.slo import SloMonitor
+from reflex_frontend.policy.workers import Workers, decode_threads
+from reflex_frontend.rollout.admin_server import admin_routes
+from reflex_frontend.rollout.rollout import Rollout
 from reflex_frontend.settings import Settings
-from reflex_frontend.slo import SloMonitor
-from reflex_frontend.slots import SlotName
 from reflex_frontend.together import together
-from reflex_frontend.tracing import tracing_at_work
-from reflex_frontend.workers import Workers, decode_threads
+from reflex_frontend.triton.backend import TritonBackend
 
 __all__ = ["serve"]
 

@@ -11,8 +11,8 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from reflex.errors import SetupError
+from reflex_frontend.policy.slo import Slo, parse_slo
 from reflex_frontend.setting_words import in_plain_words
-from reflex_frontend.slo import Slo, parse_slo
 
 __all__ = ["Settings", "SloMode"]
 

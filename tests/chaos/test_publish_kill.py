@@ -18,8 +18,8 @@ import pytest
 
 from reflex.policy_config import read_policy_config
 from reflex_bench.nonce_policy import Fault, write_nonce_policy
-from reflex_export.staged import staging
-from reflex_export.transaction import recover
+from reflex_export.publishing.staged import staging
+from reflex_export.publishing.transaction import recover
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 

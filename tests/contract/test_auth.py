@@ -19,8 +19,8 @@ from starlette.routing import Route
 
 from chaos.remains import wait_until
 from reflex.api_keys import KeyEntry, digest_of, new_key
-from reflex_frontend.admin import Admin, build_admin
-from reflex_frontend.app import Server, build_app
+from reflex_frontend.http.app import Server, build_app
+from reflex_frontend.rollout.admin import Admin, build_admin
 from reflex_frontend.settings import Settings
 from support.credentials import Credential, bearer, in_key_header, wrong_credentials
 from support.fakes import FakeTriton, act_service

@@ -15,8 +15,8 @@ import reflex
 from docs.documents import REPOSITORY, anchors_of, documents, links_of
 from reflex.cli import app
 from reflex.errors import STATUS_OF
-from reflex_frontend.metrics import Metrics
-from reflex_frontend.policy import load_policy
+from reflex_frontend.observing.metrics import Metrics
+from reflex_frontend.policy.policy import load_policy
 from reflex_frontend.settings import Settings
 
 MAX_ADR_LINES = 30
@@ -87,7 +87,9 @@ def test_the_documented_default_is_the_real_one(field: str) -> None:
 
 def test_every_variable_that_the_product_reads_is_in_the_configuration() -> None:
     text = text_of("docs/configuration.md")
-    sources = [path for folder in ("src", "frontend", "export") for path in (REPOSITORY / folder).rglob("*.py")]
+    sources = [
+        path for folder in ("src", "frontend", "export", "analysis") for path in (REPOSITORY / folder).rglob("*.py")
+    ]
     names = {name for path in sources for name in re.findall(r"\bREFLEX_[A-Z_]*[A-Z]\b", path.read_text())}
 
     assert {name for name in names if name not in text} == set()

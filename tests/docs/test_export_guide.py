@@ -22,7 +22,7 @@ from typer.core import TyperCommand, TyperGroup
 from docs.documents import REPOSITORY, Block, blocks_of
 from reflex.cli import app
 from reflex.policy_config import read_policy_config
-from reflex_export.parity import GATES
+from reflex_export.checking.parity import GATES
 from support.golden import golden_folder
 from support.server import ServerProcess, running_server
 
@@ -141,7 +141,7 @@ def test_the_gates_in_the_guide_are_those_of_the_code() -> None:
 
 
 def test_the_arrays_of_a_case_are_those_that_are_read() -> None:
-    source = (REPOSITORY / "export/reflex_export/recorded.py").read_text(encoding="utf-8")
+    source = (REPOSITORY / "export/reflex_export/checking/recorded.py").read_text(encoding="utf-8")
     read = set(re.findall(r'case(?:\.get\(|\[)f?"([\w.]+)', source)) | {"token_mask"}
     section = GUIDE.read_text(encoding="utf-8").split("## Recorded cases\n")[1].split("\n## ")[0]
     rows = " ".join(line.split("|")[1] for line in section.splitlines() if line.startswith("| `"))

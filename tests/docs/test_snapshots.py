@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 from docs.documents import REPOSITORY, blocks_of, documents
 from reflex.cli import app
 from reflex.errors import STATUS_OF
-from reflex_frontend.app import Server, build_app
+from reflex_frontend.http.app import Server, build_app
 from reflex_frontend.settings import Settings
 from support.fakes import FakeTriton, act_service, policy_config
 

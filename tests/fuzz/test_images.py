@@ -21,7 +21,7 @@ import pytest
 from PIL import Image, UnidentifiedImageError
 
 from reflex.errors import ServiceError
-from reflex_frontend.images import decode_image
+from reflex_frontend.observation.images import decode_image
 from support.bodies import valid_body
 from support.hostile_served import Served
 from support.images import PNG_MAGIC, Pixels, as_base64, encoded, photo, png_chunk, png_file, with_repeated_scans

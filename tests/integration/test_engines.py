@@ -41,7 +41,7 @@ from reflex_export.engines import (
 from reflex_export.engines.cache import EngineCache
 from reflex_export.engines.publish import partial_of
 from reflex_export.engines.record import read_manifest
-from reflex_frontend.policy import load_policy
+from reflex_frontend.policy.policy import load_policy
 from support.server import running_server
 from unit.reflex_export.engines.graphs import attention_block, linear, save
 
@@ -94,7 +94,7 @@ def config_of(model: Path) -> Any:
 def command(repository: Path, cache: Path) -> Iterator[subprocess.Popen[str]]:
     """`build_command` in a process of its own, which prints its JSON."""
     code = (
-        "import sys; from pathlib import Path; from reflex_export.engines.cli import build_command; "
+        "import sys; from pathlib import Path; from reflex_export.commands.engines import build_command; "
         "build_command(Path(sys.argv[1]), engine='tensorrt-rtx', cache=Path(sys.argv[2]), as_json=True)"
     )
     with subprocess.Popen(

@@ -16,11 +16,11 @@ import pytest
 from PIL import Image
 
 from reflex.policy_config import PolicyConfig, read_policy_config
-from reflex_export.parity import GATES
-from reflex_export.pipeline import ExportOptions, ExportReport, export_checkpoint
-from reflex_export.recorded import find_cases, read_case
-from reflex_frontend.gateway import RawTensor, TritonGateway
-from reflex_frontend.policy import load_policy
+from reflex_export.checking.parity import GATES
+from reflex_export.checking.recorded import find_cases, read_case
+from reflex_export.exporting.pipeline import ExportOptions, ExportReport, export_checkpoint
+from reflex_frontend.policy.policy import load_policy
+from reflex_frontend.triton.gateway import RawTensor, TritonGateway
 from support.bodies import image_b64
 from support.golden import golden_checkpoint, golden_folder
 from support.server import ServerProcess, running_server

@@ -10,7 +10,7 @@ import pytest
 
 from reflex_export.engines import BuildOptions, build_engine, profile_of, read_onnx
 from reflex_export.engines.promise import promised_multiplications
-from reflex_export.pipeline import ExportOptions, export_checkpoint
+from reflex_export.exporting.pipeline import ExportOptions, export_checkpoint
 from support.golden import golden_checkpoint, golden_folder
 
 pytestmark = pytest.mark.skipif(

@@ -14,7 +14,7 @@ from docs.documents import REPOSITORY
 from reflex_frontend.embedded import EmbeddedOptions, EmbeddedTriton
 from reflex_frontend.embedded import server as embedded_server
 from reflex_frontend.embedded.command import Run, server_arguments
-from reflex_frontend.spans import episode_hash
+from reflex_frontend.observing.spans import episode_hash
 from support.bodies import valid_body
 from support.collector import Collector, Span, running_collector
 from support.server import ServerProcess, running_server

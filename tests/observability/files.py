@@ -7,8 +7,8 @@ from typing import Final
 
 from prometheus_client import Metric
 
-from reflex_frontend.metrics import Metrics
-from reflex_frontend.policy import load_policy
+from reflex_frontend.observing.metrics import Metrics
+from reflex_frontend.policy.policy import load_policy
 
 __all__ = [
     "ALERTS",

@@ -17,22 +17,22 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from reflex.embodiments import load_embodiment
 from reflex.guard import ActionGuard
 from reflex.policy_config import PolicyConfig
-from reflex_frontend.act import ActService
-from reflex_frontend.admission import Admission
-from reflex_frontend.breaker import Breaker
-from reflex_frontend.gateway import Metadata, Outputs, RawTensor, TritonCallError
-from reflex_frontend.inference import ModelRunner
-from reflex_frontend.instance import Instance
-from reflex_frontend.metrics import Metrics
-from reflex_frontend.observation import NoiseSource
-from reflex_frontend.policy import Canary, ServedPolicy
-from reflex_frontend.prompt import PromptEncoder
-from reflex_frontend.resent import ResentAnswers
-from reflex_frontend.routing import Router, Slot
-from reflex_frontend.serving import Serving
-from reflex_frontend.slots import SlotName
-from reflex_frontend.vitals import Vitals
-from reflex_frontend.workers import Workers
+from reflex_frontend.act.act import ActService
+from reflex_frontend.act.resent import ResentAnswers
+from reflex_frontend.exchange.instance import Instance
+from reflex_frontend.exchange.routing import Router, Slot
+from reflex_frontend.exchange.slots import SlotName
+from reflex_frontend.observation.observation import NoiseSource
+from reflex_frontend.observation.prompt import PromptEncoder
+from reflex_frontend.observing.metrics import Metrics
+from reflex_frontend.policy.admission import Admission
+from reflex_frontend.policy.breaker import Breaker
+from reflex_frontend.policy.inference import ModelRunner
+from reflex_frontend.policy.policy import Canary, ServedPolicy
+from reflex_frontend.policy.serving import Serving
+from reflex_frontend.policy.vitals import Vitals
+from reflex_frontend.policy.workers import Workers
+from reflex_frontend.triton.gateway import Metadata, Outputs, RawTensor, TritonCallError
 
 __all__ = [
     "FakeTriton",
@@ -54,9 +54,10 @@ FRANKA_REST = (0.0, -0.785, 0.0, -2.356, 0.0, 1.571, 0.04)
 
 @dataclass
 class FakeTriton:
-    """Satisfies `reflex_frontend.gateway.Triton`. Each call takes the next step of `script`, then `default` for ever.
+    """Satisfies `reflex_frontend.triton.gateway.Triton`.
 
-    A step is outputs, an exception, or an async function of no arguments that gives outputs.
+    Each call takes the next step of `script`, then `default` for ever. A step is outputs, an exception, or an async
+    function of no arguments that gives outputs.
     """
 
     default: Outputs | Exception | Answer = field(default_factory=lambda: outputs())

@@ -18,7 +18,7 @@ import pytest
 from reflex_export.checkpoint import Checkpoint
 from reflex_export.errors import MissingTensorError
 from reflex_export.families.common import FamilyGraphs
-from reflex_export.graph import OnnxModel
+from reflex_export.graph.graph import OnnxModel
 from reflex_export.reading import read_checkpoint
 
 Array = npt.NDArray[Any]

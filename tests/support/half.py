@@ -1,4 +1,4 @@
-"""Running the FP16 graphs of a family so that every FP16 value is really rounded: see `reflex_export.rounding`."""
+"""Running the FP16 graphs of a family with every FP16 value really rounded: see `reflex_export.checking.rounding`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy.typing as npt
 
+from reflex_export.checking.rounding import rounding_session
 from reflex_export.families.common import FamilyGraphs
-from reflex_export.graph import OnnxModel
-from reflex_export.rounding import rounding_session
+from reflex_export.graph.graph import OnnxModel
 
 __all__ = ["run_graphs_rounded"]
 

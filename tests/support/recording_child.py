@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from reflex_frontend.recording.recorder import Recorder
+from reflex_frontend.observing.recording.recorder import Recorder
 from support.recordings import act_entry, trace_header
 
 

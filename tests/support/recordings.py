@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from reflex.traces.schema import PolicyRecord, TraceHeader
-from reflex_frontend.recording.entry import ActEntry
+from reflex_frontend.observing.recording.entry import ActEntry
 from support.fakes import chunk
 
 __all__ = ["Clock", "act_entry", "lines_in", "raw_lines", "trace_header", "wait_until"]

@@ -28,7 +28,7 @@ from reflex_export.engines.publish import copy_file, link_file, replace_file
 from reflex_export.engines.record import BuildOptions, EngineRecord
 from reflex_export.engines.toolkit import Engine
 from reflex_export.engines.warmup import engine_blocks
-from reflex_export.transaction import STAGED, publish, scratch_folder
+from reflex_export.publishing.transaction import STAGED, publish, scratch_folder
 
 __all__ = ["BACKENDS", "ComponentEngine", "PolicyEngines", "build_repository", "build_staged"]
 

@@ -16,14 +16,9 @@ from typing import Any, Final
 import numpy as np
 import onnx_ir as ir
 
-from reflex_export.checkpoint import Camera, Checkpoint
-from reflex_export.errors import UnsupportedOptionError
-from reflex_export.families.common import Arithmetic, FamilyGraphs, empty_graph
-from reflex_export.families.observed import check_shapes, image_planes, refuse_features, refuse_options, require_options
-from reflex_export.features import normalize_feature, unnormalize_feature
-from reflex_export.graph import Array, GraphBuilder, OnnxModel
-from reflex_export.resnet import BACKBONES, NORM_EPSILON, BackboneNames, FeatureMap, ResNet, convolution
-from reflex_export.transformer import (
+from reflex_export.blocks.features import normalize_feature, unnormalize_feature
+from reflex_export.blocks.resnet import BACKBONES, NORM_EPSILON, BackboneNames, FeatureMap, ResNet, convolution
+from reflex_export.blocks.transformer import (
     attention,
     merge_heads,
     split_heads,
@@ -31,6 +26,11 @@ from reflex_export.transformer import (
     stack_layers,
     wide_linear,
 )
+from reflex_export.checkpoint import Camera, Checkpoint
+from reflex_export.errors import UnsupportedOptionError
+from reflex_export.families.common import Arithmetic, FamilyGraphs, empty_graph
+from reflex_export.families.observed import check_shapes, image_planes, refuse_features, refuse_options, require_options
+from reflex_export.graph.graph import Array, GraphBuilder, OnnxModel
 
 __all__ = ["build"]
 

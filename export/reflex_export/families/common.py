@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from reflex_export.checkpoint import Checkpoint
-from reflex_export.graph import FloatType, GraphBuilder, OnnxModel
+from reflex_export.graph.graph import FloatType, GraphBuilder, OnnxModel
 
 __all__ = ["ARITHMETICS", "Arithmetic", "FamilyGraphs", "Precision", "empty_graph"]
 

@@ -15,16 +15,16 @@ from typing import Final
 import numpy as np
 import onnx_ir as ir
 
+from reflex_export.blocks.features import normalize_feature, unnormalize_feature
+from reflex_export.blocks.resnet import BACKBONES, BackboneNames, FeatureMap, ResNet, convolution
+from reflex_export.blocks.reverse_diffusion import BETA_SCHEDULES, SCHEDULERS, ReverseStep, reverse_steps
+from reflex_export.blocks.transformer import wide_linear
+from reflex_export.blocks.unet import STRIDE, UNet, UNetShape, step_embeddings, unet_shapes
 from reflex_export.checkpoint import Camera, Checkpoint
 from reflex_export.errors import CheckpointError, UnsupportedOptionError
 from reflex_export.families.common import Arithmetic, FamilyGraphs, empty_graph
 from reflex_export.families.observed import check_shapes, image_planes, refuse_features, refuse_options, require_options
-from reflex_export.features import normalize_feature, unnormalize_feature
-from reflex_export.graph import GraphBuilder, OnnxModel
-from reflex_export.resnet import BACKBONES, BackboneNames, FeatureMap, ResNet, convolution
-from reflex_export.reverse_diffusion import BETA_SCHEDULES, SCHEDULERS, ReverseStep, reverse_steps
-from reflex_export.transformer import wide_linear
-from reflex_export.unet import STRIDE, UNet, UNetShape, step_embeddings, unet_shapes
+from reflex_export.graph.graph import GraphBuilder, OnnxModel
 
 __all__ = ["build", "default_steps"]
 

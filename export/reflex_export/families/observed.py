@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from reflex_export.checkpoint import Checkpoint
 from reflex_export.errors import CheckpointError, TensorShapeError, UnsupportedOptionError
-from reflex_export.graph import GraphBuilder
+from reflex_export.graph.graph import GraphBuilder
 
 __all__ = ["check_shapes", "image_planes", "refuse_features", "refuse_options", "require_options"]
 

@@ -11,13 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from reflex_export.blocks.gemma import GemmaStack
+from reflex_export.blocks.resize import build_resizing_preprocess
+from reflex_export.blocks.vision import VisionTower
 from reflex_export.checkpoint import Camera, Checkpoint, Text
 from reflex_export.errors import CheckpointError, TensorShapeError, UnsupportedOptionError
 from reflex_export.families.common import Arithmetic, empty_graph
-from reflex_export.gemma import GemmaStack
-from reflex_export.graph import GraphBuilder, OnnxModel
-from reflex_export.resize import build_resizing_preprocess
-from reflex_export.vision import VisionTower
+from reflex_export.graph.graph import GraphBuilder, OnnxModel
 
 __all__ = ["PaliGemma", "read_paligemma"]
 

@@ -7,13 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from reflex_export.checkpoint import Checkpoint
-from reflex_export.euler import EulerTrace, tap_outputs
-from reflex_export.families.paligemma import PaliGemma
-from reflex_export.features import unnormalize_feature
-from reflex_export.gemma import KeysValues, Norm, Tables, decoder_layer
-from reflex_export.graph import GraphBuilder, OnnxModel
-from reflex_export.transformer import (
+from reflex_export.blocks.euler import EulerTrace, tap_outputs
+from reflex_export.blocks.features import unnormalize_feature
+from reflex_export.blocks.gemma import KeysValues, Norm, Tables, decoder_layer
+from reflex_export.blocks.transformer import (
     MASKED,
     attention_bias,
     group_bias,
@@ -22,6 +19,9 @@ from reflex_export.transformer import (
     rope_tables,
     split_layers,
 )
+from reflex_export.checkpoint import Checkpoint
+from reflex_export.families.paligemma import PaliGemma
+from reflex_export.graph.graph import GraphBuilder, OnnxModel
 
 __all__ = ["Attended", "attended_prefix", "build_answer", "run_expert"]
 

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
+from reflex_export.blocks.features import normalize_feature
+from reflex_export.blocks.gemma import KeysValues, decoder_layer, keys_values, plain_norm
+from reflex_export.blocks.transformer import attention_bias, linear, prefix_positions, rope_tables, stack_layers
+from reflex_export.blocks.vision import vision_tower
 from reflex_export.families.common import Arithmetic
 from reflex_export.families.paligemma import PaliGemma
-from reflex_export.features import normalize_feature
-from reflex_export.gemma import KeysValues, decoder_layer, keys_values, plain_norm
-from reflex_export.graph import GraphBuilder, OnnxModel
-from reflex_export.transformer import attention_bias, linear, prefix_positions, rope_tables, stack_layers
-from reflex_export.vision import vision_tower
+from reflex_export.graph.graph import GraphBuilder, OnnxModel
 
 __all__ = ["build_encoder"]
 

@@ -11,16 +11,16 @@ from typing import Final
 import numpy as np
 import onnx_ir as ir
 
+from reflex_export.blocks.euler import EulerTrace, euler_loop, guidance_inputs
+from reflex_export.blocks.flow import euler_times, sinusoidal_embedding
+from reflex_export.blocks.gemma import Gate, Modulation, modulated_norm
+from reflex_export.blocks.transformer import linear
 from reflex_export.checkpoint import Checkpoint
-from reflex_export.euler import EulerTrace, euler_loop, guidance_inputs
 from reflex_export.families.common import Arithmetic, FamilyGraphs
 from reflex_export.families.paligemma import PaliGemma, read_paligemma
 from reflex_export.families.paligemma_denoise import Attended, attended_prefix, build_answer, run_expert
 from reflex_export.families.paligemma_encoder import build_encoder
-from reflex_export.flow import euler_times, sinusoidal_embedding
-from reflex_export.gemma import Gate, Modulation, modulated_norm
-from reflex_export.graph import Array, GraphBuilder, OnnxModel
-from reflex_export.transformer import linear
+from reflex_export.graph.graph import Array, GraphBuilder, OnnxModel
 
 __all__ = ["build"]
 

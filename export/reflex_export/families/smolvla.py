@@ -13,17 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from reflex_export.aloha import aloha_action_from_model
-from reflex_export.checkpoint import Checkpoint
-from reflex_export.euler import euler_loop, guidance_inputs, tap_outputs
-from reflex_export.families.common import Arithmetic, FamilyGraphs, empty_graph
-from reflex_export.families.smolvla_prefix import build_encoder
-from reflex_export.families.smolvla_sizes import ExpertLayer, SmolVlaSizes, read_sizes
-from reflex_export.features import unnormalize_feature
-from reflex_export.flow import euler_times, sinusoidal_embedding
-from reflex_export.graph import Array, GraphBuilder, OnnxModel
-from reflex_export.resize import build_resizing_preprocess
-from reflex_export.transformer import (
+from reflex_export.blocks.aloha import aloha_action_from_model
+from reflex_export.blocks.euler import euler_loop, guidance_inputs, tap_outputs
+from reflex_export.blocks.features import unnormalize_feature
+from reflex_export.blocks.flow import euler_times, sinusoidal_embedding
+from reflex_export.blocks.resize import build_resizing_preprocess
+from reflex_export.blocks.transformer import (
     attention,
     attention_bias,
     group_bias,
@@ -41,6 +36,11 @@ from reflex_export.transformer import (
     time_bias,
     wide_linear,
 )
+from reflex_export.checkpoint import Checkpoint
+from reflex_export.families.common import Arithmetic, FamilyGraphs, empty_graph
+from reflex_export.families.smolvla_prefix import build_encoder
+from reflex_export.families.smolvla_sizes import ExpertLayer, SmolVlaSizes, read_sizes
+from reflex_export.graph.graph import Array, GraphBuilder, OnnxModel
 
 __all__ = ["build"]
 

@@ -8,13 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from reflex_export.aloha import aloha_state_to_model
-from reflex_export.checkpoint import Checkpoint
-from reflex_export.families.common import Arithmetic, empty_graph
-from reflex_export.families.smolvla_sizes import SmolVlaSizes
-from reflex_export.features import normalize_feature, pad_last_axis
-from reflex_export.graph import GraphBuilder, OnnxModel
-from reflex_export.transformer import (
+from reflex_export.blocks.aloha import aloha_state_to_model
+from reflex_export.blocks.features import normalize_feature, pad_last_axis
+from reflex_export.blocks.transformer import (
     attention,
     attention_bias,
     group_bias,
@@ -29,7 +25,11 @@ from reflex_export.transformer import (
     stack_layers,
     wide_linear,
 )
-from reflex_export.vision import vision_tower
+from reflex_export.blocks.vision import vision_tower
+from reflex_export.checkpoint import Checkpoint
+from reflex_export.families.common import Arithmetic, empty_graph
+from reflex_export.families.smolvla_sizes import SmolVlaSizes
+from reflex_export.graph.graph import GraphBuilder, OnnxModel
 
 __all__ = ["build_encoder"]
 

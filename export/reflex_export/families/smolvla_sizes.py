@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from tokenizers import Tokenizer
 
-from reflex_export.aloha import ALOHA_AXES
+from reflex_export.blocks.aloha import ALOHA_AXES
+from reflex_export.blocks.vision import VisionTower, count_layers
 from reflex_export.checkpoint import Checkpoint, Text
 from reflex_export.errors import (
     CheckpointError,
@@ -22,7 +23,6 @@ from reflex_export.errors import (
     TokenizerError,
     UnsupportedOptionError,
 )
-from reflex_export.vision import VisionTower, count_layers
 
 __all__ = ["ExpertLayer", "SmolVlaSizes", "read_sizes"]
 

@@ -13,7 +13,7 @@
   args:
     - |
       import shutil
-      from reflex_frontend.policy import find_repository
+      from reflex_frontend.policy.policy import find_repository
       shutil.copytree(find_repository(None), "/models/repository", dirs_exist_ok=True)
 {{- else if eq $source "image" }}
   image: {{ .Values.modelRepository.image.reference }}

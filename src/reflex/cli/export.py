@@ -86,7 +86,7 @@ def export(
     the repository as it was.
     """
     with ended_by_interruption(repository, as_json=as_json):
-        exporter = load_extra("reflex_export.cli", "export")
+        exporter = load_extra("reflex_export.commands.export", "export")
         code: int = exporter.export_command(
             source,
             repository=repository,
@@ -130,7 +130,7 @@ def verify(
 ) -> None:
     """Hold a policy of a repository against its checkpoint, and say where they part; fails when it misses its gate."""
     with ended_by_interruption(repository, as_json=as_json):
-        verifier = load_extra("reflex_export.verify_cli", "export")
+        verifier = load_extra("reflex_export.commands.verify", "export")
         code: int = verifier.verify_command(
             repository,
             policy=policy,
@@ -156,6 +156,6 @@ def build(
 ) -> None:
     """Build TensorRT engines on the machine that will serve, from the ONNX in the repository."""
     with ended_by_interruption(repository, as_json=as_json):
-        load_extra("reflex_export.engines.cli", "tensorrt").build_command(
+        load_extra("reflex_export.commands.engines", "tensorrt").build_command(
             repository, policy=policy, engine=engine, as_json=as_json
         )

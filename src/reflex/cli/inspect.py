@@ -32,7 +32,7 @@ def inspect(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON value instead of text.")] = False,
 ) -> None:
     """Say what a policy takes, how large it is, and the least milliseconds per chunk on common GPUs. Runs nothing."""
-    inspector = load_extra("reflex_export.inspect_cli", "export")
+    inspector = load_extra("reflex_export.commands.inspect", "export")
     code: int = inspector.inspect_command(
         source, policy=policy, steps=steps, vlm=vlm, tokenizer=tokenizer, revision=revision, as_json=as_json
     )

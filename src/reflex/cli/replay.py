@@ -16,8 +16,8 @@ from reflex.cli.output import EXIT_FAILED, print_json, reported_errors, say
 from reflex.errors import SetupError
 
 if TYPE_CHECKING:
-    from reflex.traces.deviation import Deviation
-    from reflex.traces.replay import Replay
+    from reflex_analysis.deviation import Deviation
+    from reflex_analysis.replay import Replay
 
 __all__ = ["replay"]
 
@@ -83,8 +83,8 @@ def replay(
 def _target(recording: Path, against: str, policy: str | None, *, is_url: bool) -> Iterator[tuple[str, bool | None]]:
     """The server's URL, and whether its guard is on, if that is known."""
     from reflex.cli.trace_text import holds_nothing
-    from reflex.traces.child_server import served_repository
     from reflex.traces.reader import TraceReader
+    from reflex_analysis.child_server import served_repository
 
     reader = TraceReader(recording)
     first = next(iter(reader), None)  # before a server is started for nothing
@@ -106,8 +106,8 @@ def _replayed(
 ) -> Replay:
     from reflex.client import ReflexClient
     from reflex.traces.reader import TraceReader
-    from reflex.traces.replay import asker, replay_recording
-    from reflex.traces.replayable import read_target_policies
+    from reflex_analysis.replay import asker, replay_recording
+    from reflex_analysis.replayable import read_target_policies
 
     with ReflexClient(url, deadline_s=DEADLINE_S, api_key=api_key) as client, _progress() as show:
         policies = read_target_policies(client.config())

@@ -11,9 +11,9 @@ from reflex.cli.plot import sparkline
 from reflex.errors import SetupError
 
 if TYPE_CHECKING:
-    from reflex.traces.compare import Comparison, MetricComparison
-    from reflex.traces.figures import LatencySummary, ShadowSummary, SlotSummary, Summary
     from reflex.traces.lines import Losses
+    from reflex_analysis.compare import Comparison, MetricComparison
+    from reflex_analysis.figures import LatencySummary, ShadowSummary, SlotSummary, Summary
 
 __all__ = ["comparison_lines", "holds_nothing", "loss_lines", "summary_lines"]
 

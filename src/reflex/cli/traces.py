@@ -13,8 +13,8 @@ from reflex.cli.output import print_json, reported_errors, say
 from reflex.errors import SetupError
 
 if TYPE_CHECKING:
-    from reflex.traces.compare import Comparison
-    from reflex.traces.figures import Summary
+    from reflex_analysis.compare import Comparison
+    from reflex_analysis.figures import Summary
 
 __all__ = ["compare", "traces"]
 
@@ -24,7 +24,7 @@ traces = typer.Typer(
 
 
 class MetricName(StrEnum):
-    """The names in `reflex.traces.episodes.METRICS`, which would be heavy to import for --help."""
+    """The names in `reflex_analysis.episodes.METRICS`, which would be heavy to import for --help."""
 
     LATENCY = "latency"
     JERK = "jerk"
@@ -59,7 +59,7 @@ def summary(recording: Recording, *, html: Html = None, as_json: Json = False) -
     """Show requests, latency, errors, what the guard did and how smooth the chunks are, per slot and policy."""
     from reflex.cli.trace_text import holds_nothing, loss_lines, summary_lines
     from reflex.traces.reader import TraceReader
-    from reflex.traces.summary import summarise
+    from reflex_analysis.summary import summarise
 
     with reported_errors(as_json=as_json):
         found = summarise(TraceReader(recording))
@@ -81,9 +81,9 @@ def summary(recording: Recording, *, html: Html = None, as_json: Json = False) -
 def compare(recording: Recording, *, metric: Metrics = None, as_json: Json = False) -> None:
     """Compare slot a with slot b, episode by episode, and say whether the recording allows a conclusion."""
     from reflex.cli.trace_text import comparison_lines, holds_nothing, loss_lines
-    from reflex.traces.compare import compare as compare_slots
-    from reflex.traces.episodes import read_episodes
     from reflex.traces.reader import TraceReader
+    from reflex_analysis.compare import compare as compare_slots
+    from reflex_analysis.episodes import read_episodes
 
     with reported_errors(as_json=as_json):
         reader = TraceReader(recording)
@@ -101,7 +101,7 @@ def compare(recording: Recording, *, metric: Metrics = None, as_json: Json = Fal
 
 
 def _write_report(file: Path, summary: Summary, recording: Path) -> None:
-    from reflex.traces.report import render_report
+    from reflex_analysis.report import render_report
 
     page = render_report(summary, _comparison(summary, recording))
     try:
@@ -112,9 +112,9 @@ def _write_report(file: Path, summary: Summary, recording: Path) -> None:
 
 def _comparison(summary: Summary, recording: Path) -> Comparison | None:
     """For the report of a recording with two slots."""
-    from reflex.traces.compare import compare as compare_slots
-    from reflex.traces.episodes import read_episodes
     from reflex.traces.reader import TraceReader
+    from reflex_analysis.compare import compare as compare_slots
+    from reflex_analysis.episodes import read_episodes
 
     table = None if len(summary.slots) < 2 else read_episodes(TraceReader(recording))
     return None if table is None or not {"a", "b"} <= table.slots.keys() else compare_slots(table)

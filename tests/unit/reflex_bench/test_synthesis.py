@@ -12,7 +12,7 @@ import pytest
 from reflex_bench.export_bench import Measured, measure
 from reflex_bench.export_sizes import live_parameters, stored_bytes
 from reflex_bench.synthesis import synthesise
-from reflex_export.pipeline import ExportOptions, export_checkpoint
+from reflex_export.exporting.pipeline import ExportOptions, export_checkpoint
 from reflex_export.reading import read_checkpoint
 from reflex_export.reading.tensors import open_weights
 from support.random_checkpoint import golden

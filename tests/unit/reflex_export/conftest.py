@@ -8,11 +8,11 @@ import pytest
 from tokenizers import Tokenizer
 
 from reflex.policy_config import PolicyConfig, read_policy_config
-from reflex_export.demo import export_demo
-from reflex_export.demo_checkpoint import write_demo_checkpoint
-from reflex_export.graph import Array
-from reflex_export.parity import PolicyRunner
-from reflex_export.tokenizer import build_tokenizer
+from reflex_export.checking.parity import PolicyRunner
+from reflex_export.commands.demo import export_demo
+from reflex_export.demo_data.demo_checkpoint import write_demo_checkpoint
+from reflex_export.demo_data.tokenizer import build_tokenizer
+from reflex_export.graph.graph import Array
 
 Request = dict[str, Array]
 

@@ -17,7 +17,7 @@ class Watch(MetaPathFinder):
         return None
 
 sys.meta_path.insert(0, Watch())
-import reflex_export.pipeline, reflex_export.verification
+import reflex_export.exporting.pipeline, reflex_export.checking.verification
 assert "onnxruntime" in sys.modules
 """
 

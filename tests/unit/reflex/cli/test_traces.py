@@ -19,8 +19,8 @@ from typer.testing import CliRunner
 
 from reflex.cli import app
 from reflex.cli.traces import MetricName
-from reflex.traces.episodes import METRICS
 from reflex.traces.schema import DroppedRecord
+from reflex_analysis.episodes import METRICS
 from support.traces import Experiment, header, policy, request, smooth_chunk, write_trace
 
 RUNNER = CliRunner()

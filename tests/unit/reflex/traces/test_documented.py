@@ -10,9 +10,9 @@ import pytest
 
 from docs.documents import REPOSITORY, blocks_of
 from reflex.traces import schema
-from reflex.traces.compare import MIN_EPISODES
-from reflex.traces.episodes import METRICS
-from reflex.traces.replay import MAX_LISTED
+from reflex_analysis.compare import MIN_EPISODES
+from reflex_analysis.episodes import METRICS
+from reflex_analysis.replay import MAX_LISTED
 from support.traces import header, request, write_trace
 
 DOCUMENT = REPOSITORY / "docs" / "traces.md"

@@ -12,8 +12,8 @@ import pytest
 import typer
 
 from reflex.errors import SetupError
-from reflex_export.cli import export_command
-from reflex_export.engines.cli import build_command
+from reflex_export.commands.engines import build_command
+from reflex_export.commands.export import export_command
 from reflex_export.engines.device import Gpu, first_gpu
 from reflex_export.engines.errors import PrecisionError
 from reflex_export.engines.precision import check_graph, check_precision, plan_types

@@ -12,7 +12,7 @@ import pytest
 from reflex_export.checkpoint import Checkpoint
 from reflex_export.errors import CheckpointError, MissingTensorError, TensorShapeError, UnsupportedOptionError
 from reflex_export.families.act import OPTIONS, build
-from reflex_export.graph import OnnxModel
+from reflex_export.graph.graph import OnnxModel
 from support.golden import (
     Array,
     ArrayTensors,

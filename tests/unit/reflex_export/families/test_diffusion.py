@@ -10,12 +10,12 @@ import onnx
 import pytest
 from PIL import Image
 
+from reflex_export.blocks.reverse_diffusion import reverse_steps
 from reflex_export.checkpoint import Checkpoint
 from reflex_export.errors import CheckpointError, MissingTensorError, TensorShapeError, UnsupportedOptionError
 from reflex_export.families.common import Precision
 from reflex_export.families.diffusion import OPTIONS, build, default_steps
-from reflex_export.graph import OnnxModel
-from reflex_export.reverse_diffusion import reverse_steps
+from reflex_export.graph.graph import OnnxModel
 from support.golden import (
     Array,
     ArrayTensors,

@@ -11,10 +11,10 @@ import onnx
 import onnxruntime
 import pytest
 
-from reflex_export.building import build_graphs
+from reflex_export.checking.rounding import rounding_session
+from reflex_export.families.building import build_graphs
 from reflex_export.families.common import ARITHMETICS, Arithmetic, FamilyGraphs
-from reflex_export.graph import OnnxModel
-from reflex_export.rounding import rounding_session
+from reflex_export.graph.graph import OnnxModel
 from support.golden import (
     cosine,
     golden_case,

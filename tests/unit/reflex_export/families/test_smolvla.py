@@ -233,7 +233,7 @@ def test_large_model_keeps_its_weights_in_a_second_file(tmp_path: Path, monkeypa
     checkpoint = random_checkpoint()
     feeds = _request(checkpoint, 1, ())[0] | guidance_feeds({}, 5, 18)
     small = build(checkpoint, steps=[2])
-    monkeypatch.setattr("reflex_export.onnx_model._EXTERNAL_FROM_BYTES", 0)
+    monkeypatch.setattr("reflex_export.graph.onnx_model._EXTERNAL_FROM_BYTES", 0)
     large = build(checkpoint, steps=[2])
     written: list[int] = []
 

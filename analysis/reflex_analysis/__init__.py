@@ -1,0 +1,1 @@
+"""Recordings of `reflex serve`: replayed, summarised, and compared slot against slot."""

@@ -1,0 +1,1 @@
+"""The parts that the families' graphs are made of: transformers, vision towers, denoise loops."""

@@ -1,0 +1,95 @@
+"""Flow matching's Euler loop, unrolled: noise at t = 1 to actions at t = 0, with real-time chunking.
+
+Real-time chunking pulls the chunk towards the previous one where that is still being executed:
+    x1 = x - t v,  err = (previous - x1) * weights,  v' = v - min(gain(t), maximum) * err
+Weights of zero make err zero and v' = v exactly. The reference's vector-Jacobian product is the identity, so no
+gradient is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import onnx_ir as ir
+
+from reflex_export.graph.graph import GraphBuilder
+
+__all__ = ["EulerTrace", "Guidance", "euler_loop", "guidance_inputs", "tap_outputs"]
+
+Velocity = Callable[[ir.Value, int], ir.Value]
+"""v(x, step) [B, T, A], FP32."""
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """The inputs of real-time chunking."""
+
+    previous: ir.Value
+    """[B, T, A]: what is left of the previous chunk, normalised; zeros where there is nothing."""
+    weights: ir.Value
+    """[B, T]: how much each action of it counts, 1 to 0."""
+    maximum: ir.Value
+    """[B, 1]: the largest guidance weight."""
+
+
+@dataclass
+class EulerTrace:
+    """The values of each step, for parity checks; `final` is the normalised chunk with its padding channels."""
+
+    final: ir.Value
+    x: list[ir.Value] = field(default_factory=list)
+    velocity: list[ir.Value] = field(default_factory=list)
+    guided: list[ir.Value] = field(default_factory=list)
+    after: list[ir.Value] = field(default_factory=list)
+
+
+def guidance_inputs(g: GraphBuilder, horizon: int, width: int) -> Guidance:
+    """Declare prev_chunk [T, A], rtc_weights [T] and rtc_max_guidance [1]."""
+    previous = g.input("prev_chunk", "FP32", (horizon, width))
+    return Guidance(previous, g.input("rtc_weights", "FP32", (horizon,)), g.input("rtc_max_guidance", "FP32", (1,)))
+
+
+def euler_loop(
+    g: GraphBuilder, noise: ir.Value, steps: int, velocity: Velocity, guidance: Guidance | None = None
+) -> EulerTrace:
+    """`steps` steps of -1/steps each, from t = 1."""
+    trace = EulerTrace(noise)
+    step_size = -1.0 / steps
+    for step in range(steps):
+        x = trace.final
+        v = velocity(x, step)
+        guided = v if guidance is None else _guided(g, x, v, 1.0 + step * step_size, guidance)
+        trace.final = g.op("Add", x, g.op("Mul", guided, g.constant(step_size)))
+        trace.x.append(x)
+        trace.velocity.append(v)
+        trace.guided.append(guided)
+        trace.after.append(trace.final)
+    return trace
+
+
+def tap_outputs(g: GraphBuilder, trace: EulerTrace, horizon: int, width: int) -> None:
+    """Declare tap.x_t, tap.v_t, tap.v_t_guided and tap.x_after_step, each [steps, T, A]."""
+    named = {"x_t": trace.x, "v_t": trace.velocity, "v_t_guided": trace.guided, "x_after_step": trace.after}
+    for name, values in named.items():
+        g.output(_stack(g, values), f"tap.{name}", "FP32", (len(values), horizon, width))
+
+
+def _stack(g: GraphBuilder, values: Sequence[ir.Value]) -> ir.Value:
+    return g.op("Concat", *[g.op("Unsqueeze", value, g.ints(1)) for value in values], axis=1)
+
+
+def _guided(g: GraphBuilder, x: ir.Value, v: ir.Value, time: float, guidance: Guidance) -> ir.Value:
+    landing = g.op("Sub", x, g.op("Mul", v, g.constant(time)))
+    error = g.op("Mul", g.op("Sub", guidance.previous, landing), g.op("Unsqueeze", guidance.weights, g.ints(2)))
+    return g.op("Sub", v, g.op("Mul", error, _guidance_weight(g, time, guidance.maximum)))
+
+
+def _guidance_weight(g: GraphBuilder, time: float, maximum: ir.Value) -> ir.Value:
+    """[B, 1, 1]: t / (1 - t) * (t^2 + (1 - t)^2) / t^2, at most `maximum`, which is what t = 1 gives."""
+    limit = g.op("Unsqueeze", maximum, g.ints(2))
+    if time >= 1.0:
+        return limit
+    gain = time / (1.0 - time) * (time**2 + (1.0 - time) ** 2) / time**2
+    return g.op("Min", limit, g.constant(np.float32(gain)))

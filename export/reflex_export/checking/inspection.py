@@ -1,0 +1,349 @@
+"""What a policy is, how much it computes, and the least time that a GPU needs for it. Nothing is run.
+
+The figures are counted in the graphs that the export writes: their weights are not read, only their shapes. Every time
+is a lower bound: the sum over encoder and denoising of max(weight bytes / memory bandwidth, FLOPs / dense FP16 rate).
+It leaves out launches, activations, preprocessing, transport, and every rate that a real kernel misses. It holds for
+weights that do not fit into a GPU's cache, batch 1, and all tokens of the padded prompt.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import onnx
+from google.protobuf.message import DecodeError
+
+from reflex.errors import RepositoryError
+from reflex.policy_config import CONFIG_FILE, PolicyConfig, PromptConfig, read_policy_config
+from reflex_export.checkpoint import Checkpoint
+from reflex_export.families.building import build_graphs, default_steps
+from reflex_export.graph.onnx_model import MODEL_FILE
+from reflex_export.policy_prompt import prompt_config
+
+__all__ = [
+    "GPUS",
+    "Bound",
+    "CameraSize",
+    "Gpu",
+    "Inspection",
+    "Phase",
+    "find_policy",
+    "inspect_checkpoint",
+    "inspect_policy",
+    "lower_bound",
+]
+
+FP16_BYTES: Final = 2
+_PARTS: Final[tuple[tuple[str, str], ...]] = (
+    ("text embedding", r"embed_tokens|paligemma\.lm_head|^embedding\."),
+    (
+        "projections",
+        r"connector|projector|state_proj|(action|time)_(in|out|time|mlp|proj)|^state\.|img_feat_input_proj",
+    ),
+    ("vision tower", r"vision_|^vision\.|backbone|rgb_encoder"),
+    ("action expert", r"lm_expert|gemma_expert|^expert\."),
+    ("language model", r"language_model|text_model|^layers\."),
+    ("U-Net", r"unet\."),
+    ("transformer", r"(^|\.)(encoder|decoder|vae_encoder)"),
+)
+"""First match wins; a graph's weights have the checkpoint's names."""
+_CONSTANT: Final = re.compile(r"c\d+")
+"""How `GraphBuilder.constant` names what is no weight."""
+_SAME_CONTENT: Final = frozenset({"Cast", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
+"""Operators between a weight and the product that reads it."""
+_PRODUCTS: Final = frozenset({"MatMul", "Gemm", "Conv", "ConvTranspose"})
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One GPU's peak rates."""
+
+    name: str
+    bandwidth_bytes_s: float
+    fp16_flops_s: float
+    """Dense, with FP32 accumulation."""
+    source: str
+
+
+GPUS: Final = (
+    Gpu("H200", 4.8e12, 989e12, "NVIDIA H200 data sheet"),
+    Gpu("H100 SXM", 3.35e12, 989e12, "NVIDIA H100 data sheet"),
+    Gpu("RTX 5090", 1.79e12, 209e12, "NVIDIA RTX Blackwell data sheet"),
+    Gpu("RTX 4090", 1.008e12, 165e12, "NVIDIA Ada data sheet"),
+    Gpu("A10G", 0.6e12, 125e12, "NVIDIA A10 data sheet"),
+    Gpu("L4", 0.3e12, 121e12, "NVIDIA L4 data sheet"),
+    Gpu("Jetson AGX Orin", 0.2e12, 85e12, "NVIDIA Jetson AGX Orin data sheet"),
+)
+
+
+@dataclass(frozen=True)
+class CameraSize:
+    """A camera, and the training images' size where it is known (a repository's policy does not say it)."""
+
+    name: str
+    height: int | None = None
+    width: int | None = None
+    is_required: bool = True
+    """False: a client may leave it out. An export decides this, a checkpoint does not."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """What one request computes in one component."""
+
+    name: str
+    runs: int
+    """Per chunk: the denoising steps, or 1."""
+    weight_reads: int
+    """Parameters that its products read per chunk: once in the encoder, again in every denoising step."""
+    flops: int
+    """Per chunk; a multiply and an add are two."""
+
+
+@dataclass(frozen=True)
+class Bound:
+    """The least milliseconds per chunk on one GPU, and what limits each phase."""
+
+    gpu: str
+    encoder_ms: float
+    denoise_ms: float
+    encoder_limit: str
+    denoise_limit: str
+
+    @property
+    def chunk_ms(self) -> float:
+        return self.encoder_ms + self.denoise_ms
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """Everything that can be said of a policy without running it."""
+
+    source: str
+    family: str
+    cameras: tuple[CameraSize, ...]
+    """Those that a client sends."""
+    state_dim: int
+    action_dim: int
+    horizon: int
+    steps: int
+    prompt: PromptConfig | None
+    parts: Mapping[str, int]
+    """Live parameters: those that the graphs hold, once each."""
+    phases: tuple[Phase, Phase]
+    """Encoder, denoise."""
+    cache_shape: tuple[int, ...]
+    """Of the prefix's keys, and of its values; empty for a family without them."""
+    normalization: Mapping[str, str] = field(default_factory=dict)
+    """By feature; empty where the graphs have it built in and nothing records it."""
+    stored_parameters: int | None = None
+    """In the checkpoint's files, with what is never read."""
+    precision: str | None = None
+    """Of a repository's policy, as the next three."""
+    engine: str | None = None
+    exported_from: str | None = None
+    parity: str | None = None
+    """The verdict; None where none is recorded."""
+
+    @property
+    def parameters(self) -> int:
+        return sum(self.parts.values())
+
+    @property
+    def cache_bytes(self) -> int:
+        """Keys and values of one request, in FP16."""
+        return 2 * math.prod(self.cache_shape) * FP16_BYTES if self.cache_shape else 0
+
+    @property
+    def flops(self) -> int:
+        """Per chunk."""
+        return sum(phase.flops for phase in self.phases)
+
+    @property
+    def bounds(self) -> tuple[Bound, ...]:
+        return tuple(lower_bound(self.phases, gpu) for gpu in GPUS)
+
+
+def lower_bound(phases: tuple[Phase, Phase], gpu: Gpu) -> Bound:
+    """The least time that `gpu` needs for one chunk in FP16."""
+    (encoder_ms, encoder_limit), (denoise_ms, denoise_limit) = (_phase_bound(phase, gpu) for phase in phases)
+    return Bound(gpu.name, encoder_ms, denoise_ms, encoder_limit, denoise_limit)
+
+
+def find_policy(source: Path, policy: str | None) -> Path | None:
+    """The folder of a repository's policy, or None when `source` is none of a repository.
+
+    `RepositoryError` names the policies when there are several.
+    """
+    if policy is not None:
+        return source / policy
+    if (source / CONFIG_FILE).is_file():
+        return source
+    found = sorted(path.parent for path in source.glob(f"*/{CONFIG_FILE}")) if source.is_dir() else []
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found)
+        raise RepositoryError(f"{source} holds several policies; choose one with --policy: {names}")
+    return found[0] if found else None
+
+
+def inspect_checkpoint(checkpoint: Checkpoint, *, steps: int | None = None) -> Inspection:
+    """`steps` instead of the checkpoint's own. `CheckpointError` when the graphs cannot be built from it."""
+    count = default_steps(checkpoint) if steps is None else steps
+    # FP32 only decides how weights would be stored; shapes and operators are those of FP16.
+    graphs = build_graphs(checkpoint, (count,), "fp32")
+    encoder, denoise = _Graph(graphs.encoder.content), _Graph(graphs.denoise[count].content)
+    tensors = checkpoint.tensors
+    return Inspection(
+        source=checkpoint.source + (f"@{checkpoint.revision}" if checkpoint.revision else ""),
+        family=checkpoint.family,
+        cameras=tuple(
+            CameraSize(camera.name, *camera.shape[1:]) for camera in checkpoint.cameras if not camera.is_empty
+        ),
+        state_dim=checkpoint.state_dim,
+        action_dim=checkpoint.action_dim,
+        horizon=denoise.output_shape("actions")[0],
+        steps=count,
+        prompt=prompt_config(checkpoint),
+        parts=_parts(encoder, denoise),
+        phases=_phases(encoder, denoise, count),
+        cache_shape=encoder.output_shape("prefix_keys"),
+        normalization=_normalization(checkpoint),
+        stored_parameters=sum(math.prod(tensors.shape(name)) for name in tensors.names()),
+    )
+
+
+def inspect_policy(folder: Path) -> Inspection:
+    """A policy of a model repository; `RepositoryError` says which file is missing or damaged."""
+    config = read_policy_config(folder)
+    encoder, denoise = (_read_graph(folder.parent, config, role) for role in ("encoder", "denoise"))
+    return Inspection(
+        source=str(folder),
+        family=config.family,
+        cameras=tuple(CameraSize(camera.name, is_required=camera.required) for camera in config.cameras),
+        state_dim=config.state_dim,
+        action_dim=config.action_dim,
+        horizon=config.horizon,
+        steps=config.denoising_steps,
+        prompt=config.prompt,
+        parts=_parts(encoder, denoise),
+        phases=_phases(encoder, denoise, config.denoising_steps),
+        cache_shape=encoder.output_shape("prefix_keys"),
+        precision=config.precision,
+        engine=config.engine,
+        exported_from=config.source,
+        parity=str(config.parity["verdict"]) if config.parity else None,
+    )
+
+
+class _Graph:
+    """A component's graph for batch 1, with every shape inferred."""
+
+    def __init__(self, content: bytes) -> None:
+        model = onnx.load_model_from_string(content)
+        for value in (*model.graph.input, *model.graph.output):
+            for batch in value.type.tensor_type.shape.dim[:1]:
+                batch.dim_value = 1
+        graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+        self.weights: Final[dict[str, tuple[int, ...]]] = {
+            tensor.name: tuple(tensor.dims) for tensor in graph.initializer
+        }
+        self.output_names: Final = frozenset(value.name for value in graph.output)
+        self._products: Final = [node for node in graph.node if node.op_type in _PRODUCTS]
+        self._made_from: Final = {n.output[0]: n.input[0] for n in graph.node if n.op_type in _SAME_CONTENT}
+        self._shapes: Final[dict[str, tuple[int, ...]]] = dict(self.weights)
+        for value in (*graph.input, *graph.output, *graph.value_info):
+            self._shapes[value.name] = tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim)
+
+    def output_shape(self, name: str) -> tuple[int, ...]:
+        """Without the batch axis; empty when there is no such output."""
+        return self._shapes[name][1:] if name in self.output_names else ()
+
+    def flops(self) -> int:
+        return sum(self._product_flops(node) for node in self._products)
+
+    def reads(self) -> Iterator[str]:
+        """The weight of every product that has one, as often as it is used."""
+        for node in self._products:
+            for name in node.input[:2]:
+                origin = self._origin(name)
+                if origin in self.weights:
+                    yield origin
+
+    def _origin(self, name: str) -> str:
+        while name in self._made_from and name not in self.weights:
+            name = self._made_from[name]
+        return name
+
+    def _product_flops(self, node: onnx.NodeProto) -> int:
+        left, right, out = (self._shape(name) for name in (*node.input[:2], node.output[0]))
+        if node.op_type == "ConvTranspose":
+            return 2 * math.prod(left) * math.prod(right[1:])
+        if node.op_type == "Conv":
+            return 2 * math.prod(out) * math.prod(right[1:])
+        is_transposed = any(attribute.name == "transA" and attribute.i for attribute in node.attribute)
+        return 2 * math.prod(out) * left[0 if is_transposed else -1]
+
+    def _shape(self, name: str) -> tuple[int, ...]:
+        shape = self._shapes.get(name, ())
+        if not shape or 0 in shape:
+            raise RepositoryError(f"the graph does not fix the shape of {name}, so its work cannot be counted")
+        return shape
+
+
+def _read_graph(repository: Path, config: PolicyConfig, role: str) -> _Graph:
+    name = config.component(role)
+    versions = [path for path in (repository / name).glob(f"*/{MODEL_FILE}") if path.parent.name.isdigit()]
+    if not versions:
+        raise RepositoryError(
+            f"{repository / name} holds no {MODEL_FILE}, so its work cannot be counted; inspect the checkpoint instead"
+        )
+    newest = max(versions, key=lambda path: int(path.parent.name))
+    try:
+        graph = _Graph(newest.read_bytes())
+    except OSError as exc:
+        raise RepositoryError(f"{newest} cannot be read ({exc.strerror}); export the policy again") from exc
+    except (DecodeError, onnx.shape_inference.InferenceError) as exc:
+        raise RepositoryError(f"{newest} is no valid ONNX graph; export the policy again") from exc
+    if not graph.output_names:
+        raise RepositoryError(f"{newest} is empty; export the policy again")
+    return graph
+
+
+def _parts(*graphs: _Graph) -> dict[str, int]:
+    weights = {name: math.prod(shape) for graph in graphs for name, shape in graph.weights.items()}
+    parts = dict.fromkeys((*(part for part, _ in _PARTS), "other"), 0)
+    for name, size in weights.items():
+        if not _CONSTANT.fullmatch(name):
+            parts[_part_of(name)] += size
+    return {part: size for part, size in parts.items() if size}
+
+
+def _part_of(name: str) -> str:
+    return next((part for part, pattern in _PARTS if re.search(pattern, name)), "other")
+
+
+def _phases(encoder: _Graph, denoise: _Graph, steps: int) -> tuple[Phase, Phase]:
+    once = sum(math.prod(encoder.weights[name]) for name in set(encoder.reads()))
+    every_step = sum(math.prod(denoise.weights[name]) for name in denoise.reads())
+    return Phase("encoder", 1, once, encoder.flops()), Phase("denoise", steps, every_step, denoise.flops())
+
+
+def _phase_bound(phase: Phase, gpu: Gpu) -> tuple[float, str]:
+    memory_s = phase.weight_reads * FP16_BYTES / gpu.bandwidth_bytes_s
+    compute_s = phase.flops / gpu.fp16_flops_s
+    return (memory_s * 1e3, "memory") if memory_s > compute_s else (compute_s * 1e3, "compute")
+
+
+def _normalization(checkpoint: Checkpoint) -> dict[str, str]:
+    """A mode without statistics changes nothing, which a reader of config.json cannot see."""
+    normalizers = {"state": checkpoint.state, "action": checkpoint.action}
+    normalizers |= {camera.name: checkpoint.images[camera.key] for camera in checkpoint.cameras}
+    return {
+        name: normalizer.mode + ("" if normalizer.statistics or normalizer.mode == "IDENTITY" else " (no statistics)")
+        for name, normalizer in normalizers.items()
+    }

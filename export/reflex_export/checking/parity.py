@@ -1,0 +1,134 @@
+"""Does the exported policy compute what the trained one did?
+
+Against recorded cases where there are some; an FP16 policy without any against its own FP32 graphs, on generated
+observations. The gates: FP32 max-abs 1e-4; FP16 cosine 0.99999 and max-abs 5e-3, on the normalised chunk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import onnxruntime
+from onnxruntime.capi.onnxruntime_pybind11_state import (
+    Fail,
+    InvalidArgument,
+    InvalidGraph,
+    InvalidProtobuf,
+    NoSuchFile,
+    RuntimeException,
+)
+
+from reflex.errors import RepositoryError
+from reflex.policy_config import PolicyConfig
+from reflex_export.families.common import Precision
+from reflex_export.graph.graph import Array
+
+__all__ = ["GATES", "Gate", "Parity", "PolicyRunner", "gate_of"]
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What a normalised chunk must reach."""
+
+    cosine: float
+    max_abs: float
+
+
+GATES: Final[Mapping[Precision, Gate]] = {"fp32": Gate(0.99999, 1e-4), "fp16": Gate(0.99999, 5e-3)}
+
+
+def gate_of(precision: str) -> Gate:
+    """Everything but FP32 has the gate of FP16."""
+    return GATES["fp32" if precision == "fp32" else "fp16"]
+
+
+@dataclass
+class Parity:
+    """The comparison so far: the worst of every case."""
+
+    gate: Gate
+    against: str
+    cosine: float = 1.0
+    max_abs: float = 0.0
+    worst: str = ""
+    cases: int = 0
+    skipped: list[str] = field(default_factory=list)
+    """Recorded cases of another step count."""
+
+    def compare(self, name: str, found: Array, expected: Array) -> None:
+        """Count one normalised chunk."""
+        a, b = found.astype(np.float64).ravel(), expected.astype(np.float64).ravel()
+        difference = float(np.abs(a - b).max())
+        norms = float(np.linalg.norm(a) * np.linalg.norm(b))
+        cosine = float(a @ b) / norms if norms else 1.0
+        self.cases += 1
+        # A NaN compares false with everything: it must be the worst there is.
+        if not difference <= self.max_abs or not self.worst:
+            self.max_abs, self.worst = difference, name
+        self.cosine = cosine if not cosine >= self.cosine else self.cosine
+
+    @property
+    def verdict(self) -> str:
+        if not self.cases:
+            return "not checked"
+        passed = self.cosine >= self.gate.cosine and self.max_abs <= self.gate.max_abs
+        return "passed" if passed else "failed"
+
+    def record(self) -> dict[str, float | str]:
+        """What reflex_config.json keeps."""
+        left_out = {"left_out": float(len(self.skipped))} if self.skipped else {}
+        if not self.cases:
+            return {"verdict": self.verdict, **left_out}
+        return {
+            "verdict": self.verdict,
+            **left_out,
+            "against": self.against,
+            "cases": float(self.cases),
+            "cosine": self.cosine,
+            "max_abs": self.max_abs,
+            "worst": self.worst,
+            "gate_cosine": self.gate.cosine,
+            "gate_max_abs": self.gate.max_abs,
+        }
+
+
+class PolicyRunner:
+    """A policy's models in a folder, one after the other in ONNX Runtime on the CPU, as the ensemble runs them."""
+
+    def __init__(self, models: Iterable[Path]) -> None:
+        """`RepositoryError` names a model that cannot be loaded."""
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        self._sessions = [(path, _session(path, options)) for path in models]
+
+    @classmethod
+    def of(cls, repository: Path, config: PolicyConfig) -> PolicyRunner:
+        """The policy as it lies in a model repository."""
+        roles = ("preprocess", "encoder", "denoise")
+        return cls(repository / config.component(role) / "1" / "model.onnx" for role in roles)
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Tensors in and out by name, each with its batch axis; `RepositoryError` names a model that fails."""
+        known = dict(inputs)
+        for path, session in self._sessions:
+            feeds = {value.name: known[value.name] for value in session.get_inputs()}
+            names = [value.name for value in session.get_outputs()]
+            try:
+                answers = session.run(names, feeds)
+            except (Fail, InvalidArgument, RuntimeException) as exc:
+                reason = str(exc).splitlines()[0]
+                raise RepositoryError(f"{path} fails on a request ({reason}); export the policy again") from exc
+            known.update(zip(names, answers, strict=True))
+        return known
+
+
+def _session(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except (Fail, InvalidGraph, InvalidProtobuf, NoSuchFile) as exc:
+        reason = str(exc).splitlines()[0]
+        raise RepositoryError(f"{path} cannot be loaded ({reason}); export the policy again") from exc

@@ -1,0 +1,110 @@
+"""Recorded cases: raw observations with a reference's answers, one .npz each (docs/export.md has the layout)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+
+from reflex.errors import SetupError
+from reflex.policy_config import TensorConfig
+from reflex_export.checkpoint import Checkpoint
+from reflex_export.errors import CheckpointError
+from reflex_export.graph.graph import Array
+
+__all__ = ["RecordedCase", "find_cases", "read_case"]
+
+
+@dataclass(frozen=True)
+class RecordedCase:
+    """One observation and what the reference made of it. Tensors have a batch axis of one."""
+
+    name: str
+    inputs: Mapping[str, Array]
+    instruction: str
+    tokens: tuple[int, ...] | None
+    """The tokens that were not masked."""
+    steps: int | None
+    actions: Array
+    actions_normalized: Array
+
+
+def find_cases(folder: Path) -> list[Path]:
+    """The recorded cases of a folder in their order; `SetupError` when there is none."""
+    if not folder.is_dir():
+        raise SetupError(f"--cases {folder} is no folder; name the folder that holds the recorded cases, case_*.npz")
+    found = sorted(folder.glob("case_*.npz"))
+    if not found:
+        raise SetupError(f"--cases {folder} holds no case_*.npz; record some, or name the folder that has them")
+    return found
+
+
+def read_case(path: Path, checkpoint: Checkpoint, wanted: Sequence[TensorConfig]) -> RecordedCase:
+    """Read one case as inputs of this policy's ensemble; `CheckpointError` when it is not one of this policy."""
+    try:
+        with np.load(path, allow_pickle=False) as recorded:
+            case = {key: recorded[key] for key in recorded.files}
+        inputs = {tensor.name: _input(tensor, case, checkpoint) for tensor in wanted}
+        steps = int(case["num_steps"]) if "num_steps" in case else None
+        tokens = tuple(case["tokens"][case["token_mask"]].tolist()) if "tokens" in case else None
+        instruction = str(case.get("task", ""))
+        return RecordedCase(path.stem, inputs, instruction, tokens, steps, case["actions"], case["actions_norm"])
+    except KeyError as exc:
+        raise _no_case(path, checkpoint, f"it has no array {exc.args[0]}") from exc
+    except (OSError, EOFError, ValueError, BadZipFile) as exc:
+        raise _no_case(path, checkpoint, str(exc)) from exc
+
+
+def _no_case(path: Path, checkpoint: Checkpoint, reason: str) -> CheckpointError:
+    return CheckpointError(
+        f"{path} is no recorded case of this {checkpoint.family} policy: {reason}; name the folder of this policy's "
+        "cases with --cases"
+    )
+
+
+def _input(tensor: TensorConfig, case: Mapping[str, Array], checkpoint: Checkpoint) -> Array:
+    cameras = [camera for camera in checkpoint.cameras if not camera.is_empty]
+    if tensor.name.startswith("image."):
+        keys = {camera.name: camera.key for camera in cameras}
+        absent = np.zeros(tuple(max(size, 1) for size in tensor.shape), np.uint8)
+        return case.get(f"image.{keys[tensor.name.removeprefix('image.')]}", absent)[None]
+    match tensor.name:
+        case "camera_mask":
+            return np.array([[f"image.{camera.key}" in case for camera in cameras]])
+        case "state":
+            return case["state_raw"][None].astype(np.float32)
+        case "tokens" | "token_mask":
+            return _padded(case["tokens" if tensor.name == "tokens" else "token_mask"], tensor, checkpoint)
+        case "noise":
+            return case["noise"]
+        case "step_noise":
+            return case["step_noise"][None]
+        case _:
+            return _guidance(tensor, case)
+
+
+def _padded(array: Array, tensor: TensorConfig, checkpoint: Checkpoint) -> Array:
+    """Some recordings are padded to their own length only."""
+    if array.shape[1] > tensor.shape[0]:
+        raise ValueError(f"its {tensor.name} are {array.shape[1]} long, the policy takes {tensor.shape[0]}")
+    pad = checkpoint.text.pad_id if checkpoint.text and tensor.name == "tokens" else 0
+    return np.pad(array, ((0, 0), (0, tensor.shape[0] - array.shape[1])), constant_values=pad)
+
+
+def _guidance(tensor: TensorConfig, case: Mapping[str, Array]) -> Array:
+    """The inputs of real-time chunking; zeros where the case was recorded without."""
+    value = np.zeros((1, *tensor.shape), np.float32)
+    if "rtc.prev_chunk_left_over" not in case:
+        return value
+    if tensor.name == "prev_chunk":
+        previous = case["rtc.prev_chunk_left_over"]
+        previous = previous.reshape(-1, previous.shape[-1])
+        value[0, : previous.shape[0], : previous.shape[1]] = previous
+    elif tensor.name == "rtc_weights":
+        value[0] = case["rtc.weights"].reshape(-1, tensor.shape[0])[0]
+    else:
+        value[...] = case["rtc.max_guidance_weight"]
+    return value

@@ -1,0 +1,1 @@
+"""What `reflex export`, `verify`, `inspect` and `engines build` run."""

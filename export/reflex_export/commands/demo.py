@@ -1,0 +1,47 @@
+"""Makes the demo policy: its checkpoint from a seed, and from that the policy, as `reflex export` makes any other.
+
+python -m reflex_export.commands.demo export/demo_checkpoint --repository model_repository
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Final
+
+from reflex.policy_config import PolicyConfig
+from reflex_export.demo_data.demo_checkpoint import write_demo_checkpoint
+from reflex_export.exporting.pipeline import ExportOptions, export_checkpoint
+from reflex_export.reading import read_checkpoint
+
+__all__ = ["POLICY_ID", "export_demo", "main"]
+
+POLICY_ID: Final = "demo"
+_DESCRIPTION: Final = (
+    "UNTRAINED demonstration policy: seeded random weights of SmolVLA's architecture, with tiny widths. It only shows "
+    "the request path; its actions mean nothing, so never run it on a real arm."
+)
+
+
+def export_demo(checkpoint: Path, repository: Path) -> PolicyConfig:
+    """Publish the checkpoint as policy `demo`; the same checkpoint and package versions give the same bytes."""
+    options = ExportOptions(
+        repository, POLICY_ID, embodiment="franka", trained=False, description=_DESCRIPTION, replace=True
+    )
+    return export_checkpoint(read_checkpoint(checkpoint), options).policies[0]
+
+
+def main() -> None:
+    """Write the demo policy's checkpoint, and the policy that it becomes into a model repository."""
+    parser = argparse.ArgumentParser(prog="python -m reflex_export.commands.demo", description=main.__doc__)
+    parser.add_argument("checkpoint", type=Path, help="the checkpoint's folder, made when absent")
+    parser.add_argument("--repository", type=Path, help="the model repository; left out, only the checkpoint is made")
+    parser.add_argument("--seed", type=int, default=0, help="of the weights (default 0, the one that ships)")
+    arguments = parser.parse_args()
+    write_demo_checkpoint(arguments.checkpoint, arguments.seed)
+    if arguments.repository is not None:
+        export_demo(arguments.checkpoint, arguments.repository)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""What `reflex verify` does. Its options are declared in reflex.cli, which calls this."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from reflex.cli.output import EXIT_FAILED, print_json, reported_errors, say
+from reflex.policy_config import PolicyConfig, read_policy_config
+from reflex_export.checking.verification import Verification, verify_policy
+from reflex_export.commands.progress_bars import shown_progress
+from reflex_export.commands.source_record import read_origin
+from reflex_export.progress import Stage
+
+__all__ = ["parity_sentence", "verify_command"]
+
+ARITHMETIC_WORDS: Final[Mapping[str, str]] = {
+    "fp32": "; computed in FP32",
+    "fp16": "; computed in FP16",
+    "fp16_mlp": "; computed in FP16, attention in FP32",
+}
+ENGINE_NOTE: Final = "its ONNX was run, on the CPU; the engine that serves it was not"
+
+
+def verify_command(
+    repository: Path,
+    *,
+    policy: str,
+    source: str | None = None,
+    cases: Path | None = None,
+    vlm: Path | None = None,
+    tokenizer: Path | None = None,
+    revision: str | None = None,
+    as_json: bool = False,
+) -> int:
+    """Hold a policy of a repository against its checkpoint; the exit code, 1 when it misses its gate."""
+    with reported_errors(as_json=as_json), shown_progress() as progress:
+        config = read_policy_config(repository / policy)
+        progress(Stage("reading the checkpoint"))
+        checkpoint = read_origin(repository, config, source, vlm=vlm, tokenizer=tokenizer, revision=revision)
+        verified = verify_policy(repository, config, checkpoint, cases, progress)
+    notes = [verified.note, ENGINE_NOTE if config.engine != "onnx" else ""]
+    note = "; ".join(filter(None, notes))
+    if as_json:
+        print_json({**verified.record(), "note": note})
+    else:
+        for line in _lines(config, verified, note):
+            say(line)
+    return EXIT_FAILED if verified.parity.verdict != "passed" else 0
+
+
+def parity_sentence(policy: str, parity: Mapping[str, float | str]) -> str:
+    """A parity record in words."""
+    number = int(parity.get("left_out", 0))
+    left_out = f" ({number} left out: recorded with another step count)" if number else ""
+    if "max_abs" not in parity:
+        return f"{policy}: its numbers were not compared; pass recorded cases of its step count with --cases{left_out}"
+    used = ARITHMETIC_WORDS.get(str(parity.get("arithmetic")), "")
+    return (
+        f"{policy}: parity {parity['verdict']} against {parity['against']}: max-abs {float(parity['max_abs']):.2e}, "
+        f"cosine {float(parity['cosine']):.7f} over {float(parity['cases']):.0f} cases{left_out}, "
+        f"the worst {parity['worst']}{used}"
+    )
+
+
+def _lines(config: PolicyConfig, verified: Verification, note: str) -> Iterator[str]:
+    arithmetic = {"arithmetic": str((config.parity or {}).get("arithmetic"))}
+    yield parity_sentence(config.policy_id, verified.parity.record() | arithmetic)
+    if verified.first_difference is not None:
+        yield f"first difference: {verified.first_difference}"
+    elif verified.parity.against != "recorded cases":
+        yield "first difference: none; every tensor between the components is within its bound"
+    if note:
+        yield f"note: {note}"

@@ -1,0 +1,1 @@
+"""The demo policy's checkpoint, made from a seed."""

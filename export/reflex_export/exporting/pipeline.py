@@ -1,0 +1,232 @@
+"""`reflex export`: a checkpoint in, a policy in a model repository out, or nothing at all.
+
+read > build the graphs > write them beside the repository > run them on a canary > compare > build the engines >
+publish by renaming
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from reflex.embodiments import Embodiment
+from reflex.policy_config import CanaryConfig, PolicyConfig
+from reflex_export.checking.comparison import parity_of
+from reflex_export.checking.memory import available_bytes, check_bytes, require_memory
+from reflex_export.checking.parity import Parity, PolicyRunner, gate_of
+from reflex_export.checking.recorded import find_cases
+from reflex_export.checking.rounding import RoundedRunner
+from reflex_export.checkpoint import Checkpoint
+from reflex_export.commands.engines import stage_of
+from reflex_export.engines import BuildOptions, Engine, PolicyEngines, build_staged, require_engine
+from reflex_export.errors import ParityError
+from reflex_export.exporting.canary import canary_of, canary_tolerance
+from reflex_export.exporting.fitting import check_cameras, fitting_embodiment
+from reflex_export.exporting.model_writing import write_variants
+from reflex_export.exporting.occupied import policy_ids, require_free
+from reflex_export.exporting.policy_record import Variant, draft_config, source_of, write_policy_files
+from reflex_export.families.building import build_graphs, default_steps
+from reflex_export.families.common import ARITHMETICS, Arithmetic, FamilyGraphs, Precision
+from reflex_export.graph.graph import Array
+from reflex_export.progress import Progress, Stage, unseen
+from reflex_export.publishing.staged import StagedModel, StagedPolicy, identity_of, staging
+
+__all__ = ["ExportOptions", "ExportReport", "check_options", "default_steps", "export_checkpoint"]
+
+EngineKind = Literal["onnx"] | Engine
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What `reflex export` was told."""
+
+    repository: Path
+    name: str
+    embodiment: str | None = None
+    precision: Precision = "fp32"
+    engine: EngineKind = "onnx"
+    """Others are built from the ONNX, which stays beside them."""
+    engine_cache: Path | None = None
+    """None: that of the user."""
+    steps: tuple[int, ...] = ()
+    """Empty: the checkpoint's own number. The first is the policy `name`, each further one `<name>-<steps>steps`."""
+    max_batch: int = 8
+    optional_cameras: frozenset[str] = frozenset()
+    cases: Path | None = None
+    source: str | None = None
+    """Where `verify` finds the checkpoint again; None: what the checkpoint calls itself."""
+    trained: bool = True
+    """False for weights that mean nothing: whoever serves the policy is told so."""
+    description: str = ""
+    check: bool = True
+    """False: publish without running the graphs, so without a canary and without a comparison."""
+    force: bool = False
+    """Publish although parity failed."""
+    replace: bool = False
+    """Publish in place of a policy of the same name."""
+    dry_run: bool = False
+
+    @property
+    def policy_ids(self) -> tuple[str, ...]:
+        """Of the policies that it makes."""
+        return policy_ids(self.name, self.steps)
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What was made, one entry per policy."""
+
+    policies: tuple[PolicyConfig, ...]
+    """As they were compared, from ONNX; an engine that takes its place in the repository has other numbers."""
+    published: bool
+    engines: tuple[PolicyEngines, ...] = ()
+
+
+def export_checkpoint(checkpoint: Checkpoint, options: ExportOptions, progress: Progress = unseen) -> ExportReport:
+    """Export, verify and publish. Raises `CheckpointError` or `SetupError`; then the repository is as it was.
+
+    FP16 that misses its gate is made again with more of it in FP32, while there is more: see `ARITHMETICS`.
+    """
+    check_options(options)
+    *faster, widest = ARITHMETICS[options.precision]
+    for arithmetic in faster:
+        try:
+            return _exported(checkpoint, replace(options, force=False), arithmetic, progress)
+        except ParityError:
+            progress(Stage(f"{arithmetic} misses the gate: once more with attention in FP32"))
+    return _exported(checkpoint, options, widest, progress)
+
+
+def check_options(options: ExportOptions) -> None:
+    """`SetupError` for what can be refused without the checkpoint: cases that are none, a name that is taken."""
+    if options.cases is not None:
+        find_cases(options.cases)
+    if not options.replace and not options.dry_run:
+        require_free(options.repository, options.policy_ids)
+
+
+def _exported(
+    checkpoint: Checkpoint, options: ExportOptions, arithmetic: Arithmetic, progress: Progress
+) -> ExportReport:
+    embodiment = fitting_embodiment(checkpoint, options.embodiment)
+    check_cameras(checkpoint, options.optional_cameras)
+    if options.engine != "onnx":
+        require_engine(BuildOptions(options.engine))
+    steps = options.steps or (default_steps(checkpoint),)
+    progress(Stage("building the graphs"))
+    graphs = build_graphs(checkpoint, steps, arithmetic)
+    if options.check:
+        require_memory(check_bytes(graphs, options.precision), available_bytes())
+    with staging(options.repository) as staged:
+        export = _Export(checkpoint, options, arithmetic, embodiment, staged, progress)
+        configs = export.write(graphs, steps)
+        engines = export.build_engines([config.policy_id for config in configs])
+        if not options.dry_run:
+            progress(Stage("publishing"))
+            staged.publish()
+    return ExportReport(tuple(configs), not options.dry_run, engines)
+
+
+@dataclass(frozen=True)
+class _Export:
+    """One export whose scratch folder is there."""
+
+    checkpoint: Checkpoint
+    options: ExportOptions
+    arithmetic: Arithmetic
+    embodiment: Embodiment
+    staged: StagedPolicy
+    progress: Progress
+
+    def write(self, graphs: FamilyGraphs, steps: Sequence[int]) -> list[PolicyConfig]:
+        """Everything of an ONNX export, compared; one policy for each step count."""
+        name, max_batch = self.options.name, self.options.max_batch
+        variants = write_variants(self.staged, graphs, name, steps, max_batch=max_batch, progress=self.progress)
+        models = {model.name: model for variant in variants for model in variant.models}
+        export_id = self._export_id(tuple(models.values()))
+        configs = [self._finish(variant, export_id) for variant in variants]
+        for model in models.values():
+            self.staged.write_component_config(model, export_id)
+        return configs
+
+    def build_engines(self, names: Sequence[str]) -> tuple[PolicyEngines, ...]:
+        """Engines beside the ONNX, before anything is published; where they shall be found afterwards."""
+        if self.options.engine == "onnx":
+            return ()
+        built = build_staged(
+            self.staged.folder,
+            names,
+            BuildOptions(self.options.engine),
+            cache=self.options.engine_cache,
+            progress=lambda step: self.progress(stage_of(step)),
+        )
+        return tuple(policy.moved_to(self.options.repository) for policy in built)
+
+    def _export_id(self, models: tuple[StagedModel, ...]) -> str:
+        """Another one for whatever makes a component different: a repository of two exports must be seen to be one."""
+        salt = {
+            "name": self.options.name,
+            "source": f"{self.checkpoint.source}@{self.checkpoint.revision}",
+            "max_batch": str(self.options.max_batch),
+            "components": " ".join(model.name for model in models),
+        }
+        return identity_of(models, salt).export_id
+
+    def _finish(self, variant: Variant, export_id: str) -> PolicyConfig:
+        """Everything of the ensemble's folder, and the parity check."""
+        directory = self.staged.write_ensemble(variant.policy_id, variant.models, export_id)
+        draft = self._draft(variant, export_id)
+        config, canary = self._checked(variant, draft) if self.options.check else self._unchecked(draft)
+        write_policy_files(directory, config, self.checkpoint, self.options.embodiment, canary)
+        return config
+
+    def _draft(self, variant: Variant, export_id: str) -> PolicyConfig:
+        return draft_config(
+            variant,
+            self.checkpoint,
+            self.embodiment,
+            precision=self.options.precision,
+            optional_cameras=self.options.optional_cameras,
+            export_id=export_id,
+            source=self.options.source or source_of(self.checkpoint),
+            trained=self.options.trained,
+            description=self.options.description,
+        )
+
+    def _unchecked(self, draft: PolicyConfig) -> tuple[PolicyConfig, Mapping[str, Array]]:
+        parity = Parity(gate_of(self.options.precision), "nothing")
+        return draft.model_copy(update={"parity": parity.record()}), {}
+
+    def _checked(self, variant: Variant, draft: PolicyConfig) -> tuple[PolicyConfig, Mapping[str, Array]]:
+        """With what the graphs answered; `ParityError` when that is too far from what they should have."""
+        self.progress(Stage(f"checking {variant.policy_id}"))
+        paths = [self.staged.folder / model.name / "1" / "model.onnx" for model in variant.models]
+        runner = PolicyRunner(paths)
+        canary = canary_of(runner, draft, self.checkpoint)
+        parity = parity_of(runner, draft, self.checkpoint, self.options.cases, self.progress)
+        if self.options.precision == "fp16" and parity.verdict == "passed":
+            rounded = parity_of(RoundedRunner(paths), draft, self.checkpoint, self.options.cases, self.progress)
+            parity = max(parity, rounded, key=lambda one: (one.verdict == "failed", one.max_abs))
+        if parity.verdict == "failed" and not self.options.force:
+            raise _missed_gate(variant.policy_id, parity, self.arithmetic)
+        tolerance = canary_tolerance(canary["expected.actions"], self.options.precision)
+        record = parity.record() | ({"arithmetic": self.arithmetic} if parity.cases else {})
+        changes = {"canary": CanaryConfig(tolerance=tolerance), "parity": record}
+        return draft.model_copy(update=changes), canary
+
+
+def _missed_gate(policy_id: str, parity: Parity, arithmetic: Arithmetic) -> ParityError:
+    if arithmetic == "fp32":
+        remedy = "look whether --cases are of this checkpoint"
+    else:
+        remedy = (
+            "attention in FP32 was tried as well. Try other --steps, recorded --cases of this checkpoint, "
+            "or --precision fp32"
+        )
+    return ParityError(
+        f"{policy_id} differs from {parity.against} by {parity.max_abs:.2e} (cosine {parity.cosine:.7f}) "
+        f"in {parity.worst}; the gate is {parity.gate.max_abs:.0e} and {parity.gate.cosine}. "
+        f"Nothing was published; {remedy}; --force publishes all the same"
+    )

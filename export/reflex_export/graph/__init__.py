@@ -1,0 +1,1 @@
+"""Writing ONNX: nodes, graphs, models with external data, float16."""

@@ -1,0 +1,1 @@
+"""Putting a policy into a repository whole or not at all."""

@@ -1,0 +1,1 @@
+"""The serving frontend: `POST /act` over HTTP in front of Triton. `serve` puts it together."""

@@ -1,0 +1,92 @@
+"""What leaves the frontend: the answer of /act, and the one error envelope. Never a traceback, a path or an echo."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import Final
+
+import orjson
+from starlette.responses import Response
+
+from reflex.errors import ServiceError
+from reflex.guard import GuardResult
+from reflex.policy_config import PolicyConfig
+from reflex.wire import error_envelope, retry_after_header
+from reflex_frontend.policy.serving import Timing
+
+__all__ = [
+    "JSON",
+    "act_body",
+    "error_body",
+    "error_headers",
+    "error_response",
+    "json_response",
+    "whole_response",
+]
+
+JSON: Final = "application/json"
+
+_NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
+NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+def act_body(
+    config: PolicyConfig,
+    result: GuardResult,
+    request_id: str,
+    latency_ms: float,
+    timing: Timing,
+    telemetry: Mapping[str, object] = _NOTHING,
+) -> bytes:
+    """The 200 of /act, field by field as in docs/http-api.md; `telemetry` are the fields of what is switched on."""
+    return orjson.dumps(
+        {
+            "actions": result.actions,
+            "num_actions": config.horizon,
+            "action_dim": config.action_dim,
+            "latency_ms": round(latency_ms, 3),
+            "hz": round(1000.0 / max(latency_ms, 0.001), 3),
+            "denoising_steps": config.denoising_steps,
+            "inference_mode": config.inference_mode,
+            "guard_clamped": result.clamped,
+            "guard_violations": [violation.as_dict() for violation in result.violations],
+            "request_id": request_id,
+            "timing": timing,
+            **telemetry,
+        },
+        option=orjson.OPT_SERIALIZE_NUMPY,
+    )
+
+
+def error_body(error: ServiceError) -> bytes:
+    return orjson.dumps(error_envelope(error, str(uuid.uuid4())))
+
+
+def error_headers(error: ServiceError) -> dict[str, str]:
+    headers = {}
+    if error.retry_after_s is not None:
+        headers["retry-after"] = retry_after_header(error.retry_after_s)
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        headers["www-authenticate"] = "Bearer"  # RFC 9110, 11.6.1: every 401 has one
+    return headers
+
+
+def whole_response(error: ServiceError, *, close: bool, more: Mapping[str, str] = NO_HEADERS) -> bytes:
+    """The error as it goes over the wire, for those who stand below ASGI; `more` are further headers."""
+    body = error_body(error)
+    headers = {"content-type": JSON, "content-length": str(len(body)), **error_headers(error), **more}
+    if close:
+        headers["connection"] = "close"
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}\r\n{lines}\r\n".encode() + body
+
+
+def error_response(error: ServiceError) -> Response:
+    return Response(error_body(error), error.status, error_headers(error), JSON)
+
+
+def json_response(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(orjson.dumps(value), status, headers, JSON)

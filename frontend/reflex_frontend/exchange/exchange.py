@@ -1,0 +1,32 @@
+"""One request of /act and what has become of it so far: what the answer's headers and a recording are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from reflex_frontend.exchange.routing import Routing
+from reflex_frontend.observation.request import ActRequest
+from reflex_frontend.policy.course import Course
+from reflex_frontend.policy.serving import Outcome
+
+__all__ = ["Exchange"]
+
+
+@dataclass(slots=True)
+class Exchange:
+    """Filled in as the request goes on; what is None was not reached. Times are monotonic seconds."""
+
+    received_at: float
+    deadline: float
+    course: Course = field(default_factory=Course)
+    request: ActRequest | None = None
+    routing: Routing | None = None
+    outcome: Outcome | None = None
+    seed_is_drawn: bool = False
+    """The request came without a seed, and was given one so that it can be repeated."""
+    record_seq: int | None = None
+
+    @classmethod
+    def begin(cls, received_at: float, deadline_ms: float) -> Exchange:
+        """A request whose first byte came at `received_at`."""
+        return cls(received_at, received_at + deadline_ms / 1000.0)

@@ -1,0 +1,171 @@
+"""The FastAPI application: its routes, one envelope."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, cast
+
+import orjson
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+import reflex
+from reflex.errors import ServiceError, service_error
+from reflex_frontend.act.act import ActService
+from reflex_frontend.act.answer import JSON, error_response, json_response
+from reflex_frontend.exchange.routing import ROUTING_HEADERS, Router
+from reflex_frontend.http.endpoint import ActEndpoint
+from reflex_frontend.http.health import health_of
+from reflex_frontend.http.hosts import AllowedHosts
+from reflex_frontend.http.openapi import document_routes
+from reflex_frontend.observing.metrics import CONTENT_TYPE
+from reflex_frontend.settings import Settings
+
+__all__ = ["Server", "build_app", "front_door"]
+
+CODE_OF_STATUS: Final = {404: "not_found", 405: "method_not_allowed"}
+MESSAGE_OF_CODE: Final = {
+    "not_found": "there is no such route; see /openapi.json",
+    "method_not_allowed": "this route does not take that method; see /openapi.json",
+}
+
+
+@dataclass(frozen=True)
+class Server:
+    """What the routes show: the policies behind one Triton."""
+
+    service: ActService
+    settings: Settings
+    triton_restarts: Callable[[], int] = lambda: 0
+
+
+def build_app(server: Server) -> FastAPI:
+    """An application without state of its own; everything lives in `server`, whose owner starts and stops it."""
+    app = FastAPI(title="Reflex", version=reflex.__version__, docs_url="/docs", redoc_url=None, redirect_slashes=False)
+    app.router.routes.append(Route("/act", ActEndpoint(server.service)))
+    _add_observability(app, server)
+    _add_envelope(app)
+    document_routes(app, server.service.router.first.serving.policy)
+    _serve_rendered_once(app)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=list(server.settings.cors_origins),
+        allow_methods=["GET", "POST"],
+        allow_headers=["authorization", "content-type", "x-reflex-deadline-ms", "x-reflex-key"],
+        expose_headers=["retry-after", *ROUTING_HEADERS],
+        allow_credentials=False,
+    )
+    return app
+
+
+def front_door(app: FastAPI, act: ActEndpoint, hosts: AllowedHosts) -> ASGIApp:
+    """`app` for callers by a known name; a plain request of /act does not pass the framework's layers of middleware.
+
+    A browser's request has an Origin header and takes the whole way, where CORS is.
+    """
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await app(scope, receive, send)
+            return
+        try:
+            hosts.check(scope["headers"])
+        except ServiceError as exc:
+            refusal = error_response(exc)
+            if scope["path"] == "/act":
+                refusal.headers.update(act.unread_headers())
+            await refusal(scope, receive, send)
+            return
+        if scope["path"] == "/act" and not any(name == b"origin" for name, _ in scope["headers"]):
+            await act(scope, receive, send)
+        else:
+            await app(scope, receive, send)
+
+    return serve
+
+
+def _serve_rendered_once(app: FastAPI) -> None:
+    """FastAPI would serialise its schema anew for every request."""
+    body = orjson.dumps(app.openapi())
+
+    async def answer(_request: Request) -> Response:
+        return Response(body, media_type=JSON)
+
+    app.router.routes.insert(0, Route("/openapi.json", answer, methods=["GET"]))
+
+
+def _add_observability(app: FastAPI, server: Server) -> None:
+    async def health(_request: Request) -> Response:
+        status, body = health_of(server.service, server.settings.robot_id)
+        return json_response(body, status, {} if status == 200 else {"retry-after": "1"})
+
+    async def live(_request: Request) -> Response:
+        return json_response({"status": "live"})
+
+    async def config(request: Request) -> Response:
+        if server.service.keys is not None:
+            server.service.keys.authenticate(request.scope["headers"])
+        return Response(_configs(server.service.router), media_type=JSON)
+
+    async def metrics(_request: Request) -> Response:
+        return Response(_exposition(server), media_type=CONTENT_TYPE)
+
+    routes = {"/health": health, "/health/live": live, "/config": config, "/metrics": metrics}
+    app.router.routes.extend(Route(path, endpoint, methods=["GET"]) for path, endpoint in routes.items())
+
+
+def _configs(router: Router) -> bytes:
+    """The one policy's reflex_config.json, or those of both by slot."""
+    rendered = {name: slot.serving.policy.config.model_dump_json().encode() for name, slot in router.slots.items()}
+    if not router.has_two:
+        return rendered["a"]
+    return b"{" + b",".join(f'"{name}":'.encode() + body for name, body in rendered.items()) + b"}"
+
+
+def _exposition(server: Server) -> bytes:
+    service = server.service
+    for name, slot in service.router.slots.items():
+        counts = service.metrics.of_slot(name)
+        counts.in_flight.set(slot.serving.admission.in_flight)
+        counts.breaker_open.set(slot.serving.vitals.breaker.is_open)
+        if slot.slo is not None:
+            counts.show_slo(slot.slo)
+    service.metrics.split.set(service.router.split)
+    for bystander in service.bystanders:
+        bystander.show(service.metrics)
+    if service.tracing is not None:
+        service.metrics.traces_dropped.set(service.tracing.sink.dropped)
+    service.metrics.triton_restarts.set(server.triton_restarts())
+    return service.metrics.exposition()
+
+
+def _add_envelope(app: FastAPI) -> None:
+    async def from_http(_request: Request, exc: Exception) -> Response:
+        status = exc.status_code if isinstance(exc, HTTPException) else 500
+        code = CODE_OF_STATUS.get(status, "internal")
+        headers = dict(exc.headers or {}) if isinstance(exc, HTTPException) else {}
+        answer = error_response(service_error(code, MESSAGE_OF_CODE.get(code, "the server failed on this request")))
+        answer.headers.update(headers)
+        return answer
+
+    async def from_validation(_request: Request, _exc: Exception) -> Response:
+        # FastAPI's own handler echoes the input, and fails on input that is no JSON.
+        return error_response(service_error("wrong_type", "a parameter has the wrong type; see /openapi.json"))
+
+    async def from_bug(_request: Request, _exc: Exception) -> Response:
+        return error_response(service_error("internal", "the server failed on this request; it has been logged"))
+
+    async def from_service(_request: Request, exc: Exception) -> Response:
+        return error_response(cast("ServiceError", exc))
+
+    app.add_exception_handler(HTTPException, from_http)
+    app.add_exception_handler(ServiceError, from_service)
+    app.add_exception_handler(RequestValidationError, from_validation)
+    app.add_exception_handler(Exception, from_bug)

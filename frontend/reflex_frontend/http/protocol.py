@@ -1,0 +1,226 @@
+"""uvicorn's HTTP protocol with the limits that it lacks.
+
+A request must be whole `receive_timeout_s` after its first byte, a response must be read as fast, headers are bounded,
+and what is no HTTP gets the same error envelope as everything else. When the instance is full, /act is refused as soon
+as its headers are in: a refusal must cost almost nothing, or an overload becomes an outage.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final, cast
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from reflex.errors import ServiceError, service_error
+from reflex_frontend.act.answer import whole_response
+from reflex_frontend.http.endpoint import RECEIVED_AT, RESPOND, WHOLE_BODY, RawHeaders
+
+__all__ = ["Limits", "bounded_protocol"]
+
+UPGRADE_HEADER: Final = re.compile(rb"(\r\n)upgrade([ \t]*:)", re.IGNORECASE)
+SMALL_BODY_BYTES: Final = 64 * 1024
+MAX_HEADER_BYTES: Final = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one server's connections share."""
+
+    receive_timeout_s: float
+    refusal: Callable[[], bytes | None]
+    """The whole answer to an /act whose body is not worth reading, or None."""
+    count_answer: Callable[[int], None]
+    act_headers: Callable[[], Mapping[str, str]] = dict
+    """What every answer of /act carries, also when the request was never whole."""
+    is_draining: Callable[[], bool] = bool
+    """Whether this server is on its way out, so that clients had better connect elsewhere."""
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection."""
+
+    limits: ClassVar[Limits]
+
+    # uvicorn says that this is always set; before the first request it is not.
+    cycle: RequestResponseCycle | None  # type: ignore[assignment]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - uvicorn's signature
+        super().__init__(*args, **kwargs)
+        self.url = b""  # uvicorn sets it with the first request
+        self._receive_timer: asyncio.TimerHandle | None = None
+        self._write_timer: asyncio.TimerHandle | None = None
+        self._header_bytes = 0
+        self._in_headers = True
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._expect_request()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._request_is_whole()
+        self._reader_is_back()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._in_headers:
+            self._header_bytes += len(data)
+            if self._receive_timer is None:
+                self._expect_request()
+            if b"pgrade" in data:
+                data = _without_upgrade(data)
+        super().data_received(data)
+        if self._in_headers and self._header_bytes > MAX_HEADER_BYTES:
+            self._refuse_and_close(service_error("invalid_http", "the headers are longer than 64 KiB"))
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        if self._receive_timer is None:
+            self._expect_request()
+        self.scope[RECEIVED_AT] = time.monotonic()  # type: ignore[typeddict-unknown-key]
+
+    def on_headers_complete(self) -> None:
+        self._in_headers = False
+        self._header_bytes = 0
+        if self.parser.should_upgrade():
+            # The parser takes what follows for another protocol: the body would be lost, or read as a request.
+            self._refuse_and_close(service_error("invalid_http", "send the request without an Upgrade header"))
+            return
+        refusal = self.limits.refusal() if self._is_plain_act() else None
+        if refusal is not None:
+            self._refuse_unread(refusal)
+            return
+        super().on_headers_complete()
+        if self.cycle is not None and self.parser.get_method() == b"POST" and not self._has_origin():
+            self.scope[RESPOND] = functools.partial(self._respond, self.cycle)  # type: ignore[typeddict-unknown-key]
+            self.scope[WHOLE_BODY] = functools.partial(_whole_body, self.cycle)  # type: ignore[typeddict-unknown-key]
+
+    def on_message_complete(self) -> None:
+        self._in_headers = True
+        self._request_is_whole()
+        super().on_message_complete()
+        if self.cycle is not None:
+            self._part_when_draining(self.cycle)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._write_timer = self.loop.call_later(self.limits.receive_timeout_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        self._reader_is_back()
+        super().resume_writing()
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse_and_close(service_error("invalid_http", msg))
+
+    def _respond(self, cycle: RequestResponseCycle, status: int, headers: RawHeaders, body: bytes) -> None:
+        """The whole answer in one write: ASGI's two would be two system calls, and wake the client twice."""
+        if cycle.disconnected or self.transport.is_closing():
+            return
+        self._part_when_draining(cycle)
+        lines = [STATUS_LINE[status]]
+        for name, value in (*cycle.default_headers, *headers):
+            lines += (name, b": ", value, b"\r\n")
+        lines += (b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n", body)
+        self.transport.write(b"".join(lines))
+        cycle.response_started = cycle.response_complete = True
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            self.transport.close()
+        cycle.on_response()
+
+    def _part_when_draining(self, cycle: RequestResponseCycle) -> None:
+        """Let the answer say `Connection: close`: a connection that just closes may do so as the next request comes.
+
+        Not while a body is still coming, for the kernel would then reset the connection and the answer be lost.
+        """
+        if self.limits.is_draining() and not cycle.more_body:
+            cycle.keep_alive = False
+
+    def _is_plain_act(self) -> bool:
+        """Whether nothing but the path to the model awaits this request: no CORS, no pipelining, no 100-continue."""
+        is_idle = self.cycle is None or self.cycle.response_complete
+        is_act = self.url == b"/act" and self.parser.get_method() == b"POST"
+        is_plain = not self.expect_100_continue and not self._has_origin() and not self.limits.is_draining()
+        return is_idle and is_act and is_plain and bool(self.parser.should_keep_alive())
+
+    def _has_origin(self) -> bool:
+        """A browser's request: its answer must pass through the CORS middleware."""
+        return any(name == b"origin" for name, _ in self.headers)
+
+    def _refuse_unread(self, refusal: bytes) -> None:
+        """Answer before the body has come; the parser goes on to skip it."""
+        self.transport.write(refusal)
+        self.limits.count_answer(503)
+        self.cycle = cast("RequestResponseCycle", _AnsweredCycle())
+        self.on_response_complete()
+
+    def _expect_request(self) -> None:
+        self._receive_timer = self.loop.call_later(self.limits.receive_timeout_s, self._receive_timed_out)
+
+    def _request_is_whole(self) -> None:
+        if self._receive_timer is not None:
+            self._receive_timer.cancel()
+            self._receive_timer = None
+
+    def _reader_is_back(self) -> None:
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+
+    def _receive_timed_out(self) -> None:
+        self._receive_timer = None
+        if self.cycle is not None and not self.cycle.response_complete and not self.cycle.more_body:
+            self._expect_request()  # a pipelined request waits behind one that is being answered
+            return
+        self._refuse_and_close(service_error("request_timeout", "the request did not arrive whole in time"))
+
+    def _refuse_and_close(self, error: ServiceError) -> None:
+        if self.transport.is_closing():
+            return
+        if self.cycle is None or not self.cycle.response_started or self.cycle.response_complete:
+            more = self.limits.act_headers() if self.url == b"/act" else {}
+            self.transport.write(whole_response(error, close=True, more=more))
+        if self.cycle is not None:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self.transport.close()
+
+
+def _whole_body(cycle: RequestResponseCycle) -> bytes | None:
+    """A small body is complete when its request begins to be answered: no need to wait for it, or to time the wait."""
+    is_whole = not cycle.more_body and not cycle.waiting_for_100_continue and len(cycle.body) <= SMALL_BODY_BYTES
+    return bytes(cycle.body) if is_whole else None
+
+
+class _AnsweredCycle:
+    """Stands for a request that was answered without a cycle of its own; uvicorn asks it only this."""
+
+    response_complete = True
+    response_started = True
+    disconnected = False
+    keep_alive = True
+    more_body = False
+
+    def __init__(self) -> None:
+        self.message_event = asyncio.Event()
+
+
+def _without_upgrade(data: bytes) -> bytes:
+    """Give the Upgrade header another name of the same length: RFC 9110 (7.8) lets a server ignore it.
+
+    Java's HttpClient and `curl --http2` offer h2c with every plain request; the parser would take what follows the
+    headers for another protocol. A header cut in two by the network escapes this and is refused.
+    """
+    head, end, rest = data.partition(b"\r\n\r\n")
+    return UPGRADE_HEADER.sub(rb"\1x-grade\2", head) + end + rest
+
+
+def bounded_protocol(limits: Limits) -> type[asyncio.Protocol]:
+    """The protocol class for uvicorn, bound to one server's limits (uvicorn makes the instances itself)."""
+    return type("BoundProtocol", (BoundedProtocol,), {"limits": limits})

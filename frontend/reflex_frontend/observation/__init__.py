@@ -1,0 +1,1 @@
+"""A robot's request parsed, and turned into the tensors that the policy takes."""

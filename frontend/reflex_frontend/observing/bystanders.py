@@ -1,0 +1,98 @@
+"""What looks on while robots are answered: the recording and the shadow policy, started and stopped with the server."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from reflex_frontend.act.act import Bystander
+from reflex_frontend.exchange.instance import Instance
+from reflex_frontend.exchange.routing import Router
+from reflex_frontend.exchange.slots import SlotName
+from reflex_frontend.observing.metrics import Metrics
+from reflex_frontend.observing.recording.bystander import Recording, trace_header
+from reflex_frontend.observing.recording.recorder import Recorder
+from reflex_frontend.observing.recording.writer import FilePolicy
+from reflex_frontend.observing.shadow import Shadow
+from reflex_frontend.policy.assembly import Assembly
+from reflex_frontend.policy.policy import ServedPolicy
+from reflex_frontend.policy.serving import Serving
+from reflex_frontend.settings import Settings
+
+__all__ = ["Bystanders", "bystanders_at_work"]
+
+CLOSE_S = 1.5
+"""For what is still to be written when the server stops."""
+
+
+@dataclass(frozen=True)
+class Bystanders:
+    """In the order in which they are told: the recording gives the number that the shadow's lines refer to."""
+
+    recording: Recording | None
+    shadow: Shadow | None
+
+    @property
+    def all(self) -> tuple[Bystander, ...]:
+        return tuple(each for each in (self.recording, self.shadow) if each is not None)
+
+    @property
+    def shadow_serving(self) -> Serving | None:
+        """The shadow's policy at work; None without one."""
+        return None if self.shadow is None else self.shadow.serving
+
+    def note_policy(self, slot: SlotName, policy: ServedPolicy) -> None:
+        """A slot has another policy now."""
+        if self.recording is not None:
+            self.recording.note_policy(slot, policy)
+
+    def note_split(self, split: int) -> None:
+        """The episodes are shared out anew."""
+        if self.recording is not None:
+            self.recording.note_split(split)
+
+
+@contextlib.asynccontextmanager
+async def bystanders_at_work(
+    settings: Settings,
+    router: Router,
+    shadow: ServedPolicy | None,
+    assembly: Assembly,
+    instance: Instance,
+    metrics: Metrics,
+) -> AsyncIterator[Bystanders]:
+    """Those that the settings ask for; `SetupError` when there cannot be a recording."""
+    recording = _recording(settings, router, shadow)
+    looking = None
+    if shadow is not None:
+        recorder = recording.recorder if recording else None
+        looking = Shadow(assembly.serve(shadow), instance, metrics, recorder, settings.shadow_percent)
+    task = None if looking is None else assembly.start_task(looking.run())
+    try:
+        yield Bystanders(recording, looking)
+    finally:
+        if task is not None:
+            task.cancel()
+        if recording is not None:
+            await asyncio.to_thread(recording.recorder.close, CLOSE_S)
+
+
+def _recording(settings: Settings, router: Router, shadow: ServedPolicy | None) -> Recording | None:
+    if settings.record is None:
+        return None
+    shown = {
+        "guard": settings.guard,
+        "split": router.split if router.has_two else None,
+        "record_images": settings.record_images,
+        "slo_mode": settings.slo_mode if settings.slo else None,
+    }
+    header = trace_header(router, shadow, shown)
+    files = FilePolicy(by=settings.record_by, max_total_bytes=int(settings.record_max_gb * 1e9))
+    recorder = Recorder(
+        settings.record, header, images=settings.record_images, files=files, wall=time.time, now=time.monotonic
+    )
+    recorder.start()
+    return Recording(recorder, header)

@@ -1,0 +1,123 @@
+"""Between the server and its recorder: what of an exchange goes into a line, and what stands at the top of a file."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import reflex
+from reflex.errors import ServiceError
+from reflex.traces.schema import PolicyRecord, TraceHeader
+from reflex_frontend.exchange.exchange import Exchange
+from reflex_frontend.exchange.routing import Router, Routing
+from reflex_frontend.observation.observation import camera_sources
+from reflex_frontend.observation.request import ActRequest
+from reflex_frontend.observing.metrics import Metrics
+from reflex_frontend.observing.recording.entry import ActEntry, recordable_images
+from reflex_frontend.observing.recording.recorder import Recorder
+from reflex_frontend.policy.policy import ServedPolicy
+
+__all__ = ["Recording", "trace_header"]
+
+
+def trace_header(router: Router, shadow: ServedPolicy | None, settings: Mapping[str, object]) -> TraceHeader:
+    """The header of a server's files; `settings` are those that change answers, and no secret."""
+    policies: dict[str, PolicyRecord] = {
+        name: _policy_record(slot.serving.policy) for name, slot in router.slots.items()
+    }
+    if shadow is not None:
+        policies["shadow"] = _policy_record(shadow)
+    return TraceHeader(
+        server_id=secrets.token_hex(4),
+        started_at=time.time(),
+        reflex_version=reflex.__version__,
+        policies=policies,
+        settings=settings,
+        versions={"numpy": importlib.metadata.version("numpy")},
+    )
+
+
+def _policy_record(policy: ServedPolicy) -> PolicyRecord:
+    config, embodiment = policy.config, policy.embodiment
+    return PolicyRecord(
+        policy_id=config.policy_id,
+        policy_hash=config.policy_hash,
+        model_version=config.model_version,
+        family=config.family,
+        embodiment=config.embodiment,
+        state_dim=config.state_dim,
+        action_dim=config.action_dim,
+        horizon=config.horizon,
+        denoising_steps=config.denoising_steps,
+        noise_dim=config.noise_dim,
+        action_names=embodiment.action_names,
+        control_hz=embodiment.control_hz,
+    )
+
+
+@dataclass
+class Recording:
+    """The bystander that records. `header` is replaced when a slot gets another policy."""
+
+    recorder: Recorder
+    header: TraceHeader
+
+    def note(self, exchange: Exchange, error: ServiceError | None) -> None:
+        """Record an exchange that got as far as a slot; what could not be read is no request."""
+        if exchange.request is not None and exchange.routing is not None:
+            exchange.record_seq = self.recorder.record(_entry(exchange, exchange.request, exchange.routing, error))
+
+    def health(self) -> Mapping[str, object]:
+        """Nothing while all is well: a full disk must be seen, though it stops no robot."""
+        return {} if self.recorder.problem is None else {"recording": self.recorder.problem}
+
+    def show(self, metrics: Metrics) -> None:
+        """Bring the metrics of the recording up to date."""
+        metrics.records_written.set(self.recorder.records_written)
+        metrics.records_dropped.set(self.recorder.records_dropped)
+        metrics.recording_stopped.set(self.recorder.problem is not None)
+
+    def note_split(self, split: int) -> None:
+        """The lines from here on were routed by another split."""
+        self.header = dataclasses.replace(self.header, settings={**self.header.settings, "split": split})
+        self.recorder.replace_header(self.header)
+
+    def note_policy(self, slot: str, policy: ServedPolicy) -> None:
+        """Lines from here on are of another policy."""
+        policies = {**self.header.policies, slot: _policy_record(policy)}
+        self.header = dataclasses.replace(self.header, policies=policies)
+        self.recorder.replace_header(self.header)
+
+
+def _entry(exchange: Exchange, request: ActRequest, routing: Routing, error: ServiceError | None) -> ActEntry:
+    outcome = exchange.outcome
+    serving = routing.serving if outcome is None else outcome.serving
+    entry = ActEntry(
+        request_id=request.request_id,
+        episode_id=request.episode_id,
+        slot=routing.slot.name,
+        policy=serving.policy.config.model_version,
+        status=200 if error is None else error.status,
+        error=None if error is None else error.code,
+        instruction=request.instruction,
+        state=request.state,
+        seed=request.seed,
+        seed_from_client=request.seed is not None and not exchange.seed_is_drawn,
+        routing_degraded=routing.is_degraded,
+    )
+    if outcome is None or error is not None:
+        return entry
+    return dataclasses.replace(
+        entry,
+        images=recordable_images(camera_sources(request, serving.policy.config), outcome.pixels),
+        actions_raw=outcome.chunk,
+        actions=outcome.result.actions if outcome.result.clamped else None,
+        violations=tuple(outcome.result.violations),
+        latency_ms=round((outcome.finished_at - exchange.received_at) * 1000.0, 3),
+        timing=outcome.timing,
+        denoising_steps=serving.policy.config.denoising_steps,
+    )

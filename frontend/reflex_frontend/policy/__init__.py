@@ -1,0 +1,1 @@
+"""A loaded policy and what keeps it answering: admission, inference, breaker, canary, reloading."""

@@ -1,0 +1,26 @@
+"""The course of one request through the stages of the server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reflex_frontend.policy.traceparent import Trace
+
+__all__ = ["Course"]
+
+
+@dataclass(slots=True)
+class Course:
+    """When each stage was left, monotonic seconds, in this order; None was not reached."""
+
+    received_at: float | None = None
+    """Read and parsed."""
+    routed_at: float | None = None
+    """A slot is chosen, and the request fits its policy."""
+    queued_at: float | None = None
+    decoded_at: float | None = None
+    """The images too; the prompt is tokenised."""
+    inferred_at: float | None = None
+    guarded_at: float | None = None
+    trace: Trace | None = None
+    """None: this request is not traced."""

@@ -1,0 +1,158 @@
+"""A policy of a model repository, checked and loaded: everything the frontend needs to serve it."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2
+
+from reflex.embodiments import Embodiment, load_embodiment
+from reflex.errors import RepositoryError, SetupError
+from reflex.policy_config import (
+    CONFIG_FILE,
+    EMBODIMENT_FILE,
+    CanaryConfig,
+    PolicyConfig,
+    TensorConfig,
+    read_policy_config,
+)
+from reflex_frontend.observation.prompt import PromptEncoder
+from reflex_frontend.triton.gateway import RawTensor
+
+__all__ = ["Canary", "ServedPolicy", "find_repository", "load_policy"]
+
+COMPONENTS: Final = ("preprocess", "encoder", "denoise")
+EXPORT_ID_PARAMETER: Final = "reflex_export_id"
+DATATYPES: Final = {"float32": "FP32", "int64": "INT64", "uint8": "UINT8", "bool": "BOOL", "int32": "INT32"}
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """A stored observation and the answer it had when the policy was exported."""
+
+    inputs: Sequence[RawTensor]
+    expected: npt.NDArray[np.float32]
+    tolerance: float
+
+
+@dataclass(frozen=True, slots=True)
+class ServedPolicy:
+    """One policy, ready for requests."""
+
+    config: PolicyConfig
+    embodiment: Embodiment
+    prompts: PromptEncoder | None
+    """None for a policy that takes no instruction."""
+    canary: Canary | None
+    max_in_flight: int
+    """Two full batches for every instance of the denoise model: one running, one ready to follow."""
+
+
+def find_repository(given: Path | None) -> Path:
+    """The given folder, or the one that ships with Reflex (beside the sources, or inside the installed package)."""
+    if given is not None:
+        if not given.is_dir():
+            raise SetupError(f"--model-repository {given}: there is no such folder")
+        return given.resolve()
+    here = Path(__file__).resolve()
+    for candidate in (here.parents[3] / "model_repository", here.parents[1] / "model_repository"):
+        if candidate.is_dir():
+            return candidate
+    raise SetupError("the shipped model repository is missing; pass --model-repository or install reflex-act again")
+
+
+def load_policy(repository: Path, name: str | None, known: Iterable[PromptEncoder] = ()) -> ServedPolicy:
+    """Read and cross-check a policy; `RepositoryError` or `SetupError` says why it must not be served.
+
+    An equal tokenizer of `known` is taken over: reading one of 260,000 tokens holds every thread up for half a second.
+    """
+    policy_dir = repository / (name or _only_policy(repository))
+    config = read_policy_config(policy_dir)
+    if config.policy_id != policy_dir.name:
+        raise RepositoryError(f"{policy_dir} holds policy {config.policy_id!r}: a policy's folder bears its name")
+    components = [_component(repository, config, part) for part in COMPONENTS]
+    own = policy_dir / EMBODIMENT_FILE
+    embodiment = load_embodiment(str(own) if own.is_file() else config.embodiment)
+    _check_fits(config, embodiment)
+    return ServedPolicy(
+        config=config,
+        embodiment=embodiment,
+        prompts=PromptEncoder.load(config.prompt, policy_dir, known) if config.prompt else None,
+        canary=_load_canary(policy_dir, config.canary, config) if config.canary else None,
+        max_in_flight=2 * _instances(components[-1]) * max(1, components[-1].max_batch_size),
+    )
+
+
+def _only_policy(repository: Path) -> str:
+    names = sorted(path.parent.name for path in repository.glob(f"*/{CONFIG_FILE}"))
+    if len(names) == 1:
+        return names[0]
+    if not names:
+        raise RepositoryError(f"{repository} holds no policy; make one with `reflex export` or `make demo-policy`")
+    raise SetupError(f"{repository} holds several policies: choose with --policy one of {', '.join(names)}")
+
+
+def _component(repository: Path, config: PolicyConfig, part: str) -> Any:  # noqa: ANN401 - generated protobuf
+    path = repository / config.component(part) / "config.pbtxt"
+    model = model_config_pb2.ModelConfig()
+    try:
+        text_format.Parse(path.read_text(encoding="utf-8"), model)
+    except OSError as exc:
+        raise RepositoryError(f"{path} cannot be read ({exc.strerror}); export the policy again") from exc
+    except (text_format.ParseError, UnicodeDecodeError) as exc:
+        raise RepositoryError(f"{path} is no Triton model configuration: {exc}; export the policy again") from exc
+    found = model.parameters[EXPORT_ID_PARAMETER].string_value
+    if found != config.export_id:
+        raise RepositoryError(
+            f"{path.parent.name} is from export {found or 'unknown'}, {config.policy_id} from {config.export_id}: "
+            "parts of different exports must not be mixed; export the policy again"
+        )
+    return model
+
+
+def _instances(model: Any) -> int:  # noqa: ANN401 - generated protobuf
+    return sum(max(1, group.count) * max(1, len(group.gpus)) for group in model.instance_group) or 1
+
+
+def _check_fits(config: PolicyConfig, embodiment: Embodiment) -> None:
+    if any(tensor.name.startswith("image.") and len(tensor.shape) != 3 for tensor in config.inputs):
+        raise RepositoryError(
+            f"policy {config.policy_id} takes several observations at once (n_obs_steps), which /act does not send; "
+            "call its ensemble on Triton directly"
+        )
+    state_dim, action_dim = len(embodiment.mean_state), len(embodiment.action_names)
+    if (config.state_dim, config.action_dim) != (state_dim, action_dim):
+        raise RepositoryError(
+            f"policy {config.policy_id} has {config.state_dim} state and {config.action_dim} action values, embodiment "
+            f"{config.embodiment} has {state_dim} and {action_dim}; export it with the --embodiment it was trained for"
+        )
+
+
+def _load_canary(policy_dir: Path, canary: CanaryConfig, config: PolicyConfig) -> Canary:
+    path = policy_dir / canary.file
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            inputs = [_raw_tensor(tensor, arrays[tensor.name]) for tensor in config.inputs]
+            expected = np.asarray(arrays["expected.actions"], np.float32).reshape(config.horizon, config.action_dim)
+            if not np.isfinite(expected).all():
+                raise ValueError("expected.actions is not finite")
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as exc:
+        raise RepositoryError(f"{path} is no canary of this policy ({exc}); export the policy again") from exc
+    return Canary(inputs, expected, canary.tolerance)
+
+
+def _raw_tensor(wanted: TensorConfig, array: npt.NDArray[Any]) -> RawTensor:
+    datatype = DATATYPES.get(array.dtype.name)
+    fits = len(array.shape) == len(wanted.shape) and all(
+        want in (-1, have) for want, have in zip(wanted.shape, array.shape, strict=True)
+    )
+    if datatype != wanted.datatype or not fits:
+        raise ValueError(f"{wanted.name} is {array.dtype} {array.shape}")
+    return RawTensor(wanted.name, datatype, (1, *array.shape), array.tobytes())

@@ -1,0 +1,110 @@
+"""One loaded policy, and one inference with it: fit > admit > decode and tokenise > infer > guard."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from reflex.errors import DeadlineExceededError
+from reflex.guard import ActionGuard, GuardResult
+from reflex_frontend.observation.images import Pixels, decode_image, decode_small_jpeg
+from reflex_frontend.observation.observation import NoiseSource, camera_sources, check_state, observation_tensors
+from reflex_frontend.observation.request import ActRequest, ImageSource
+from reflex_frontend.policy.admission import Admission
+from reflex_frontend.policy.course import Course
+from reflex_frontend.policy.inference import Actions, ModelRunner
+from reflex_frontend.policy.policy import ServedPolicy
+from reflex_frontend.policy.vitals import Vitals
+from reflex_frontend.policy.workers import Workers
+from reflex_frontend.triton.gateway import RawTensor, Triton
+
+__all__ = ["Outcome", "Serving", "Timing"]
+
+Timing = Mapping[str, float]
+"""Milliseconds: decode_ms, queue_ms, infer_ms, guard_ms."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a policy made of one request."""
+
+    serving: Serving
+    chunk: Actions
+    """As the policy gave it, float32 [horizon, action_dim], finite."""
+    result: GuardResult
+    timing: Timing
+    pixels: Mapping[str, Pixels]
+    finished_at: float
+
+
+@dataclass(frozen=True)
+class Serving:
+    """A policy that is loaded on Triton. Nothing in it changes: another policy is another `Serving`."""
+
+    policy: ServedPolicy
+    guard: ActionGuard | None
+    admission: Admission
+    runner: ModelRunner
+    vitals: Vitals
+    triton: Triton
+    noise: NoiseSource
+    workers: Workers
+
+    async def answer(self, request: ActRequest, deadline: float, course: Course) -> Outcome:
+        """One chunk for one request; raises `ServiceError`, at the latest at `deadline`. Fills in its `course`."""
+        now = self.workers.now
+        check_state(request, self.policy.config.state_dim)
+        sources = camera_sources(request, self.policy.config)
+        course.routed_at = routed_at = now()
+        await self.admission.enter(deadline)
+        course.queued_at = admitted_at = now()
+        tensors, pixels = await self._observed(request, sources, deadline)
+        course.decoded_at = decoded_at = now()
+        metadata = course.trace.metadata if course.trace else ()
+        chunk = await self.runner.infer(tensors, deadline, metadata)
+        course.inferred_at = inferred_at = now()
+        result = self.guarded(chunk)
+        course.guarded_at = guarded_at = now()
+        timing = {
+            "decode_ms": _ms(decoded_at - admitted_at),
+            "queue_ms": _ms(admitted_at - routed_at),
+            "infer_ms": _ms(inferred_at - decoded_at),
+            "guard_ms": _ms(guarded_at - inferred_at),
+        }
+        return Outcome(self, chunk, result, timing, pixels, guarded_at)
+
+    def tensors(self, request: ActRequest, pixels: Mapping[str, Pixels]) -> list[RawTensor]:
+        """The ensemble's inputs for a request whose images are decoded."""
+        prompts = self.policy.prompts
+        prompt = None if prompts is None else prompts.encode(request.instruction, request.state)
+        return observation_tensors(self.policy.config, request, pixels, prompt, self.noise)
+
+    def guarded(self, chunk: Actions) -> GuardResult:
+        """The chunk inside the embodiment's limits, or as it came when there is no guard."""
+        if self.guard is None:
+            return GuardResult(actions=chunk, violations=())
+        return self.guard.check(chunk)
+
+    async def _observed(
+        self, request: ActRequest, sources: Mapping[str, ImageSource], deadline: float
+    ) -> tuple[list[RawTensor], Mapping[str, Pixels]]:
+        """Holds a place in flight on entry, and gives it back when the model need not run."""
+        is_whole = False
+        try:
+            pixels = {name: await self._pixels(source, deadline) for name, source in sources.items()}
+            tensors = self.tensors(request, pixels)
+            if self.workers.now() >= deadline:
+                raise DeadlineExceededError("deadline_exceeded", "the deadline passed before the model could run")
+            is_whole = True
+        finally:
+            if not is_whole:
+                self.admission.leave(None)
+        return tensors, pixels
+
+    async def _pixels(self, source: ImageSource, deadline: float) -> Pixels:
+        pixels = decode_small_jpeg(source)
+        return await self.workers.run(deadline, decode_image, source) if pixels is None else pixels
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000.0, 3)

@@ -1,0 +1,192 @@
+"""Puts another policy into a slot while the server answers, and takes it out again when it does not hold.
+
+load > canary > warm > switch > watch > drain the old one > unload it
+
+The old policy answers until the new one has passed its canary, and comes back when the new one's breaker opens while it
+is on probation: robots notice nothing of a bad export but a line in the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, TypeVar
+
+from reflex.errors import ServiceError, SetupError
+from reflex_frontend.exchange.routing import Router, Slot
+from reflex_frontend.exchange.slots import SlotName
+from reflex_frontend.policy.assembly import Assembly
+from reflex_frontend.policy.lineup import check_interchangeable, reduced_of
+from reflex_frontend.policy.policy import ServedPolicy, load_policy
+from reflex_frontend.policy.serving import Serving
+from reflex_frontend.rollout.trial import Trial, check_shared_models, prove, when_idle
+from reflex_frontend.triton.gateway import TritonCallError
+from reflex_frontend.triton.model_control import ModelControlError
+
+__all__ = ["Rollout"]
+
+READ_S: Final = 60.0
+"""For a few files, perhaps on a network disk."""
+PROBATION_S: Final = 10.0
+POLL_S: Final = 0.05
+
+T = TypeVar("T")
+
+log = logging.getLogger("reflex.rollout")
+
+
+@dataclass
+class Rollout:
+    """One replacement at a time. `probation_s` is how long the old policy stays loaded after the switch."""
+
+    router: Router
+    assembly: Assembly
+    repository: Path
+    on_switch: Callable[[SlotName, ServedPolicy], None] = lambda _slot, _policy: None
+    """Told whenever a slot gets another policy, and when it gets the old one back."""
+    probation_s: float = PROBATION_S
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def replace(self, name: SlotName, policy_id: str) -> ServedPolicy:
+        """Serve `policy_id` in slot `name`. Raises `SetupError` when that must not be; the old policy then goes on."""
+        if name not in self.router.slots:
+            raise SetupError(f"there is no slot {name}; this server has {', '.join(self.router.slots)}")
+        if Path(policy_id).name != policy_id or policy_id == ".." or not policy_id.isprintable():
+            raise SetupError("a policy is named by its folder in the model repository, not by a path")
+        if self._lock.locked():
+            raise SetupError("another policy is being loaded; try again when that is done")
+        async with self._lock:
+            slot = self.router.slots[name]
+            wanted = await self._read(slot, policy_id)
+            self._check(slot, wanted[0])
+            await self._switch(slot, await self._tried(wanted))
+        return wanted[0]
+
+    async def _read(self, slot: Slot, policy_id: str) -> list[ServedPolicy]:
+        """The policy, and its variant with fewer steps where the slot needs one."""
+        known = [each.serving.policy.prompts for each in self.router.slots.values() if each.serving.policy.prompts]
+
+        def read(name: str) -> ServedPolicy:
+            return load_policy(self.repository, name, known)
+
+        policies = [await self._in_worker(read, policy_id)]
+        if slot.slo_mode == "degrade":
+            variant = await self._in_worker(reduced_of, self.repository, policies[0].config)
+            policies.append(await self._in_worker(read, variant))
+        return policies
+
+    async def _in_worker(self, function: Callable[..., T], *arguments: object) -> T:
+        workers = self.assembly.workers
+        return await workers.run(workers.now() + READ_S, function, *arguments)
+
+    def _check(self, slot: Slot, policy: ServedPolicy) -> None:
+        served = [each for other in self.router.slots.values() for each in (other.serving, other.reduced) if each]
+        if policy.config.policy_id in {serving.policy.config.policy_id for serving in served}:
+            raise SetupError(
+                f"policy {policy.config.policy_id} is served already; export the new one under another --name"
+            )
+        if policy.canary is None:
+            raise SetupError(
+                f"policy {policy.config.policy_id} has no canary to be proven by; export it again with its check"
+            )
+        check_interchangeable(slot.serving.policy, policy)
+        check_shared_models(policy.config, self.assembly.loaded)
+
+    async def _tried(self, wanted: list[ServedPolicy]) -> Trial:
+        """The policies loaded and proven; otherwise they are gone again."""
+        trial = Trial()
+        try:
+            for policy in wanted:
+                await self._load(policy)
+                admission = trial.servings[0].admission if trial.servings else None
+                trial.servings.append(self.assembly.serve(policy, admission=admission, is_kept=False))
+                await prove(trial.servings[-1])
+        except BaseException as exc:
+            await self._give_up(trial)
+            if isinstance(exc, TritonCallError | ServiceError | TimeoutError):
+                name = policy.config.policy_id
+                raise SetupError(f"policy {name} is not served: {_reason(exc)}; the old one goes on") from exc
+            raise
+        return trial
+
+    async def _load(self, policy: ServedPolicy) -> None:
+        policy_id = policy.config.policy_id
+        if policy_id in self.assembly.loaded:  # it is the shadow policy, which is being promoted
+            return
+        log.info("loading policy %s", policy_id)
+        try:
+            await self.assembly.backend.control.load(policy_id)
+        except ModelControlError:
+            await self._unload(policy)
+            raise
+
+    async def _switch(self, slot: Slot, trial: Trial) -> None:
+        old = (slot.serving, slot.reduced)
+        candidate = trial.servings[0]
+        for serving in trial.servings:
+            self.assembly.keep(serving)
+        self._put(slot, candidate, trial.reduced)
+        log.warning(
+            "slot %s serves %s now", slot.name, candidate.policy.config.model_version,
+            extra={"was": old[0].policy.config.model_version},
+        )  # fmt: skip
+        reason = await self._failed_on_probation(candidate)
+        if reason is None:
+            await self._retire(*old)
+            return
+        self._put(slot, *old)
+        log.error("slot %s serves %s again", slot.name, old[0].policy.config.model_version, extra={"reason": reason})
+        await self._retire(candidate, trial.reduced)
+        raise SetupError(f"policy {candidate.policy.config.policy_id} failed ({reason}); the old one is back")
+
+    def _put(self, slot: Slot, serving: Serving, reduced: Serving | None) -> None:
+        slot.serving, slot.reduced = serving, reduced
+        # What the other policy took says nothing about this one.
+        slot.slo = None if slot.slo is None else slot.slo.renewed()
+        self.on_switch(slot.name, serving.policy)
+
+    async def _failed_on_probation(self, candidate: Serving) -> str | None:
+        """Why the breaker of the new policy opened, ever since it is there; None when it did not."""
+        breaker = candidate.vitals.breaker
+        deadline = candidate.vitals.now() + self.probation_s
+        while candidate.vitals.now() < deadline:
+            if breaker.opened_total:
+                return breaker.reason or "its circuit breaker opened"
+            await asyncio.sleep(POLL_S)
+        return None
+
+    async def _retire(self, *servings: Serving | None) -> None:
+        """Unload policies once Triton is done with what they were asked, and nobody waits for them."""
+        gone = [serving for serving in servings if serving is not None]
+        for serving in gone:
+            self.assembly.retire(serving)
+        for serving in gone:
+            await when_idle(serving)
+            await self._unload(serving.policy)
+            await serving.triton.close()
+
+    async def _give_up(self, trial: Trial) -> None:
+        for serving in trial.servings:
+            self.assembly.retire(serving)
+            await self._unload(serving.policy)
+            await serving.triton.close()
+
+    async def _unload(self, policy: ServedPolicy) -> None:
+        """What no other policy shares; nothing of a Triton that may serve others, too."""
+        if not self.assembly.backend.may_reload:
+            log.warning("policy %s stays loaded: this Triton is not ours alone", policy.config.policy_id)
+            return
+        for model in self.assembly.models_only_of(policy.config):
+            try:
+                await self.assembly.backend.control.unload(model)
+            except ModelControlError as failure:
+                log.warning("%s", failure)
+
+
+def _reason(problem: BaseException) -> str:
+    if isinstance(problem, TritonCallError):
+        return problem.detail
+    return problem.message if isinstance(problem, ServiceError) else str(problem)

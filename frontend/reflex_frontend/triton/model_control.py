@@ -1,0 +1,109 @@
+"""Loading and unloading models on a running Triton, through the repository calls of its gRPC API."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+import grpc
+import grpc.aio
+from tritonclient.grpc import service_pb2
+
+from reflex.errors import SetupError
+from reflex_frontend.triton.gateway import CHANNEL_OPTIONS, SERVICE
+
+__all__ = ["ModelControl", "ModelControlError", "TritonModelControl"]
+
+LOAD_TIMEOUT_S: Final = 600.0
+"""An engine of several gigabytes from a network disk."""
+UNLOAD_TIMEOUT_S: Final = 30.0
+INDEX_S: Final = 1.0
+
+
+class ModelControlError(SetupError):
+    """Triton did not load or unload a model; the message is its own."""
+
+
+class ModelControl(Protocol):
+    """What a change of policies needs of Triton."""
+
+    async def load(self, model: str) -> None: ...
+    async def unload(self, model: str) -> None: ...
+    async def why_unready(self, models: Collection[str]) -> str | None: ...
+
+
+@dataclass
+class TritonModelControl:
+    """The calls themselves; `metadata` is what a restricted API asks for."""
+
+    address: str
+    metadata: tuple[tuple[str, str], ...] = ()
+    _channel: grpc.aio.Channel = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._channel = grpc.aio.insecure_channel(self.address, options=CHANNEL_OPTIONS)
+        self._load = self._channel.unary_unary(
+            SERVICE + "RepositoryModelLoad",
+            request_serializer=service_pb2.RepositoryModelLoadRequest.SerializeToString,
+            response_deserializer=service_pb2.RepositoryModelLoadResponse.FromString,
+        )
+        self._unload = self._channel.unary_unary(
+            SERVICE + "RepositoryModelUnload",
+            request_serializer=service_pb2.RepositoryModelUnloadRequest.SerializeToString,
+            response_deserializer=service_pb2.RepositoryModelUnloadResponse.FromString,
+        )
+        self._index = self._channel.unary_unary(
+            SERVICE + "RepositoryIndex",
+            request_serializer=service_pb2.RepositoryIndexRequest.SerializeToString,
+            response_deserializer=service_pb2.RepositoryIndexResponse.FromString,
+        )
+
+    async def load(self, model: str) -> None:
+        """Returns when the model and what it is composed of can answer; `ModelControlError` when it cannot load."""
+        request = service_pb2.RepositoryModelLoadRequest(model_name=model)
+        try:
+            await self._load(request, metadata=self.metadata, timeout=LOAD_TIMEOUT_S)
+        except grpc.aio.AioRpcError as exc:
+            raise _explained(model, "load", exc) from None
+
+    async def unload(self, model: str) -> None:
+        """Returns at once; Triton finishes what the model has begun."""
+        request = service_pb2.RepositoryModelUnloadRequest(model_name=model)
+        try:
+            await self._unload(request, metadata=self.metadata, timeout=UNLOAD_TIMEOUT_S)
+        except grpc.aio.AioRpcError as exc:
+            raise _explained(model, "unload", exc) from None
+
+    async def why_unready(self, models: Collection[str]) -> str | None:
+        """What Triton says of the models that it could not load; None when it says nothing, or must not be asked."""
+        try:
+            index = await self._index(service_pb2.RepositoryIndexRequest(), metadata=self.metadata, timeout=INDEX_S)
+        except grpc.aio.AioRpcError:
+            return None
+        failed = [entry for entry in index.models if entry.name in models and entry.state == "UNAVAILABLE"]
+        reasons = [f"{entry.name}: {_without_paths(_first_line(entry.reason))}" for entry in failed if entry.reason]
+        return f"Triton cannot load {'; '.join(reasons)}" if reasons else None
+
+    async def close(self) -> None:
+        await self._channel.close()
+
+
+def _without_paths(text: str) -> str:
+    """/health is for everybody: files by their names alone."""
+    return re.sub(r"/[^\s:]*/", "", text)
+
+
+def _first_line(text: str) -> str:
+    return text.strip().splitlines()[0][:300]
+
+
+def _explained(model: str, verb: str, error: grpc.aio.AioRpcError) -> ModelControlError:
+    text = _first_line(error.details() or error.code().name)
+    hint = ""
+    if "explicit model control" in text.lower() or "not allowed" in text.lower():
+        hint = "; start Triton with --model-control-mode=explicit"
+    elif "restricted" in text.lower():
+        hint = "; give the header that this Triton asks for as REFLEX_TRITON_ADMIN_HEADER=name=value"
+    return ModelControlError(f"Triton cannot {verb} {model}: {text}{hint}")

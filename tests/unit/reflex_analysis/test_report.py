@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from reflex.traces.reader import TraceReader
+from reflex.traces.schema import DroppedRecord, RecordLine, ShadowRecord
+from reflex_analysis.compare import compare
+from reflex_analysis.episodes import read_episodes
+from reflex_analysis.report import NOTHING_FOREIGN, render_report
+from reflex_analysis.summary import summarise
+from support.chromium import visit
+from support.traces import Experiment, header, policy, request, write_trace
+
+TWO = {"a": policy("old"), "b": policy("new"), "shadow": policy("shadow")}
+VOID = {"meta", "br", "line", "rect", "circle", "path"}
+
+
+def recording() -> Iterable[RecordLine]:
+    """Everything that a report can show."""
+    yield header(TWO)
+    yield from Experiment(1, b_rougher=0.7).records(30)
+    yield request(9001, slot="b", policy="b-policy@bbbbbbbb", status=503, error="queue_full", actions_raw=None)
+    yield ShadowRecord(record_seq=1, policy="shadow@1", cosine=0.99, max_abs=(0.1,) * 7, latency_ms=9.0, violations=1)
+    yield DroppedRecord(3)
+
+
+def page_of(folder: Path, records: Iterable[RecordLine], *, is_compared: bool = True) -> str:
+    path = write_trace(folder / "2026-11-21T14Z_0123abcd_1.jsonl.gz", records)
+    comparison = compare(read_episodes(TraceReader(path))) if is_compared else None
+    return render_report(summarise(TraceReader(path)), comparison)
+
+
+class Nesting(HTMLParser):
+    """Raises when an element is closed that was not open."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:  # noqa: ARG002 - the parser names it
+        self.tags.add(tag)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+
+def test_the_page_shows_every_part_of_a_recording(tmp_path: Path) -> None:
+    page = page_of(tmp_path, recording())
+
+    for words in (
+        "The data allow a conclusion", "How long answers took", "Latency over time", "What changes from a to b",
+        "Where the time goes", "Changed by the guard, by axis", "Jerk by axis", "Jump by axis", "queue_full",
+        "The comparison in numbers", "Cosine, mean", "3 requests were not recorded", "gripper",
+    ):  # fmt: skip
+        assert words in page
+
+
+def test_the_page_is_well_formed_and_holds_no_script(tmp_path: Path) -> None:
+    nesting = Nesting()
+    nesting.feed(page_of(tmp_path, recording()))
+
+    assert nesting.open == []
+    assert nesting.tags & {"script", "img", "link", "iframe", "object", "form"} == set()
+
+
+def test_the_page_refers_to_nothing_outside_and_forbids_it(tmp_path: Path) -> None:
+    page = page_of(tmp_path, recording())
+
+    assert not re.search(r"https?://|url\(|@import|\bsrc=|\bhref=", page)
+    assert f'content="{NOTHING_FOREIGN}"' in page
+
+
+def test_names_from_a_recording_are_text_and_never_markup(tmp_path: Path) -> None:
+    evil = '<img src=x onerror="alert(1)">'
+    records: list[RecordLine] = [
+        header({slot: replace(one, action_names=(evil,) * 7, embodiment=evil) for slot, one in TWO.items()}),
+        request(1, policy=f"{evil}@{evil}"),
+        request(2, slot="b", policy=evil, status=500, error=evil, actions_raw=None),
+        ShadowRecord(record_seq=1, policy=evil, max_abs=(0.1,)),
+    ]
+
+    page = page_of(tmp_path, records, is_compared=False)
+
+    assert "<img" not in page
+    assert page.count("&lt;img") >= 4
+
+
+def test_a_recording_of_one_slot_has_a_page_without_a_comparison(tmp_path: Path) -> None:
+    page = page_of(tmp_path, [header(), request(1), request(2)], is_compared=False)
+
+    assert "How long answers took" in page
+    assert "comparison" not in page.lower()
+
+
+@pytest.mark.parametrize(
+    "records",
+    [[header()], [header(), request(1)], [header(), request(1, status=503, error="queue_full", actions_raw=None)]],
+)
+def test_there_is_a_page_for_next_to_nothing(tmp_path: Path, records: list[RecordLine]) -> None:
+    nesting = Nesting()
+    nesting.feed(page_of(tmp_path, records, is_compared=False))
+
+    assert nesting.open == []
+
+
+def test_the_page_stays_small(tmp_path: Path) -> None:
+    assert len(page_of(tmp_path, recording())) < 150_000
+
+
+@pytest.mark.parametrize("width", [1200, 500])
+def test_chromium_opens_the_page_without_a_complaint_or_a_request(tmp_path: Path, width: int) -> None:
+    page = tmp_path / "report.html"
+    page.write_text(page_of(tmp_path, recording()), encoding="utf-8")
+
+    found = visit(page, tmp_path, width=width)
+
+    assert found.console == []
+    assert found.requests == []
+    assert "a-policy against b-policy" in found.dom
+
+
+@pytest.mark.parametrize("width", [1200, 500])
+def test_nothing_sticks_out_of_the_page_on_a_screen_of_any_width(tmp_path: Path, width: int) -> None:
+    """Measured by a script in a copy of the page, which has its ban on scripts taken out."""
+    measure = "<script>document.title = document.documentElement.scrollWidth + ' of ' + innerWidth</script></body>"
+    text = page_of(tmp_path, recording()).replace(NOTHING_FOREIGN, "").replace("</body>", measure)
+    page = tmp_path / "measured.html"
+    page.write_text(text, encoding="utf-8")
+
+    title = re.search(r"<title>(\d+) of (\d+)</title>", visit(page, tmp_path, width=width).dom)
+
+    assert title is not None
+    assert int(title[1]) <= int(title[2])
+
+
+def test_the_visit_would_see_a_complaint_and_a_request(tmp_path: Path) -> None:
+    page = tmp_path / "bad.html"
+    page.write_text('<img src="http://report.invalid/x.png"><script>console.error("boom")</script>')
+
+    found = visit(page, tmp_path)
+
+    assert any("boom" in line for line in found.console)
+    assert found.requests == ["http://report.invalid/x.png"]

@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import json
+import math
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from reflex.errors import RepositoryError
+from reflex_export.checking.inspection import (
+    GPUS,
+    Gpu,
+    Inspection,
+    Phase,
+    find_policy,
+    inspect_checkpoint,
+    inspect_policy,
+    lower_bound,
+)
+from reflex_export.checkpoint import Camera, Checkpoint, Normalizer, Text
+from reflex_export.commands.inspect import inspect_command
+from reflex_export.reading import read_checkpoint
+from support.golden import golden_folder
+
+DEMO = Path(__file__).parents[4] / "model_repository"
+PROMPT_TOKENS = 20
+"""Of the published figures below, which count no padding."""
+TOLERANCE = 0.02
+PI0_TFLOP = {1: 1.61, 2: 2.83, 3: 4.08}
+PI0_CACHE_MB = {1: 5.1, 2: 9.8, 3: 14.5}
+PI0_MS = {"H200": (2.6, 3.8, 5.1), "H100 SXM": (3.3, 4.4, 5.6), "RTX 4090": (13.9, 21.3, 28.7)}
+
+
+class ShapesOnly:
+    """A `TensorSource` of a checkpoint that is not there: every tensor is zeros that take no memory."""
+
+    def __init__(self, shapes: dict[str, tuple[int, ...]]) -> None:
+        self._shapes = shapes
+
+    def names(self) -> frozenset[str]:
+        return frozenset(self._shapes)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        return self._shapes[name]
+
+    def load(self, name: str) -> npt.NDArray[Any]:
+        zeros: npt.NDArray[Any] = np.broadcast_to(np.float32(0), self._shapes[name])
+        return zeros
+
+
+@cache
+def full_pi0(cameras: int, prompt_tokens: int = PROMPT_TOKENS) -> Inspection:
+    record = json.loads((golden_folder("keys") / "pi0_full.json").read_text())
+    keys = [f"observation.images.{index}" for index in range(cameras)]
+    checkpoint = Checkpoint(
+        family="pi0",
+        config=record["config_json_defaults"],
+        tensors=ShapesOnly({name: tuple(tensor["shape"]) for name, tensor in record["tensors"].items()}),
+        cameras=tuple(Camera(key, key.rpartition(".")[2], (3, 224, 224)) for key in keys),
+        state_dim=14,
+        action_dim=14,
+        state=Normalizer("IDENTITY"),
+        action=Normalizer("IDENTITY"),
+        images=dict.fromkeys(keys, Normalizer("IDENTITY")),
+        text=Text("", prompt_tokens, "right", "right", 0),
+    )
+    return inspect_checkpoint(checkpoint)
+
+
+@pytest.mark.parametrize("cameras", [1, 2, 3])
+def test_full_size_pi0_has_the_published_work_and_cache(cameras: int) -> None:
+    found = full_pi0(cameras)
+    assert found.flops / 1e12 == pytest.approx(PI0_TFLOP[cameras], rel=TOLERANCE)
+    assert found.cache_bytes / 1e6 == pytest.approx(PI0_CACHE_MB[cameras], rel=TOLERANCE)
+
+
+@pytest.mark.parametrize("gpu", PI0_MS)
+def test_full_size_pi0_has_the_published_lower_bounds(gpu: str) -> None:
+    for cameras, published in enumerate(PI0_MS[gpu], start=1):
+        bound = next(bound for bound in full_pi0(cameras).bounds if bound.gpu == gpu)
+        assert bound.chunk_ms == pytest.approx(published, rel=TOLERANCE)
+
+
+def test_full_size_pi0_streams_what_is_published_without_its_dead_last_layer() -> None:
+    encoder, denoise = full_pi0(1).phases
+    dead = 2 * 2048 * 2048 + 3 * 2048 * 16384
+    assert encoder.weight_reads + denoise.weight_reads / 10 + dead == pytest.approx(2.708e9, rel=0.005)
+
+
+def test_full_size_pi0_is_split_into_its_parts() -> None:
+    parts = full_pi0(1).parts
+    assert parts["text embedding"] == 257152 * 2048
+    assert parts["vision tower"] == pytest.approx(0.412e9, rel=0.01)
+    assert parts["action expert"] == pytest.approx(0.311e9, rel=0.01)
+    assert "other" not in parts
+
+
+def test_a_longer_prompt_costs_the_prefix_and_not_the_weights() -> None:
+    short, long = full_pi0(1), full_pi0(1, 48)
+    assert long.cache_bytes - short.cache_bytes == 28 * 18 * 2 * 256 * 2
+    assert long.phases[0].flops > short.phases[0].flops
+    assert long.phases[0].weight_reads == short.phases[0].weight_reads
+
+
+def test_a_bound_is_the_slower_of_memory_and_compute_in_each_phase() -> None:
+    gpu = Gpu("slow", bandwidth_bytes_s=2e9, fp16_flops_s=1e12, source="made up")
+    bound = lower_bound((Phase("encoder", 1, 1_000_000, 5 * 10**9), Phase("denoise", 10, 3_000_000, 10**9)), gpu)
+    assert (bound.encoder_limit, bound.denoise_limit) == ("compute", "memory")
+    assert [bound.encoder_ms, bound.denoise_ms] == pytest.approx([5.0, 3.0])
+    assert bound.chunk_ms == pytest.approx(8.0)
+
+
+def test_every_gpu_says_where_its_rates_are_from() -> None:
+    assert all(gpu.source.startswith("NVIDIA ") and gpu.source.endswith("data sheet") for gpu in GPUS)
+
+
+@pytest.mark.parametrize("family", ["pi0", "pi05", "smolvla", "act", "diffusion"])
+def test_every_family_is_counted_without_rest(family: str) -> None:
+    found = inspect_checkpoint(read_checkpoint(golden_folder(family)))
+    assert found.family == family
+    assert found.stored_parameters is not None
+    assert 0 < found.parameters <= found.stored_parameters
+    assert found.parts.get("other", 0) < 0.01 * found.parameters
+    assert all(phase.flops > phase.weight_reads > 0 for phase in found.phases)
+    assert set(found.normalization) == {"state", "action", *(camera.name for camera in found.cameras)}
+
+
+def test_twice_the_steps_are_twice_the_denoising_and_the_same_encoder() -> None:
+    checkpoint = read_checkpoint(golden_folder("smolvla"))
+    four, eight = (inspect_checkpoint(checkpoint, steps=count) for count in (4, 8))
+    assert eight.phases[0] == four.phases[0]
+    # Not exactly: the projections of the prefix's cache are out of the loop.
+    assert eight.phases[1].weight_reads == pytest.approx(2 * four.phases[1].weight_reads, rel=0.02)
+    assert eight.phases[1].flops == pytest.approx(2 * four.phases[1].flops, rel=0.02)
+    assert eight.parameters == four.parameters
+
+
+def test_a_repositorys_policy_is_counted_in_its_graphs() -> None:
+    found = inspect_policy(DEMO / "demo")
+    assert (found.family, found.horizon, found.steps) == ("smolvla", 50, 10)
+    assert found.cache_bytes == 2 * math.prod(found.cache_shape) * 2 > 0
+    assert set(found.parts) == {"text embedding", "projections", "vision tower", "action expert", "language model"}
+
+
+def test_a_published_policy_says_where_it_is_from_and_what_serves_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert inspect_command(str(DEMO), policy="demo") == 0
+
+    said = "exported          in fp32 from demo_checkpoint, served by onnx, parity not checked"
+    assert said in capsys.readouterr().out.splitlines()
+
+
+def test_the_least_time_of_a_tiny_policy_is_told_in_microseconds(capsys: pytest.CaptureFixture[str]) -> None:
+    assert inspect_command(str(DEMO), policy="demo") == 0
+
+    rows = capsys.readouterr().out.split("GPU ")[1].split("\n\n")[0].splitlines()[1:]
+    assert rows
+    assert all(re.search(r">= [0-9.]+ us ", row) for row in rows), rows
+
+
+def test_a_folder_of_one_policy_needs_no_name() -> None:
+    assert find_policy(DEMO, None) == find_policy(DEMO, "demo") == find_policy(DEMO / "demo", None)
+
+
+def test_a_repository_of_several_policies_asks_for_one_by_name(tmp_path: Path) -> None:
+    for name in ("left", "right"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "reflex_config.json").write_text("{}")
+    with pytest.raises(RepositoryError, match="--policy: left, right"):
+        find_policy(tmp_path, None)
+
+
+def test_what_is_no_repository_is_left_to_the_checkpoint_reader(tmp_path: Path) -> None:
+    assert find_policy(tmp_path, None) is None
+    assert find_policy(Path("lerobot/smolvla_base"), None) is None
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no graph at all"])
+def test_a_policy_without_a_readable_graph_is_refused_by_path(tmp_path: Path, content: bytes | None) -> None:
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "demo" / "reflex_config.json").write_bytes((DEMO / "demo" / "reflex_config.json").read_bytes())
+    if content is not None:
+        folder = tmp_path / "demo_encoder" / "1"
+        folder.mkdir(parents=True)
+        (folder / "model.onnx").write_bytes(content)
+    with pytest.raises(RepositoryError, match="demo_encoder"):
+        inspect_policy(tmp_path / "demo")

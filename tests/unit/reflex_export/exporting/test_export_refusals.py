@@ -1,0 +1,203 @@
+"""What `reflex export` and `reflex verify` refuse before they work, and what they say of what they did."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from reflex.cli import app
+from reflex.errors import SetupError
+from reflex.policy_config import CONFIG_FILE, read_policy_config
+from reflex_export.checking.recorded import read_case
+from reflex_export.checkpoint import Checkpoint
+from reflex_export.commands.verify import parity_sentence
+from reflex_export.errors import CheckpointError, ParityError
+from reflex_export.exporting.pipeline import ExportOptions, export_checkpoint
+from reflex_export.exporting.policy_record import arithmetic_of
+from reflex_export.publishing.transaction import scratch_folder
+from support.golden import golden_checkpoint, golden_folder
+
+NOT_A_CHECKPOINT = "a-checkpoint-that-is-not-there"
+LEAST = ("--embodiment", "so101", "--steps", "1")
+
+
+def reflex(*arguments: object) -> tuple[int, str]:
+    """Exit code, and what was said, in one line."""
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return result.exit_code, " ".join(result.output.split())
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two policies that share an encoder, one of them held against recorded cases of ten steps."""
+    repository = tmp_path_factory.mktemp("models")
+    options = ExportOptions(repository, "arm", "so101", steps=(10, 4), cases=golden_folder("smolvla"))
+    export_checkpoint(golden_checkpoint("smolvla"), options)
+    return repository
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda _path: None, "is no folder"),
+        (Path.mkdir, "holds no case_*.npz"),
+        (Path.touch, "is no folder"),
+    ],
+    ids=["missing", "empty", "file"],
+)
+def test_cases_that_are_none_are_refused_before_anything_is_read(
+    make: Callable[[Path], object], reason: str, tmp_path: Path
+) -> None:
+    cases, repository = tmp_path / "typo", tmp_path / "models"
+    make(cases)
+
+    code, said = reflex("export", NOT_A_CHECKPOINT, "--cases", cases, "--repository", repository)
+
+    assert code == 1
+    assert f"--cases {cases} {reason}" in said
+    assert not repository.exists()
+
+
+def test_a_policys_place_is_not_taken_unasked(exported: Path) -> None:
+    before = read_policy_config(exported / "arm")
+
+    code, said = reflex("export", NOT_A_CHECKPOINT, "--name", "arm", "--repository", exported)
+
+    assert code == 1
+    assert f"has the policy {before.model_version} (parity passed) already" in said
+    assert "--name" in said
+    assert "--replace" in said
+
+
+def test_nor_is_that_of_a_further_step_count_or_of_what_is_no_policy(exported: Path, tmp_path: Path) -> None:
+    further = ("--name", "arm-4", "--steps", "3", "--steps", "4")
+    (tmp_path / "arm-4-4steps").mkdir()
+    (tmp_path / "arm-4-4steps" / "notes.txt").touch()
+
+    code, said = reflex("export", NOT_A_CHECKPOINT, *further, "--repository", tmp_path)
+
+    assert code == 1
+    assert "a folder arm-4-4steps, which is no policy of this version" in said
+    assert (tmp_path / "arm-4-4steps" / "notes.txt").exists()
+
+
+def test_a_dry_run_takes_no_place_and_a_replacement_takes_it(tmp_path: Path) -> None:
+    options = (str(golden_folder("smolvla")), "--name", "arm", "--repository", tmp_path, *LEAST)
+    said = [reflex("export", *options, *more) for more in ((), (), ("--dry-run",), ("--max-batch", 4, "--replace"))]
+
+    assert [code for code, _ in said] == [0, 1, 0, 0]
+    assert "max_batch_size: 4" in (tmp_path / "arm_denoise" / "config.pbtxt").read_text()
+
+
+def test_every_policy_of_an_export_is_named_for_the_server(tmp_path: Path) -> None:
+    options = ("--name", "arm", "--embodiment", "so101", "--steps", "2", "--steps", "1", "--no-check")
+
+    code, said = reflex("export", golden_folder("smolvla"), *options, "--repository", tmp_path / "models")
+
+    assert code == 0
+    assert said.endswith("--policy arm, or --policy arm-1steps")
+
+
+def test_cases_that_were_left_out_are_counted_aloud(exported: Path) -> None:
+    for name in ("arm", "arm-4steps"):
+        parity = read_policy_config(exported / name).parity or {}
+        recorded = sum(1 for _ in golden_folder("smolvla").glob("case_*.npz"))
+        left_out = recorded - int(parity.get("cases", 0))
+
+        assert parity["left_out"] == left_out > 0
+        assert f"({left_out} left out: recorded with another step count)" in parity_sentence(name, parity)
+
+
+@pytest.mark.parametrize("repository", ["/proc/models", "{}/file", "{}/file/models"])
+def test_a_repository_that_cannot_be_made_is_refused_in_words(repository: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    folder = Path(repository.format(tmp_path))
+
+    with (
+        pytest.raises(SetupError, match=r"--repository .* cannot be made \(.*\); name a folder that can be written"),
+        scratch_folder(folder),
+    ):
+        pass
+
+
+def test_a_repository_that_cannot_be_written_is_refused_in_words() -> None:
+    with pytest.raises(SetupError, match=r"/proc/self cannot be written \("), scratch_folder(Path("/proc/self")):
+        pass
+
+
+@pytest.fixture(scope="module")
+def half(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """FP16 of one step, which misses the gate unless attention stays in FP32."""
+    repository = tmp_path_factory.mktemp("models")
+    source = str(golden_folder("smolvla").resolve())
+    options = ExportOptions(
+        repository, "arm", "so101", precision="fp16", steps=(1,), cases=golden_folder("smolvla"), source=source
+    )
+    export_checkpoint(golden_checkpoint("smolvla"), options)
+    return repository
+
+
+def test_verify_says_that_attention_stayed_in_fp32(half: Path) -> None:
+    code, said = reflex("verify", half, "--policy", "arm", "--cases", golden_folder("smolvla"))
+
+    assert code == 0
+    assert "computed in FP16, attention in FP32" in said
+    assert arithmetic_of(read_policy_config(half / "arm")) == "fp16_mlp"
+
+
+def test_a_missed_gate_says_what_was_tried_and_what_can_be(tmp_path: Path) -> None:
+    cases = tmp_path / "cases"
+    cases.mkdir()
+    spoil(min(golden_folder("smolvla").glob("case_*.npz")), cases / "case_0.npz", lambda case: case["actions_norm"] + 1)
+    options = ExportOptions(tmp_path / "models", "arm", "so101", precision="fp16", steps=(10,), cases=cases)
+
+    with pytest.raises(ParityError, match=r"attention in FP32 was tried as well.*--steps.*--cases.*--precision fp32"):
+        export_checkpoint(golden_checkpoint("smolvla"), options)
+
+
+def spoil(source: Path, target: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    with np.load(source) as recorded:
+        case = {name: recorded[name] for name in recorded.files}
+    np.savez(target, **(case | {"actions_norm": change(case)}))
+
+
+def wanted(repository: Path, checkpoint: Checkpoint, case: Path) -> None:
+    read_case(case, checkpoint, read_policy_config(repository / "arm").inputs)
+
+
+def test_a_case_of_another_family_is_told_by_what_it_lacks(exported: Path) -> None:
+    case = min(golden_folder("act").glob("case_*.npz"))
+
+    with pytest.raises(
+        CheckpointError, match=r"no recorded case of this smolvla policy: it has no array (noise|tokens)"
+    ):
+        wanted(exported, golden_checkpoint("smolvla"), case)
+
+
+def test_a_case_with_more_tokens_than_the_policy_takes_says_how_many(exported: Path, tmp_path: Path) -> None:
+    with np.load(min(golden_folder("smolvla").glob("case_*.npz"))) as recorded:
+        case = {name: recorded[name] for name in recorded.files}
+    case |= {"tokens": np.zeros((1, 99), np.int64), "token_mask": np.ones((1, 99), bool)}
+    np.savez(tmp_path / "case_long.npz", **case)
+
+    with pytest.raises(CheckpointError, match=r"its tokens are 99 long, the policy takes \d+"):
+        wanted(exported, golden_checkpoint("smolvla"), tmp_path / "case_long.npz")
+
+
+def test_verify_lists_the_policies_where_the_named_one_is_not(exported: Path, tmp_path: Path) -> None:
+    repository = tmp_path / "models"
+    for name in ("arm", "arm-4steps"):
+        (repository / name).mkdir(parents=True)
+        shutil.copy(exported / name / CONFIG_FILE, repository / name)
+
+    code, said = reflex("verify", repository, "--policy", "nosuch")
+
+    assert code == 1
+    assert "has no policy nosuch: it has arm, arm-4steps" in said

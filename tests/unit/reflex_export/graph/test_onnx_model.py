@@ -1,0 +1,101 @@
+"""Large models: weights that go to the data file piece by piece."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import numpy.typing as npt
+import onnx
+import pytest
+
+from reflex_export.errors import CheckpointError
+from reflex_export.graph.graph import GraphBuilder
+from reflex_export.graph.onnx_model import DATA_FILE, MODEL_FILE, OnnxModel
+from reflex_export.reading.tensors import open_file
+from support.random_checkpoint import write_safetensors
+
+ROWS, WIDTH = 17_001, 2_048
+"""66 MiB of float16, more than one file holds, and no multiple of a piece."""
+
+
+def half_model(folder: Path, content: Any) -> OnnxModel:
+    write_safetensors(folder / "w.safetensors", {"pad": np.zeros(3, np.float32), "w": content, "b": content[0].copy()})
+    g = GraphBuilder("large", open_file(folder / "w.safetensors"), compute="FP16")
+    g.input("x", "FP32", (1,))
+    g.output(g.op("Mul", g.weight("w"), g.weight("b")), "y", "FP16", (WIDTH,))
+    return g.build()
+
+
+def random() -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    return np.random.Generator(np.random.SFC64(0)).standard_normal((ROWS, WIDTH), np.float32)
+
+
+@pytest.mark.parametrize("stored", [np.float32, ml_dtypes.bfloat16, np.float16])
+def test_the_data_file_holds_every_weight_as_float16_and_its_hash_is_that_of_the_files(
+    tmp_path: Path, stored: npt.DTypeLike
+) -> None:
+    content = random().astype(stored)
+    model = half_model(tmp_path, content)
+    seen = hashlib.sha256()
+
+    model.save(tmp_path, seen.update)
+
+    written = {
+        tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in onnx.load(tmp_path / MODEL_FILE).graph.initializer
+    }
+    expected = content.astype(np.float32).astype(np.float16)
+    np.testing.assert_array_equal(written["w"], expected)
+    np.testing.assert_array_equal(written["b"], expected[0])
+    files = (tmp_path / MODEL_FILE).read_bytes() + (tmp_path / DATA_FILE).read_bytes()
+    assert seen.hexdigest() == hashlib.sha256(files).hexdigest()
+    assert (tmp_path / DATA_FILE).stat().st_size == model.data_bytes
+
+
+def test_a_weight_beyond_float16_is_refused_by_name_and_leaves_no_thread(tmp_path: Path) -> None:
+    content = random()
+    content[-1, -1] = 1e6
+    before = threading.active_count()
+
+    with pytest.raises(CheckpointError, match=r"w has values beyond float16's range.*--precision fp32"):
+        half_model(tmp_path, content).save(tmp_path)
+
+    assert threading.active_count() == before
+
+
+def test_who_cannot_take_the_bytes_stops_the_writing(tmp_path: Path) -> None:
+    model = half_model(tmp_path, random())
+    before = threading.active_count()
+
+    def full(_piece: memoryview) -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        model.save(tmp_path, full)
+    assert threading.active_count() == before
+
+
+def test_writing_needs_no_more_memory_for_a_larger_tensor(tmp_path: Path) -> None:
+    """136 MB of float32 pass through; a few pieces of 8 MB are there at once."""
+    model = half_model(tmp_path, random())
+    peak = _peak_bytes_of(lambda: model.save(tmp_path))
+
+    assert peak < 80 << 20
+
+
+def _peak_bytes_of(work: Callable[[], object]) -> int:
+    """How far the resident memory of this process rises."""
+    Path("/proc/self/clear_refs").write_text("5")
+    before = _status_bytes("VmRSS")
+    work()
+    return _status_bytes("VmHWM") - before
+
+
+def _status_bytes(field: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:"))

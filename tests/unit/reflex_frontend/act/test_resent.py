@@ -1,0 +1,98 @@
+"""What is answered again, to whom, and for how long."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from reflex.errors import InferenceError
+from reflex_frontend.act.resent import KEPT_ANSWERS, KEPT_S, ResentAnswers
+from support.fakes import run_virtual
+
+Clock = Callable[[], float]
+KEY = ("episode", "request", b"1")
+
+
+def test_an_answer_is_found_by_episode_request_and_body() -> None:
+    async def main(now: Clock) -> None:
+        kept = ResentAnswers[bytes](now)
+        kept.begin(KEY).set_result(b"answer")
+        found = kept.find(KEY)
+        assert found is not None
+        assert found.result() == b"answer"
+        for other in (("other", "request", b"1"), ("episode", "other", b"1"), ("episode", "request", b"2")):
+            assert kept.find(other) is None
+
+    run_virtual(main)
+
+
+def test_an_answer_still_being_made_is_found() -> None:
+    async def main(now: Clock) -> None:
+        kept = ResentAnswers[bytes](now)
+        slot = kept.begin(KEY)
+        assert kept.find(KEY) is slot
+
+    run_virtual(main)
+
+
+def test_an_error_is_forgotten_so_that_a_retry_tries_again() -> None:
+    async def main(now: Clock) -> None:
+        kept = ResentAnswers[bytes](now)
+        kept.begin(KEY).set_exception(InferenceError("inference_failed", "no"))
+        await asyncio.sleep(0)
+        assert kept.find(KEY) is None
+
+    run_virtual(main)
+
+
+def test_an_abandoned_request_is_forgotten() -> None:
+    async def main(now: Clock) -> None:
+        kept = ResentAnswers[bytes](now)
+        kept.begin(KEY).cancel()
+        await asyncio.sleep(0)
+        assert kept.find(KEY) is None
+
+    run_virtual(main)
+
+
+def test_a_late_failure_does_not_forget_the_answer_of_its_successor() -> None:
+    async def main(now: Clock) -> None:
+        kept = ResentAnswers[bytes](now)
+        first = kept.begin(KEY)
+        second = kept.begin(KEY)
+        first.set_exception(InferenceError("inference_failed", "no"))
+        second.set_result(b"answer")
+        await asyncio.sleep(0)
+        assert kept.find(KEY) is second
+
+    run_virtual(main)
+
+
+def test_an_answer_is_kept_for_its_time_and_no_longer() -> None:
+    async def main(now: Clock) -> None:
+        kept = ResentAnswers[bytes](now)
+        kept.begin(KEY).set_result(b"answer")
+        await asyncio.sleep(KEPT_S - 0.1)
+        assert kept.find(KEY) is not None
+        await asyncio.sleep(0.2)
+        assert kept.find(KEY) is None
+
+    run_virtual(main)
+
+
+@pytest.mark.parametrize(("pause_s", "most"), [(0.0, KEPT_ANSWERS), (1.0, int(KEPT_S) + 1)])
+def test_the_number_kept_is_bounded_by_count_and_by_time(pause_s: float, most: int) -> None:
+    async def main(now: Clock) -> None:
+        kept = ResentAnswers[bytes](now)
+        keys = [("episode", str(number), b"0") for number in range(KEPT_ANSWERS + 50)]
+        for key in keys:
+            kept.begin(key).set_result(b"answer")
+            await asyncio.sleep(pause_s)
+        assert len(kept._answers) <= most
+        if not pause_s:
+            assert kept.find(keys[0]) is None
+        assert kept.find(keys[-1]) is not None
+
+    run_virtual(main)

@@ -1,0 +1,104 @@
+"""What /health says, with one policy and with two."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from reflex_frontend.act.act import ActService
+from reflex_frontend.http.health import health_of
+from reflex_frontend.policy.slo import SloMonitor, parse_slo
+from support.fakes import FakeTriton, act_service
+
+ONE_POLICY = {
+    "status", "model_loaded", "model_version", "inference_mode", "uptime_seconds", "robot_id", "cuda_graphs_active",
+}  # fmt: skip
+
+
+def two() -> ActService:
+    return act_service(FakeTriton(), time.monotonic, second=FakeTriton(), split=50)
+
+
+def warm(service: ActService, slot: Any, reason: str = "loading") -> None:
+    service.router.slots[slot].serving.vitals.warming_reason = reason
+
+
+def break_slot(service: ActService, slot: Any) -> None:
+    service.router.slots[slot].serving.vitals.breaker.open(f"{slot} is gone")
+
+
+def test_one_ready_policy_is_200_with_the_fields_of_the_contract() -> None:
+    status, body = health_of(act_service(FakeTriton(), time.monotonic), "arm-7")
+    assert (status, set(body)) == (200, ONE_POLICY)
+    assert (body["status"], body["model_loaded"], body["robot_id"]) == ("ready", True, "arm-7")
+
+
+@pytest.mark.parametrize(
+    ("broken", "warming", "expected"),
+    [
+        ("", "", (200, "ready")), ("a", "", (200, "ready")), ("b", "", (200, "ready")), ("", "a", (200, "ready")),
+        ("ab", "", (503, "degraded")), ("", "ab", (503, "warming")), ("a", "b", (503, "degraded")),
+    ],
+)  # fmt: skip
+def test_one_slot_that_is_ready_is_enough(broken: str, warming: str, expected: tuple[int, str]) -> None:
+    service = two()
+    for slot in broken:
+        break_slot(service, slot)
+    for slot in warming:
+        warm(service, slot)
+    status, body = health_of(service, None)
+    assert (status, body["status"]) == expected
+    assert ("reason" in body) == (status == 503)
+    for name in "ab":
+        wanted = "degraded" if name in broken else "warming" if name in warming else "ready"
+        assert body["slots"][name]["status"] == wanted
+        assert ("reason" in body["slots"][name]) == (wanted != "ready")
+
+
+def test_the_policy_that_is_named_is_one_that_answers() -> None:
+    service = two()
+    assert health_of(service, None)[1]["model_version"].startswith("small@")
+    break_slot(service, "a")
+    assert health_of(service, None)[1]["model_version"].startswith("other@")
+
+
+def test_a_server_that_drains_is_503_however_well_its_policies_are() -> None:
+    service = two()
+    service.instance.is_draining = True
+    status, body = health_of(service, None)
+    assert (status, body["status"]) == (503, "degraded")
+    assert "shutting down" in body["reason"]
+
+
+def test_a_missed_objective_is_told_and_makes_nothing_unready() -> None:
+    clock = [0.0]
+    service = two()
+    slot = service.router.slots["b"]
+    slot.slo = SloMonitor(parse_slo("p50=10ms"), lambda: clock[0])
+    for _ in range(60):
+        slot.slo.record(1.0)
+    clock[0] = 2.0
+    status, body = health_of(service, None)
+    assert status == 200
+    assert body["slots"]["b"]["slo_violated"] is True
+    assert "slo_violated" not in body["slots"]["a"]
+
+
+def test_whoever_looks_on_has_a_field_and_no_say() -> None:
+    class Stopped:
+        def note(self, _exchange: object, _error: object) -> None:
+            raise AssertionError
+
+        def health(self) -> Mapping[str, object]:
+            return {"recording": "recording stopped: No space left on device"}
+
+        def show(self, _metrics: object) -> None:
+            raise AssertionError
+
+    service = dataclasses.replace(two(), bystanders=(Stopped(),))
+    status, body = health_of(service, None)
+    assert (status, body["recording"]) == (200, "recording stopped: No space left on device")

@@ -1,0 +1,300 @@
+"""The limits of one connection, on real sockets of a bare application."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+import uvicorn
+from starlette.types import Receive, Scope, Send
+from uvicorn.server import ServerState
+
+from reflex.errors import service_error
+from reflex_frontend.act.answer import whole_response
+from reflex_frontend.http.endpoint import RECEIVED_AT, RESPOND
+from reflex_frontend.http.protocol import Limits, bounded_protocol
+
+TIMEOUT_S = 0.15
+SLACK_S = 0.5
+"""A busy machine's; the promise itself is the deadline plus 2 s."""
+ACT = b"POST /act HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n"
+FULL = whole_response(service_error("queue_full", "wait", retry_after_s=2.0), close=False)
+
+
+async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers with the body's length; 64 MiB for /big; at once and in one piece for /act?unread."""
+    if scope["query_string"] == b"unread":
+        scope[RESPOND](401, [(b"content-length", b"0")], b"")
+        return
+    length, more = 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return
+        length, more = length + len(message.get("body", b"")), message.get("more_body", False)
+    assert 0 <= time.monotonic() - scope[RECEIVED_AT] < 60
+    answer = b"x" * (64 << 20) if scope["path"] == "/big" else str(length).encode()
+    headers = [(b"content-length", str(len(answer)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": answer})
+
+
+class Client:
+    """One socket, by hand."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    def send(self, data: bytes) -> None:
+        self.writer.write(data)
+
+    async def answer(self) -> tuple[int, dict[str, str], bytes]:
+        head = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        pairs = (line.split(": ", 1) for line in head[1:] if line)
+        headers = {name.lower(): value for name, value in pairs}
+        return int(head[0].split()[1]), headers, await self.reader.readexactly(int(headers["content-length"]))
+
+    async def envelope(self) -> tuple[int, dict[str, Any]]:
+        status, headers, body = await self.answer()
+        assert headers["content-type"] == "application/json"
+        envelope = json.loads(body)
+        assert {"error", "message", "request_id"} <= envelope.keys()
+        return status, envelope
+
+    async def closed(self) -> float:
+        """Seconds until the server has closed the connection."""
+        started = time.monotonic()
+        async with asyncio.timeout(TIMEOUT_S + 5):
+            await self.reader.read()
+        return time.monotonic() - started
+
+
+def connected(
+    scenario: Callable[[Client], Coroutine[Any, Any, None]],
+    refusal: Callable[[], bytes | None] = lambda: None,
+    counted: list[int] | None = None,
+    is_draining: Callable[[], bool] = bool,
+) -> None:
+    counts: list[int] = [] if counted is None else counted
+
+    async def main() -> None:
+        config = uvicorn.Config(echo, log_config=None, ws="none", lifespan="off", access_log=False)
+        protocol: Any = bounded_protocol(Limits(TIMEOUT_S, refusal, counts.append, is_draining=is_draining))
+        state = ServerState()
+        server = await asyncio.get_running_loop().create_server(
+            lambda: protocol(config=config, server_state=state, app_state={}), "127.0.0.1", 0
+        )
+        host, port = server.sockets[0].getsockname()
+        reader, writer = await asyncio.open_connection(host, port, limit=1 << 20)
+        try:
+            await scenario(Client(reader, writer))
+        finally:
+            writer.close()
+            server.close()
+            await asyncio.gather(*state.tasks)
+
+    asyncio.run(main())
+
+
+def test_a_whole_request_is_answered_and_its_connection_kept() -> None:
+    async def scenario(client: Client) -> None:
+        for _ in range(3):
+            client.send(ACT + b"body")
+            assert (await client.answer())[::2] == (200, b"4")
+        await asyncio.sleep(TIMEOUT_S + 0.1)  # idle between requests is not the receive time-out's business
+        client.send(ACT + b"body")
+        assert (await client.answer())[0] == 200
+
+    connected(scenario)
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", b"POST /act HT", ACT[:-2], ACT + b"bod"], ids=["nothing", "line", "head", "body"]
+)
+def test_a_request_that_is_not_whole_in_time_is_408_and_closed(sent: bytes) -> None:
+    async def scenario(client: Client) -> None:
+        client.send(sent)
+        started = time.monotonic()
+        status, envelope = await client.envelope()
+        assert (status, envelope["error"]) == (408, "request_timeout")
+        assert time.monotonic() - started < TIMEOUT_S + SLACK_S
+        await client.closed()
+
+    connected(scenario)
+
+
+@pytest.mark.parametrize("start", [b"GET / HTTP/1.1\r\nX: ", ACT.replace(b"4", b"9999")], ids=["header", "body"])
+def test_dripping_bytes_do_not_put_the_time_out_off(start: bytes) -> None:
+    async def scenario(client: Client) -> None:
+        client.send(start)
+        started = time.monotonic()
+        ended = asyncio.create_task(client.closed())
+        while not ended.done() and time.monotonic() - started < TIMEOUT_S + SLACK_S:
+            client.send(b"x")
+            await asyncio.sleep(0.02)
+        assert ended.done()
+        await ended
+
+    connected(scenario)
+
+
+def test_the_second_request_of_a_connection_has_the_same_time_limit() -> None:
+    async def scenario(client: Client) -> None:
+        client.send(ACT + b"body")
+        await client.answer()
+        client.send(ACT + b"bo")
+        assert (await client.envelope())[0] == 408
+        await client.closed()
+
+    connected(scenario)
+
+
+def test_a_response_that_nobody_reads_ends_with_the_connection() -> None:
+    async def scenario(client: Client) -> None:
+        client.send(b"GET /big HTTP/1.1\r\nHost: x\r\n\r\n")
+        await asyncio.sleep(TIMEOUT_S + 0.3)
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            await client.reader.readexactly(64 << 20)
+
+    connected(scenario)
+
+
+@pytest.mark.parametrize(
+    "sent", [b"\x16\x03\x01\x02\x00\x01\x00", b"GET / SPDY/9\r\n\r\n", b"GET / HTTP/1.1\r\nno colon\r\n\r\n"]
+)
+def test_what_is_no_http_gets_the_envelope(sent: bytes) -> None:
+    async def scenario(client: Client) -> None:
+        client.send(sent)
+        status, envelope = await client.envelope()
+        assert (status, envelope["error"]) == (400, "invalid_http")
+        await client.closed()
+
+    connected(scenario)
+
+
+def test_endless_headers_are_cut_off() -> None:
+    async def scenario(client: Client) -> None:
+        client.send(b"GET / HTTP/1.1\r\nX: " + b"a" * (80 << 10))
+        assert (await client.envelope())[1]["error"] == "invalid_http"
+        await client.closed()
+
+    connected(scenario)
+
+
+def test_many_small_requests_on_one_connection_do_not_add_up_to_long_headers() -> None:
+    async def scenario(client: Client) -> None:
+        head = ACT[:-2] + b"X-Filler: " + b"a" * 9_000 + b"\r\n\r\n"
+        for _ in range(10):
+            client.send(head + b"body")
+            assert (await client.answer())[0] == 200
+
+    connected(scenario)
+
+
+def test_a_full_instance_refuses_before_the_body_has_come_and_keeps_the_connection() -> None:
+    refusals: list[bytes | None] = [FULL, FULL, None]
+    counted: list[int] = []
+
+    async def scenario(client: Client) -> None:
+        for _ in range(2):
+            client.send(ACT)
+            status, headers, body = await client.answer()
+            assert (status, headers["retry-after"], json.loads(body)["error"]) == (503, "2", "queue_full")
+            client.send(b"body")
+        client.send(ACT + b"body")
+        assert (await client.answer())[::2] == (200, b"4")
+
+    connected(scenario, lambda: refusals.pop(0), counted)
+    assert counted == [503, 503]
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /act HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"POST /act HTTP/1.1\r\nHost: x\r\nOrigin: http://a\r\nContent-Length: 0\r\n\r\n",
+    ],
+    ids=["health", "wrong method", "browser"],
+)
+def test_a_full_instance_still_hears_everything_else_out(sent: bytes) -> None:
+    async def scenario(client: Client) -> None:
+        client.send(sent)
+        assert (await client.answer())[0] == 200
+
+    connected(scenario, lambda: FULL)
+
+
+def test_pipelined_requests_are_answered_in_their_order() -> None:
+    async def scenario(client: Client) -> None:
+        client.send(b"".join(ACT.replace(b"4", str(size).encode()) + b"x" * size for size in (1, 2, 3)))
+        assert [(await client.answer())[2] for _ in range(3)] == [b"1", b"2", b"3"]
+
+    connected(scenario)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        ACT + b"body",
+        b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n",
+        ACT.replace(b"Host", b"Origin: http://a\r\nHost") + b"body",
+    ],
+    ids=["act", "health", "browser"],
+)
+def test_a_draining_server_answers_says_that_it_closes_and_closes(sent: bytes) -> None:
+    draining: list[bool] = []
+
+    async def scenario(client: Client) -> None:
+        client.send(sent)
+        status, headers, _ = await client.answer()
+        assert (status, headers.get("connection")) == (200, None)
+        draining.append(True)
+        client.send(sent)
+        status, headers, _ = await client.answer()
+        assert (status, headers["connection"]) == (200, "close")
+        await client.closed()
+
+    connected(scenario, is_draining=lambda: bool(draining))
+
+
+def test_a_request_in_flight_when_the_drain_begins_is_answered_and_its_connection_closed() -> None:
+    draining: list[bool] = []
+
+    async def scenario(client: Client) -> None:
+        client.send(ACT + b"bo")
+        await asyncio.sleep(0.02)
+        draining.append(True)
+        client.send(b"dy")
+        status, headers, body = await client.answer()
+        assert (status, headers["connection"], body) == (200, "close", b"4")
+        await client.closed()
+
+    connected(scenario, is_draining=lambda: bool(draining))
+
+
+def test_a_draining_server_does_not_close_on_a_body_that_is_still_coming() -> None:
+    """The kernel would reset the connection, and the client might never read its answer."""
+
+    async def scenario(client: Client) -> None:
+        client.send(ACT.replace(b"/act", b"/act?unread") + b"bo")
+        status, headers, _ = await client.answer()
+        assert (status, headers.get("connection")) == (401, None)
+        client.send(b"dy" + ACT + b"body")
+        status, headers, body = await client.answer()
+        assert (status, headers["connection"], body) == (200, "close", b"4")
+
+    connected(scenario, is_draining=lambda: True)
+
+
+def test_a_full_instance_that_drains_hears_requests_out_to_tell_them_to_go_elsewhere() -> None:
+    async def scenario(client: Client) -> None:
+        client.send(ACT + b"body")
+        assert (await client.answer())[0] == 200
+
+    connected(scenario, lambda: FULL, is_draining=lambda: True)

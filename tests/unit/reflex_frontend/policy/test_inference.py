@@ -1,0 +1,326 @@
+"""One model call: what counts against the instance, what does not, and when the place comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+from reflex.errors import DeadlineExceededError, InferenceError, ServiceError, UnavailableError
+from reflex_frontend.policy.admission import Admission
+from reflex_frontend.policy.breaker import Breaker
+from reflex_frontend.policy.inference import Actions, ModelRunner
+from reflex_frontend.policy.vitals import Vitals
+from reflex_frontend.triton.gateway import FailureKind, Outputs, RawTensor, TritonCallError
+from support.fakes import FakeTriton, chunk, outputs, run_virtual, served_policy
+
+Clock = Callable[[], float]
+INPUTS = [RawTensor("state", "FP32", (1, 1), b"abcd")]
+LOST = TritonCallError("lost", "Socket closed")
+BROKEN = TritonCallError("model", "out of memory\nwith a stack")
+
+
+@dataclass
+class Bench:
+    """A runner with everything around it."""
+
+    triton: FakeTriton
+    now: Clock
+    admission: Admission
+    vitals: Vitals
+    runner: ModelRunner
+
+    async def infer(self, deadline_s: float = 1.0) -> Actions:
+        """As `ActService` does: enter, then hand the place over."""
+        await self.admission.enter(self.now() + deadline_s)
+        return await self.runner.infer(INPUTS, self.now() + deadline_s)
+
+    async def fails(self, kind: type[ServiceError], deadline_s: float = 1.0) -> ServiceError:
+        with pytest.raises(kind) as caught:
+            await self.infer(deadline_s)
+        return caught.value
+
+    async def failures_until_open(self) -> int:
+        """How many more failures the breaker takes: five in a row less those that counted."""
+        for more in range(6):
+            if self.vitals.breaker.is_open:
+                return more
+            self.vitals.breaker.record_failure("one more")
+        raise AssertionError("the breaker does not open")
+
+
+def on_bench(triton: FakeTriton, scenario: Callable[[Bench], Coroutine[Any, Any, None]]) -> None:
+    async def main(now: Clock) -> None:
+        vitals = Vitals(now, Breaker(now, jitter=lambda: 0.5), warming_reason=None)
+        admission = Admission("small", 8, 8, now)
+        await scenario(Bench(triton, now, admission, vitals, ModelRunner(served_policy(), triton, admission, vitals)))
+
+    run_virtual(main)
+
+
+def after(seconds: float, result: Outputs | Exception) -> Callable[[], Coroutine[Any, Any, Outputs]]:
+    async def answer() -> Outputs:
+        await asyncio.sleep(seconds)
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    return answer
+
+
+def test_an_answer_is_the_chunk_without_its_batch_axis_and_a_success() -> None:
+    async def scenario(bench: Bench) -> None:
+        assert np.array_equal(await bench.infer(), chunk())
+        assert bench.vitals.last_success_at == bench.now()
+        assert bench.admission.in_flight == 0
+
+    on_bench(FakeTriton(), scenario)
+
+
+def test_a_call_lost_once_on_a_live_triton_is_repeated_and_answered() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.triton.script.append(LOST)
+        assert np.array_equal(await bench.infer(), chunk())
+        assert len(bench.triton.calls) == 2
+        assert await bench.failures_until_open() == 5
+
+    on_bench(FakeTriton(), scenario)
+
+
+def test_a_call_lost_twice_is_500_and_counts_once() -> None:
+    async def scenario(bench: Bench) -> None:
+        error = await bench.fails(InferenceError)
+        assert (error.code, len(bench.triton.calls)) == ("inference_failed", 2)
+        assert await bench.failures_until_open() == 4
+
+    on_bench(FakeTriton(LOST), scenario)
+
+
+def test_a_call_lost_with_a_dead_triton_opens_the_breaker_at_once_and_is_503() -> None:
+    async def scenario(bench: Bench) -> None:
+        error = await bench.fails(UnavailableError)
+        assert error.code == "circuit_open"
+        assert error.retry_after_s == pytest.approx(0.25)
+        assert bench.vitals.breaker.is_open
+        assert len(bench.triton.calls) == 1
+
+    on_bench(FakeTriton(LOST, live=False), scenario)
+
+
+def test_many_calls_lost_together_ask_once_whether_triton_is_alive_and_are_all_503() -> None:
+    async def scenario(bench: Bench) -> None:
+        errors = await asyncio.gather(*(bench.infer() for _ in range(4)), return_exceptions=True)
+        assert [getattr(error, "code", error) for error in errors] == ["circuit_open"] * 4
+        assert bench.triton.live_probes == 1
+        assert bench.admission.in_flight == 0
+
+    on_bench(FakeTriton(LOST, live=False), scenario)
+
+
+def test_a_model_that_fails_is_500_without_its_reason_and_counts() -> None:
+    async def scenario(bench: Bench) -> None:
+        error = await bench.fails(InferenceError)
+        assert error.code == "inference_failed"
+        assert "memory" not in error.message
+        assert len(bench.triton.calls) == 1  # a failure is not repeated: it may have taken all its time
+        assert await bench.failures_until_open() == 4
+
+    on_bench(FakeTriton(BROKEN), scenario)
+
+
+def test_the_breakers_reason_is_one_line() -> None:
+    async def scenario(bench: Bench) -> None:
+        for _ in range(5):
+            await bench.fails(InferenceError)
+        assert bench.vitals.breaker.reason == "the model failed: out of memory"
+
+    on_bench(FakeTriton(BROKEN), scenario)
+
+
+def test_a_live_triton_that_is_busy_does_not_count() -> None:
+    async def scenario(bench: Bench) -> None:
+        for _ in range(6):
+            with pytest.raises(ServiceError):
+                await bench.infer()
+        assert not bench.vitals.breaker.is_open
+
+    on_bench(FakeTriton(TritonCallError("busy", "Exceeds maximum queue size")), scenario)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_one_value_that_is_not_finite_refuses_the_chunk_and_makes_the_model_suspect(bad: float) -> None:
+    actions = chunk()
+    actions[-1, -1] = bad
+
+    async def scenario(bench: Bench) -> None:
+        assert (await bench.fails(InferenceError)).code == "non_finite_action"
+        assert bench.vitals.suspicion is not None
+        assert not bench.vitals.breaker.is_open, "the request itself may be to blame: the canary decides"
+        assert bench.vitals.last_success_at < 0
+
+    on_bench(FakeTriton(outputs(actions)), scenario)
+
+
+@pytest.mark.parametrize("kind", ["dead", "unready"])
+def test_a_model_that_cannot_answer_by_itself_again_opens_the_breaker_at_once(kind: FailureKind) -> None:
+    async def scenario(bench: Bench) -> None:
+        with pytest.raises(UnavailableError):
+            await bench.infer()
+        assert bench.vitals.breaker.is_open
+
+    on_bench(FakeTriton(TritonCallError(kind, "Stub process 'x' is not healthy")), scenario)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {},
+        {"other": chunk()[None]},
+        {"actions": chunk()[None, :3]},
+        {"actions": chunk()[None].swapaxes(1, 2)},
+        {"actions": np.concatenate([chunk()[None]] * 2)},
+        {"actions": chunk()[None].astype(np.float64)},
+        {"actions": chunk().reshape(-1)},
+    ],
+    ids=["none", "other name", "short", "transposed", "two", "float64", "flat"],
+)
+def test_an_answer_of_another_shape_is_500_and_counts(answer: Outputs) -> None:
+    async def scenario(bench: Bench) -> None:
+        assert (await bench.fails(InferenceError)).code == "inference_failed"
+        assert await bench.failures_until_open() == 4
+
+    on_bench(FakeTriton(answer), scenario)
+
+
+def test_the_deadline_ends_the_wait_to_the_millisecond() -> None:
+    async def scenario(bench: Bench) -> None:
+        started = bench.now()
+        error = await bench.fails(DeadlineExceededError, 0.7)
+        assert error.status == 504
+        assert bench.now() - started == pytest.approx(0.7, abs=0.001)
+
+    on_bench(FakeTriton(after(5, outputs())), scenario)
+
+
+def test_the_place_comes_back_when_triton_is_done_and_not_when_the_client_gave_up() -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.fails(DeadlineExceededError, 0.5)
+        assert bench.admission.in_flight == 1
+        await asyncio.sleep(1.4)
+        assert bench.admission.in_flight == 1
+        await asyncio.sleep(0.2)
+        assert bench.admission.in_flight == 0
+        assert bench.admission.service_s == pytest.approx(2.0)
+
+    on_bench(FakeTriton(after(2, outputs())), scenario)
+
+
+@pytest.mark.parametrize("late", [outputs(), LOST, BROKEN, outputs(chunk(np.nan))], ids=["ok", "lost", "broken", "nan"])
+def test_a_late_answer_is_dropped_whatever_it_is_and_its_place_comes_back_once(late: Outputs | Exception) -> None:
+    forgotten: list[object] = []
+
+    async def scenario(bench: Bench) -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: forgotten.append(context))
+        bench.triton.script.append(after(2, late))
+        bench.triton.default = late
+        await bench.fails(DeadlineExceededError, 0.1)
+        await bench.runner.drain()
+        await asyncio.sleep(1)
+        gc.collect()  # a forgotten exception is reported when its task goes
+        assert bench.admission.in_flight == 0
+
+    on_bench(FakeTriton(), scenario)
+    assert not forgotten
+
+
+def test_a_silent_model_counts() -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.fails(DeadlineExceededError, 0.5)
+        assert await bench.failures_until_open() == 4
+
+    on_bench(FakeTriton(after(60, outputs())), scenario)
+
+
+def test_clients_tiny_deadlines_say_nothing_about_the_model() -> None:
+    async def scenario(bench: Bench) -> None:
+        await asyncio.gather(*(bench.fails(DeadlineExceededError, 0.05) for _ in range(6)))
+        assert await bench.failures_until_open() == 5
+
+    on_bench(FakeTriton(after(0.1, outputs())), scenario)
+
+
+def test_a_deadline_that_passes_while_others_are_answered_does_not_count() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.triton.script.append(after(60, outputs()))
+        slow = asyncio.create_task(bench.fails(DeadlineExceededError, 0.5))
+        await asyncio.sleep(0.3)
+        await bench.infer()
+        await slow
+        assert await bench.failures_until_open() == 5
+
+    on_bench(FakeTriton(), scenario)
+
+
+def test_deadlines_below_what_this_model_is_known_to_take_do_not_open_the_breaker() -> None:
+    async def scenario(bench: Bench) -> None:
+        for _ in range(2):
+            await bench.infer(5)
+        for _ in range(3):
+            await asyncio.gather(*(bench.fails(DeadlineExceededError, 0.9) for _ in range(4)))
+            await bench.runner.drain()
+        assert not bench.vitals.breaker.is_open
+
+    on_bench(FakeTriton(after(1.0, outputs())), scenario)
+
+
+def test_one_call_that_is_silent_and_then_fails_counts_once() -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.fails(DeadlineExceededError, 0.5)
+        await bench.runner.drain()
+        assert await bench.failures_until_open() == 4
+
+    on_bench(FakeTriton(after(2, BROKEN)), scenario)
+
+
+def test_the_canary_takes_no_place_and_leaves_the_breaker_to_its_caller() -> None:
+    async def scenario(bench: Bench) -> None:
+        with pytest.raises(InferenceError):
+            await bench.runner.check_canary(INPUTS)
+        assert bench.admission.in_flight == 0
+        assert await bench.failures_until_open() == 5
+
+    on_bench(FakeTriton(outputs(chunk(np.nan))), scenario)
+
+
+def test_deadlines_shorter_than_the_models_patience_open_the_breaker_within_five() -> None:
+    """A model of 200 ms and deadlines of 500 ms: no single deadline is as long as the silence that counts."""
+
+    async def scenario(bench: Bench) -> None:
+        bench.triton.default = after(0.2, outputs())
+        for _ in range(3):
+            await bench.infer()
+        bench.triton.default = after(3600, outputs())
+        for _ in range(5):
+            assert not bench.vitals.breaker.is_open
+            await bench.fails(DeadlineExceededError, 0.5)
+        assert bench.vitals.breaker.is_open
+
+    on_bench(FakeTriton(), scenario)
+
+
+def test_hasty_clients_of_a_working_model_open_nothing() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.triton.default = after(0.3, outputs())
+        await bench.infer()
+        for _ in range(40):
+            if bench.admission.in_flight < bench.admission.max_in_flight:
+                await bench.fails(DeadlineExceededError, 0.01)
+            await asyncio.sleep(0.1)
+        assert not bench.vitals.breaker.is_open
+
+    on_bench(FakeTriton(), scenario)
