@@ -27,8 +27,8 @@ from reflex_export.checking.recorded import RecordedCase, find_cases, read_case
 from reflex_export.checking.rounding import RoundedRunner, Runner
 from reflex_export.checkpoint import Checkpoint
 from reflex_export.errors import UnknownFamilyError
-from reflex_export.families.building import build_graphs, default_steps
 from reflex_export.families.common import ARITHMETICS, Arithmetic, FamilyGraphs, Precision
+from reflex_export.families.family_graphs import build_graphs, default_steps
 from reflex_export.publishing.triton_config import Component, ensemble_inputs
 from reflex_export.reading import read_checkpoint
 

@@ -80,20 +80,20 @@ class Announcement:
 
     def _policies(self) -> Iterator[PolicyConfig]:
         for slot in self.router.slots.values():
-            yield slot.serving.policy.config
+            yield slot.loaded.policy.config
             if slot.reduced is not None:
                 yield slot.reduced.policy.config
         if self.shadow is not None:
             yield self.shadow
 
     def _waited_for(self) -> str | None:
-        reasons = (slot.serving.vitals.warming_reason for slot in self.router.slots.values())
+        reasons = (slot.loaded.vitals.warming_reason for slot in self.router.slots.values())
         return next((reason for reason in reasons if reason is not None), None)
 
     def _served(self) -> str:
         shown = []
         for slot in self.router.slots.values():
-            config = slot.serving.policy.config
+            config = slot.loaded.policy.config
             trained = "" if config.trained else " (untrained: for trying the request path, not for a robot)"
             shown.append(f"{config.model_version}{trained}")
         if not self.router.has_two:

@@ -20,9 +20,10 @@ from reflex_frontend.act.act import ActService
 from reflex_frontend.act.keys import KeyRing
 from reflex_frontend.act.resent import ResentAnswers
 from reflex_frontend.announcement import Announcement
+from reflex_frontend.closing_together import closing_together
 from reflex_frontend.exchange.instance import Instance
 from reflex_frontend.exchange.routing import Router, Slot
-from reflex_frontend.exchange.slots import SlotName
+from reflex_frontend.exchange.slot_hash import SlotName
 from reflex_frontend.http.app import Server, build_app, front_door
 from reflex_frontend.http.endpoint import ActEndpoint
 from reflex_frontend.http.hosts import allowed_hosts, check_bind
@@ -31,18 +32,17 @@ from reflex_frontend.http.protocol import Limits, bounded_protocol
 from reflex_frontend.http.quiet_server import QuietServer
 from reflex_frontend.http.refusal import QuickRefusal
 from reflex_frontend.logs import set_up_logs
-from reflex_frontend.observing.bystanders import bystanders_at_work
 from reflex_frontend.observing.metrics import Metrics
+from reflex_frontend.observing.observers import observers_at_work
 from reflex_frontend.observing.tracing import tracing_at_work
-from reflex_frontend.policy.assembly import Assembly
-from reflex_frontend.policy.lineup import Lineup, load_lineup
 from reflex_frontend.policy.policy import ServedPolicy, find_repository
+from reflex_frontend.policy.policy_loader import PolicyLoader
+from reflex_frontend.policy.policy_set import PolicySet, load_policy_set
 from reflex_frontend.policy.slo import SloMonitor
 from reflex_frontend.policy.workers import Workers, decode_threads
 from reflex_frontend.rollout.admin_server import admin_routes
 from reflex_frontend.rollout.rollout import Rollout
 from reflex_frontend.settings import Settings
-from reflex_frontend.together import together
 from reflex_frontend.triton.backend import TritonBackend
 
 __all__ = ["serve"]
@@ -81,18 +81,18 @@ async def _serve(settings: Settings) -> int:
     started = time.monotonic()
     check_bind(settings.host, has_keys=settings.api_keys is not None, insecure=settings.insecure)
     repository = find_repository(settings.model_repository)
-    lineup = load_lineup(repository, settings)
+    policy_set = load_policy_set(repository, settings)
     listener = listen(settings.host, settings.port)
     stop = _stop_on_signals()
-    backend = TritonBackend(settings, repository, lineup.configs)
+    backend = TritonBackend(settings, repository, policy_set.configs)
     try:
         await backend.start()
         async with asyncio.TaskGroup() as tasks:
             workers = Workers(decode_threads(), time.monotonic)
-            assembly = Assembly(backend, workers, tasks.create_task, settings.max_queue, guarded=settings.guard)
-            backend.on_down = assembly.note_down
-            await _serve_policies(settings, lineup, repository, assembly, backend, listener, stop, started)
-            await assembly.stop()
+            loader = PolicyLoader(backend, workers, tasks.create_task, settings.max_queue, guarded=settings.guard)
+            backend.on_down = loader.note_down
+            await _serve_policies(settings, policy_set, repository, loader, backend, listener, stop, started)
+            await loader.stop()
     finally:
         await backend.stop()
         listener.close()
@@ -102,50 +102,50 @@ async def _serve(settings: Settings) -> int:
 
 async def _serve_policies(
     settings: Settings,
-    lineup: Lineup,
+    policy_set: PolicySet,
     repository: Path,
-    assembly: Assembly,
+    loader: PolicyLoader,
     backend: TritonBackend,
     listener: socket.socket,
     stop: asyncio.Event,
     started: float,
 ) -> None:
     """Until `stop`: the routes of the robots, those of the admin, and whoever looks on."""
-    router = Router(_slots(lineup, assembly, settings), settings.split if len(lineup.slots) > 1 else 100)
+    router = Router(_slots(policy_set, loader, settings), settings.split if len(policy_set.slots) > 1 else 100)
     instance = Instance(time.monotonic)
-    metrics = Metrics(lineup.slots, settings.robot_id)
+    metrics = Metrics(policy_set.slots, settings.robot_id)
     keys = KeyRing.load(settings.api_keys, time.monotonic) if settings.api_keys else None
-    watching = bystanders_at_work(settings, router, lineup.shadow, assembly, instance, metrics)
-    async with together(watching, tracing_at_work(settings)) as (bystanders, tracing):
+    watching = observers_at_work(settings, router, policy_set.shadow, loader, instance, metrics)
+    async with closing_together(watching, tracing_at_work(settings)) as (observers, tracing):
         service = ActService(
-            router, instance, metrics, ResentAnswers(time.monotonic), assembly.workers, settings.robot_id,
-            bystanders=bystanders.all, keys=keys, tracing=tracing,
+            router, instance, metrics, ResentAnswers(time.monotonic), loader.workers, settings.robot_id,
+            observers=observers.all, keys=keys, tracing=tracing,
         )  # fmt: skip
 
         def note_policy(slot: SlotName, policy: ServedPolicy) -> None:
             metrics.replace_policy(slot, policy)
-            bystanders.note_policy(slot, policy)
+            observers.note_policy(slot, policy)
 
-        rollout = Rollout(router, assembly, repository, note_policy)
-        shadow = lineup.shadow.config if lineup.shadow else None
+        rollout = Rollout(router, loader, repository, note_policy)
+        shadow = policy_set.shadow.config if policy_set.shadow else None
         announcement = Announcement(router, settings, shadow, url_of(listener), backend.address)
-        async with admin_routes(settings, router, rollout, bystanders):
-            announcing = assembly.start_task(_announce(announcement, started))
+        async with admin_routes(settings, router, rollout, observers):
+            announcing = loader.start_task(_announce(announcement, started))
             await _run_http(settings, service, backend, listener, stop)
             announcing.cancel()
     if keys is not None:
         await asyncio.to_thread(keys.close)
 
 
-def _slots(lineup: Lineup, assembly: Assembly, settings: Settings) -> dict[SlotName, Slot]:
+def _slots(policy_set: PolicySet, loader: PolicyLoader, settings: Settings) -> dict[SlotName, Slot]:
     slots: dict[SlotName, Slot] = {}
-    for name, policy in lineup.slots.items():
-        serving = assembly.serve(policy)
-        reduced = lineup.reduced.get(name)
+    for name, policy in policy_set.slots.items():
+        loaded = loader.serve(policy)
+        reduced = policy_set.reduced.get(name)
         slots[name] = Slot(
             name,
-            serving,
-            assembly.serve(reduced, admission=serving.admission) if reduced else None,
+            loaded,
+            loader.serve(reduced, admission=loaded.admission) if reduced else None,
             _slo_monitor(settings, name),
             settings.slo_mode,
         )

@@ -15,7 +15,7 @@ import orjson
 import pytest
 
 from reflex_frontend.exchange.routing import ROUTING_HEADERS
-from reflex_frontend.exchange.slots import slot_of
+from reflex_frontend.exchange.slot_hash import slot_of
 from support.hostile import RawAnswer, connection, exchange, post_request
 from support.load import LoadClient, run
 from support.nonce import act_body

@@ -21,15 +21,15 @@ from reflex_frontend.act.act import ActService
 from reflex_frontend.act.resent import ResentAnswers
 from reflex_frontend.exchange.instance import Instance
 from reflex_frontend.exchange.routing import Router, Slot
-from reflex_frontend.exchange.slots import SlotName
+from reflex_frontend.exchange.slot_hash import SlotName
 from reflex_frontend.observation.observation import NoiseSource
 from reflex_frontend.observation.prompt import PromptEncoder
 from reflex_frontend.observing.metrics import Metrics
 from reflex_frontend.policy.admission import Admission
 from reflex_frontend.policy.breaker import Breaker
 from reflex_frontend.policy.inference import ModelRunner
+from reflex_frontend.policy.loaded_policy import LoadedPolicy
 from reflex_frontend.policy.policy import Canary, ServedPolicy
-from reflex_frontend.policy.serving import Serving
 from reflex_frontend.policy.vitals import Vitals
 from reflex_frontend.policy.workers import Workers
 from reflex_frontend.triton.gateway import Metadata, Outputs, RawTensor, TritonCallError
@@ -39,11 +39,11 @@ __all__ = [
     "InlineExecutor",
     "act_service",
     "chunk",
+    "loaded",
     "outputs",
     "policy_config",
     "run_virtual",
     "served_policy",
-    "serving",
 ]
 
 T = TypeVar("T")
@@ -173,16 +173,16 @@ def served_policy(config: PolicyConfig | None = None, *, canary: Canary | None =
     )
 
 
-def serving(
+def loaded(
     triton: FakeTriton, now: Callable[[], float], *, guarded: bool = True, config: PolicyConfig | None = None
-) -> Serving:
+) -> LoadedPolicy:
     """A ready policy over `triton`: two places in flight, one in the queue."""
     policy = served_policy(config)
     vitals = Vitals(now, Breaker(now, jitter=lambda: 0.5), warming_reason=None)
     admission = Admission(policy.config.policy_id, policy.max_in_flight, 1, now)
     runner = ModelRunner(policy, triton, admission, vitals)
     guard = ActionGuard(policy.embodiment) if guarded else None
-    return Serving(policy, guard, admission, runner, vitals, triton, NoiseSource(), Workers(InlineExecutor(), now))
+    return LoadedPolicy(policy, guard, admission, runner, vitals, triton, NoiseSource(), Workers(InlineExecutor(), now))
 
 
 def act_service(
@@ -195,16 +195,16 @@ def act_service(
     split: int = 100,
 ) -> ActService:
     """A ready service over `triton`; with `second`, a second policy in slot b."""
-    slots: dict[SlotName, Slot] = {"a": Slot("a", serving(triton, now, guarded=guarded, config=config))}
+    slots: dict[SlotName, Slot] = {"a": Slot("a", loaded(triton, now, guarded=guarded, config=config))}
     if second is not None:
-        slots["b"] = Slot("b", serving(second, now, guarded=guarded, config=policy_config(policy_id="other")))
-    policies = {name: slot.serving.policy for name, slot in slots.items()}
+        slots["b"] = Slot("b", loaded(second, now, guarded=guarded, config=policy_config(policy_id="other")))
+    policies = {name: slot.loaded.policy for name, slot in slots.items()}
     return ActService(
         router=Router(slots, split),
         instance=Instance(now),
         metrics=Metrics(policies, None),
         resent=ResentAnswers(now),
-        workers=slots["a"].serving.workers,
+        workers=slots["a"].loaded.workers,
     )
 
 

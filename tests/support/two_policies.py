@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from reflex_bench.nonce_policy import Fault, set_behaviour, write_nonce_policy
-from reflex_frontend.exchange.slots import SlotName, slot_of
+from reflex_frontend.exchange.slot_hash import SlotName, slot_of
 from support.server import ServerProcess, running_server
 
 __all__ = ["SPLIT", "Policy", "TwoPolicies", "admin_environment", "episodes_of", "two_policies", "write_policies"]

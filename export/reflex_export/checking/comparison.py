@@ -14,8 +14,8 @@ from reflex_export.checking.parity import Parity, PolicyRunner, gate_of
 from reflex_export.checking.recorded import find_cases, read_case
 from reflex_export.checking.rounding import Runner
 from reflex_export.checkpoint import Checkpoint
-from reflex_export.families.building import build_graphs
 from reflex_export.families.common import FamilyGraphs
+from reflex_export.families.family_graphs import build_graphs
 from reflex_export.progress import Progress, Stage
 
 __all__ = ["compare_with_cases", "compare_with_fp32", "parity_of", "running"]

@@ -21,7 +21,7 @@ from google.protobuf.message import DecodeError
 from reflex.errors import RepositoryError
 from reflex.policy_config import CONFIG_FILE, PolicyConfig, PromptConfig, read_policy_config
 from reflex_export.checkpoint import Checkpoint
-from reflex_export.families.building import build_graphs, default_steps
+from reflex_export.families.family_graphs import build_graphs, default_steps
 from reflex_export.graph.onnx_model import MODEL_FILE
 from reflex_export.policy_prompt import prompt_config
 

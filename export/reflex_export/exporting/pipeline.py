@@ -23,12 +23,12 @@ from reflex_export.commands.engines import stage_of
 from reflex_export.engines import BuildOptions, Engine, PolicyEngines, build_staged, require_engine
 from reflex_export.errors import ParityError
 from reflex_export.exporting.canary import canary_of, canary_tolerance
-from reflex_export.exporting.fitting import check_cameras, fitting_embodiment
-from reflex_export.exporting.model_writing import write_variants
-from reflex_export.exporting.occupied import policy_ids, require_free
+from reflex_export.exporting.embodiment_fit import check_cameras, fitting_embodiment
+from reflex_export.exporting.name_taken import policy_ids, require_free
 from reflex_export.exporting.policy_record import Variant, draft_config, source_of, write_policy_files
-from reflex_export.families.building import build_graphs, default_steps
+from reflex_export.exporting.variants import write_variants
 from reflex_export.families.common import ARITHMETICS, Arithmetic, FamilyGraphs, Precision
+from reflex_export.families.family_graphs import build_graphs, default_steps
 from reflex_export.graph.graph import Array
 from reflex_export.progress import Progress, Stage, unseen
 from reflex_export.publishing.staged import StagedModel, StagedPolicy, identity_of, staging

@@ -17,7 +17,7 @@ import onnx_ir as ir
 
 from reflex.policy_config import TensorConfig
 from reflex_export.errors import CheckpointError
-from reflex_export.graph.half import HalfConverter
+from reflex_export.graph.float16 import HalfConverter
 from reflex_export.graph.streaming import stream_to_disk
 from reflex_export.reading.mapping import release
 

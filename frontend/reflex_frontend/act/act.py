@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from reflex.errors import DeadlineExceededError, ServiceError, UnavailableError
 from reflex_frontend.act.answer import act_body
-from reflex_frontend.act.bodies import BodyBudget
+from reflex_frontend.act.body_budget import BodyBudget
 from reflex_frontend.act.keys import KeyRing
 from reflex_frontend.act.resent import Key, ResentAnswers
 from reflex_frontend.exchange.exchange import Exchange
@@ -21,16 +21,16 @@ from reflex_frontend.exchange.routing import Router, Routing
 from reflex_frontend.observation.request import ActRequest, parse_act, parse_large_act
 from reflex_frontend.observing.metrics import Metrics
 from reflex_frontend.observing.tracing import Tracing
-from reflex_frontend.policy.serving import Outcome, Serving
+from reflex_frontend.policy.loaded_policy import LoadedPolicy, Outcome
 from reflex_frontend.policy.workers import Workers
 
-__all__ = ["ActService", "Bystander"]
+__all__ = ["ActService", "Observer"]
 
 QUICK_BODY_BYTES: Final = 256 * 1024
 """Up to here a body parses in well under a millisecond; longer ones are parsed off the event loop."""
 
 
-class Bystander(Protocol):
+class Observer(Protocol):
     """Sees what was answered, after the fact: a recording, a shadow policy. Costs microseconds, and never raises."""
 
     def note(self, exchange: Exchange, error: ServiceError | None) -> None: ...
@@ -53,7 +53,7 @@ class ActService:
     workers: Workers
     robot_id: str | None = None
     bodies: BodyBudget = field(default_factory=BodyBudget)
-    bystanders: tuple[Bystander, ...] = ()
+    observers: tuple[Observer, ...] = ()
     keys: KeyRing | None = None
     """Who may ask; None: everybody who reaches the port."""
     tracing: Tracing | None = None
@@ -75,7 +75,7 @@ class ActService:
         """
         request, digest = await self._parsed(body, exchange.deadline)
         exchange.request = request
-        exchange.course.received_at = self.now()
+        exchange.stage_times.received_at = self.now()
         try:
             exchange.routing = self.router.route(request.episode_id)
             self.instance.admit()
@@ -86,7 +86,7 @@ class ActService:
             raise
 
     async def _answer_admitted(self, exchange: Exchange, request: ActRequest, routing: Routing, digest: bytes) -> bytes:
-        routing.serving.vitals.admit()
+        routing.loaded.vitals.admit()
         if request.resendable and request.episode_id is not None:
             return await self._answer_once((request.episode_id, request.request_id, digest), exchange, request, routing)
         return await self._answer(exchange, request, routing)
@@ -119,19 +119,19 @@ class ActService:
         return body
 
     async def _answer(self, exchange: Exchange, request: ActRequest, routing: Routing) -> bytes:
-        if self.bystanders and request.seed is None:
+        if self.observers and request.seed is None:
             # Who looks at this answer later must be able to start from the same noise.
-            request = dataclasses.replace(request, seed=routing.serving.noise.next_seed())
+            request = dataclasses.replace(request, seed=routing.loaded.noise.next_seed())
             exchange.request, exchange.seed_is_drawn = request, True
-        outcome = await _chosen(routing).answer(request, exchange.deadline, exchange.course)
+        outcome = await _chosen(routing).answer(request, exchange.deadline, exchange.stage_times)
         exchange.outcome = outcome
-        if outcome.serving is not routing.serving:  # the variant with fewer steps: the headers name what answered
-            exchange.routing = dataclasses.replace(routing, serving=outcome.serving)
+        if outcome.loaded is not routing.loaded:  # the variant with fewer steps: the headers name what answered
+            exchange.routing = dataclasses.replace(routing, loaded=outcome.loaded)
         self._count(exchange, routing, outcome)
         self._tell(exchange, None)
         if exchange.seed_is_drawn:  # runs once this answer is written
-            inputs = outcome.serving.policy.config.inputs
-            asyncio.get_running_loop().call_soon(outcome.serving.noise.prepare, inputs)
+            inputs = outcome.loaded.policy.config.inputs
+            asyncio.get_running_loop().call_soon(outcome.loaded.noise.prepare, inputs)
         return self._body(exchange, request, outcome)
 
     def _count(self, exchange: Exchange, routing: Routing, outcome: Outcome) -> None:
@@ -139,20 +139,20 @@ class ActService:
         self.metrics.of_slot(routing.slot.name).observe_success(latency_s, clamped=outcome.result.clamped)
         if routing.slot.slo is not None:
             # How long a robot took to send its picture is no fault of the policy.
-            routing.slot.slo.record(outcome.finished_at - (exchange.course.received_at or exchange.received_at))
+            routing.slot.slo.record(outcome.finished_at - (exchange.stage_times.received_at or exchange.received_at))
 
     def _count_failure(self, exchange: Exchange, error: ServiceError) -> None:
         routing = exchange.routing
         slo = None if routing is None else routing.slot.slo
         if slo is not None and isinstance(error, DeadlineExceededError):
-            waited_s = self.now() - (exchange.course.received_at or exchange.received_at)
+            waited_s = self.now() - (exchange.stage_times.received_at or exchange.received_at)
             if waited_s > slo.slo.threshold_s:  # a robot that waits for less says nothing about the objective
                 slo.record(waited_s)
         self._tell(exchange, error)
 
     def _tell(self, exchange: Exchange, error: ServiceError | None) -> None:
-        for bystander in self.bystanders:
-            bystander.note(exchange, error)
+        for observer in self.observers:
+            observer.note(exchange, error)
 
     def _body(self, exchange: Exchange, request: ActRequest, outcome: Outcome) -> bytes:
         telemetry: dict[str, object] = {} if self.robot_id is None else {"robot_id": self.robot_id}
@@ -161,15 +161,15 @@ class ActService:
         if exchange.record_seq is not None:
             telemetry["record_seq"] = exchange.record_seq
         latency_ms = (outcome.finished_at - exchange.received_at) * 1000.0
-        config = outcome.serving.policy.config
+        config = outcome.loaded.policy.config
         return act_body(config, outcome.result, request.request_id, latency_ms, outcome.timing, telemetry)
 
 
-def _chosen(routing: Routing) -> Serving:
+def _chosen(routing: Routing) -> LoadedPolicy:
     """The routed policy, or what the slot's objective makes of the request while it is missed."""
     slot, slo = routing.slot, routing.slot.slo
     if slo is None or not slo.is_violated:
-        return routing.serving
+        return routing.loaded
     if slot.slo_mode == "503" and not slo.admits():
         raise UnavailableError(
             "slo_violation",
@@ -177,7 +177,7 @@ def _chosen(routing: Routing) -> Serving:
             retry_after_s=slo.retry_after_s,
         )
     reduced = slot.reduced if slot.slo_mode == "degrade" else None
-    return routing.serving if reduced is None or reduced.vitals.is_out else reduced
+    return routing.loaded if reduced is None or reduced.vitals.is_out else reduced
 
 
 def _digest(body: bytes | bytearray) -> bytes:

@@ -15,7 +15,7 @@ from reflex.errors import ServiceError
 from reflex.guard import GuardResult
 from reflex.policy_config import PolicyConfig
 from reflex.wire import error_envelope, retry_after_header
-from reflex_frontend.policy.serving import Timing
+from reflex_frontend.policy.loaded_policy import Timing
 
 __all__ = [
     "JSON",

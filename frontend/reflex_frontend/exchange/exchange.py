@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from reflex_frontend.exchange.routing import Routing
 from reflex_frontend.observation.request import ActRequest
-from reflex_frontend.policy.course import Course
-from reflex_frontend.policy.serving import Outcome
+from reflex_frontend.policy.loaded_policy import Outcome
+from reflex_frontend.policy.stage_times import StageTimes
 
 __all__ = ["Exchange"]
 
@@ -18,7 +18,7 @@ class Exchange:
 
     received_at: float
     deadline: float
-    course: Course = field(default_factory=Course)
+    stage_times: StageTimes = field(default_factory=StageTimes)
     request: ActRequest | None = None
     routing: Routing | None = None
     outcome: Outcome | None = None

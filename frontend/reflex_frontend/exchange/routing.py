@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 from reflex.errors import UnavailableError
 from reflex.wire import HEADER_SAFE
-from reflex_frontend.exchange.slots import SlotName, draw_slot, slot_of
-from reflex_frontend.policy.serving import Serving
+from reflex_frontend.exchange.slot_hash import SlotName, draw_slot, slot_of
+from reflex_frontend.policy.loaded_policy import LoadedPolicy
 from reflex_frontend.policy.slo import SloMonitor
 from reflex_frontend.settings import SloMode
 
@@ -27,18 +27,18 @@ ROUTING_HEADERS: Final = (
 
 @dataclass
 class Slot:
-    """A place for one policy. Its `serving` is replaced whole; a request keeps the one that it was routed to."""
+    """A place for one policy. Its `loaded` is replaced whole; a request keeps the one that it was routed to."""
 
     name: SlotName
-    serving: Serving
-    reduced: Serving | None = None
+    loaded: LoadedPolicy
+    reduced: LoadedPolicy | None = None
     """The same policy with fewer denoising steps, for when the slot misses its objective; with a canary of its own."""
     slo: SloMonitor | None = None
     slo_mode: SloMode = "log"
 
     @property
     def is_out(self) -> bool:
-        return self.serving.vitals.is_out
+        return self.loaded.vitals.is_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Routing:
     """Where one request goes. `is_degraded`: no episode named the slot, or its own slot is out."""
 
     slot: Slot
-    serving: Serving
+    loaded: LoadedPolicy
     key: str | None
     is_degraded: bool
 
@@ -70,21 +70,21 @@ class Router:
     @property
     def is_full(self) -> bool:
         """No slot has a place in flight or in its queue. Cheap: asked before a request is even read."""
-        return all(slot.serving.admission.is_full for slot in self.slots.values())
+        return all(slot.loaded.admission.is_full for slot in self.slots.values())
 
     def refusal(self) -> UnavailableError:
         """What the server says while it is full."""
-        return self.first.serving.admission.refusal()
+        return self.first.loaded.admission.refusal()
 
     def route(self, episode_id: str | None) -> Routing:
         """The slot of this episode; the other one while that is out."""
         if not self.has_two:
-            return Routing(self.first, self.first.serving, episode_id, is_degraded=False)
+            return Routing(self.first, self.first.loaded, episode_id, is_degraded=False)
         name = draw_slot(self.split, self.draw) if episode_id is None else slot_of(episode_id, self.split)
         own, other = self.slots[name], self.slots["b" if name == "a" else "a"]
         is_diverted = own.is_out and not other.is_out
         slot = other if is_diverted else own
-        return Routing(slot, slot.serving, episode_id, is_degraded=is_diverted or episode_id is None)
+        return Routing(slot, slot.loaded, episode_id, is_degraded=is_diverted or episode_id is None)
 
     def headers(self, routing: Routing | None) -> dict[str, str]:
         """What two-policy mode adds to every answer; `None` is a request that could not be read."""
@@ -93,7 +93,7 @@ class Router:
         known = routing or self.route(None)
         values = (
             known.slot.name,
-            known.serving.policy.config.model_version,
+            known.loaded.policy.config.model_version,
             "" if known.key is None else quote(known.key, safe=HEADER_SAFE),
             "true" if known.is_degraded else "false",
         )

@@ -52,7 +52,7 @@ def build_app(server: Server) -> FastAPI:
     app.router.routes.append(Route("/act", ActEndpoint(server.service)))
     _add_observability(app, server)
     _add_envelope(app)
-    document_routes(app, server.service.router.first.serving.policy)
+    document_routes(app, server.service.router.first.loaded.policy)
     _serve_rendered_once(app)
     app.add_middleware(
         CORSMiddleware,
@@ -123,7 +123,7 @@ def _add_observability(app: FastAPI, server: Server) -> None:
 
 def _configs(router: Router) -> bytes:
     """The one policy's reflex_config.json, or those of both by slot."""
-    rendered = {name: slot.serving.policy.config.model_dump_json().encode() for name, slot in router.slots.items()}
+    rendered = {name: slot.loaded.policy.config.model_dump_json().encode() for name, slot in router.slots.items()}
     if not router.has_two:
         return rendered["a"]
     return b"{" + b",".join(f'"{name}":'.encode() + body for name, body in rendered.items()) + b"}"
@@ -133,13 +133,13 @@ def _exposition(server: Server) -> bytes:
     service = server.service
     for name, slot in service.router.slots.items():
         counts = service.metrics.of_slot(name)
-        counts.in_flight.set(slot.serving.admission.in_flight)
-        counts.breaker_open.set(slot.serving.vitals.breaker.is_open)
+        counts.in_flight.set(slot.loaded.admission.in_flight)
+        counts.breaker_open.set(slot.loaded.vitals.breaker.is_open)
         if slot.slo is not None:
             counts.show_slo(slot.slo)
     service.metrics.split.set(service.router.split)
-    for bystander in service.bystanders:
-        bystander.show(service.metrics)
+    for observer in service.observers:
+        observer.show(service.metrics)
     if service.tracing is not None:
         service.metrics.traces_dropped.set(service.tracing.sink.dropped)
     service.metrics.triton_restarts.set(server.triton_restarts())

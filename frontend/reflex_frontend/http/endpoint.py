@@ -61,7 +61,7 @@ class ActEndpoint:
         error: ServiceError | None = None
         tracing = self._service.tracing
         if tracing is not None and scope["method"] == "POST":
-            exchange.course.trace = tracing.begin(scope["headers"])
+            exchange.stage_times.trace = tracing.begin(scope["headers"])
         try:
             body = await self._answer(scope, receive, exchange)
             status = 200

@@ -15,10 +15,10 @@ def health_of(service: ActService, robot_id: str | None) -> tuple[int, dict[str,
     """The HTTP status and the body. With two slots one that is ready is enough."""
     status, reason = _status(service)
     slot = _healthiest(service.router)
-    config = slot.serving.policy.config
+    config = slot.loaded.policy.config
     body: dict[str, Any] = {
         "status": status,
-        "model_loaded": slot.serving.vitals.warming_reason is None,
+        "model_loaded": slot.loaded.vitals.warming_reason is None,
         "model_version": config.model_version,
         "inference_mode": config.inference_mode,
         "uptime_seconds": round(service.instance.uptime_s, 3),
@@ -29,26 +29,26 @@ def health_of(service: ActService, robot_id: str | None) -> tuple[int, dict[str,
         body["reason"] = reason
     if service.router.has_two:
         body["slots"] = {name: _slot_health(each) for name, each in service.router.slots.items()}
-    for bystander in service.bystanders:
-        body |= bystander.health()
+    for observer in service.observers:
+        body |= observer.health()
     return (200 if status == "ready" else 503), body
 
 
 def _status(service: ActService) -> tuple[Status, str | None]:
     if service.instance.is_draining:
         return "degraded", "draining: this instance is shutting down"
-    return _healthiest(service.router).serving.vitals.status()
+    return _healthiest(service.router).loaded.vitals.status()
 
 
 def _healthiest(router: Router) -> Slot:
     """The first slot that is ready; where none is, the first that is not merely warming."""
     order = {"ready": 0, "degraded": 1, "warming": 2}
-    return min(router.slots.values(), key=lambda slot: order[slot.serving.vitals.status()[0]])
+    return min(router.slots.values(), key=lambda slot: order[slot.loaded.vitals.status()[0]])
 
 
 def _slot_health(slot: Slot) -> dict[str, Any]:
-    status, reason = slot.serving.vitals.status()
-    health: dict[str, Any] = {"status": status, "model_version": slot.serving.policy.config.model_version}
+    status, reason = slot.loaded.vitals.status()
+    health: dict[str, Any] = {"status": status, "model_version": slot.loaded.policy.config.model_version}
     if reason is not None:
         health["reason"] = reason
     if slot.slo is not None:

@@ -7,7 +7,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from reflex_frontend.exchange.slots import SlotName
+from reflex_frontend.exchange.slot_hash import SlotName
 from reflex_frontend.observing.shadow import Comparison
 from reflex_frontend.policy.policy import ServedPolicy
 from reflex_frontend.policy.slo import SloMonitor

@@ -22,7 +22,7 @@ from reflex_frontend.exchange.instance import Instance
 from reflex_frontend.observation.images import Pixels
 from reflex_frontend.observation.request import ActRequest
 from reflex_frontend.policy.inference import Actions
-from reflex_frontend.policy.serving import Serving
+from reflex_frontend.policy.loaded_policy import LoadedPolicy
 
 __all__ = ["Comparison", "Shadow", "ShadowCounts", "ShadowRecorder", "compared"]
 
@@ -66,9 +66,9 @@ class _Copy:
 
 @dataclass
 class Shadow:
-    """A bystander of every answer. `run` does the work; `percent` of the answers are looked at."""
+    """An observer of every answer. `run` does the work; `percent` of the answers are looked at."""
 
-    serving: Serving
+    loaded: LoadedPolicy
     instance: Instance
     counts: ShadowCounts
     recorder: ShadowRecorder | None = None
@@ -92,8 +92,8 @@ class Shadow:
 
     def health(self) -> Mapping[str, object]:
         """Its own line: a broken shadow is no reason to send robots elsewhere."""
-        status, reason = self.serving.vitals.status()
-        shadow = {"status": status, "model_version": self.serving.policy.config.model_version}
+        status, reason = self.loaded.vitals.status()
+        shadow = {"status": status, "model_version": self.loaded.policy.config.model_version}
         return {"shadow": shadow if reason is None else {**shadow, "reason": reason}}
 
     def show(self, metrics: object) -> None:
@@ -123,7 +123,7 @@ class Shadow:
     async def _ask(self, copy: _Copy) -> None:
         started = self.instance.now()
         try:
-            self.serving.vitals.admit()
+            self.loaded.vitals.admit()
             chunk = await self._answer(copy, started + PATIENCE_S)
         except ServiceError as exc:
             self.counts.count_shadow("failed")
@@ -131,7 +131,7 @@ class Shadow:
             return
         latency_s = self.instance.now() - started
         comparison = compared(copy.answered, chunk)
-        violations = len(self.serving.guarded(chunk).violations)
+        violations = len(self.loaded.guarded(chunk).violations)
         self.counts.count_shadow("compared")
         self.counts.observe_shadow(comparison, latency_s, violations)
         self._record(
@@ -144,17 +144,17 @@ class Shadow:
         )
 
     async def _answer(self, copy: _Copy, deadline: float) -> Actions:
-        await self.serving.admission.enter(deadline)
+        await self.loaded.admission.enter(deadline)
         try:
-            tensors = self.serving.tensors(copy.request, copy.pixels)
+            tensors = self.loaded.tensors(copy.request, copy.pixels)
         except ServiceError:
-            self.serving.admission.leave(None)
+            self.loaded.admission.leave(None)
             raise
-        return await self.serving.runner.infer(tensors, deadline)
+        return await self.loaded.runner.infer(tensors, deadline)
 
     def _record(self, copy: _Copy, **outcome: Any) -> None:  # noqa: ANN401 - fields of ShadowRecord
         if self.recorder is not None and copy.record_seq is not None:
-            version = self.serving.policy.config.model_version
+            version = self.loaded.policy.config.model_version
             record = ShadowRecord(record_seq=copy.record_seq, policy=version, **outcome)
             self.recorder.record_shadow(record, copy.request.episode_id)
 

@@ -182,14 +182,14 @@ def _with_stages(span: ReadableSpan) -> Iterator[ReadableSpan]:
 
 
 def _left(act: TracedAct) -> tuple[tuple[str, float | None], ...]:
-    course = act.course
+    stage_times = act.stage_times
     return (
-        ("receive", course.received_at),
-        ("route", course.routed_at),
-        ("queue", course.queued_at),
-        ("decode", course.decoded_at),
-        ("infer", course.inferred_at),
-        ("guard", course.guarded_at),
+        ("receive", stage_times.received_at),
+        ("route", stage_times.routed_at),
+        ("queue", stage_times.queued_at),
+        ("decode", stage_times.decoded_at),
+        ("infer", stage_times.inferred_at),
+        ("guard", stage_times.guarded_at),
     )
 
 

@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 from reflex.errors import ServiceError, SetupError
 from reflex_frontend.exchange.exchange import Exchange
-from reflex_frontend.policy.course import Course
+from reflex_frontend.policy.stage_times import StageTimes
 from reflex_frontend.policy.traceparent import Trace, begin_trace, traceparent_of
 from reflex_frontend.settings import Settings
 
@@ -31,7 +31,7 @@ class TracedAct:
     """What the spans of one request are made of: times, ids and names, nothing of what a robot sent."""
 
     trace: Trace
-    course: Course
+    stage_times: StageTimes
     began_at: float
     answered_at: float
     """The body of the answer is there, or the error is known; monotonic seconds, as all times here."""
@@ -81,18 +81,18 @@ class Tracing:
 
     def note(self, exchange: Exchange, error: ServiceError | None, answered_at: float) -> None:
         """A traced request is answered, and its answer is on its way."""
-        trace = exchange.course.trace
+        trace = exchange.stage_times.trace
         if trace is not None:
             self.sink.keep(self._act(trace, exchange, error, answered_at))
 
     def _act(self, trace: Trace, exchange: Exchange, error: ServiceError | None, answered_at: float) -> TracedAct:
         ended_at = self.now()
         request, routing, outcome = exchange.request, exchange.routing, exchange.outcome
-        serving = outcome.serving if outcome else routing.serving if routing else None
-        config = None if serving is None else serving.policy.config
+        loaded = outcome.loaded if outcome else routing.loaded if routing else None
+        config = None if loaded is None else loaded.policy.config
         return TracedAct(
             trace=trace,
-            course=exchange.course,
+            stage_times=exchange.stage_times,
             began_at=exchange.received_at,
             answered_at=answered_at,
             ended_at=ended_at,

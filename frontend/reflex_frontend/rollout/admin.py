@@ -27,8 +27,8 @@ from starlette.routing import Route
 from reflex.errors import ServiceError, SetupError, service_error
 from reflex_frontend.act.answer import error_response, json_response
 from reflex_frontend.exchange.routing import Router
-from reflex_frontend.exchange.slots import SlotName
-from reflex_frontend.policy.serving import Serving
+from reflex_frontend.exchange.slot_hash import SlotName
+from reflex_frontend.policy.loaded_policy import LoadedPolicy
 from reflex_frontend.rollout.rollout import Rollout
 from reflex_frontend.triton.gateway import TritonCallError
 
@@ -49,7 +49,7 @@ class Admin:
     rollout: Rollout
     token: str
     on_split: Callable[[int], None] = lambda _split: None
-    shadow: Serving | None = None
+    shadow: LoadedPolicy | None = None
     """Shown, and never changed."""
 
 
@@ -153,11 +153,11 @@ async def _fields(request: Request) -> dict[str, Any]:
 
 
 def _slots(admin: Admin) -> dict[str, Any]:
-    slots = {name: _shown(slot.serving) for name, slot in admin.router.slots.items()}
+    slots = {name: _shown(slot.loaded) for name, slot in admin.router.slots.items()}
     shadow = {} if admin.shadow is None else {"shadow": _shown(admin.shadow)}
     return {"split": admin.router.split, "slots": slots, **shadow}
 
 
-def _shown(serving: Serving) -> dict[str, str | None]:
-    status, reason = serving.vitals.status()
-    return {"model_version": serving.policy.config.model_version, "status": status, "reason": reason}
+def _shown(loaded: LoadedPolicy) -> dict[str, str | None]:
+    status, reason = loaded.vitals.status()
+    return {"model_version": loaded.policy.config.model_version, "status": status, "reason": reason}

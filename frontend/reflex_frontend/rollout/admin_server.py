@@ -17,7 +17,7 @@ from reflex.errors import SetupError
 from reflex_frontend.exchange.routing import Router
 from reflex_frontend.http.protocol import Limits, bounded_protocol
 from reflex_frontend.http.quiet_server import QuietServer
-from reflex_frontend.observing.bystanders import Bystanders
+from reflex_frontend.observing.observers import Observers
 from reflex_frontend.rollout.admin import Admin, build_admin
 from reflex_frontend.rollout.rollout import Rollout
 from reflex_frontend.settings import Settings
@@ -29,7 +29,7 @@ REQUEST_WITHIN_S = 2.0
 """From the connection to the last byte: who has the token is on this machine, and asks at once."""
 MAX_CONNECTIONS = 512
 """Beyond, they are 503 at once. Every program on this machine can connect, and only wait until it is cut off."""
-NOBODY: Final = Bystanders(recording=None, shadow=None)
+NOBODY: Final = Observers(recording=None, shadow=None)
 
 log = logging.getLogger("reflex.admin")
 
@@ -43,7 +43,7 @@ def wanted_admin_port(settings: Settings) -> int | None:
 
 @contextlib.asynccontextmanager
 async def admin_routes(
-    settings: Settings, router: Router, rollout: Rollout, bystanders: Bystanders = NOBODY
+    settings: Settings, router: Router, rollout: Rollout, observers: Observers = NOBODY
 ) -> AsyncIterator[None]:
     """Serves them inside the block, if they are wanted; `SetupError` when the port is taken."""
     wanted = wanted_admin_port(settings)
@@ -54,7 +54,7 @@ async def admin_routes(
     port: int = listener.getsockname()[1]
     given = settings.admin_token
     token = given.get_secret_value() if given else secrets.token_urlsafe(TOKEN_BYTES)
-    server = _server(Admin(router, rollout, token, bystanders.note_split, bystanders.shadow_serving))
+    server = _server(Admin(router, rollout, token, observers.note_split, observers.shadow_policy))
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         publish_admin(port, token)

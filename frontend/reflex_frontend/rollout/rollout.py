@@ -17,11 +17,11 @@ from typing import Final, TypeVar
 
 from reflex.errors import ServiceError, SetupError
 from reflex_frontend.exchange.routing import Router, Slot
-from reflex_frontend.exchange.slots import SlotName
-from reflex_frontend.policy.assembly import Assembly
-from reflex_frontend.policy.lineup import check_interchangeable, reduced_of
+from reflex_frontend.exchange.slot_hash import SlotName
+from reflex_frontend.policy.loaded_policy import LoadedPolicy
 from reflex_frontend.policy.policy import ServedPolicy, load_policy
-from reflex_frontend.policy.serving import Serving
+from reflex_frontend.policy.policy_loader import PolicyLoader
+from reflex_frontend.policy.policy_set import check_interchangeable, reduced_of
 from reflex_frontend.rollout.trial import Trial, check_shared_models, prove, when_idle
 from reflex_frontend.triton.gateway import TritonCallError
 from reflex_frontend.triton.model_control import ModelControlError
@@ -43,7 +43,7 @@ class Rollout:
     """One replacement at a time. `probation_s` is how long the old policy stays loaded after the switch."""
 
     router: Router
-    assembly: Assembly
+    loader: PolicyLoader
     repository: Path
     on_switch: Callable[[SlotName, ServedPolicy], None] = lambda _slot, _policy: None
     """Told whenever a slot gets another policy, and when it gets the old one back."""
@@ -67,7 +67,7 @@ class Rollout:
 
     async def _read(self, slot: Slot, policy_id: str) -> list[ServedPolicy]:
         """The policy, and its variant with fewer steps where the slot needs one."""
-        known = [each.serving.policy.prompts for each in self.router.slots.values() if each.serving.policy.prompts]
+        known = [each.loaded.policy.prompts for each in self.router.slots.values() if each.loaded.policy.prompts]
 
         def read(name: str) -> ServedPolicy:
             return load_policy(self.repository, name, known)
@@ -79,12 +79,12 @@ class Rollout:
         return policies
 
     async def _in_worker(self, function: Callable[..., T], *arguments: object) -> T:
-        workers = self.assembly.workers
+        workers = self.loader.workers
         return await workers.run(workers.now() + READ_S, function, *arguments)
 
     def _check(self, slot: Slot, policy: ServedPolicy) -> None:
-        served = [each for other in self.router.slots.values() for each in (other.serving, other.reduced) if each]
-        if policy.config.policy_id in {serving.policy.config.policy_id for serving in served}:
+        served = [each for other in self.router.slots.values() for each in (other.loaded, other.reduced) if each]
+        if policy.config.policy_id in {loaded.policy.config.policy_id for loaded in served}:
             raise SetupError(
                 f"policy {policy.config.policy_id} is served already; export the new one under another --name"
             )
@@ -92,8 +92,8 @@ class Rollout:
             raise SetupError(
                 f"policy {policy.config.policy_id} has no canary to be proven by; export it again with its check"
             )
-        check_interchangeable(slot.serving.policy, policy)
-        check_shared_models(policy.config, self.assembly.loaded)
+        check_interchangeable(slot.loaded.policy, policy)
+        check_shared_models(policy.config, self.loader.loaded)
 
     async def _tried(self, wanted: list[ServedPolicy]) -> Trial:
         """The policies loaded and proven; otherwise they are gone again."""
@@ -101,9 +101,9 @@ class Rollout:
         try:
             for policy in wanted:
                 await self._load(policy)
-                admission = trial.servings[0].admission if trial.servings else None
-                trial.servings.append(self.assembly.serve(policy, admission=admission, is_kept=False))
-                await prove(trial.servings[-1])
+                admission = trial.loaded_policies[0].admission if trial.loaded_policies else None
+                trial.loaded_policies.append(self.loader.serve(policy, admission=admission, is_kept=False))
+                await prove(trial.loaded_policies[-1])
         except BaseException as exc:
             await self._give_up(trial)
             if isinstance(exc, TritonCallError | ServiceError | TimeoutError):
@@ -114,20 +114,20 @@ class Rollout:
 
     async def _load(self, policy: ServedPolicy) -> None:
         policy_id = policy.config.policy_id
-        if policy_id in self.assembly.loaded:  # it is the shadow policy, which is being promoted
+        if policy_id in self.loader.loaded:  # it is the shadow policy, which is being promoted
             return
         log.info("loading policy %s", policy_id)
         try:
-            await self.assembly.backend.control.load(policy_id)
+            await self.loader.backend.control.load(policy_id)
         except ModelControlError:
             await self._unload(policy)
             raise
 
     async def _switch(self, slot: Slot, trial: Trial) -> None:
-        old = (slot.serving, slot.reduced)
-        candidate = trial.servings[0]
-        for serving in trial.servings:
-            self.assembly.keep(serving)
+        old = (slot.loaded, slot.reduced)
+        candidate = trial.loaded_policies[0]
+        for loaded in trial.loaded_policies:
+            self.loader.keep(loaded)
         self._put(slot, candidate, trial.reduced)
         log.warning(
             "slot %s serves %s now", slot.name, candidate.policy.config.model_version,
@@ -142,13 +142,13 @@ class Rollout:
         await self._retire(candidate, trial.reduced)
         raise SetupError(f"policy {candidate.policy.config.policy_id} failed ({reason}); the old one is back")
 
-    def _put(self, slot: Slot, serving: Serving, reduced: Serving | None) -> None:
-        slot.serving, slot.reduced = serving, reduced
+    def _put(self, slot: Slot, loaded: LoadedPolicy, reduced: LoadedPolicy | None) -> None:
+        slot.loaded, slot.reduced = loaded, reduced
         # What the other policy took says nothing about this one.
         slot.slo = None if slot.slo is None else slot.slo.renewed()
-        self.on_switch(slot.name, serving.policy)
+        self.on_switch(slot.name, loaded.policy)
 
-    async def _failed_on_probation(self, candidate: Serving) -> str | None:
+    async def _failed_on_probation(self, candidate: LoadedPolicy) -> str | None:
         """Why the breaker of the new policy opened, ever since it is there; None when it did not."""
         breaker = candidate.vitals.breaker
         deadline = candidate.vitals.now() + self.probation_s
@@ -158,30 +158,30 @@ class Rollout:
             await asyncio.sleep(POLL_S)
         return None
 
-    async def _retire(self, *servings: Serving | None) -> None:
+    async def _retire(self, *loaded_policies: LoadedPolicy | None) -> None:
         """Unload policies once Triton is done with what they were asked, and nobody waits for them."""
-        gone = [serving for serving in servings if serving is not None]
-        for serving in gone:
-            self.assembly.retire(serving)
-        for serving in gone:
-            await when_idle(serving)
-            await self._unload(serving.policy)
-            await serving.triton.close()
+        gone = [loaded for loaded in loaded_policies if loaded is not None]
+        for loaded in gone:
+            self.loader.retire(loaded)
+        for loaded in gone:
+            await when_idle(loaded)
+            await self._unload(loaded.policy)
+            await loaded.triton.close()
 
     async def _give_up(self, trial: Trial) -> None:
-        for serving in trial.servings:
-            self.assembly.retire(serving)
-            await self._unload(serving.policy)
-            await serving.triton.close()
+        for loaded in trial.loaded_policies:
+            self.loader.retire(loaded)
+            await self._unload(loaded.policy)
+            await loaded.triton.close()
 
     async def _unload(self, policy: ServedPolicy) -> None:
         """What no other policy shares; nothing of a Triton that may serve others, too."""
-        if not self.assembly.backend.may_reload:
+        if not self.loader.backend.may_reload:
             log.warning("policy %s stays loaded: this Triton is not ours alone", policy.config.policy_id)
             return
-        for model in self.assembly.models_only_of(policy.config):
+        for model in self.loader.models_only_of(policy.config):
             try:
-                await self.assembly.backend.control.unload(model)
+                await self.loader.backend.control.unload(model)
             except ModelControlError as failure:
                 log.warning("%s", failure)
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from reflex.errors import SetupError
 from reflex.policy_config import PolicyConfig
-from reflex_frontend.policy.serving import Serving
+from reflex_frontend.policy.loaded_policy import LoadedPolicy
 from reflex_frontend.triton.backend import models_of
 
 __all__ = ["Trial", "check_shared_models", "prove", "when_idle"]
@@ -26,11 +26,11 @@ POLL_S: Final = 0.05
 class Trial:
     """The policies that are to go into a slot together: the one, and perhaps its variant with fewer steps."""
 
-    servings: list[Serving] = field(default_factory=list)
+    loaded_policies: list[LoadedPolicy] = field(default_factory=list)
 
     @property
-    def reduced(self) -> Serving | None:
-        return self.servings[1] if len(self.servings) > 1 else None
+    def reduced(self) -> LoadedPolicy | None:
+        return self.loaded_policies[1] if len(self.loaded_policies) > 1 else None
 
 
 def check_shared_models(config: PolicyConfig, loaded: Mapping[str, PolicyConfig]) -> None:
@@ -45,7 +45,7 @@ def check_shared_models(config: PolicyConfig, loaded: Mapping[str, PolicyConfig]
             )
 
 
-async def prove(candidate: Serving) -> None:
+async def prove(candidate: LoadedPolicy) -> None:
     """Wait for its canary, and run it a few times more so that the first robot need not wait.
 
     Raises `TimeoutError`, `SetupError`, `ServiceError` or `TritonCallError` when it does not hold.
@@ -55,7 +55,7 @@ async def prove(candidate: Serving) -> None:
         async with asyncio.timeout(CANARY_PATIENCE_S):
             while vitals.warming_reason is not None:
                 if vitals.failed_canary is not None:
-                    # The watch would try for ever; whose first answer is wrong is not what was exported.
+                    # The probe would try for ever; whose first answer is wrong is not what was exported.
                     raise SetupError(
                         f"policy {policy.config.policy_id} is not served: {vitals.failed_canary}; the old one goes on"
                     )
@@ -71,10 +71,10 @@ async def prove(candidate: Serving) -> None:
         )
 
 
-async def when_idle(serving: Serving) -> None:
+async def when_idle(loaded: LoadedPolicy) -> None:
     """Until nobody waits for a place and Triton is done with every call, but not for ever."""
-    deadline = serving.vitals.now() + IDLE_PATIENCE_S
-    admission = serving.admission
-    while (admission.in_flight or admission.waiting) and serving.vitals.now() < deadline:  # noqa: ASYNC110
+    deadline = loaded.vitals.now() + IDLE_PATIENCE_S
+    admission = loaded.admission
+    while (admission.in_flight or admission.waiting) and loaded.vitals.now() < deadline:  # noqa: ASYNC110
         await asyncio.sleep(POLL_S)
-    await serving.runner.drain()
+    await loaded.runner.drain()

@@ -6,7 +6,7 @@ import pytest
 
 from reflex.errors import SetupError
 from reflex_export.checking.memory import available_bytes, check_bytes, require_memory
-from reflex_export.families.building import build_graphs
+from reflex_export.families.family_graphs import build_graphs
 from support.golden import golden_checkpoint
 
 

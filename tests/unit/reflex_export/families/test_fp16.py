@@ -12,8 +12,8 @@ import onnxruntime
 import pytest
 
 from reflex_export.checking.rounding import rounding_session
-from reflex_export.families.building import build_graphs
 from reflex_export.families.common import ARITHMETICS, Arithmetic, FamilyGraphs
+from reflex_export.families.family_graphs import build_graphs
 from reflex_export.graph.graph import OnnxModel
 from support.golden import (
     cosine,

@@ -15,8 +15,8 @@ from reflex_export.errors import UnsupportedOptionError
 from reflex_export.families import pi05
 from reflex_export.policy_prompt import prompt_config, state_bins_config
 from reflex_export.reading import read_checkpoint
+from support.float16 import run_graphs_rounded
 from support.golden import cosine, golden_case, golden_cases, max_abs, run_graphs, run_model
-from support.half import run_graphs_rounded
 from support.pi import answer, build, differences, graphs, numpy_chunk, random_observation, recorded_checkpoint
 from support.random_checkpoint import PiSizes, write_checkpoint
 

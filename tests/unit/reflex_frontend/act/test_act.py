@@ -19,11 +19,11 @@ from reflex.errors import DeadlineExceededError, InferenceError, InvalidRequestE
 from reflex.policy_config import PolicyConfig
 from reflex_frontend.act.act import ActService
 from reflex_frontend.exchange.exchange import Exchange
-from reflex_frontend.policy.serving import Serving
+from reflex_frontend.policy.loaded_policy import LoadedPolicy
 from reflex_frontend.policy.slo import Slo, SloMonitor
 from reflex_frontend.settings import SloMode
 from reflex_frontend.triton.gateway import Outputs, TritonCallError
-from support.fakes import FakeTriton, act_service, chunk, outputs, policy_config, run_virtual, serving
+from support.fakes import FakeTriton, act_service, chunk, loaded, outputs, policy_config, run_virtual
 
 Clock = Callable[[], float]
 
@@ -46,8 +46,8 @@ class Frontend:
     now: Clock
 
     @property
-    def serving(self) -> Serving:
-        return self.service.router.first.serving
+    def loaded(self) -> LoadedPolicy:
+        return self.service.router.first.loaded
 
     async def act(self, deadline_ms: float = 1000, **changes: Any) -> dict[str, Any]:
         body = orjson.dumps({**GOOD, **changes})
@@ -72,8 +72,8 @@ def serve(
     async def main(now: Clock) -> None:
         service = act_service(triton, now, guarded=guarded, config=config)
         await scenario(Frontend(service, triton, now))
-        await service.router.first.serving.runner.drain()
-        admission = service.router.first.serving.admission
+        await service.router.first.loaded.runner.drain()
+        admission = service.router.first.loaded.admission
         assert (admission.in_flight, admission.waiting) == (0, 0), "a place was lost"
 
     run_virtual(main)
@@ -170,7 +170,7 @@ def test_a_clients_fault_is_4xx_never_reaches_the_model_and_carries_its_request_
             error = await frontend.fails(InvalidRequestError, request_id="mine", **changes)
             assert (error.code, error.request_id) == (code, "mine")
         assert not frontend.triton.calls
-        assert not frontend.serving.vitals.breaker.is_open
+        assert not frontend.loaded.vitals.breaker.is_open
 
     serve(scenario)
 
@@ -189,7 +189,7 @@ def test_states_that_no_robot_can_have_do_not_open_the_breaker_for_everybody() -
             with pytest.raises(ServiceError) as caught:
                 await frontend.act(state=[3.4e38] * 6)
             assert caught.value.status < 500
-        assert not frontend.serving.vitals.breaker.is_open
+        assert not frontend.loaded.vitals.breaker.is_open
 
     serve(scenario, FakeTriton(outputs(chunk(np.nan))))
 
@@ -199,7 +199,7 @@ def test_states_that_no_robot_can_have_do_not_open_the_breaker_for_everybody() -
 )
 def test_each_phase_refuses_with_503_and_retry_after(phase: str, code: str) -> None:
     async def scenario(frontend: Frontend) -> None:
-        vitals = frontend.serving.vitals
+        vitals = frontend.loaded.vitals
         vitals.warming_reason = "starting" if phase == "warming" else None
         frontend.service.instance.is_draining = phase == "draining"
         if phase == "open":
@@ -216,11 +216,11 @@ def test_beyond_places_and_queue_requests_are_refused() -> None:
     async def scenario(frontend: Frontend) -> None:
         running = [asyncio.create_task(frontend.act()) for _ in range(3)]
         await asyncio.sleep(0)
-        assert frontend.serving.admission.is_full
+        assert frontend.loaded.admission.is_full
         error = await frontend.fails(UnavailableError)
         assert error.code == "queue_full"
         await asyncio.gather(*running)
-        assert not frontend.serving.admission.is_full
+        assert not frontend.loaded.admission.is_full
 
     serve(scenario, FakeTriton(after(0.1)))
 
@@ -350,7 +350,7 @@ def test_no_place_is_lost_when_clients_are_cancelled_anywhere(when_s: float) -> 
 
 @dataclass
 class Noted:
-    """A bystander that remembers."""
+    """An observer that remembers."""
 
     notes: list[tuple[int | None, str | None]] = field(default_factory=list)
     seeds: list[tuple[int | None, bool]] = field(default_factory=list)
@@ -370,7 +370,7 @@ class Noted:
 
 def looked_at(frontend: Frontend) -> Noted:
     noted = Noted()
-    frontend.service = dataclasses.replace(frontend.service, bystanders=(noted,))
+    frontend.service = dataclasses.replace(frontend.service, observers=(noted,))
     return noted
 
 
@@ -409,7 +409,7 @@ def objective(frontend: Frontend, mode: SloMode, *, reduced: FakeTriton | None =
     slot = frontend.service.router.first
     slot.slo, slot.slo_mode = monitor, mode
     if reduced is not None:
-        slot.reduced = serving(reduced, frontend.now, config=policy_config(denoising_steps=4))
+        slot.reduced = loaded(reduced, frontend.now, config=policy_config(denoising_steps=4))
     return monitor
 
 

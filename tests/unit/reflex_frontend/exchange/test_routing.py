@@ -63,7 +63,7 @@ def test_a_request_without_an_episode_is_drawn_and_says_so() -> None:
 def test_while_a_slot_is_out_the_other_one_answers_its_episodes_and_says_so(phase: str) -> None:
     async def scenario(router: Router) -> None:
         own = [episode for episode in EPISODES if router.route(episode).slot.name == "b"]
-        vitals = router.slots["b"].serving.vitals
+        vitals = router.slots["b"].loaded.vitals
         if phase == "warming":
             vitals.warming_reason = "loading"
         else:
@@ -83,7 +83,7 @@ def test_with_both_out_an_episode_goes_to_its_own_slot_to_be_refused_there() -> 
     async def scenario(router: Router) -> None:
         before = slots_of(router, EPISODES)
         for slot in router.slots.values():
-            slot.serving.vitals.breaker.open("lost")
+            slot.loaded.vitals.breaker.open("lost")
         assert slots_of(router, EPISODES) == before
 
     with_two(scenario)
@@ -104,7 +104,7 @@ def test_the_headers_are_the_four_of_the_contract() -> None:
         routing = router.route("grasp 7")
         assert router.headers(routing) == {
             "x-reflex-policy-slot": routing.slot.name,
-            "x-reflex-model-version": routing.serving.policy.config.model_version,
+            "x-reflex-model-version": routing.loaded.policy.config.model_version,
             "x-reflex-routing-key": "grasp 7",
             "x-reflex-routing-degraded": "false",
         }
@@ -125,7 +125,7 @@ def test_an_episode_that_no_header_can_hold_is_percent_encoded(episode: str, key
 def test_a_server_is_full_only_when_every_slot_is() -> None:
     async def main(now: Callable[[], float]) -> None:
         service: ActService = act_service(FakeTriton(), now, second=FakeTriton(), split=50)
-        admissions = [slot.serving.admission for slot in service.router.slots.values()]
+        admissions = [slot.loaded.admission for slot in service.router.slots.values()]
         for admission in admissions:
             assert not service.router.is_full
             admission.in_flight, admission.max_queue = admission.max_in_flight, 0

@@ -125,7 +125,7 @@ def test_a_bug_is_500_with_the_envelope_and_without_a_word_of_its_cause(caplog: 
         response = await client.post("/act", json=ACT)
         assert_envelope(response, 500, "internal")
         assert "secret" not in response.text
-        assert service.router.first.serving.admission.in_flight == 0
+        assert service.router.first.loaded.admission.in_flight == 0
 
     routes(scenario, FakeTriton(broken))
     assert "secret" in caplog.text
@@ -151,12 +151,12 @@ def test_health_tells_each_phase() -> None:
             "robot_id": "arm-7",
             "cuda_graphs_active": False,
         }
-        service.router.first.serving.vitals.breaker.open("Triton does not answer")
+        service.router.first.loaded.vitals.breaker.open("Triton does not answer")
         degraded = await client.get("/health")
         assert (degraded.status_code, degraded.json()["status"]) == (503, "degraded")
         assert degraded.json()["reason"] == "Triton does not answer"
         assert degraded.headers["retry-after"] == "1"
-        service.router.first.serving.vitals.warming_reason = "starting"
+        service.router.first.loaded.vitals.warming_reason = "starting"
         warming = await client.get("/health")
         assert (warming.status_code, warming.json()["status"]) == (503, "warming")
         assert warming.json()["model_loaded"] is False

@@ -24,11 +24,11 @@ def two() -> ActService:
 
 
 def warm(service: ActService, slot: Any, reason: str = "loading") -> None:
-    service.router.slots[slot].serving.vitals.warming_reason = reason
+    service.router.slots[slot].loaded.vitals.warming_reason = reason
 
 
 def break_slot(service: ActService, slot: Any) -> None:
-    service.router.slots[slot].serving.vitals.breaker.open(f"{slot} is gone")
+    service.router.slots[slot].loaded.vitals.breaker.open(f"{slot} is gone")
 
 
 def test_one_ready_policy_is_200_with_the_fields_of_the_contract() -> None:
@@ -99,6 +99,6 @@ def test_whoever_looks_on_has_a_field_and_no_say() -> None:
         def show(self, _metrics: object) -> None:
             raise AssertionError
 
-    service = dataclasses.replace(two(), bystanders=(Stopped(),))
+    service = dataclasses.replace(two(), observers=(Stopped(),))
     status, body = health_of(service, None)
     assert (status, body["recording"]) == (200, "recording stopped: No space left on device")

@@ -16,7 +16,7 @@ from reflex_frontend.act.act import ActService
 from reflex_frontend.exchange.exchange import Exchange
 from reflex_frontend.observing.shadow import QUEUED_COPIES, Comparison, Shadow, compared
 from reflex_frontend.triton.gateway import Outputs
-from support.fakes import FakeTriton, act_service, chunk, outputs, policy_config, run_virtual, serving
+from support.fakes import FakeTriton, act_service, chunk, loaded, outputs, policy_config, run_virtual
 
 REQUEST: dict[str, Any] = {"instruction": "pick", "state": [0.1] * 6, "images": {}}
 NO_CAMERA_NEEDED = policy_config(cameras={"base": False})
@@ -66,8 +66,8 @@ def watch(scenario: Callable[[Scene], Coroutine[Any, Any, None]], other: FakeTri
         robot = FakeTriton()
         service = act_service(robot, now, config=NO_CAMERA_NEEDED)
         counts, records = Counts(), Records()
-        shadow = Shadow(serving(other, now, config=NO_CAMERA_NEEDED), service.instance, counts, records, percent)
-        object.__setattr__(service, "bystanders", (shadow,))
+        shadow = Shadow(loaded(other, now, config=NO_CAMERA_NEEDED), service.instance, counts, records, percent)
+        object.__setattr__(service, "observers", (shadow,))
         task = asyncio.create_task(shadow.run())
         await scenario(Scene(service, robot, other, shadow, counts, records, now))
         task.cancel()

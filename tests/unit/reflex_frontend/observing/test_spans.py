@@ -24,7 +24,7 @@ from reflex_frontend.observing.spans import (
     episode_hash,
 )
 from reflex_frontend.observing.tracing import TracedAct
-from reflex_frontend.policy.course import Course
+from reflex_frontend.policy.stage_times import StageTimes
 from reflex_frontend.policy.traceparent import Trace
 
 STAGES = ("receive", "route", "queue", "decode", "infer", "guard", "respond")
@@ -34,13 +34,13 @@ TRACE = Trace(trace_id=11, span_id=12, infer_id=13, parent_id=14)
 def traced_act(passed: int = 6, trace: Trace = TRACE, **changes: Any) -> TracedAct:
     """Stages are left at seconds 1 to 6; the answer is there at 7, and sent at 8."""
     names = ("received_at", "routed_at", "queued_at", "decoded_at", "inferred_at", "guarded_at")
-    course = Course(trace=trace, **{name: float(second) for second, name in enumerate(names[:passed], 1)})
+    stage_times = StageTimes(trace=trace, **{name: float(second) for second, name in enumerate(names[:passed], 1)})
     fields: dict[str, Any] = {
         "began_at": 0.0, "answered_at": 7.0, "ended_at": 8.0, "wall_ahead_s": 1000.0, "status": 200,
         "error_code": None, "request_id": "r-1", "episode_id": "e-1", "policy_slot": "a", "model_version": "demo@1",
         "embodiment": "franka", "denoising_steps": 10, "is_degraded": False, "is_resent": False,
     }  # fmt: skip
-    return TracedAct(trace=trace, course=course, **{**fields, **changes})
+    return TracedAct(trace=trace, stage_times=stage_times, **{**fields, **changes})
 
 
 def spans_of(act: TracedAct) -> list[ReadableSpan]:

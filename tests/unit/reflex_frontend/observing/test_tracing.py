@@ -69,9 +69,15 @@ def posting(*bodies: dict[str, Any], headers: dict[str, str] | None = None) -> S
 
 
 def reached(act: TracedAct) -> list[float]:
-    course = act.course
-    times = (course.received_at, course.routed_at, course.queued_at, course.decoded_at, course.inferred_at)
-    return [moment for moment in (*times, course.guarded_at) if moment is not None]
+    stage_times = act.stage_times
+    times = (
+        stage_times.received_at,
+        stage_times.routed_at,
+        stage_times.queued_at,
+        stage_times.decoded_at,
+        stage_times.inferred_at,
+    )
+    return [moment for moment in (*times, stage_times.guarded_at) if moment is not None]
 
 
 def test_an_answer_is_noted_with_its_names_and_with_times_in_order() -> None:

@@ -15,11 +15,11 @@ import pytest
 
 from reflex.errors import SetupError
 from reflex_frontend.exchange.routing import Router
-from reflex_frontend.policy.assembly import Assembly
+from reflex_frontend.policy.policy_loader import PolicyLoader
 from reflex_frontend.rollout.admin import Admin, build_admin
 from reflex_frontend.rollout.rollout import Rollout
 from reflex_frontend.triton.gateway import TritonCallError
-from support.fakes import FakeTriton, act_service, serving
+from support.fakes import FakeTriton, act_service, loaded
 
 TOKEN = "a token"
 RIGHT = {"Authorization": f"Bearer {TOKEN}"}
@@ -78,7 +78,7 @@ def test_the_slots_are_shown_with_their_policies_and_the_split() -> None:
 def test_the_shadow_is_shown_beside_the_slots() -> None:
     async def main() -> None:
         router = act_service(FakeTriton(), time.monotonic, second=FakeTriton()).router
-        shadow = serving(FakeTriton(), time.monotonic)
+        shadow = loaded(FakeTriton(), time.monotonic)
         app = build_admin(Admin(router, cast("Rollout", Replacing()), TOKEN, shadow=shadow))
         transport = httpx.ASGITransport(app=app)
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", headers=RIGHT) as client:
@@ -90,7 +90,7 @@ def test_the_shadow_is_shown_beside_the_slots() -> None:
 
 def test_a_slot_that_is_out_says_why() -> None:
     async def scenario(client: httpx.AsyncClient, router: Router) -> None:
-        router.slots["b"].serving.vitals.breaker.open("its model is gone")
+        router.slots["b"].loaded.vitals.breaker.open("its model is gone")
         shown = (await client.get("/slots")).json()["slots"]["b"]
         assert (shown["status"], shown["reason"]) == ("degraded", "its model is gone")
 
@@ -180,8 +180,8 @@ def test_a_name_that_is_no_folder_of_the_repository_is_refused_before_anything_i
 ) -> None:
     async def main() -> None:
         service = act_service(FakeTriton(), time.monotonic, second=FakeTriton())
-        assembly = Assembly(cast("Any", None), service.workers, asyncio.create_task)
-        rollout = Rollout(service.router, assembly, tmp_path)
+        loader = PolicyLoader(cast("Any", None), service.workers, asyncio.create_task)
+        rollout = Rollout(service.router, loader, tmp_path)
         app = build_admin(Admin(service.router, rollout, TOKEN))
         transport = httpx.ASGITransport(app=app)
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", headers=RIGHT) as client:

@@ -18,12 +18,12 @@ import pytest
 from reflex.admin import DEFAULT_PORT, admin_file, publish_admin, read_admin
 from reflex.errors import SetupError
 from reflex_frontend.exchange.instance import Instance
-from reflex_frontend.observing.bystanders import Bystanders
+from reflex_frontend.observing.observers import Observers
 from reflex_frontend.observing.shadow import Shadow
 from reflex_frontend.rollout import admin_server
 from reflex_frontend.rollout.admin_server import admin_routes, wanted_admin_port
 from reflex_frontend.settings import Settings
-from support.fakes import FakeTriton, act_service, serving
+from support.fakes import FakeTriton, act_service, loaded
 from support.server import free_port
 
 
@@ -61,10 +61,10 @@ def test_two_policies_have_admin_routes_and_one_only_when_asked(settings: dict[s
 def test_the_shadow_of_the_bystanders_is_among_the_slots() -> None:
     async def main() -> None:
         router = act_service(FakeTriton(), time.monotonic).router
-        shadow = Shadow(serving(FakeTriton(), time.monotonic), Instance(time.monotonic), cast("Any", None))
+        shadow = Shadow(loaded(FakeTriton(), time.monotonic), Instance(time.monotonic), cast("Any", None))
         settings = Settings.load({"admin_port": 0, "admin_token": "t"})
-        bystanders = Bystanders(recording=None, shadow=shadow)
-        async with admin_routes(settings, router, cast("Any", None), bystanders):
+        observers = Observers(recording=None, shadow=shadow)
+        async with admin_routes(settings, router, cast("Any", None), observers):
             (file,) = admin_file(0).parent.glob("admin-*.json")
             url = json.loads(file.read_text())["url"]
             async with httpx.AsyncClient(trust_env=False, headers={"Authorization": "Bearer t"}) as client:

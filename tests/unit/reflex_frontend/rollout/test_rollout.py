@@ -15,8 +15,8 @@ import pytest
 from reflex.errors import SetupError
 from reflex.policy_config import PolicyConfig
 from reflex_frontend.exchange.routing import Router, Slot
-from reflex_frontend.policy.assembly import Assembly
 from reflex_frontend.policy.policy import Canary, ServedPolicy
+from reflex_frontend.policy.policy_loader import PolicyLoader
 from reflex_frontend.policy.slo import Slo, SloMonitor
 from reflex_frontend.policy.workers import Workers
 from reflex_frontend.rollout.rollout import Rollout
@@ -73,14 +73,14 @@ class Backend:
 @dataclass
 class Scene:
     router: Router
-    assembly: Assembly
+    loader: PolicyLoader
     rollout: Rollout
     backend: Backend
     switches: list[tuple[str, str]]
     now: Callable[[], float]
 
-    def serving(self, slot: str = "b") -> str:
-        return self.router.slots["a" if slot == "a" else "b"].serving.policy.config.policy_id
+    def loaded(self, slot: str = "b") -> str:
+        return self.router.slots["a" if slot == "a" else "b"].loaded.policy.config.policy_id
 
     async def replace_fails(self, told: str, policy: str = "new") -> None:
         with pytest.raises(SetupError, match=told):
@@ -106,17 +106,17 @@ def play(
 
     async def main(now: Callable[[], float]) -> None:
         async with asyncio.TaskGroup() as tasks:
-            assembly = Assembly(backend, Workers(InlineExecutor(), now), tasks.create_task)
-            slots = {name: Slot(name, assembly.serve(policy(served))) for name, served in SERVED}
+            loader = PolicyLoader(backend, Workers(InlineExecutor(), now), tasks.create_task)
+            slots = {name: Slot(name, loader.serve(policy(served))) for name, served in SERVED}
             router = Router(dict(slots), 50)
             switches: list[tuple[str, str]] = []
             rollout = Rollout(
-                router, assembly, Path("models"), lambda slot, served: switches.append((slot, served.config.policy_id)),
+                router, loader, Path("models"), lambda slot, served: switches.append((slot, served.config.policy_id)),
                 PROBATION_S,
             )  # fmt: skip
             await asyncio.sleep(1)
-            await scenario(Scene(router, assembly, rollout, backend, switches, now))
-            await assembly.stop()
+            await scenario(Scene(router, loader, rollout, backend, switches, now))
+            await loader.stop()
 
     run_virtual(main)
 
@@ -129,17 +129,17 @@ def test_the_new_policy_serves_after_its_canary_and_the_old_one_is_unloaded_afte
 ) -> None:
     async def scenario(scene: Scene) -> None:
         replacing = asyncio.create_task(scene.rollout.replace("b", "new"))
-        while scene.serving() == "two":
+        while scene.loaded() == "two":
             await asyncio.sleep(0.05)
             assert not any(event.startswith("unload") for event in scene.backend.events)
         assert len(scene.backend.tritons["new"].calls) >= 4, "it was not warmed"
-        assert not scene.router.slots["b"].serving.vitals.is_out
+        assert not scene.router.slots["b"].loaded.vitals.is_out
         switched_at = scene.now()
         await replacing
         assert scene.now() - switched_at == pytest.approx(PROBATION_S, abs=0.2)
         assert scene.backend.events == ["load new"] + [f"unload two{part}" for part in PARTS]
         assert scene.switches == [("b", "new")]
-        assert set(scene.assembly.loaded) == {"one", "new"}
+        assert set(scene.loader.loaded) == {"one", "new"}
 
     play(monkeypatch, scenario)
 
@@ -175,12 +175,12 @@ def test_a_bad_policy_never_serves_and_the_old_one_never_stops(
         replacing = asyncio.create_task(scene.replace_fails(told))
         while not replacing.done():
             await asyncio.sleep(0.02)
-            assert scene.serving() == "two"
+            assert scene.loaded() == "two"
             assert not scene.router.slots["b"].is_out
         await replacing
         assert scene.switches == []
         assert scene.backend.events[-4:] == [f"unload new{part}" for part in PARTS]
-        assert set(scene.assembly.loaded) == {"one", "two"}
+        assert set(scene.loader.loaded) == {"one", "two"}
 
     play(monkeypatch, scenario, Backend({"new": triton}))
 
@@ -188,7 +188,7 @@ def test_a_bad_policy_never_serves_and_the_old_one_never_stops(
 def test_a_policy_that_triton_cannot_load_is_refused_with_tritons_words(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario(scene: Scene) -> None:
         await scene.replace_fails("out of memory")
-        assert scene.serving() == "two"
+        assert scene.loaded() == "two"
 
     play(monkeypatch, scenario, Backend(refusal="Triton cannot load new: out of memory"))
 
@@ -197,13 +197,13 @@ def test_a_policy_that_fails_on_probation_gives_way_to_the_old_one(monkeypatch: 
     async def scenario(scene: Scene) -> None:
         replacing = asyncio.create_task(scene.replace_fails("the old one is back"))
         await asyncio.sleep(5)
-        assert scene.serving() == "new"
-        scene.router.slots["b"].serving.vitals.breaker.open("five failures")
+        assert scene.loaded() == "new"
+        scene.router.slots["b"].loaded.vitals.breaker.open("five failures")
         await asyncio.sleep(0.2)
-        assert scene.serving() == "two"
+        assert scene.loaded() == "two"
         await replacing
         assert scene.switches == [("b", "new"), ("b", "two")]
-        assert set(scene.assembly.loaded) == {"one", "two"}
+        assert set(scene.loader.loaded) == {"one", "two"}
 
     play(monkeypatch, scenario)
 
@@ -251,7 +251,7 @@ def test_requests_in_flight_on_the_old_policy_end_before_it_is_unloaded(monkeypa
         return outputs()
 
     async def scenario(scene: Scene) -> None:
-        old = scene.router.slots["b"].serving
+        old = scene.router.slots["b"].loaded
         scene.backend.tritons["two"].script.append(slow)
         await old.admission.enter(scene.now() + 60)
         running = asyncio.create_task(old.runner.infer(CANARY.inputs, scene.now() + 60))
@@ -267,7 +267,7 @@ def test_requests_in_flight_on_the_old_policy_end_before_it_is_unloaded(monkeypa
 
 def test_a_dead_model_process_is_loaded_again_without_touching_the_other_slot(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario(scene: Scene) -> None:
-        broken = scene.router.slots["b"].serving
+        broken = scene.router.slots["b"].loaded
         scene.backend.tritons["two"].script.append(TritonCallError("dead", "stub process died"))
         with pytest.raises(TritonCallError):
             await broken.runner.check_canary(CANARY.inputs)
@@ -287,7 +287,7 @@ def test_when_that_fails_it_is_tried_again_and_the_other_slot_is_left_alone(monk
         scene.backend.refusal = "cannot load"
         scene.backend.tritons["two"].script.append(TritonCallError("dead", "stub process died"))
         with pytest.raises(TritonCallError):
-            await scene.router.slots["b"].serving.runner.check_canary(CANARY.inputs)
+            await scene.router.slots["b"].loaded.runner.check_canary(CANARY.inputs)
         await asyncio.sleep(10)
         assert scene.backend.restarted == 0
         assert not scene.router.slots["a"].is_out
@@ -302,14 +302,14 @@ def test_a_policy_that_has_triton_for_itself_is_worth_a_restart_of_it() -> None:
     async def main(now: Callable[[], float]) -> None:
         backend = Backend(refusal="cannot load")
         async with asyncio.TaskGroup() as tasks:
-            assembly = Assembly(backend, Workers(InlineExecutor(), now), tasks.create_task)
-            serving = assembly.serve(policy("one"))
+            loader = PolicyLoader(backend, Workers(InlineExecutor(), now), tasks.create_task)
+            loaded = loader.serve(policy("one"))
             await asyncio.sleep(1)
             backend.tritons["one"].script.append(TritonCallError("dead", "stub process died"))
             with pytest.raises(TritonCallError):
-                await serving.runner.check_canary(CANARY.inputs)
+                await loaded.runner.check_canary(CANARY.inputs)
             await asyncio.sleep(1)
-            await assembly.stop()
+            await loader.stop()
         assert backend.restarted == 1
 
     run_virtual(main)
@@ -346,9 +346,9 @@ def test_models_shared_with_another_export_are_refused(monkeypatch: pytest.Monke
 
 def test_the_shadow_policy_can_be_promoted_without_being_loaded_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario(scene: Scene) -> None:
-        scene.assembly.serve(policy("new"))
+        scene.loader.serve(policy("new"))
         await scene.rollout.replace("b", "new")
-        assert scene.serving() == "new"
+        assert scene.loaded() == "new"
         assert "load new" not in scene.backend.events
         assert not any(event.startswith("unload new") for event in scene.backend.events)
 
@@ -359,7 +359,7 @@ def test_requests_that_wait_for_a_place_are_answered_before_their_policy_is_unlo
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def scenario(scene: Scene) -> None:
-        old = scene.router.slots["b"].serving
+        old = scene.router.slots["b"].loaded
         for _ in range(old.admission.max_in_flight):
             await old.admission.enter(scene.now() + 60)
         waiting = asyncio.create_task(old.admission.enter(scene.now() + 60))
@@ -388,7 +388,7 @@ def test_a_triton_that_is_somebody_elses_is_not_touched_unasked(monkeypatch: pyt
         scene.backend.may_reload = False
         scene.backend.tritons["two"].script.append(TritonCallError("dead", "stub process died"))
         with pytest.raises(TritonCallError):
-            await scene.router.slots["b"].serving.runner.check_canary(CANARY.inputs)
+            await scene.router.slots["b"].loaded.runner.check_canary(CANARY.inputs)
         await asyncio.sleep(2)
         assert scene.backend.events == []
         assert scene.backend.restarted == 1
@@ -401,7 +401,7 @@ def test_a_model_that_hangs_on_a_live_triton_is_loaded_again_once(monkeypatch: p
         await asyncio.sleep(3600)
 
     async def scenario(scene: Scene) -> None:
-        hung = scene.router.slots["b"].serving
+        hung = scene.router.slots["b"].loaded
         scene.backend.tritons["two"].default = never
         hung.vitals.breaker.open("five deadlines passed")
         await asyncio.sleep(60)

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from reflex.errors import SetupError
-from reflex_frontend.policy.lineup import check_interchangeable, load_lineup
 from reflex_frontend.policy.policy import find_repository
+from reflex_frontend.policy.policy_set import check_interchangeable, load_policy_set
 from reflex_frontend.settings import Settings
 from support.fakes import policy_config, served_policy
 
@@ -41,20 +41,20 @@ def change(repository: Path, policy: str, **fields: object) -> None:
 
 
 def test_two_policies_fill_two_slots(repository: Path) -> None:
-    lineup = load_lineup(repository, Settings.load({"policy_a": "demo", "policy_b": "other"}))
-    assert {slot: policy.config.policy_id for slot, policy in lineup.slots.items()} == {"a": "demo", "b": "other"}
-    assert [config.policy_id for config in lineup.configs] == ["demo", "other"]
+    policy_set = load_policy_set(repository, Settings.load({"policy_a": "demo", "policy_b": "other"}))
+    assert {slot: policy.config.policy_id for slot, policy in policy_set.slots.items()} == {"a": "demo", "b": "other"}
+    assert [config.policy_id for config in policy_set.configs] == ["demo", "other"]
 
 
 def test_a_shadow_is_loaded_beside_them(repository: Path) -> None:
-    lineup = load_lineup(repository, Settings.load({"policy": "demo", "shadow": "other"}))
-    assert lineup.shadow is not None
-    assert [config.policy_id for config in lineup.configs] == ["demo", "other"]
+    policy_set = load_policy_set(repository, Settings.load({"policy": "demo", "shadow": "other"}))
+    assert policy_set.shadow is not None
+    assert [config.policy_id for config in policy_set.configs] == ["demo", "other"]
 
 
 def test_one_policy_twice_is_refused(repository: Path) -> None:
     with pytest.raises(SetupError, match="demo is named twice"):
-        load_lineup(repository, Settings.load({"policy_a": "demo", "policy_b": "demo"}))
+        load_policy_set(repository, Settings.load({"policy_a": "demo", "policy_b": "demo"}))
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_embodiments_of_one_name_with_other_limits_are_refused() -> None:
 def test_one_policy_in_two_roles_is_refused(repository: Path, settings: dict[str, Any]) -> None:
     change(repository, "few", denoising_steps=4)
     with pytest.raises(SetupError, match=r"would be served twice|needs few with fewer"):
-        load_lineup(repository, Settings.load(settings))
+        load_policy_set(repository, Settings.load(settings))
 
 
 def test_pictures_of_one_size_only_must_be_of_the_same_size() -> None:
@@ -117,11 +117,13 @@ def test_pictures_of_one_size_only_must_be_of_the_same_size() -> None:
 
 
 def test_degrading_takes_the_variant_with_the_next_lower_number_of_steps(repository: Path) -> None:
-    lineup = load_lineup(repository, Settings.load({"policy": "demo", "slo": "p99=150ms", "slo_mode": "degrade"}))
-    assert lineup.reduced["a"].config.policy_id == "few"
+    policy_set = load_policy_set(
+        repository, Settings.load({"policy": "demo", "slo": "p99=150ms", "slo_mode": "degrade"})
+    )
+    assert policy_set.reduced["a"].config.policy_id == "few"
 
 
 def test_degrading_without_a_variant_says_how_to_export_one(repository: Path) -> None:
     change(repository, "few", denoising_steps=10)
     with pytest.raises(SetupError, match="--steps 10 --steps 5"):
-        load_lineup(repository, Settings.load({"policy": "demo", "slo": "p99=150ms", "slo_mode": "degrade"}))
+        load_policy_set(repository, Settings.load({"policy": "demo", "slo": "p99=150ms", "slo_mode": "degrade"}))

@@ -4,7 +4,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from reflex_export.graph.half import HalfConverter
+from reflex_export.graph.float16 import HalfConverter
 
 
 def test_every_float16_comes_back_as_it_was() -> None:

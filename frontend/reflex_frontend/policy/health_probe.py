@@ -16,7 +16,7 @@ from reflex_frontend.policy.policy import Canary
 from reflex_frontend.policy.vitals import Vitals
 from reflex_frontend.triton.gateway import CALL_CAP_S, Triton, TritonCallError
 
-__all__ = ["Watch"]
+__all__ = ["HealthProbe"]
 
 TICK_S: Final = 0.1
 """With MISSED_PULSES and the probe's time-out: a hang is noticed 3 x 0.1 + 2 x 0.3 s after the last answer."""
@@ -32,10 +32,10 @@ NO_ANSWER: Final = "the canary was not answered in time"
 
 T = TypeVar("T")
 
-log = logging.getLogger("reflex.watch")
+log = logging.getLogger("reflex.health_probe")
 
 
-class Watch:
+class HealthProbe:
     """Asks Triton for its pulse, runs the canary, and opens and closes the breaker by what it finds."""
 
     def __init__(

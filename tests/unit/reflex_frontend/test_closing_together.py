@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from reflex_frontend.together import together
+from reflex_frontend.closing_together import closing_together
 from support.fakes import run_virtual
 
 Clock = Callable[[], float]
@@ -33,7 +33,7 @@ async def refused() -> AsyncIterator[str]:
 def test_both_are_entered_in_order_and_ended_at_once() -> None:
     async def main(now: Clock) -> None:
         log: list[str] = []
-        async with together(slow_to_end(2, log, "a"), slow_to_end(3, log, "b")) as names:
+        async with closing_together(slow_to_end(2, log, "a"), slow_to_end(3, log, "b")) as names:
             assert (names, log) == (("a", "b"), ["a began", "b began"])
             started = now()
         assert now() - started == pytest.approx(3)
@@ -46,7 +46,7 @@ def test_what_went_wrong_inside_goes_on_after_both_have_ended() -> None:
     async def main(_now: Clock) -> None:
         log: list[str] = []
         with pytest.raises(KeyError):
-            async with together(slow_to_end(1, log, "a"), slow_to_end(1, log, "b")):
+            async with closing_together(slow_to_end(1, log, "a"), slow_to_end(1, log, "b")):
                 raise KeyError
         assert log[2:] == ["a ended", "b ended"]
 
@@ -57,7 +57,7 @@ def test_the_first_ends_when_the_second_cannot_begin() -> None:
     async def main(_now: Clock) -> None:
         log: list[str] = []
         with pytest.raises(ValueError, match="cannot begin"):
-            async with together(slow_to_end(1, log, "a"), refused()):
+            async with closing_together(slow_to_end(1, log, "a"), refused()):
                 pytest.fail("entered")
         assert log == ["a began", "a ended"]
 

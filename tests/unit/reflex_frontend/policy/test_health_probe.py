@@ -14,10 +14,10 @@ import pytest
 
 from reflex_frontend.policy.admission import Admission
 from reflex_frontend.policy.breaker import Breaker
+from reflex_frontend.policy.health_probe import HealthProbe
 from reflex_frontend.policy.inference import ModelRunner
 from reflex_frontend.policy.policy import Canary
 from reflex_frontend.policy.vitals import Vitals
-from reflex_frontend.policy.watch import Watch
 from reflex_frontend.triton.gateway import PROBE_TIMEOUT_S, Outputs, RawTensor, TritonCallError
 from support.fakes import FakeTriton, chunk, outputs, run_virtual, served_policy
 
@@ -60,7 +60,7 @@ async def watching(triton: FakeTriton, now: Clock, canary: Canary | None) -> Asy
     vitals = Vitals(now, Breaker(now, jitter=lambda: 0.5))
     scene = Scene(triton, now, vitals)
     runner = ModelRunner(served_policy(), triton, Admission("small", 2, 2, now), vitals)
-    task = asyncio.create_task(Watch(triton, runner, vitals, canary, on_hang=scene.note_silence).run())
+    task = asyncio.create_task(HealthProbe(triton, runner, vitals, canary, on_hang=scene.note_silence).run())
     try:
         async with asyncio.timeout(600):
             yield scene

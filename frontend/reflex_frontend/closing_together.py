@@ -8,14 +8,14 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from typing import TypeVar
 
-__all__ = ["together"]
+__all__ = ["closing_together"]
 
 A = TypeVar("A")
 B = TypeVar("B")
 
 
 @contextlib.asynccontextmanager
-async def together(
+async def closing_together(
     first: AbstractAsyncContextManager[A], second: AbstractAsyncContextManager[B]
 ) -> AsyncIterator[tuple[A, B]]:
     """Both entered in order, and left at once: a server that stops has ten seconds for everything.

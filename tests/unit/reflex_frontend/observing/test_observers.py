@@ -17,9 +17,9 @@ from reflex.traces.reader import TraceReader
 from reflex.traces.schema import RequestRecord, ShadowRecord
 from reflex_frontend.act.act import ActService
 from reflex_frontend.exchange.exchange import Exchange
-from reflex_frontend.observing.bystanders import Bystanders, bystanders_at_work
-from reflex_frontend.policy.assembly import Assembly
+from reflex_frontend.observing.observers import Observers, observers_at_work
 from reflex_frontend.policy.policy import ServedPolicy
+from reflex_frontend.policy.policy_loader import PolicyLoader
 from reflex_frontend.settings import Settings
 from support.fakes import FakeTriton, act_service, policy_config, served_policy
 from support.recordings import lines_in
@@ -48,20 +48,20 @@ class Backend:
 
 
 def work(
-    scenario: Callable[[ActService, Bystanders], Coroutine[Any, Any, None]],
+    scenario: Callable[[ActService, Observers], Coroutine[Any, Any, None]],
     shadow: ServedPolicy | None = None,
     **settings: Any,
 ) -> None:
     async def main() -> None:
         async with asyncio.TaskGroup() as tasks:
             service = act_service(FakeTriton(), time.monotonic, config=NO_CAMERA_NEEDED)
-            assembly = Assembly(Backend(), service.workers, tasks.create_task)
-            watching = bystanders_at_work(
-                Settings.load(settings), service.router, shadow, assembly, service.instance, service.metrics
+            loader = PolicyLoader(Backend(), service.workers, tasks.create_task)
+            watching = observers_at_work(
+                Settings.load(settings), service.router, shadow, loader, service.instance, service.metrics
             )
-            async with watching as bystanders:
-                await scenario(dataclasses.replace(service, bystanders=bystanders.all), bystanders)
-            await assembly.stop()
+            async with watching as observers:
+                await scenario(dataclasses.replace(service, observers=observers.all), observers)
+            await loader.stop()
 
     asyncio.run(main())
 
@@ -70,8 +70,8 @@ async def ask(service: ActService) -> None:
     await service.answer(BODY, Exchange.begin(service.now(), 1000))
 
 
-async def nothing(_service: ActService, bystanders: Bystanders) -> None:
-    assert bystanders.all == ()
+async def nothing(_service: ActService, observers: Observers) -> None:
+    assert observers.all == ()
 
 
 def test_without_settings_nobody_looks_on() -> None:
@@ -79,8 +79,8 @@ def test_without_settings_nobody_looks_on() -> None:
 
 
 def test_what_was_noted_is_in_the_file_when_the_server_has_stopped(tmp_path: Path) -> None:
-    async def scenario(service: ActService, bystanders: Bystanders) -> None:
-        assert bystanders.shadow is None
+    async def scenario(service: ActService, observers: Observers) -> None:
+        assert observers.shadow is None
         for _ in range(3):
             await ask(service)
 
@@ -90,7 +90,7 @@ def test_what_was_noted_is_in_the_file_when_the_server_has_stopped(tmp_path: Pat
 
 
 def test_the_header_says_what_changes_answers_and_no_secret(tmp_path: Path) -> None:
-    async def scenario(service: ActService, _bystanders: Bystanders) -> None:
+    async def scenario(service: ActService, _observers: Observers) -> None:
         await ask(service)
 
     work(
@@ -105,9 +105,9 @@ def test_the_header_says_what_changes_answers_and_no_secret(tmp_path: Path) -> N
 def test_the_shadows_line_bears_the_number_of_the_request_that_it_saw(tmp_path: Path) -> None:
     shadow = served_policy(policy_config(policy_id="other", cameras={"base": False}))
 
-    async def scenario(service: ActService, bystanders: Bystanders) -> None:
-        assert bystanders.shadow is not None
-        bystanders.shadow.serving.vitals.warming_reason = None
+    async def scenario(service: ActService, observers: Observers) -> None:
+        assert observers.shadow is not None
+        observers.shadow.loaded.vitals.warming_reason = None
         await ask(service)
         await asyncio.sleep(0.2)
 
@@ -120,9 +120,9 @@ def test_the_shadows_line_bears_the_number_of_the_request_that_it_saw(tmp_path: 
 
 
 def test_another_policy_in_a_slot_is_a_new_header(tmp_path: Path) -> None:
-    async def scenario(service: ActService, bystanders: Bystanders) -> None:
+    async def scenario(service: ActService, observers: Observers) -> None:
         await ask(service)
-        bystanders.note_policy("a", served_policy(policy_config(policy_id="new")))
+        observers.note_policy("a", served_policy(policy_config(policy_id="new")))
         await ask(service)
 
     work(scenario, record=tmp_path)
@@ -134,9 +134,9 @@ def test_a_recording_that_cannot_be_ends_the_start(tmp_path: Path) -> None:
 
     async def main() -> None:
         service = act_service(FakeTriton(), time.monotonic)
-        assembly = Assembly(Backend(), service.workers, asyncio.create_task)
+        loader = PolicyLoader(Backend(), service.workers, asyncio.create_task)
         settings = Settings.load({"record": tmp_path / "file" / "below"})
-        async with bystanders_at_work(settings, service.router, None, assembly, service.instance, service.metrics):
+        async with observers_at_work(settings, service.router, None, loader, service.instance, service.metrics):
             pytest.fail("it started")
 
     with pytest.raises(SetupError, match="--record"):

@@ -1,4 +1,4 @@
-"""The course of one request through the stages of the server."""
+"""When one request left each stage of the server."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from reflex_frontend.policy.traceparent import Trace
 
-__all__ = ["Course"]
+__all__ = ["StageTimes"]
 
 
 @dataclass(slots=True)
-class Course:
+class StageTimes:
     """When each stage was left, monotonic seconds, in this order; None was not reached."""
 
     received_at: float | None = None

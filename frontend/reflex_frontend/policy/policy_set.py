@@ -10,17 +10,17 @@ from typing import Final
 
 from reflex.errors import SetupError
 from reflex.policy_config import CONFIG_FILE, PolicyConfig, read_policy_config
-from reflex_frontend.exchange.slots import SlotName
+from reflex_frontend.exchange.slot_hash import SlotName
 from reflex_frontend.policy.policy import ServedPolicy, load_policy
 from reflex_frontend.settings import Settings
 
-__all__ = ["Lineup", "check_interchangeable", "load_lineup", "reduced_of"]
+__all__ = ["PolicySet", "check_interchangeable", "load_policy_set", "reduced_of"]
 
 COMPARED: Final = ("embodiment", "state_dim", "action_dim", "cameras")
 
 
 @dataclass(frozen=True)
-class Lineup:
+class PolicySet:
     """Everything that is loaded at the start. `reduced` are variants with fewer steps, by the slot that they help."""
 
     slots: Mapping[SlotName, ServedPolicy]
@@ -33,7 +33,7 @@ class Lineup:
         return [policy.config for policy in served]
 
 
-def load_lineup(repository: Path, settings: Settings) -> Lineup:
+def load_policy_set(repository: Path, settings: Settings) -> PolicySet:
     """The policies that the settings name; `SetupError` when they do not go together."""
     names: dict[SlotName, str | None] = {"a": settings.policy}
     if settings.policy_a is not None and settings.policy_b is not None:
@@ -47,14 +47,14 @@ def load_lineup(repository: Path, settings: Settings) -> Lineup:
     if settings.slo_mode == "degrade":
         reduced = {slot: load_policy(repository, reduced_of(repository, policy.config))
                    for slot, policy in slots.items()}  # fmt: skip
-    lineup = Lineup(slots, reduced, shadow)
-    _check_named_once(lineup)
-    return lineup
+    policy_set = PolicySet(slots, reduced, shadow)
+    _check_named_once(policy_set)
+    return policy_set
 
 
-def _check_named_once(lineup: Lineup) -> None:
+def _check_named_once(policy_set: PolicySet) -> None:
     """One policy in two roles would be measured against itself, and unloaded under the other role."""
-    names = [config.policy_id for config in lineup.configs]
+    names = [config.policy_id for config in policy_set.configs]
     for name in names:
         if names.count(name) > 1:
             raise SetupError(

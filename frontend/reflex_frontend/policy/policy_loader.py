@@ -1,4 +1,4 @@
-"""Puts a loaded policy together with what answers for it: its place on Triton, its admission, its watch."""
+"""Puts a loaded policy together with what answers for it: its place on Triton, its admission, its health probe."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from reflex.policy_config import PolicyConfig
 from reflex_frontend.observation.observation import NoiseSource
 from reflex_frontend.policy.admission import Admission
 from reflex_frontend.policy.breaker import Breaker
+from reflex_frontend.policy.health_probe import HealthProbe
 from reflex_frontend.policy.inference import ModelRunner
+from reflex_frontend.policy.loaded_policy import LoadedPolicy
 from reflex_frontend.policy.policy import ServedPolicy
 from reflex_frontend.policy.revival import DEAD, HUNG, Revival
-from reflex_frontend.policy.serving import Serving
 from reflex_frontend.policy.vitals import Vitals
-from reflex_frontend.policy.watch import Watch
 from reflex_frontend.policy.workers import Workers
 from reflex_frontend.triton.backend import models_of
 from reflex_frontend.triton.gateway import Triton
 from reflex_frontend.triton.model_control import ModelControl
 
-__all__ = ["Assembly", "Backend"]
+__all__ = ["Backend", "PolicyLoader"]
 
 
 class Backend(Protocol):
@@ -44,21 +44,21 @@ class Backend(Protocol):
 
 @dataclass
 class _Loaded:
-    """One `Serving` and what goes on for it. `is_kept`: a Triton that starts anew loads it."""
+    """One `LoadedPolicy` and what goes on for it. `is_kept`: a Triton that starts anew loads it."""
 
-    serving: Serving
-    watch: asyncio.Task[None]
+    loaded: LoadedPolicy
+    probe: asyncio.Task[None]
     is_kept: bool
 
 
 @dataclass
-class Assembly:
-    """Makes every `Serving` of one server, and runs a `Watch` for each while it is wanted."""
+class PolicyLoader:
+    """Makes every `LoadedPolicy` of one server, and runs a `HealthProbe` for each while it is wanted."""
 
     backend: Backend
     workers: Workers
     start_task: Callable[..., asyncio.Task[None]]
-    """Like `TaskGroup.create_task`: a watch that fails must end the server, not be forgotten."""
+    """Like `TaskGroup.create_task`: a probe that fails must end the server, not be forgotten."""
     max_queue: int | None = None
     guarded: bool = True
     noise: NoiseSource = field(default_factory=NoiseSource)
@@ -71,10 +71,10 @@ class Assembly:
     @property
     def loaded(self) -> dict[str, PolicyConfig]:
         """What should be on Triton now, by policy."""
-        return {_config(each.serving).policy_id: _config(each.serving) for each in self._loaded}
+        return {_config(each.loaded).policy_id: _config(each.loaded) for each in self._loaded}
 
-    def serve(self, policy: ServedPolicy, *, admission: Admission | None = None, is_kept: bool = True) -> Serving:
-        """A policy that is warming until its watch has run the canary.
+    def serve(self, policy: ServedPolicy, *, admission: Admission | None = None, is_kept: bool = True) -> LoadedPolicy:
+        """A policy that is warming until its probe has run the canary.
 
         With `admission` it shares another one's places in flight, as it shares its GPU. `is_kept` is False for a policy
         on trial: a Triton that has to start anew starts without it.
@@ -83,21 +83,21 @@ class Assembly:
         if admission is None:
             max_queue = policy.max_in_flight if self.max_queue is None else self.max_queue
             admission = Admission(policy.config.policy_id, policy.max_in_flight, max_queue, self.workers.now)
-        serving = self._serving(policy, vitals, admission)
-        self._loaded.append(_Loaded(serving, self.start_task(self._watch(serving).run()), is_kept))
+        loaded = self._loaded_policy(policy, vitals, admission)
+        self._loaded.append(_Loaded(loaded, self.start_task(self._probe(loaded).run()), is_kept))
         self._tell_backend()
-        return serving
+        return loaded
 
-    def keep(self, serving: Serving) -> None:
+    def keep(self, loaded: LoadedPolicy) -> None:
         """A policy on trial has passed."""
         for each in self._loaded:
-            each.is_kept = each.is_kept or each.serving is serving
+            each.is_kept = each.is_kept or each.loaded is loaded
         self._tell_backend()
 
-    def retire(self, serving: Serving) -> None:
-        """End the watch of a policy that answers no more."""
-        for each in [each for each in self._loaded if each.serving is serving]:
-            each.watch.cancel()
+    def retire(self, loaded: LoadedPolicy) -> None:
+        """End the probe of a policy that answers no more."""
+        for each in [each for each in self._loaded if each.loaded is loaded]:
+            each.probe.cancel()
             self._loaded.remove(each)
         self._tell_backend()
 
@@ -109,14 +109,14 @@ class Assembly:
     def note_down(self, reason: str) -> None:
         """Triton is gone, and every policy with it."""
         for each in self._loaded:
-            vitals = each.serving.vitals
+            vitals = each.loaded.vitals
             vitals.breaker.open(reason)
             if vitals.warming_reason is not None:
                 vitals.warming_reason = reason
 
     async def stop(self) -> None:
-        """End every watch; what is being revived is left as it is."""
-        tasks = [*(each.watch for each in self._loaded), *self._revival.running]
+        """End every probe; what is being revived is left as it is."""
+        tasks = [*(each.probe for each in self._loaded), *self._revival.running]
         self._loaded.clear()
         for task in tasks:
             task.cancel()
@@ -125,9 +125,9 @@ class Assembly:
                 await task
 
     def _tell_backend(self) -> None:
-        self.backend.keep_loaded([_config(each.serving) for each in self._loaded if each.is_kept])
+        self.backend.keep_loaded([_config(each.loaded) for each in self._loaded if each.is_kept])
 
-    def _serving(self, policy: ServedPolicy, vitals: Vitals, admission: Admission) -> Serving:
+    def _loaded_policy(self, policy: ServedPolicy, vitals: Vitals, admission: Admission) -> LoadedPolicy:
         triton = self.backend.gateway(policy.config.policy_id)
 
         def on_dead_model() -> None:
@@ -135,19 +135,19 @@ class Assembly:
 
         runner = ModelRunner(policy, triton, admission, vitals, on_dead_model=on_dead_model)
         guard = ActionGuard(policy.embodiment) if self.guarded else None
-        return Serving(policy, guard, admission, runner, vitals, triton, self.noise, self.workers)
+        return LoadedPolicy(policy, guard, admission, runner, vitals, triton, self.noise, self.workers)
 
-    def _watch(self, serving: Serving) -> Watch:
-        return Watch(
-            serving.triton,
-            serving.runner,
-            serving.vitals,
-            serving.policy.canary,
+    def _probe(self, loaded: LoadedPolicy) -> HealthProbe:
+        return HealthProbe(
+            loaded.triton,
+            loaded.runner,
+            loaded.vitals,
+            loaded.policy.canary,
             on_hang=self.backend.restart_if_hung,
-            on_hung_model=lambda: self._revival.begin(_config(serving), serving.vitals, HUNG),
-            why_unready=lambda: self.backend.control.why_unready(models_of(_config(serving))),
+            on_hung_model=lambda: self._revival.begin(_config(loaded), loaded.vitals, HUNG),
+            why_unready=lambda: self.backend.control.why_unready(models_of(_config(loaded))),
         )
 
 
-def _config(serving: Serving) -> PolicyConfig:
-    return serving.policy.config
+def _config(loaded: LoadedPolicy) -> PolicyConfig:
+    return loaded.policy.config

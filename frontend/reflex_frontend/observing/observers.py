@@ -8,41 +8,41 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from reflex_frontend.act.act import Bystander
+from reflex_frontend.act.act import Observer
 from reflex_frontend.exchange.instance import Instance
 from reflex_frontend.exchange.routing import Router
-from reflex_frontend.exchange.slots import SlotName
+from reflex_frontend.exchange.slot_hash import SlotName
 from reflex_frontend.observing.metrics import Metrics
-from reflex_frontend.observing.recording.bystander import Recording, trace_header
+from reflex_frontend.observing.recording.observer import Recording, trace_header
 from reflex_frontend.observing.recording.recorder import Recorder
 from reflex_frontend.observing.recording.writer import FilePolicy
 from reflex_frontend.observing.shadow import Shadow
-from reflex_frontend.policy.assembly import Assembly
+from reflex_frontend.policy.loaded_policy import LoadedPolicy
 from reflex_frontend.policy.policy import ServedPolicy
-from reflex_frontend.policy.serving import Serving
+from reflex_frontend.policy.policy_loader import PolicyLoader
 from reflex_frontend.settings import Settings
 
-__all__ = ["Bystanders", "bystanders_at_work"]
+__all__ = ["Observers", "observers_at_work"]
 
 CLOSE_S = 1.5
 """For what is still to be written when the server stops."""
 
 
 @dataclass(frozen=True)
-class Bystanders:
+class Observers:
     """In the order in which they are told: the recording gives the number that the shadow's lines refer to."""
 
     recording: Recording | None
     shadow: Shadow | None
 
     @property
-    def all(self) -> tuple[Bystander, ...]:
+    def all(self) -> tuple[Observer, ...]:
         return tuple(each for each in (self.recording, self.shadow) if each is not None)
 
     @property
-    def shadow_serving(self) -> Serving | None:
+    def shadow_policy(self) -> LoadedPolicy | None:
         """The shadow's policy at work; None without one."""
-        return None if self.shadow is None else self.shadow.serving
+        return None if self.shadow is None else self.shadow.loaded
 
     def note_policy(self, slot: SlotName, policy: ServedPolicy) -> None:
         """A slot has another policy now."""
@@ -56,23 +56,23 @@ class Bystanders:
 
 
 @contextlib.asynccontextmanager
-async def bystanders_at_work(
+async def observers_at_work(
     settings: Settings,
     router: Router,
     shadow: ServedPolicy | None,
-    assembly: Assembly,
+    loader: PolicyLoader,
     instance: Instance,
     metrics: Metrics,
-) -> AsyncIterator[Bystanders]:
+) -> AsyncIterator[Observers]:
     """Those that the settings ask for; `SetupError` when there cannot be a recording."""
     recording = _recording(settings, router, shadow)
     looking = None
     if shadow is not None:
         recorder = recording.recorder if recording else None
-        looking = Shadow(assembly.serve(shadow), instance, metrics, recorder, settings.shadow_percent)
-    task = None if looking is None else assembly.start_task(looking.run())
+        looking = Shadow(loader.serve(shadow), instance, metrics, recorder, settings.shadow_percent)
+    task = None if looking is None else loader.start_task(looking.run())
     try:
-        yield Bystanders(recording, looking)
+        yield Observers(recording, looking)
     finally:
         if task is not None:
             task.cancel()

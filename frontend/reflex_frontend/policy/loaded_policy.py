@@ -11,14 +11,14 @@ from reflex_frontend.observation.images import Pixels, decode_image, decode_smal
 from reflex_frontend.observation.observation import NoiseSource, camera_sources, check_state, observation_tensors
 from reflex_frontend.observation.request import ActRequest, ImageSource
 from reflex_frontend.policy.admission import Admission
-from reflex_frontend.policy.course import Course
 from reflex_frontend.policy.inference import Actions, ModelRunner
 from reflex_frontend.policy.policy import ServedPolicy
+from reflex_frontend.policy.stage_times import StageTimes
 from reflex_frontend.policy.vitals import Vitals
 from reflex_frontend.policy.workers import Workers
 from reflex_frontend.triton.gateway import RawTensor, Triton
 
-__all__ = ["Outcome", "Serving", "Timing"]
+__all__ = ["LoadedPolicy", "Outcome", "Timing"]
 
 Timing = Mapping[str, float]
 """Milliseconds: decode_ms, queue_ms, infer_ms, guard_ms."""
@@ -28,7 +28,7 @@ Timing = Mapping[str, float]
 class Outcome:
     """What a policy made of one request."""
 
-    serving: Serving
+    loaded: LoadedPolicy
     chunk: Actions
     """As the policy gave it, float32 [horizon, action_dim], finite."""
     result: GuardResult
@@ -38,8 +38,8 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Serving:
-    """A policy that is loaded on Triton. Nothing in it changes: another policy is another `Serving`."""
+class LoadedPolicy:
+    """A policy that is loaded on Triton. Nothing in it changes: another policy is another `LoadedPolicy`."""
 
     policy: ServedPolicy
     guard: ActionGuard | None
@@ -50,21 +50,21 @@ class Serving:
     noise: NoiseSource
     workers: Workers
 
-    async def answer(self, request: ActRequest, deadline: float, course: Course) -> Outcome:
-        """One chunk for one request; raises `ServiceError`, at the latest at `deadline`. Fills in its `course`."""
+    async def answer(self, request: ActRequest, deadline: float, stage_times: StageTimes) -> Outcome:
+        """One chunk for one request; raises `ServiceError`, at the latest at `deadline`. Fills in its `stage_times`."""
         now = self.workers.now
         check_state(request, self.policy.config.state_dim)
         sources = camera_sources(request, self.policy.config)
-        course.routed_at = routed_at = now()
+        stage_times.routed_at = routed_at = now()
         await self.admission.enter(deadline)
-        course.queued_at = admitted_at = now()
+        stage_times.queued_at = admitted_at = now()
         tensors, pixels = await self._observed(request, sources, deadline)
-        course.decoded_at = decoded_at = now()
-        metadata = course.trace.metadata if course.trace else ()
+        stage_times.decoded_at = decoded_at = now()
+        metadata = stage_times.trace.metadata if stage_times.trace else ()
         chunk = await self.runner.infer(tensors, deadline, metadata)
-        course.inferred_at = inferred_at = now()
+        stage_times.inferred_at = inferred_at = now()
         result = self.guarded(chunk)
-        course.guarded_at = guarded_at = now()
+        stage_times.guarded_at = guarded_at = now()
         timing = {
             "decode_ms": _ms(decoded_at - admitted_at),
             "queue_ms": _ms(admitted_at - routed_at),

@@ -27,7 +27,7 @@ __all__ = ["Recording", "trace_header"]
 def trace_header(router: Router, shadow: ServedPolicy | None, settings: Mapping[str, object]) -> TraceHeader:
     """The header of a server's files; `settings` are those that change answers, and no secret."""
     policies: dict[str, PolicyRecord] = {
-        name: _policy_record(slot.serving.policy) for name, slot in router.slots.items()
+        name: _policy_record(slot.loaded.policy) for name, slot in router.slots.items()
     }
     if shadow is not None:
         policies["shadow"] = _policy_record(shadow)
@@ -61,7 +61,7 @@ def _policy_record(policy: ServedPolicy) -> PolicyRecord:
 
 @dataclass
 class Recording:
-    """The bystander that records. `header` is replaced when a slot gets another policy."""
+    """The observer that records. `header` is replaced when a slot gets another policy."""
 
     recorder: Recorder
     header: TraceHeader
@@ -95,12 +95,12 @@ class Recording:
 
 def _entry(exchange: Exchange, request: ActRequest, routing: Routing, error: ServiceError | None) -> ActEntry:
     outcome = exchange.outcome
-    serving = routing.serving if outcome is None else outcome.serving
+    loaded = routing.loaded if outcome is None else outcome.loaded
     entry = ActEntry(
         request_id=request.request_id,
         episode_id=request.episode_id,
         slot=routing.slot.name,
-        policy=serving.policy.config.model_version,
+        policy=loaded.policy.config.model_version,
         status=200 if error is None else error.status,
         error=None if error is None else error.code,
         instruction=request.instruction,
@@ -113,11 +113,11 @@ def _entry(exchange: Exchange, request: ActRequest, routing: Routing, error: Ser
         return entry
     return dataclasses.replace(
         entry,
-        images=recordable_images(camera_sources(request, serving.policy.config), outcome.pixels),
+        images=recordable_images(camera_sources(request, loaded.policy.config), outcome.pixels),
         actions_raw=outcome.chunk,
         actions=outcome.result.actions if outcome.result.clamped else None,
         violations=tuple(outcome.result.violations),
         latency_ms=round((outcome.finished_at - exchange.received_at) * 1000.0, 3),
         timing=outcome.timing,
-        denoising_steps=serving.policy.config.denoising_steps,
+        denoising_steps=loaded.policy.config.denoising_steps,
     )

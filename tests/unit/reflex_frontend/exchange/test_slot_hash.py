@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from reflex_frontend.exchange.slots import draw_slot, slot_of
+from reflex_frontend.exchange.slot_hash import draw_slot, slot_of
 
 SPLITS = [0, 20, 50, 80, 100]
 # By hand: printf '%s' ID | sha256sum | cut -c1-16, then that number modulo 100.
