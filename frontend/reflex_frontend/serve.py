@@ -16,6 +16,7 @@ import uvicorn
 import uvloop
 
 from reflex.errors import SetupError
+from reflex.wire import SlotName
 from reflex_frontend.act.act import ActService
 from reflex_frontend.act.keys import KeyRing
 from reflex_frontend.act.resent import ResentAnswers
@@ -23,7 +24,6 @@ from reflex_frontend.announcement import Announcement
 from reflex_frontend.closing_together import closing_together
 from reflex_frontend.exchange.instance import Instance
 from reflex_frontend.exchange.routing import Router, Slot
-from reflex_frontend.exchange.slot_hash import SlotName
 from reflex_frontend.http.app import Server, build_app, front_door
 from reflex_frontend.http.endpoint import ActEndpoint
 from reflex_frontend.http.hosts import allowed_hosts, check_bind
@@ -38,7 +38,7 @@ from reflex_frontend.observing.tracing import tracing_at_work
 from reflex_frontend.policy.policy import ServedPolicy, find_repository
 from reflex_frontend.policy.policy_loader import PolicyLoader
 from reflex_frontend.policy.policy_set import PolicySet, load_policy_set
-from reflex_frontend.policy.slo import SloMonitor
+from reflex_frontend.policy.slo_monitor import SloMonitor
 from reflex_frontend.policy.workers import Workers, decode_threads
 from reflex_frontend.rollout.admin_server import admin_routes
 from reflex_frontend.rollout.rollout import Rollout

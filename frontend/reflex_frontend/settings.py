@@ -11,12 +11,10 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from reflex.errors import SetupError
-from reflex_frontend.policy.slo import Slo, parse_slo
 from reflex_frontend.setting_words import in_plain_words
+from reflex_frontend.slo import Slo, SloMode, parse_slo
 
-__all__ = ["Settings", "SloMode"]
-
-SloMode = Literal["log", "503", "degrade"]
+__all__ = ["Settings"]
 
 NEEDED: Final[Mapping[str, tuple[tuple[str, ...], str]]] = {
     "split": (("policy_a",), "--split needs --policy-a and --policy-b"),

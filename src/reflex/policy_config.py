@@ -30,6 +30,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from reflex.errors import RepositoryError
 
 __all__ = [
+    "COMPONENT_ROLES",
     "CONFIG_FILE",
     "EMBODIMENT_FILE",
     "SCHEMA_VERSION",
@@ -47,6 +48,8 @@ CONFIG_FILE: Final = "reflex_config.json"
 EMBODIMENT_FILE: Final = "embodiment.json"
 """Beside it, when the embodiment is none of those that come with Reflex."""
 SCHEMA_VERSION: Final = 1
+COMPONENT_ROLES: Final = ("preprocess", "encoder", "denoise")
+"""What the models of an ensemble do, in the order in which they run."""
 OTHER_INPUTS: Final = frozenset(
     {"camera_mask", "state", "tokens", "token_mask", "noise", "step_noise"}
     | {"prev_chunk", "rtc_weights", "rtc_max_guidance"}
@@ -172,6 +175,11 @@ class PolicyConfig(_Strict):
     def component(self, role: str) -> str:
         """The model that plays `role` in this policy's ensemble."""
         return self.components.get(role, f"{self.policy_id}_{role}")
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The ensemble and its components in the order in which they run, by the names that they have on Triton."""
+        return (self.policy_id, *(self.component(role) for role in COMPONENT_ROLES))
 
     @property
     def model_version(self) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from typing import Any, Final, NotRequired, TypedDict
+from typing import Any, Final, Literal, NotRequired, TypedDict
 
 from reflex.errors import ServiceError, TransportError, service_error
 
@@ -24,6 +24,7 @@ __all__ = [
     "ActResult",
     "GuardViolation",
     "HealthReport",
+    "SlotName",
     "Timing",
     "error_envelope",
     "error_from_answer",
@@ -41,6 +42,9 @@ RETRY_AFTER_HEADER: Final = "Retry-After"
 MIN_DEADLINE_MS: Final = 1
 DEFAULT_DEADLINE_MS: Final = 1_000
 MAX_DEADLINE_MS: Final = 10_000
+
+SlotName = Literal["a", "b"]
+"""Where one of two policies is loaded."""
 
 _ENVELOPE_FIELDS: Final = frozenset({"error", "message", "request_id", "retry_after_s"})
 

@@ -17,11 +17,11 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from reflex.embodiments import load_embodiment
 from reflex.guard import ActionGuard
 from reflex.policy_config import PolicyConfig
+from reflex.wire import SlotName
 from reflex_frontend.act.act import ActService
 from reflex_frontend.act.resent import ResentAnswers
 from reflex_frontend.exchange.instance import Instance
 from reflex_frontend.exchange.routing import Router, Slot
-from reflex_frontend.exchange.slot_hash import SlotName
 from reflex_frontend.observation.observation import NoiseSource
 from reflex_frontend.observation.prompt import PromptEncoder
 from reflex_frontend.observing.metrics import Metrics

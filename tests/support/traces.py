@@ -17,12 +17,12 @@ from reflex.traces.schema import (
     PolicyRecord,
     RecordLine,
     RequestRecord,
-    SlotName,
     TimingRecord,
     TraceHeader,
     ViolationRecord,
     to_line,
 )
+from reflex.wire import SlotName
 
 __all__ = ["AXES", "Experiment", "header", "policy", "request", "smooth_chunk", "write_trace", "write_unfinished"]
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from reflex.wire import SlotName
 from reflex_bench.nonce_policy import Fault, set_behaviour, write_nonce_policy
-from reflex_frontend.exchange.slot_hash import SlotName, slot_of
+from reflex_frontend.exchange.slot_hash import slot_of
 from support.server import ServerProcess, running_server
 
 __all__ = ["SPLIT", "Policy", "TwoPolicies", "admin_environment", "episodes_of", "two_policies", "write_policies"]

@@ -24,7 +24,7 @@ from reflex_export.checking.parity import Parity, PolicyRunner, gate_of
 from reflex_export.checking.recorded import read_case
 from reflex_export.checking.tapped import write_tapped
 from reflex_export.checkpoint import Checkpoint
-from reflex_export.exporting.policy_record import arithmetic_of
+from reflex_export.families.common import arithmetic_of
 from reflex_export.families.family_graphs import build_graphs
 from reflex_export.graph.graph import Array
 from reflex_export.graph.onnx_model import MODEL_FILE

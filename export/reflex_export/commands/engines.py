@@ -5,15 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from reflex.cli.output import print_json, reported_errors, say
+from reflex.console import print_json, reported_errors, say
 from reflex_export.commands.progress_bars import shown_progress
-from reflex_export.engines.build import BuildProgress
+from reflex_export.engines.build import stage_of
 from reflex_export.engines.record import GIB, BuildOptions
 from reflex_export.engines.repository import BACKENDS, ComponentEngine, PolicyEngines, build_repository
 from reflex_export.engines.toolkit import Engine, installed_engine
-from reflex_export.progress import Stage
 
-__all__ = ["build_command", "engines_as_json", "print_engines", "stage_of"]
+__all__ = ["build_command", "engines_as_json", "print_engines"]
 
 MB: float = 1e6
 
@@ -54,13 +53,6 @@ def build_command(
         return
     for each in built:
         print_engines(each)
-
-
-def stage_of(step: BuildProgress) -> Stage:
-    """How a build's progress is shown: one stage for each component."""
-    name = f"building the engine of {step.onnx.parent.parent.name}" if step.onnx.suffix else "building the engines"
-    done = "" if step.fraction is None else f" {step.fraction:.0%}"
-    return Stage(name, detail=f"{step.phase}{done}")
 
 
 def print_engines(built: PolicyEngines) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace as with_fields
 from pathlib import Path
 from typing import Any, Final
 
-from reflex.cli.output import print_json, reported_errors, say
+from reflex.console import print_json, reported_errors, say
 from reflex.errors import SetupError
 from reflex.policy_config import PolicyConfig
 from reflex_export.checkpoint import Checkpoint

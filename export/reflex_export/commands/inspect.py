@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import typer
 
-from reflex.cli.output import print_json, reported_errors
+from reflex.console import print_json, reported_errors
 from reflex.errors import SetupError
 from reflex.policy_config import PromptConfig
 from reflex_export.checking.inspection import (

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from reflex.cli.output import EXIT_FAILED, print_json, reported_errors, say
+from reflex.console import EXIT_FAILED, print_json, reported_errors, say
 from reflex.policy_config import PolicyConfig, read_policy_config
 from reflex_export.checking.verification import Verification, verify_policy
 from reflex_export.commands.progress_bars import shown_progress

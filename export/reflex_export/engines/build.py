@@ -29,8 +29,9 @@ from reflex_export.engines.profile import Profile
 from reflex_export.engines.promise import promised_multiplications
 from reflex_export.engines.record import BuildOptions, EngineManifest, EngineRecord, LayerPrecision, build_key
 from reflex_export.engines.toolkit import Toolkit, load_toolkit
+from reflex_export.progress import Stage
 
-__all__ = ["BuildProgress", "ProgressReport", "build_engine", "require_engine"]
+__all__ = ["BuildProgress", "ProgressReport", "build_engine", "require_engine", "stage_of"]
 
 PORTABLE: Final = "rtx-sm80-and-later"
 SHOWN_LOG_CHARACTERS: Final = 2_000
@@ -47,6 +48,13 @@ class BuildProgress:
 
 
 ProgressReport = Callable[[BuildProgress], object]
+
+
+def stage_of(step: BuildProgress) -> Stage:
+    """How a build's progress is shown: one stage for each component."""
+    name = f"building the engine of {step.onnx.parent.parent.name}" if step.onnx.suffix else "building the engines"
+    done = "" if step.fraction is None else f" {step.fraction:.0%}"
+    return Stage(name, detail=f"{step.phase}{done}")
 
 
 def build_engine(

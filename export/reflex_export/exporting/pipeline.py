@@ -19,8 +19,8 @@ from reflex_export.checking.parity import Parity, PolicyRunner, gate_of
 from reflex_export.checking.recorded import find_cases
 from reflex_export.checking.rounding import RoundedRunner
 from reflex_export.checkpoint import Checkpoint
-from reflex_export.commands.engines import stage_of
 from reflex_export.engines import BuildOptions, Engine, PolicyEngines, build_staged, require_engine
+from reflex_export.engines.build import stage_of
 from reflex_export.errors import ParityError
 from reflex_export.exporting.canary import canary_of, canary_tolerance
 from reflex_export.exporting.embodiment_fit import check_cameras, fitting_embodiment

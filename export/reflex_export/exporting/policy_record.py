@@ -12,13 +12,13 @@ import reflex
 from reflex.embodiments import Embodiment, bundled_embodiments
 from reflex.policy_config import EMBODIMENT_FILE, CameraConfig, PolicyConfig
 from reflex_export.checkpoint import Checkpoint
-from reflex_export.families.common import ARITHMETICS, Arithmetic, Precision
+from reflex_export.families.common import Precision
 from reflex_export.graph.graph import Array
 from reflex_export.policy_prompt import prompt_config
 from reflex_export.publishing.staged import StagedModel, identity_of, write_contract
 from reflex_export.publishing.triton_config import ensemble_inputs
 
-__all__ = ["Variant", "arithmetic_of", "draft_config", "source_of", "write_policy_files"]
+__all__ = ["Variant", "draft_config", "source_of", "write_policy_files"]
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,6 @@ class Variant:
 def source_of(checkpoint: Checkpoint) -> str:
     """Where it came from, as reflex_config.json says it: `verify` reads the checkpoint there again."""
     return f"{checkpoint.source}@{checkpoint.revision}" if checkpoint.revision else checkpoint.source
-
-
-def arithmetic_of(config: PolicyConfig) -> Arithmetic:
-    """What the graphs were made in. The parity record has it; without one it can only be told from the precision."""
-    recorded = (config.parity or {}).get("arithmetic")
-    known: dict[str, Arithmetic] = {one: one for several in ARITHMETICS.values() for one in several}
-    return known.get(str(recorded), "fp32" if config.precision == "fp32" else "fp16")
 
 
 def draft_config(

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from reflex.policy_config import PolicyConfig
 from reflex_export.checkpoint import Checkpoint
 from reflex_export.graph.graph import FloatType, GraphBuilder, OnnxModel
 
-__all__ = ["ARITHMETICS", "Arithmetic", "FamilyGraphs", "Precision", "empty_graph"]
+__all__ = ["ARITHMETICS", "Arithmetic", "FamilyGraphs", "Precision", "arithmetic_of", "empty_graph"]
 
 Precision = Literal["fp32", "fp16"]
 Arithmetic = Literal["fp32", "fp16", "fp16_mlp"]
@@ -34,6 +35,13 @@ class FamilyGraphs:
     """pixels.*, camera_mask BOOL (the same cameras), state FP32 (robot units), tokens, token_mask -> prefix tensors."""
     denoise: Mapping[int, OnnxModel]
     """By step count: prefix tensors, noise -> actions (robot units), actions_normalized, both FP32 [T, action_dim]."""
+
+
+def arithmetic_of(config: PolicyConfig) -> Arithmetic:
+    """What the graphs were made in. The parity record has it; without one it can only be told from the precision."""
+    recorded = (config.parity or {}).get("arithmetic")
+    known: dict[str, Arithmetic] = {one: one for several in ARITHMETICS.values() for one in several}
+    return known.get(str(recorded), "fp32" if config.precision == "fp32" else "fp16")
 
 
 def empty_graph(name: str, checkpoint: Checkpoint, arithmetic: Arithmetic) -> GraphBuilder:

@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 import dataclasses
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
 from reflex.errors import DeadlineExceededError, ServiceError, UnavailableError
 from reflex_frontend.act.answer import act_body
@@ -17,6 +17,7 @@ from reflex_frontend.act.keys import KeyRing
 from reflex_frontend.act.resent import Key, ResentAnswers
 from reflex_frontend.exchange.exchange import Exchange
 from reflex_frontend.exchange.instance import Instance
+from reflex_frontend.exchange.observer import Observer
 from reflex_frontend.exchange.routing import Router, Routing
 from reflex_frontend.observation.request import ActRequest, parse_act, parse_large_act
 from reflex_frontend.observing.metrics import Metrics
@@ -24,22 +25,10 @@ from reflex_frontend.observing.tracing import Tracing
 from reflex_frontend.policy.loaded_policy import LoadedPolicy, Outcome
 from reflex_frontend.policy.workers import Workers
 
-__all__ = ["ActService", "Observer"]
+__all__ = ["ActService"]
 
 QUICK_BODY_BYTES: Final = 256 * 1024
 """Up to here a body parses in well under a millisecond; longer ones are parsed off the event loop."""
-
-
-class Observer(Protocol):
-    """Sees what was answered, after the fact: a recording, a shadow policy. Costs microseconds, and never raises."""
-
-    def note(self, exchange: Exchange, error: ServiceError | None) -> None: ...
-    def health(self) -> Mapping[str, object]:
-        """What /health says about it; nothing when all is well."""
-        ...
-
-    def show(self, metrics: Metrics) -> None:
-        """Bring its metrics up to date, before they are shown."""
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ from typing import Final
 from urllib.parse import quote
 
 from reflex.errors import UnavailableError
-from reflex.wire import HEADER_SAFE
-from reflex_frontend.exchange.slot_hash import SlotName, draw_slot, slot_of
+from reflex.wire import HEADER_SAFE, SlotName
+from reflex_frontend.exchange.slot_hash import draw_slot, slot_of
 from reflex_frontend.policy.loaded_policy import LoadedPolicy
-from reflex_frontend.policy.slo import SloMonitor
-from reflex_frontend.settings import SloMode
+from reflex_frontend.policy.slo_monitor import SloMonitor
+from reflex_frontend.slo import SloMode
 
 __all__ = ["ROUTING_HEADERS", "Router", "Routing", "Slot"]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import Final, Literal
+from typing import Final
 
-__all__ = ["SlotName", "draw_slot", "slot_of"]
+from reflex.wire import SlotName
 
-SlotName = Literal["a", "b"]
+__all__ = ["draw_slot", "slot_of"]
 
 HASHED_BYTES: Final = 8
 """2^64 is no multiple of 100: the first buckets are likelier by one part in 10^17."""

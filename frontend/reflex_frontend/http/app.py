@@ -139,7 +139,7 @@ def _exposition(server: Server) -> bytes:
             counts.show_slo(slot.slo)
     service.metrics.split.set(service.router.split)
     for observer in service.observers:
-        observer.show(service.metrics)
+        service.metrics.show(observer.gauges())
     if service.tracing is not None:
         service.metrics.traces_dropped.set(service.tracing.sink.dropped)
     service.metrics.triton_restarts.set(server.triton_restarts())

@@ -7,10 +7,10 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from reflex_frontend.exchange.slot_hash import SlotName
+from reflex.wire import SlotName
 from reflex_frontend.observing.shadow import Comparison
 from reflex_frontend.policy.policy import ServedPolicy
-from reflex_frontend.policy.slo import SloMonitor
+from reflex_frontend.policy.slo_monitor import SloMonitor
 
 __all__ = ["CONTENT_TYPE", "Metrics", "SlotMetrics"]
 
@@ -69,9 +69,11 @@ class Metrics:
         self._by_status: dict[tuple[int, str | None], tuple[Counter, ...]] = {}
         self._robot_id = robot_id or ""
         self.triton_restarts = self._families.triton_restarts
-        self.records_written = self._families.records_written
-        self.records_dropped = self._families.records_dropped
-        self.recording_stopped = self._families.recording_stopped
+        self._recording = {
+            "records_written": self._families.records_written,
+            "records_dropped": self._families.records_dropped,
+            "recording_stopped": self._families.recording_stopped,
+        }
         self.traces_dropped = self._families.traces_dropped
         self.split = self._families.split
         for name, policy in policies.items():
@@ -115,6 +117,11 @@ class Metrics:
             self._families.shadow_violations.inc(violations)
         for name, difference in zip(self._action_names, comparison.max_abs, strict=True):
             self._families.shadow_difference.labels(name).observe(difference)
+
+    def show(self, gauges: Mapping[str, float]) -> None:
+        """Bring the gauges of an observer up to date, before they are shown; `KeyError` for a name that is none."""
+        for name, value in gauges.items():
+            self._recording[name].set(value)
 
     def exposition(self) -> bytes:
         return generate_latest(self.registry)

@@ -8,10 +8,10 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from reflex_frontend.act.act import Observer
+from reflex.wire import SlotName
 from reflex_frontend.exchange.instance import Instance
+from reflex_frontend.exchange.observer import Observer
 from reflex_frontend.exchange.routing import Router
-from reflex_frontend.exchange.slot_hash import SlotName
 from reflex_frontend.observing.metrics import Metrics
 from reflex_frontend.observing.recording.observer import Recording, trace_header
 from reflex_frontend.observing.recording.recorder import Recorder

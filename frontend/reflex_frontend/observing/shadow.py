@@ -96,8 +96,9 @@ class Shadow:
         shadow = {"status": status, "model_version": self.loaded.policy.config.model_version}
         return {"shadow": shadow if reason is None else {**shadow, "reason": reason}}
 
-    def show(self, metrics: object) -> None:
-        """Counts as it goes."""
+    def gauges(self) -> Mapping[str, float]:
+        """None: it counts as it goes."""
+        return {}
 
     async def run(self) -> None:
         """Until cancelled."""

@@ -22,7 +22,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 import reflex
-from reflex_frontend.observing.tracing import TracedAct
+from reflex_frontend.observing.traced_act import TracedAct
 from reflex_frontend.policy.traceparent import Trace
 
 __all__ = ["ActSpan", "OtlpSink", "SpansOfActs", "episode_hash"]

@@ -15,40 +15,15 @@ from typing import Final, Protocol
 
 from reflex.errors import ServiceError, SetupError
 from reflex_frontend.exchange.exchange import Exchange
-from reflex_frontend.policy.stage_times import StageTimes
+from reflex_frontend.observing.traced_act import TracedAct
 from reflex_frontend.policy.traceparent import Trace, begin_trace, traceparent_of
 from reflex_frontend.settings import Settings
 
-__all__ = ["Sink", "TracedAct", "Tracing", "tracing_at_work"]
+__all__ = ["Sink", "Tracing", "tracing_at_work"]
 
 CLOSE_S: Final = 1.5
 """For what is still to be sent when the server stops. A collector that hangs must not hold it up."""
 EXTRA: Final = "pip install 'reflex-act[otel]'"
-
-
-@dataclass(frozen=True, slots=True)
-class TracedAct:
-    """What the spans of one request are made of: times, ids and names, nothing of what a robot sent."""
-
-    trace: Trace
-    stage_times: StageTimes
-    began_at: float
-    answered_at: float
-    """The body of the answer is there, or the error is known; monotonic seconds, as all times here."""
-    ended_at: float
-    wall_ahead_s: float
-    """Add it to a monotonic time to get the time since 1970."""
-    status: int
-    error_code: str | None
-    request_id: str | None
-    episode_id: str | None
-    policy_slot: str | None
-    model_version: str | None
-    embodiment: str | None
-    denoising_steps: int | None
-    is_degraded: bool
-    is_resent: bool
-    """Answered with the answer to the request's first copy."""
 
 
 class Sink(Protocol):

@@ -16,6 +16,7 @@ from tritonclient.grpc import model_config_pb2
 from reflex.embodiments import Embodiment, load_embodiment
 from reflex.errors import RepositoryError, SetupError
 from reflex.policy_config import (
+    COMPONENT_ROLES,
     CONFIG_FILE,
     EMBODIMENT_FILE,
     CanaryConfig,
@@ -28,7 +29,6 @@ from reflex_frontend.triton.gateway import RawTensor
 
 __all__ = ["Canary", "ServedPolicy", "find_repository", "load_policy"]
 
-COMPONENTS: Final = ("preprocess", "encoder", "denoise")
 EXPORT_ID_PARAMETER: Final = "reflex_export_id"
 DATATYPES: Final = {"float32": "FP32", "int64": "INT64", "uint8": "UINT8", "bool": "BOOL", "int32": "INT32"}
 
@@ -77,7 +77,7 @@ def load_policy(repository: Path, name: str | None, known: Iterable[PromptEncode
     config = read_policy_config(policy_dir)
     if config.policy_id != policy_dir.name:
         raise RepositoryError(f"{policy_dir} holds policy {config.policy_id!r}: a policy's folder bears its name")
-    components = [_component(repository, config, part) for part in COMPONENTS]
+    components = [_component(repository, config, part) for part in COMPONENT_ROLES]
     own = policy_dir / EMBODIMENT_FILE
     embodiment = load_embodiment(str(own) if own.is_file() else config.embodiment)
     _check_fits(config, embodiment)

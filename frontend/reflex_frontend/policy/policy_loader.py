@@ -20,7 +20,6 @@ from reflex_frontend.policy.policy import ServedPolicy
 from reflex_frontend.policy.revival import DEAD, HUNG, Revival
 from reflex_frontend.policy.vitals import Vitals
 from reflex_frontend.policy.workers import Workers
-from reflex_frontend.triton.backend import models_of
 from reflex_frontend.triton.gateway import Triton
 from reflex_frontend.triton.model_control import ModelControl
 
@@ -103,8 +102,8 @@ class PolicyLoader:
 
     def models_only_of(self, config: PolicyConfig) -> list[str]:
         """The models that go with a retired policy, ensemble first: what no loaded policy shares."""
-        kept = {model for other in self.loaded.values() for model in models_of(other)}
-        return [model for model in models_of(config) if model not in kept]
+        kept = {model for other in self.loaded.values() for model in other.models}
+        return [model for model in config.models if model not in kept]
 
     def note_down(self, reason: str) -> None:
         """Triton is gone, and every policy with it."""
@@ -145,7 +144,7 @@ class PolicyLoader:
             loaded.policy.canary,
             on_hang=self.backend.restart_if_hung,
             on_hung_model=lambda: self._revival.begin(_config(loaded), loaded.vitals, HUNG),
-            why_unready=lambda: self.backend.control.why_unready(models_of(_config(loaded))),
+            why_unready=lambda: self.backend.control.why_unready(_config(loaded).models),
         )
 
 

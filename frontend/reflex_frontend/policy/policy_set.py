@@ -10,7 +10,7 @@ from typing import Final
 
 from reflex.errors import SetupError
 from reflex.policy_config import CONFIG_FILE, PolicyConfig, read_policy_config
-from reflex_frontend.exchange.slot_hash import SlotName
+from reflex.wire import SlotName
 from reflex_frontend.policy.policy import ServedPolicy, load_policy
 from reflex_frontend.settings import Settings
 

@@ -10,7 +10,6 @@ from typing import Final, Protocol
 
 from reflex.policy_config import PolicyConfig
 from reflex_frontend.policy.vitals import Vitals
-from reflex_frontend.triton.backend import models_of
 from reflex_frontend.triton.model_control import ModelControl, ModelControlError
 
 __all__ = ["DEAD", "HUNG", "Revival"]
@@ -74,8 +73,8 @@ class Revival:
 
     async def _reload(self, config: PolicyConfig) -> None:
         """With it whatever shares a model with it."""
-        mine = set(models_of(config))
-        for model in models_of(config):
+        mine = set(config.models)
+        for model in config.models:
             await self.backend.control.unload(model)
-        for policy_id in [name for name, other in self.loaded().items() if mine & set(models_of(other))]:
+        for policy_id in [name for name, other in self.loaded().items() if mine & set(other.models)]:
             await self.backend.control.load(policy_id)

@@ -25,9 +25,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from reflex.errors import ServiceError, SetupError, service_error
+from reflex.wire import SlotName
 from reflex_frontend.act.answer import error_response, json_response
 from reflex_frontend.exchange.routing import Router
-from reflex_frontend.exchange.slot_hash import SlotName
 from reflex_frontend.policy.loaded_policy import LoadedPolicy
 from reflex_frontend.rollout.rollout import Rollout
 from reflex_frontend.triton.gateway import TritonCallError

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from reflex.errors import ServiceError, SetupError
+from reflex.wire import SlotName
 from reflex_frontend.exchange.routing import Router, Slot
-from reflex_frontend.exchange.slot_hash import SlotName
 from reflex_frontend.policy.loaded_policy import LoadedPolicy
 from reflex_frontend.policy.policy import ServedPolicy, load_policy
 from reflex_frontend.policy.policy_loader import PolicyLoader

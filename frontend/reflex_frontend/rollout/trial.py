@@ -10,7 +10,6 @@ from typing import Final
 from reflex.errors import SetupError
 from reflex.policy_config import PolicyConfig
 from reflex_frontend.policy.loaded_policy import LoadedPolicy
-from reflex_frontend.triton.backend import models_of
 
 __all__ = ["Trial", "check_shared_models", "prove", "when_idle"]
 
@@ -35,9 +34,9 @@ class Trial:
 
 def check_shared_models(config: PolicyConfig, loaded: Mapping[str, PolicyConfig]) -> None:
     """`SetupError` if loading the policy would put another export's models under one that answers robots."""
-    mine = set(models_of(config))
+    mine = set(config.models)
     for other in loaded.values():
-        shared = mine & set(models_of(other))
+        shared = mine & set(other.models)
         if shared and other.export_id != config.export_id:
             raise SetupError(
                 f"policy {config.policy_id} has the model {min(shared)} in common with {other.policy_id}, which is of "

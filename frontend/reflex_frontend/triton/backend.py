@@ -9,12 +9,11 @@ from typing import Final
 
 from reflex.policy_config import PolicyConfig
 from reflex_frontend.embedded import EmbeddedOptions, EmbeddedTriton, TritonEvent
-from reflex_frontend.policy.policy import COMPONENTS
 from reflex_frontend.settings import Settings
 from reflex_frontend.triton.gateway import TritonGateway
 from reflex_frontend.triton.model_control import TritonModelControl
 
-__all__ = ["TritonBackend", "models_of"]
+__all__ = ["TritonBackend"]
 
 STOP_GRACE_S: Final = 2.0
 """Every request has its answer by now; a Triton that takes longer to stop is hung."""
@@ -22,11 +21,6 @@ ADMIN_METADATA: Final = "triton-grpc-protocol-reflex"
 """Triton's prefix, and the name that `--grpc-restricted-protocol` gives the secret."""
 
 log = logging.getLogger("reflex.triton")
-
-
-def models_of(config: PolicyConfig) -> tuple[str, ...]:
-    """The ensemble and its components, by the names that they have on Triton."""
-    return (config.policy_id, *(config.component(part) for part in COMPONENTS))
 
 
 class TritonBackend:
@@ -51,7 +45,7 @@ class TritonBackend:
         self._control: TritonModelControl | None = None
         if self._remote_address is None:
             wanted = list(policies)
-            models = tuple(dict.fromkeys(model for config in wanted for model in models_of(config)))
+            models = tuple(dict.fromkeys(model for config in wanted for model in config.models))
             options = EmbeddedOptions(
                 model_repository=repository, models=models, tolerates_broken_models=len(wanted) > 1
             )
@@ -96,7 +90,7 @@ class TritonBackend:
     def keep_loaded(self, policies: Iterable[PolicyConfig]) -> None:
         """What an embedded Triton loads when it has to be started again."""
         if self._embedded is not None:
-            self._embedded.models = tuple(dict.fromkeys(model for config in policies for model in models_of(config)))
+            self._embedded.models = tuple(dict.fromkeys(model for config in policies for model in config.models))
 
     async def stop(self) -> None:
         for gateway in self._gateways:

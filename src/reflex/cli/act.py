@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reflex.cli.output import print_json, reported_errors, say
+from reflex.console import print_json, reported_errors, say
 
 if TYPE_CHECKING:
     from reflex.client import ReflexClient

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from reflex.admin import DEFAULT_PORT, read_admin
-from reflex.cli.output import print_json, reported_errors, say
+from reflex.console import print_json, reported_errors, say
 from reflex.errors import SetupError
 
 __all__ = ["replace", "slots", "split"]

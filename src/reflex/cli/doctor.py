@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reflex.cli.output import EXIT_FAILED, print_json, say
+from reflex.console import EXIT_FAILED, print_json, say
 
 if TYPE_CHECKING:
     from reflex.cli.checks import Check

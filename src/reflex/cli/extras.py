@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from reflex.cli.output import EXIT_FAILED, say
+from reflex.console import EXIT_FAILED, say
 
 __all__ = ["load_extra"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from reflex.cli.output import EXIT_INTERRUPTED, print_json, say
+from reflex.console import EXIT_INTERRUPTED, print_json, say
 from reflex.interruption import interruptible
 
 __all__ = ["ended_by_interruption"]

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from reflex.api_keys import KeyEntry, add_entry, check_name, digest_of, new_key
-from reflex.cli.output import print_json, reported_errors, say
+from reflex.console import print_json, reported_errors, say
 from reflex.errors import SetupError
 
 __all__ = ["keys"]

@@ -17,10 +17,10 @@ from reflex.cli.doctor import doctor
 from reflex.cli.export import engines, export, verify
 from reflex.cli.inspect import inspect
 from reflex.cli.keys import keys
-from reflex.cli.output import EXIT_INTERRUPTED
 from reflex.cli.replay import replay
 from reflex.cli.serve import serve
 from reflex.cli.traces import compare, traces
+from reflex.console import EXIT_INTERRUPTED
 
 __all__ = ["app", "main"]
 

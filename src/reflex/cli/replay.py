@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reflex.cli.output import EXIT_FAILED, print_json, reported_errors, say
+from reflex.console import EXIT_FAILED, print_json, reported_errors, say
 from reflex.errors import SetupError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from reflex.cli.output import EXIT_FAILED, reported_errors, say
+from reflex.console import EXIT_FAILED, reported_errors, say
 
 __all__ = ["serve"]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reflex.cli.output import print_json, reported_errors, say
+from reflex.console import print_json, reported_errors, say
 from reflex.errors import SetupError
 
 if TYPE_CHECKING:

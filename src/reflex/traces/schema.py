@@ -17,6 +17,7 @@ import numpy.typing as npt
 from pydantic import AfterValidator, ConfigDict, Field, PlainValidator, TypeAdapter, ValidationError
 
 from reflex.errors import SetupError
+from reflex.wire import SlotName
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -28,7 +29,6 @@ __all__ = [
     "RequestRecord",
     "RtcRecord",
     "ShadowRecord",
-    "SlotName",
     "TimingRecord",
     "TraceHeader",
     "TraceVersionError",
@@ -41,7 +41,6 @@ SCHEMA_VERSION: Final = 1
 MAX_AXES: Final = 4_096
 """No robot has more; a damaged number must not become the length of a table."""
 
-SlotName: TypeAlias = Literal["a", "b"]
 Encoder: TypeAlias = Callable[[object], bytes]
 
 _STRICT: Final = ConfigDict(strict=True, allow_inf_nan=False, extra="ignore")

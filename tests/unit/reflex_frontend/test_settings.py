@@ -10,8 +10,8 @@ import pytest
 from pydantic import SecretStr
 
 from reflex.errors import SetupError
-from reflex_frontend.policy.slo import Slo
 from reflex_frontend.settings import Settings
+from reflex_frontend.slo import Slo
 
 
 @pytest.fixture(autouse=True)

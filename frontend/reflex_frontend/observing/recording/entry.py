@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from reflex.guard import Violation
-from reflex.traces.schema import RequestRecord, RtcRecord, SlotName, TimingRecord, ViolationRecord
+from reflex.traces.schema import RequestRecord, RtcRecord, TimingRecord, ViolationRecord
+from reflex.wire import SlotName
 from reflex_frontend.observation.images import Pixels
 from reflex_frontend.observation.request import ImageSource
 from reflex_frontend.observing.recording.images import ImageMode, RecordableImage, image_records, image_size_bytes

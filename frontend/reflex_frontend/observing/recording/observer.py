@@ -16,7 +16,6 @@ from reflex_frontend.exchange.exchange import Exchange
 from reflex_frontend.exchange.routing import Router, Routing
 from reflex_frontend.observation.observation import camera_sources
 from reflex_frontend.observation.request import ActRequest
-from reflex_frontend.observing.metrics import Metrics
 from reflex_frontend.observing.recording.entry import ActEntry, recordable_images
 from reflex_frontend.observing.recording.recorder import Recorder
 from reflex_frontend.policy.policy import ServedPolicy
@@ -75,11 +74,13 @@ class Recording:
         """Nothing while all is well: a full disk must be seen, though it stops no robot."""
         return {} if self.recorder.problem is None else {"recording": self.recorder.problem}
 
-    def show(self, metrics: Metrics) -> None:
-        """Bring the metrics of the recording up to date."""
-        metrics.records_written.set(self.recorder.records_written)
-        metrics.records_dropped.set(self.recorder.records_dropped)
-        metrics.recording_stopped.set(self.recorder.problem is not None)
+    def gauges(self) -> Mapping[str, float]:
+        """How much is recorded, how much is not, and whether anything can be."""
+        return {
+            "records_written": self.recorder.records_written,
+            "records_dropped": self.recorder.records_dropped,
+            "recording_stopped": self.recorder.problem is not None,
+        }
 
     def note_split(self, split: int) -> None:
         """The lines from here on were routed by another split."""

@@ -19,7 +19,7 @@ from reflex_export.checkpoint import Checkpoint
 from reflex_export.commands.verify import parity_sentence
 from reflex_export.errors import CheckpointError, ParityError
 from reflex_export.exporting.pipeline import ExportOptions, export_checkpoint
-from reflex_export.exporting.policy_record import arithmetic_of
+from reflex_export.families.common import arithmetic_of
 from reflex_export.publishing.transaction import scratch_folder
 from support.golden import golden_checkpoint, golden_folder
 

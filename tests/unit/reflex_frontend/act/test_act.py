@@ -20,8 +20,8 @@ from reflex.policy_config import PolicyConfig
 from reflex_frontend.act.act import ActService
 from reflex_frontend.exchange.exchange import Exchange
 from reflex_frontend.policy.loaded_policy import LoadedPolicy
-from reflex_frontend.policy.slo import Slo, SloMonitor
-from reflex_frontend.settings import SloMode
+from reflex_frontend.policy.slo_monitor import SloMonitor
+from reflex_frontend.slo import Slo, SloMode
 from reflex_frontend.triton.gateway import Outputs, TritonCallError
 from support.fakes import FakeTriton, act_service, chunk, loaded, outputs, policy_config, run_virtual
 
@@ -365,7 +365,8 @@ class Noted:
     def health(self) -> dict[str, object]:
         return {}
 
-    def show(self, metrics: object) -> None: ...
+    def gauges(self) -> dict[str, float]:
+        return {}
 
 
 def looked_at(frontend: Frontend) -> Noted:

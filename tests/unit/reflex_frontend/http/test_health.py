@@ -11,7 +11,8 @@ import pytest
 
 from reflex_frontend.act.act import ActService
 from reflex_frontend.http.health import health_of
-from reflex_frontend.policy.slo import SloMonitor, parse_slo
+from reflex_frontend.policy.slo_monitor import SloMonitor
+from reflex_frontend.slo import parse_slo
 from support.fakes import FakeTriton, act_service
 
 ONE_POLICY = {
@@ -96,7 +97,7 @@ def test_whoever_looks_on_has_a_field_and_no_say() -> None:
         def health(self) -> Mapping[str, object]:
             return {"recording": "recording stopped: No space left on device"}
 
-        def show(self, _metrics: object) -> None:
+        def gauges(self) -> dict[str, float]:
             raise AssertionError
 
     service = dataclasses.replace(two(), observers=(Stopped(),))

@@ -23,7 +23,7 @@ from reflex_frontend.observing.spans import (
     SpansOfActs,
     episode_hash,
 )
-from reflex_frontend.observing.tracing import TracedAct
+from reflex_frontend.observing.traced_act import TracedAct
 from reflex_frontend.policy.stage_times import StageTimes
 from reflex_frontend.policy.traceparent import Trace
 

@@ -17,9 +17,10 @@ from reflex.policy_config import PolicyConfig
 from reflex_frontend.exchange.routing import Router, Slot
 from reflex_frontend.policy.policy import Canary, ServedPolicy
 from reflex_frontend.policy.policy_loader import PolicyLoader
-from reflex_frontend.policy.slo import Slo, SloMonitor
+from reflex_frontend.policy.slo_monitor import SloMonitor
 from reflex_frontend.policy.workers import Workers
 from reflex_frontend.rollout.rollout import Rollout
+from reflex_frontend.slo import Slo
 from reflex_frontend.triton.gateway import RawTensor, TritonCallError
 from reflex_frontend.triton.model_control import ModelControlError
 from support.fakes import FakeTriton, InlineExecutor, chunk, outputs, policy_config, run_virtual, served_policy

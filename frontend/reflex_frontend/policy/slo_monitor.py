@@ -1,4 +1,4 @@
-"""The latency promise of a server: what it is, whether it is kept, and who passes while it is not.
+"""Whether the latency objective of a server is kept, and who passes while it is not.
 
 Latencies go into a histogram per second; a check each second looks at those of the whole window. The bins are a power
 apart and fixed to the threshold, so that "above the threshold" and "below 0.8 of it" are counted exactly.
@@ -8,20 +8,15 @@ from __future__ import annotations
 
 import logging
 import math
-import re
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
-__all__ = ["Slo", "SloMonitor", "parse_slo"]
+from reflex_frontend.slo import Slo
 
-SLO_TEXT: Final = re.compile(r"p(\d{2})(?:\.(\d))?=(\d{1,6}(?:\.\d{1,6})?)(ms|s)", re.ASCII)
-LEAST_PERMILLE: Final = 500
-LEAST_THRESHOLD_S: Final = 0.001
-GREATEST_THRESHOLD_S: Final = 10.0
-"""The longest deadline a request may have; none can be slower."""
+__all__ = ["SloMonitor"]
+
 
 BINS_TO_CLEAR: Final = 5
 CLEAR_SHARE: Final = 0.8
@@ -46,38 +41,6 @@ WHILE_MISSED: Final[Mapping[str, str]] = MappingProxyType(
 """What a server does, by its --slo-mode."""
 
 log = logging.getLogger("reflex.slo")
-
-
-@dataclass(frozen=True, slots=True)
-class Slo:
-    """`permille` of the requests are to be answered within `threshold_s`: p99 has 990, p99.9 has 999."""
-
-    permille: int
-    threshold_s: float
-
-    @property
-    def name(self) -> str:
-        """`p99`: the `kind` of the metric."""
-        return f"p{self.permille / 10:g}"
-
-    @property
-    def text(self) -> str:
-        """`p99=150ms`, as it may be given."""
-        return f"{self.name}={self.threshold_s * 1000:g}ms"
-
-
-def parse_slo(text: str) -> Slo:
-    """Read `p99=150ms` or `p99.9=0.5s`; `ValueError` says what is wrong."""
-    found = SLO_TEXT.fullmatch(text.strip())
-    if found is None:
-        raise ValueError("must look like p99=150ms or p99.9=0.5s")
-    permille = 10 * int(found[1]) + int(found[2] or 0)
-    threshold_s = float(found[3]) / (1000.0 if found[4] == "ms" else 1.0)
-    if permille < LEAST_PERMILLE:
-        raise ValueError("the percentile must be from p50 to p99.9")
-    if not LEAST_THRESHOLD_S <= threshold_s <= GREATEST_THRESHOLD_S:
-        raise ValueError("the threshold must be from 1ms to 10s, the longest deadline of a request")
-    return Slo(permille, threshold_s)
 
 
 class SloMonitor:

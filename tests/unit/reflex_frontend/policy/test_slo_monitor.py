@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reflex_frontend.policy.slo import Slo, SloMonitor, parse_slo
+from reflex_frontend.policy.slo_monitor import SloMonitor
+from reflex_frontend.slo import Slo, parse_slo
 
 SLO = Slo(permille=990, threshold_s=0.15)
 KEPT_S, BETWEEN_S, SLOW_S = 0.1, 0.13, 0.2
