@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from reflex.embodiments import Embodiment
 from reflex.errors import ReflexError, SetupError
+from reflex.wire import GuardViolation
 
 __all__ = [
     "ActionGuard",
@@ -73,9 +74,16 @@ class Violation(NamedTuple):
     limit: float
     kind: ViolationKind
 
-    def as_dict(self) -> dict[str, int | float | str]:
+    def as_dict(self) -> GuardViolation:
         """The entry of `guard_violations` in an answer of `/act`."""
-        return self._asdict()
+        return {
+            "step": self.step,
+            "axis": self.axis,
+            "name": self.name,
+            "value": self.value,
+            "limit": self.limit,
+            "kind": self.kind,
+        }
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,7 +14,7 @@ import httpx
 import orjson
 import pytest
 
-from reflex_frontend.exchange.routing import ROUTING_HEADERS
+from reflex.wire import ROUTING_HEADERS
 from reflex_frontend.exchange.slot_hash import slot_of
 from support.hostile import RawAnswer, connection, exchange, post_request
 from support.load import LoadClient, run
@@ -23,6 +23,7 @@ from support.nonce_server import nonce_server
 from support.server import ServerProcess, running_server
 from support.two_policies import SPLIT, TwoPolicies, admin_environment, two_policies
 
+ROUTING = tuple(name.lower() for name in ROUTING_HEADERS)
 EPISODES = tuple(f"episode-{number}" for number in range(40))
 STRANGE_EPISODES = ("Ep 1; a=b", "100 %25", "épisode/ü", "\N{ROBOT FACE}" * 8, "x" * 256)
 IN_FLIGHT = 16
@@ -64,7 +65,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
 
 
 def routing_of(answer: RawAnswer) -> dict[str, str]:
-    return {name: answer.headers[name] for name in ROUTING_HEADERS if name in answer.headers}
+    return {name: answer.headers[name] for name in ROUTING if name in answer.headers}
 
 
 def ask(port: int, *, episode_id: str) -> RawAnswer:
@@ -155,7 +156,7 @@ def test_an_answer_that_is_given_before_a_request_is_whole_or_known_has_them_too
     ]
     for answer in (late, strange):
         routing = routing_of(answer)
-        assert set(routing) == set(ROUTING_HEADERS)
+        assert set(routing) == set(ROUTING)
         assert (routing["x-reflex-routing-key"], routing["x-reflex-routing-degraded"]) == ("", "true")
 
 
@@ -173,13 +174,13 @@ def test_the_four_headers_are_on_every_answer_and_say_what_the_contract_says(pai
     finally:
         behave()
     assert {kind: answer.status for kind, answer in answers.items()} == {kind: int(kind[:3]) for kind in answers}
-    named = dict(zip(ROUTING_HEADERS, (slot, known[slot], "headers %C3%A9", "false"), strict=True))
+    named = dict(zip(ROUTING, (slot, known[slot], "headers %C3%A9", "false"), strict=True))
     for kind in ("200", "422", "504"):
         assert routing_of(answers[kind]) == named, kind
     for kind in ("400", "405", "413", "503 unread"):
         drawn = routing_of(answers[kind])
         slot_drawn = drawn["x-reflex-policy-slot"]
-        assert drawn == dict(zip(ROUTING_HEADERS, (slot_drawn, known[slot_drawn], "", "true"), strict=True)), kind
+        assert drawn == dict(zip(ROUTING, (slot_drawn, known[slot_drawn], "", "true"), strict=True)), kind
 
 
 def test_with_one_policy_no_answer_has_any_of_them(tmp_path: Path) -> None:
@@ -187,7 +188,7 @@ def test_with_one_policy_no_answer_has_any_of_them(tmp_path: Path) -> None:
         answers = answers_of_every_kind(server.port, server.behave, "episode")
     assert {kind: answer.status for kind, answer in answers.items()} == {kind: int(kind[:3]) for kind in answers}
     for kind, answer in answers.items():
-        assert not [name for name in answer.headers if name in ROUTING_HEADERS], kind
+        assert not [name for name in answer.headers if name in ROUTING], kind
         assert b"policy_slot" not in answer.body
 
 
@@ -203,7 +204,7 @@ def test_a_slot_that_is_out_is_named_with_the_one_that_answered(pair: Pair) -> N
         answers = [ask(port, episode_id=episode) for _ in range(8)]
     finally:
         pair.first.behave("second")
-    diverted = dict(zip(ROUTING_HEADERS, ("a", known["a"], episode, "true"), strict=True))
+    diverted = dict(zip(ROUTING, ("a", known["a"], episode, "true"), strict=True))
     assert routing_of(answers[-1]) == diverted
     assert answers[-1].json()["policy_slot"] == "a"
 
@@ -223,5 +224,5 @@ def test_a_server_that_is_stopped_still_names_the_episodes_own_slot(pair: Pair) 
         late.send(post_request(act_body(1.0, episode_id=episode)))
         refused, answered = late.read(), working.read()
     assert (refused.status, refused.code, answered.status) == (503, "draining", 200)
-    named = dict(zip(ROUTING_HEADERS, ("a", known["a"], episode, "false"), strict=True))
+    named = dict(zip(ROUTING, ("a", known["a"], episode, "false"), strict=True))
     assert routing_of(refused) == routing_of(answered) == named

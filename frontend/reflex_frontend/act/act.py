@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from reflex.errors import DeadlineExceededError, ServiceError, UnavailableError
+from reflex.wire import ActTelemetry
 from reflex_frontend.act.answer import act_body
 from reflex_frontend.act.body_budget import BodyBudget
 from reflex_frontend.act.keys import KeyRing
@@ -144,7 +145,7 @@ class ActService:
             observer.note(exchange, error)
 
     def _body(self, exchange: Exchange, request: ActRequest, outcome: Outcome) -> bytes:
-        telemetry: dict[str, object] = {} if self.robot_id is None else {"robot_id": self.robot_id}
+        telemetry: ActTelemetry = {} if self.robot_id is None else {"robot_id": self.robot_id}
         if exchange.routing is not None and self.router.has_two:
             telemetry["policy_slot"] = exchange.routing.slot.name
         if exchange.record_seq is not None:

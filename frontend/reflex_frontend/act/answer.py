@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Mapping
 from http import HTTPStatus
 from types import MappingProxyType
-from typing import Final
+from typing import Final, cast
 
 import orjson
 from starlette.responses import Response
@@ -14,8 +14,7 @@ from starlette.responses import Response
 from reflex.errors import ServiceError
 from reflex.guard import GuardResult
 from reflex.policy_config import PolicyConfig
-from reflex.wire import error_envelope, retry_after_header
-from reflex_frontend.policy.loaded_policy import Timing
+from reflex.wire import RETRY_AFTER_HEADER, ActResult, ActTelemetry, Timing, error_envelope, retry_after_header
 
 __all__ = [
     "JSON",
@@ -29,7 +28,7 @@ __all__ = [
 
 JSON: Final = "application/json"
 
-_NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
+_NOTHING: Final[ActTelemetry] = {}
 NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -39,26 +38,24 @@ def act_body(
     request_id: str,
     latency_ms: float,
     timing: Timing,
-    telemetry: Mapping[str, object] = _NOTHING,
+    telemetry: ActTelemetry = _NOTHING,
 ) -> bytes:
     """The 200 of /act, field by field as in docs/http-api.md; `telemetry` are the fields of what is switched on."""
-    return orjson.dumps(
-        {
-            "actions": result.actions,
-            "num_actions": config.horizon,
-            "action_dim": config.action_dim,
-            "latency_ms": round(latency_ms, 3),
-            "hz": round(1000.0 / max(latency_ms, 0.001), 3),
-            "denoising_steps": config.denoising_steps,
-            "inference_mode": config.inference_mode,
-            "guard_clamped": result.clamped,
-            "guard_violations": [violation.as_dict() for violation in result.violations],
-            "request_id": request_id,
-            "timing": timing,
-            **telemetry,
-        },
-        option=orjson.OPT_SERIALIZE_NUMPY,
-    )
+    answer: ActResult = {
+        "actions": cast("list[list[float]]", result.actions),  # an array, which orjson writes as lists
+        "num_actions": config.horizon,
+        "action_dim": config.action_dim,
+        "latency_ms": round(latency_ms, 3),
+        "hz": round(1000.0 / max(latency_ms, 0.001), 3),
+        "denoising_steps": config.denoising_steps,
+        "inference_mode": config.inference_mode,
+        "guard_clamped": result.clamped,
+        "guard_violations": [violation.as_dict() for violation in result.violations],
+        "request_id": request_id,
+        "timing": timing,
+        **telemetry,
+    }
+    return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def error_body(error: ServiceError) -> bytes:
@@ -68,7 +65,7 @@ def error_body(error: ServiceError) -> bytes:
 def error_headers(error: ServiceError) -> dict[str, str]:
     headers = {}
     if error.retry_after_s is not None:
-        headers["retry-after"] = retry_after_header(error.retry_after_s)
+        headers[RETRY_AFTER_HEADER.lower()] = retry_after_header(error.retry_after_s)
     if error.status == HTTPStatus.UNAUTHORIZED:
         headers["www-authenticate"] = "Bearer"  # RFC 9110, 11.6.1: every 401 has one
     return headers

@@ -15,8 +15,12 @@ from typing import Final
 
 from reflex.api_keys import KEY_CHARACTERS, KeyEntry, digest_of, parse_key_file, read_key_file
 from reflex.errors import RateLimitedError, SetupError, UnauthorizedError
+from reflex.wire import AUTHORIZATION_HEADER, KEY_HEADER, raw_name
 
 __all__ = ["KeyRing"]
+
+AUTHORIZATION: Final = raw_name(AUTHORIZATION_HEADER)
+KEY: Final = raw_name(KEY_HEADER)
 
 POLL_EVERY_S: Final = 0.5
 """A key that is removed from the file works for at most that long, and the time to read it; promised is a second."""
@@ -118,7 +122,8 @@ class KeyRing:
         entry = None if key is None else self._entries.get(digest_of(key))
         if entry is None:
             raise UnauthorizedError(
-                "unauthorized", "send a valid API key as 'Authorization: Bearer KEY' or 'X-Reflex-Key: KEY'"
+                "unauthorized",
+                f"send a valid API key as '{AUTHORIZATION_HEADER}: Bearer KEY' or '{KEY_HEADER}: KEY'",
             )
         return entry
 
@@ -196,9 +201,9 @@ def _key_in(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
 
 def _key_of(name: bytes, value: bytes) -> tuple[bytes, bytes] | None:
     """Of Authorization only Bearer is ours: another scheme may be meant for a proxy."""
-    if name == b"x-reflex-key":
+    if name == KEY:
         return name, value.strip(b" \t")
-    if name == b"authorization":
+    if name == AUTHORIZATION:
         scheme, _, key = value.partition(b" ")
         return (name, key.strip(b" \t")) if scheme.lower() == b"bearer" else None
     return None

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from reflex.errors import ServiceError
+from reflex.wire import ObserversHealth
 from reflex_frontend.exchange.exchange import Exchange
 
 __all__ = ["Observer"]
@@ -15,7 +16,7 @@ class Observer(Protocol):
     """Is told of every exchange. Costs microseconds, and never raises."""
 
     def note(self, exchange: Exchange, error: ServiceError | None) -> None: ...
-    def health(self) -> Mapping[str, object]:
+    def health(self) -> ObserversHealth:
         """What /health says about it; nothing when all is well."""
         ...
 

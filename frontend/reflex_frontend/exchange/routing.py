@@ -9,20 +9,15 @@ from typing import Final
 from urllib.parse import quote
 
 from reflex.errors import UnavailableError
-from reflex.wire import HEADER_SAFE, SlotName
+from reflex.wire import HEADER_SAFE, ROUTING_HEADERS, SlotName
 from reflex_frontend.exchange.slot_hash import draw_slot, slot_of
 from reflex_frontend.policy.loaded_policy import LoadedPolicy
 from reflex_frontend.policy.slo_monitor import SloMonitor
 from reflex_frontend.slo import SloMode
 
-__all__ = ["ROUTING_HEADERS", "Router", "Routing", "Slot"]
+__all__ = ["Router", "Routing", "Slot"]
 
-ROUTING_HEADERS: Final = (
-    "x-reflex-policy-slot",
-    "x-reflex-model-version",
-    "x-reflex-routing-key",
-    "x-reflex-routing-degraded",
-)
+NAMES: Final = tuple(name.lower() for name in ROUTING_HEADERS)
 
 
 @dataclass
@@ -97,4 +92,4 @@ class Router:
             "" if known.key is None else quote(known.key, safe=HEADER_SAFE),
             "true" if known.is_degraded else "false",
         )
-        return dict(zip(ROUTING_HEADERS, values, strict=True))
+        return dict(zip(NAMES, values, strict=True))

@@ -18,9 +18,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 import reflex
 from reflex.errors import ServiceError, service_error
+from reflex.wire import ANSWER_HEADERS, ORIGIN_HEADER, PAGE_HEADERS, raw_name
 from reflex_frontend.act.act import ActService
 from reflex_frontend.act.answer import JSON, error_response, json_response
-from reflex_frontend.exchange.routing import ROUTING_HEADERS, Router
+from reflex_frontend.exchange.routing import Router
 from reflex_frontend.http.endpoint import ActEndpoint
 from reflex_frontend.http.health import health_of
 from reflex_frontend.http.hosts import AllowedHosts
@@ -30,6 +31,7 @@ from reflex_frontend.settings import Settings
 
 __all__ = ["Server", "build_app", "front_door"]
 
+ORIGIN: Final = raw_name(ORIGIN_HEADER)
 CODE_OF_STATUS: Final = {404: "not_found", 405: "method_not_allowed"}
 MESSAGE_OF_CODE: Final = {
     "not_found": "there is no such route; see /openapi.json",
@@ -58,8 +60,8 @@ def build_app(server: Server) -> FastAPI:
         CORSMiddleware,
         allow_origins=list(server.settings.cors_origins),
         allow_methods=["GET", "POST"],
-        allow_headers=["authorization", "content-type", "x-reflex-deadline-ms", "x-reflex-key"],
-        expose_headers=["retry-after", *ROUTING_HEADERS],
+        allow_headers=[name.lower() for name in PAGE_HEADERS],
+        expose_headers=[name.lower() for name in ANSWER_HEADERS],
         allow_credentials=False,
     )
     return app
@@ -83,7 +85,7 @@ def front_door(app: FastAPI, act: ActEndpoint, hosts: AllowedHosts) -> ASGIApp:
                 refusal.headers.update(act.unread_headers())
             await refusal(scope, receive, send)
             return
-        if scope["path"] == "/act" and not any(name == b"origin" for name, _ in scope["headers"]):
+        if scope["path"] == "/act" and not any(name == ORIGIN for name, _ in scope["headers"]):
             await act(scope, receive, send)
         else:
             await app(scope, receive, send)

@@ -10,10 +10,20 @@ from typing import Final
 from starlette.types import Receive, Scope, Send
 
 from reflex.errors import ServiceError, service_error
+from reflex.wire import (
+    CONTENT_ENCODING_HEADER,
+    CONTENT_LENGTH_HEADER,
+    CONTENT_TYPE_HEADER,
+    DEADLINE_HEADER,
+    DEFAULT_DEADLINE_MS,
+    MAX_BODY_BYTES,
+    ORIGIN_HEADER,
+    raw_name,
+)
 from reflex_frontend.act.act import ActService
 from reflex_frontend.act.answer import JSON, error_body, error_headers
 from reflex_frontend.exchange.exchange import Exchange
-from reflex_frontend.observation.request import DEFAULT_DEADLINE_MS, MAX_BODY_BYTES, parse_deadline_ms, refuse
+from reflex_frontend.observation.request import parse_deadline_ms, refuse
 
 __all__ = ["RECEIVED_AT", "RESPOND", "WHOLE_BODY", "ActEndpoint", "ClientGoneError", "RawHeaders"]
 
@@ -29,6 +39,12 @@ WHOLE_BODY: Final = "reflex.whole_body"
 RawHeaders = list[tuple[bytes, bytes]]
 Headers = Mapping[bytes, str]
 """By name in lower case; of a repeated one the last."""
+
+CONTENT_ENCODING: Final = raw_name(CONTENT_ENCODING_HEADER)
+CONTENT_LENGTH: Final = raw_name(CONTENT_LENGTH_HEADER)
+CONTENT_TYPE: Final = raw_name(CONTENT_TYPE_HEADER)
+DEADLINE: Final = raw_name(DEADLINE_HEADER)
+ORIGIN: Final = raw_name(ORIGIN_HEADER)
 
 log = logging.getLogger("reflex.act")
 
@@ -89,7 +105,7 @@ class ActEndpoint:
         self._service.check_key(scope["headers"])
         headers: Headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
         _check_media_type(headers)
-        deadline_ms = parse_deadline_ms(headers.get(b"x-reflex-deadline-ms"))
+        deadline_ms = parse_deadline_ms(headers.get(DEADLINE))
         exchange.deadline = exchange.received_at + deadline_ms / 1000.0
         whole_body = scope.get(WHOLE_BODY)
         if whole_body is not None and (whole := whole_body()) is not None:
@@ -109,23 +125,23 @@ class ActEndpoint:
 
 
 def _check_media_type(headers: Headers) -> None:
-    if b"origin" in headers and b"content-type" not in headers:
+    if ORIGIN in headers and CONTENT_TYPE not in headers:
         # A page may send bytes without a type to anybody, and no preflight asks us first.
         raise refuse("unsupported_media_type", "a web page must send its request as application/json")
-    media_type, _, parameters = headers.get(b"content-type", JSON).partition(";")
+    media_type, _, parameters = headers.get(CONTENT_TYPE, JSON).partition(";")
     charset = parameters.strip().lower().replace('"', "")
     is_json = media_type.strip().lower() == JSON or media_type.strip().lower().endswith("+json")
     if not is_json or charset not in ("", "charset=utf-8", "charset=utf8"):
         raise refuse(
             "unsupported_media_type", "send application/json in UTF-8 (curl: -H 'Content-Type: application/json')"
         )
-    if headers.get(b"content-encoding", "identity").lower() != "identity":
+    if headers.get(CONTENT_ENCODING, "identity").lower() != "identity":
         raise refuse("unsupported_media_type", "send the body uncompressed")
 
 
 async def _read_body(headers: Headers, receive: Receive, take: Callable[[int], bool]) -> bytes | bytearray | None:
     """The whole body; None when `take` has no room for it."""
-    declared = headers.get(b"content-length", "0")
+    declared = headers.get(CONTENT_LENGTH, "0")
     if declared.isdigit() and int(declared) > MAX_BODY_BYTES:
         raise _too_large()
     message = await receive()
@@ -160,7 +176,7 @@ def _too_large() -> ServiceError:
 
 
 async def _send(scope: Scope, send: Send, status: int, body: bytes, headers: dict[str, str]) -> None:
-    raw: RawHeaders = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    raw: RawHeaders = [(CONTENT_TYPE, b"application/json"), (CONTENT_LENGTH, str(len(body)).encode())]
     raw += [(name.encode(), value.encode()) for name, value in headers.items()]
     respond = scope.get(RESPOND)
     if respond is not None:

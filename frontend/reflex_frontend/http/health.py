@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from reflex.wire import HealthReport, ObserversHealth, SlotHealth
 from reflex_frontend.act.act import ActService
 from reflex_frontend.exchange.routing import Router, Slot
 from reflex_frontend.policy.vitals import Status
@@ -11,12 +10,12 @@ from reflex_frontend.policy.vitals import Status
 __all__ = ["health_of"]
 
 
-def health_of(service: ActService, robot_id: str | None) -> tuple[int, dict[str, Any]]:
+def health_of(service: ActService, robot_id: str | None) -> tuple[int, HealthReport]:
     """The HTTP status and the body. With two slots one that is ready is enough."""
     status, reason = _status(service)
     slot = _healthiest(service.router)
     config = slot.loaded.policy.config
-    body: dict[str, Any] = {
+    body: HealthReport = {
         "status": status,
         "model_loaded": slot.loaded.vitals.warming_reason is None,
         "model_version": config.model_version,
@@ -29,9 +28,10 @@ def health_of(service: ActService, robot_id: str | None) -> tuple[int, dict[str,
         body["reason"] = reason
     if service.router.has_two:
         body["slots"] = {name: _slot_health(each) for name, each in service.router.slots.items()}
+    looking_on: ObserversHealth = {}
     for observer in service.observers:
-        body |= observer.health()
-    return (200 if status == "ready" else 503), body
+        looking_on.update(observer.health())
+    return (200 if status == "ready" else 503), {**body, **looking_on}
 
 
 def _status(service: ActService) -> tuple[Status, str | None]:
@@ -46,9 +46,9 @@ def _healthiest(router: Router) -> Slot:
     return min(router.slots.values(), key=lambda slot: order[slot.loaded.vitals.status()[0]])
 
 
-def _slot_health(slot: Slot) -> dict[str, Any]:
+def _slot_health(slot: Slot) -> SlotHealth:
     status, reason = slot.loaded.vitals.status()
-    health: dict[str, Any] = {"status": status, "model_version": slot.loaded.policy.config.model_version}
+    health: SlotHealth = {"status": status, "model_version": slot.loaded.policy.config.model_version}
     if reason is not None:
         health["reason"] = reason
     if slot.slo is not None:

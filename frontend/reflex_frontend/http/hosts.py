@@ -14,13 +14,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from reflex.errors import InvalidRequestError, SetupError
+from reflex.wire import HOST_HEADER, raw_name
 
 __all__ = ["AllowedHosts", "allowed_hosts", "check_bind", "is_loopback"]
 
+HOST: Final = raw_name(HOST_HEADER)
 ANY: Final = "*"
 LOCAL_NAMES: Final = ("localhost", "*.localhost")
 """Browsers resolve both to this machine and nothing else (RFC 6761, 6.3)."""
-HOST_HEADER: Final = re.compile(
+HOST_VALUE: Final = re.compile(
     r"(?:\[(?P<v6>[0-9a-f:.]{2,45})\]|(?P<name>[a-z0-9._-]{1,253}?)\.?)(?::\d{1,5})?", re.ASCII
 )
 HOST_PATTERN: Final = re.compile(r"(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*", re.ASCII)
@@ -41,7 +43,7 @@ class AllowedHosts:
         """
         if self.is_any:
             return
-        hosts = [value for name, value in headers if name == b"host"]
+        hosts = [value for name, value in headers if name == HOST]
         if hosts and (len(hosts) > 1 or not self._allows(hosts[0])):
             raise InvalidRequestError(
                 "invalid_http",
@@ -50,7 +52,7 @@ class AllowedHosts:
             )
 
     def _allows(self, host: bytes) -> bool:
-        found = HOST_HEADER.fullmatch(host.decode("latin-1").lower())
+        found = HOST_VALUE.fullmatch(host.decode("latin-1").lower())
         if found is None:
             return not host
         name = found["name"]

@@ -8,7 +8,17 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from reflex.errors import STATUS_OF
-from reflex_frontend.observation.request import LARGEST_STATE, MAX_ID_CHARACTERS, MAX_INSTRUCTION_CHARACTERS, MAX_SEED
+from reflex.wire import (
+    DEADLINE_HEADER,
+    DEFAULT_DEADLINE_MS,
+    LARGEST_STATE,
+    MAX_DEADLINE_MS,
+    MAX_ID_CHARACTERS,
+    MAX_INSTRUCTION_CHARACTERS,
+    MAX_SEED,
+    MIN_DEADLINE_MS,
+    RETRY_AFTER_HEADER,
+)
 from reflex_frontend.policy.policy import ServedPolicy
 
 __all__ = ["document_routes"]
@@ -58,11 +68,16 @@ def _act(policy: ServedPolicy) -> Schema:
         "operationId": "act",
         "parameters": [
             {
-                "name": "X-Reflex-Deadline-Ms",
+                "name": DEADLINE_HEADER,
                 "in": "header",
                 "required": False,
                 "description": "Bounds the whole request",
-                "schema": {"type": "integer", "minimum": 1, "maximum": 10000, "default": 1000},
+                "schema": {
+                    "type": "integer",
+                    "minimum": MIN_DEADLINE_MS,
+                    "maximum": MAX_DEADLINE_MS,
+                    "default": DEFAULT_DEADLINE_MS,
+                },
             }
         ],
         "requestBody": {
@@ -197,7 +212,7 @@ def _error(status: int) -> Schema:
 
 def _with_retry_after(answer: Schema) -> Schema:
     seconds = {"description": "seconds", "required": True, "schema": {"type": "integer", "minimum": 1}}
-    return {**answer, "headers": {"Retry-After": seconds}}
+    return {**answer, "headers": {RETRY_AFTER_HEADER: seconds}}
 
 
 def _get(summary: str, schema: Schema, more: Schema | None = None) -> Schema:

@@ -18,14 +18,15 @@ from typing import Any, ClassVar, Final, cast
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from reflex.errors import ServiceError, service_error
+from reflex.wire import MAX_HEADER_BYTES, ORIGIN_HEADER, raw_name
 from reflex_frontend.act.answer import whole_response
 from reflex_frontend.http.endpoint import RECEIVED_AT, RESPOND, WHOLE_BODY, RawHeaders
 
 __all__ = ["Limits", "bounded_protocol"]
 
+ORIGIN: Final = raw_name(ORIGIN_HEADER)
 UPGRADE_HEADER: Final = re.compile(rb"(\r\n)upgrade([ \t]*:)", re.IGNORECASE)
 SMALL_BODY_BYTES: Final = 64 * 1024
-MAX_HEADER_BYTES: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +152,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _has_origin(self) -> bool:
         """A browser's request: its answer must pass through the CORS middleware."""
-        return any(name == b"origin" for name, _ in self.headers)
+        return any(name == ORIGIN for name, _ in self.headers)
 
     def _refuse_unread(self, refusal: bytes) -> None:
         """Answer before the body has come; the parser goes on to skip it."""

@@ -19,11 +19,11 @@ import simplejpeg
 from PIL import Image
 
 from reflex.errors import ServiceError
+from reflex.wire import MAX_PIXELS
 from reflex_frontend.observation.request import ImageSource, refuse
 
-__all__ = ["MAX_PIXELS", "Pixels", "decode_image", "decode_small_jpeg"]
+__all__ = ["Pixels", "decode_image", "decode_small_jpeg"]
 
-MAX_PIXELS: Final = 4_000_000
 MAX_PNG_CHUNKS: Final = 4_096
 """Pillow reads each in Python; an encoder writes one for every 8 KiB or more."""
 MAX_JPEG_SCANS: Final = 64

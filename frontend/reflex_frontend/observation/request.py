@@ -12,10 +12,19 @@ from typing import Any, Final
 import orjson
 
 from reflex.errors import ServiceError, service_error
+from reflex.wire import (
+    DEADLINE_HEADER,
+    DEFAULT_DEADLINE_MS,
+    LARGEST_STATE,
+    MAX_DEADLINE_MS,
+    MAX_ID_CHARACTERS,
+    MAX_INSTRUCTION_CHARACTERS,
+    MAX_NUMBERS,
+    MAX_SEED,
+    MIN_DEADLINE_MS,
+)
 
 __all__ = [
-    "DEFAULT_DEADLINE_MS",
-    "MAX_BODY_BYTES",
     "ActRequest",
     "ImageSource",
     "parse_act",
@@ -25,17 +34,7 @@ __all__ = [
     "refuse",
 ]
 
-MAX_BODY_BYTES: Final = 8 * 1024 * 1024
-MAX_INSTRUCTION_CHARACTERS: Final = 512
-MAX_ID_CHARACTERS: Final = 256
-MAX_NUMBERS: Final = 1_000_000
-"""About 10 ms of parsing: an image of 640 x 480 as raw numbers, and a little more."""
-MAX_SEED: Final = 2**63 - 1
 FLOAT32_MAX: Final = 3.4028234663852886e38
-LARGEST_STATE: Final = 1e9
-"""In any unit: no robot has one; beyond, normalisation may overflow and a client would look like a broken model."""
-DEFAULT_DEADLINE_MS: Final = 1_000.0
-MAX_DEADLINE_MS: Final = 10_000.0
 EXPLAIN_LIMIT_BYTES: Final = 64 * 1024
 """Up to this size a body that does not parse is read once more by a slower parser that can say why."""
 
@@ -116,8 +115,9 @@ def parse_deadline_ms(header: str | None) -> float:
     # float() takes 'nan', '1_0' and blanks, none of which a client means.
     plain = header.isascii() and header.replace(".", "", 1).isdigit() and len(header) <= 16
     value = float(header) if plain else math.nan
-    if not 1 <= value <= MAX_DEADLINE_MS:
-        raise refuse("wrong_type", "X-Reflex-Deadline-Ms must be a number of milliseconds from 1 to 10000")
+    if not MIN_DEADLINE_MS <= value <= MAX_DEADLINE_MS:
+        allowed = f"a number of milliseconds from {MIN_DEADLINE_MS} to {MAX_DEADLINE_MS}"
+        raise refuse("wrong_type", f"{DEADLINE_HEADER} must be {allowed}")
     return value
 
 

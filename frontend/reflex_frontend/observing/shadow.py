@@ -17,6 +17,7 @@ import numpy as np
 
 from reflex.errors import ServiceError
 from reflex.traces.schema import ShadowRecord
+from reflex.wire import ObserversHealth, SlotHealth
 from reflex_frontend.exchange.exchange import Exchange
 from reflex_frontend.exchange.instance import Instance
 from reflex_frontend.observation.images import Pixels
@@ -90,11 +91,13 @@ class Shadow:
         self._queue.append(_Copy(exchange.request, outcome.pixels, outcome.chunk, exchange.record_seq))
         self._wake.set()
 
-    def health(self) -> Mapping[str, object]:
+    def health(self) -> ObserversHealth:
         """Its own line: a broken shadow is no reason to send robots elsewhere."""
         status, reason = self.loaded.vitals.status()
-        shadow = {"status": status, "model_version": self.loaded.policy.config.model_version}
-        return {"shadow": shadow if reason is None else {**shadow, "reason": reason}}
+        shadow: SlotHealth = {"status": status, "model_version": self.loaded.policy.config.model_version}
+        if reason is not None:
+            shadow["reason"] = reason
+        return {"shadow": shadow}
 
     def gauges(self) -> Mapping[str, float]:
         """None: it counts as it goes."""

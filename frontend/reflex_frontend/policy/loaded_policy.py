@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from reflex.errors import DeadlineExceededError
 from reflex.guard import ActionGuard, GuardResult
+from reflex.wire import Timing
 from reflex_frontend.observation.images import Pixels, decode_image, decode_small_jpeg
 from reflex_frontend.observation.observation import NoiseSource, camera_sources, check_state, observation_tensors
 from reflex_frontend.observation.request import ActRequest, ImageSource
@@ -18,10 +19,7 @@ from reflex_frontend.policy.vitals import Vitals
 from reflex_frontend.policy.workers import Workers
 from reflex_frontend.triton.gateway import RawTensor, Triton
 
-__all__ = ["LoadedPolicy", "Outcome", "Timing"]
-
-Timing = Mapping[str, float]
-"""Milliseconds: decode_ms, queue_ms, infer_ms, guard_ms."""
+__all__ = ["LoadedPolicy", "Outcome"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +63,7 @@ class LoadedPolicy:
         stage_times.inferred_at = inferred_at = now()
         result = self.guarded(chunk)
         stage_times.guarded_at = guarded_at = now()
-        timing = {
+        timing: Timing = {
             "decode_ms": _ms(decoded_at - admitted_at),
             "queue_ms": _ms(admitted_at - routed_at),
             "infer_ms": _ms(inferred_at - decoded_at),

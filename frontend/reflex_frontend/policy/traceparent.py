@@ -8,9 +8,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from reflex.wire import TRACEPARENT_HEADER, raw_name
+
 __all__ = ["Parent", "Trace", "begin_trace", "parse_traceparent", "traceparent_of"]
 
-HEADER: Final = b"traceparent"
+HEADER: Final = raw_name(TRACEPARENT_HEADER)
 FIELDS: Final = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.DOTALL)
 FORBIDDEN_VERSION: Final = b"ff"
 SAMPLED: Final = 0x01

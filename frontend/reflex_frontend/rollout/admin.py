@@ -15,7 +15,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import orjson
 from starlette.applications import Starlette
@@ -25,7 +25,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from reflex.errors import ServiceError, SetupError, service_error
-from reflex.wire import SlotName
+from reflex.wire import AUTHORIZATION_HEADER, SlotName, raw_name
 from reflex_frontend.act.answer import error_response, json_response
 from reflex_frontend.exchange.routing import Router
 from reflex_frontend.policy.loaded_policy import LoadedPolicy
@@ -34,7 +34,8 @@ from reflex_frontend.triton.gateway import TritonCallError
 
 __all__ = ["Admin", "build_admin"]
 
-MAX_BODY_BYTES = 4096
+AUTHORIZATION: Final = raw_name(AUTHORIZATION_HEADER)
+MAX_BODY_BYTES: Final = 4096
 
 log = logging.getLogger("reflex.admin")
 
@@ -88,7 +89,7 @@ def _guarded(admin: Admin, endpoint: Callable[[Admin, Request], Awaitable[Respon
 
 
 def _check_token(admin: Admin, request: Request) -> None:
-    given = [value for name, value in request.scope["headers"] if name == b"authorization"]
+    given = [value for name, value in request.scope["headers"] if name == AUTHORIZATION]
     wanted = f"Bearer {admin.token}".encode()
     if len(given) != 1 or not hmac.compare_digest(given[0], wanted):
         raise service_error("unauthorized", "send the token of this server's admin file as Authorization: Bearer")

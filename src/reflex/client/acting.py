@@ -8,11 +8,12 @@ import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from reflex.client.call import Call
 from reflex.client.images import ImageInput, encode_image
 from reflex.errors import service_error
+from reflex.wire import ActBody
 
 __all__ = ["Acting", "Observation", "act_call", "new_id"]
 
@@ -93,7 +94,7 @@ def act_call(observation: Observation) -> Call:
     """
     if observation.image is not None and observation.images is not None:
         raise service_error("wrong_type", "give either image (the first camera) or images (by name), not both")
-    fields: dict[str, Any] = {
+    fields: ActBody = {
         "instruction": observation.instruction or "",
         "state": _finite_state(observation.state),
         "request_id": observation.request_id,

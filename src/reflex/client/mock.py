@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import httpx
 
@@ -49,7 +49,7 @@ class MockTransport(httpx.MockTransport):
 def chunk(actions: Sequence[Sequence[float]], **fields: object) -> ActResult:
     """A 200 of `/act` with `actions` [num_actions][action_dim]; `fields` replace the rest."""
     rows = [[float(value) for value in row] for row in actions]
-    answer: Any = {
+    answer: dict[str, object] = {
         "actions": rows,
         "num_actions": len(rows),
         "action_dim": len(rows[0]),
@@ -60,8 +60,7 @@ def chunk(actions: Sequence[Sequence[float]], **fields: object) -> ActResult:
         "guard_clamped": False,
         "guard_violations": [],
     }
-    result: ActResult = answer | fields
-    return result
+    return cast("ActResult", {**answer, **fields})
 
 
 def _in_order(answers: list[MockAnswer]) -> Callable[[httpx.Request], MockAnswer]:

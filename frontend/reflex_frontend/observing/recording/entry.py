@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from reflex.guard import Violation
 from reflex.traces.schema import RequestRecord, RtcRecord, TimingRecord, ViolationRecord
-from reflex.wire import SlotName
+from reflex.wire import SlotName, Timing
 from reflex_frontend.observation.images import Pixels
 from reflex_frontend.observation.request import ImageSource
 from reflex_frontend.observing.recording.images import ImageMode, RecordableImage, image_records, image_size_bytes
@@ -43,7 +43,7 @@ class ActEntry:
     """None when the guard changed nothing."""
     violations: tuple[Violation, ...] = ()
     latency_ms: float = 0.0
-    timing: Mapping[str, float] | None = None
+    timing: Timing | None = None
     """decode_ms, queue_ms, infer_ms, guard_ms."""
     denoising_steps: int | None = None
     rtc: RtcRecord | None = None

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import reflex
 from reflex.errors import ServiceError
 from reflex.traces.schema import PolicyRecord, TraceHeader
+from reflex.wire import ObserversHealth
 from reflex_frontend.exchange.exchange import Exchange
 from reflex_frontend.exchange.routing import Router, Routing
 from reflex_frontend.observation.observation import camera_sources
@@ -70,7 +71,7 @@ class Recording:
         if exchange.request is not None and exchange.routing is not None:
             exchange.record_seq = self.recorder.record(_entry(exchange, exchange.request, exchange.routing, error))
 
-    def health(self) -> Mapping[str, object]:
+    def health(self) -> ObserversHealth:
         """Nothing while all is well: a full disk must be seen, though it stops no robot."""
         return {} if self.recorder.problem is None else {"recording": self.recorder.problem}
 

@@ -17,6 +17,7 @@ from PIL import Image
 
 from reflex.errors import DeadlineExceededError, InferenceError, InvalidRequestError, ServiceError, UnavailableError
 from reflex.policy_config import PolicyConfig
+from reflex.wire import ObserversHealth
 from reflex_frontend.act.act import ActService
 from reflex_frontend.exchange.exchange import Exchange
 from reflex_frontend.policy.loaded_policy import LoadedPolicy
@@ -362,7 +363,7 @@ class Noted:
         self.notes.append((None if error is None else error.status, exchange.routing.slot.name))
         exchange.record_seq = 17
 
-    def health(self) -> dict[str, object]:
+    def health(self) -> ObserversHealth:
         return {}
 
     def gauges(self) -> dict[str, float]:

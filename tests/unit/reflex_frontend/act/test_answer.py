@@ -8,10 +8,11 @@ import pytest
 
 from reflex.errors import STATUS_OF, service_error
 from reflex.guard import GuardResult, Violation
+from reflex.wire import Timing
 from reflex_frontend.act.answer import act_body, error_body, error_headers, error_response
 from support.fakes import chunk, policy_config
 
-TIMING = {"decode_ms": 1.0, "queue_ms": 0.0, "infer_ms": 5.0, "guard_ms": 0.1}
+TIMING: Timing = {"decode_ms": 1.0, "queue_ms": 0.0, "infer_ms": 5.0, "guard_ms": 0.1}
 
 
 def test_a_200_carries_the_chunk_in_32_bits_and_what_the_guard_did() -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
+from reflex.wire import ObserversHealth, SlotName
 from reflex_frontend.act.act import ActService
 from reflex_frontend.http.health import health_of
 from reflex_frontend.policy.slo_monitor import SloMonitor
@@ -54,7 +54,8 @@ def test_one_slot_that_is_ready_is_enough(broken: str, warming: str, expected: t
     status, body = health_of(service, None)
     assert (status, body["status"]) == expected
     assert ("reason" in body) == (status == 503)
-    for name in "ab":
+    names: tuple[SlotName, ...] = ("a", "b")
+    for name in names:
         wanted = "degraded" if name in broken else "warming" if name in warming else "ready"
         assert body["slots"][name]["status"] == wanted
         assert ("reason" in body["slots"][name]) == (wanted != "ready")
@@ -62,9 +63,9 @@ def test_one_slot_that_is_ready_is_enough(broken: str, warming: str, expected: t
 
 def test_the_policy_that_is_named_is_one_that_answers() -> None:
     service = two()
-    assert health_of(service, None)[1]["model_version"].startswith("small@")
+    assert str(health_of(service, None)[1]["model_version"]).startswith("small@")
     break_slot(service, "a")
-    assert health_of(service, None)[1]["model_version"].startswith("other@")
+    assert str(health_of(service, None)[1]["model_version"]).startswith("other@")
 
 
 def test_a_server_that_drains_is_503_however_well_its_policies_are() -> None:
@@ -94,7 +95,7 @@ def test_whoever_looks_on_has_a_field_and_no_say() -> None:
         def note(self, _exchange: object, _error: object) -> None:
             raise AssertionError
 
-        def health(self) -> Mapping[str, object]:
+        def health(self) -> ObserversHealth:
             return {"recording": "recording stopped: No space left on device"}
 
         def gauges(self) -> dict[str, float]:

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from reflex.errors import InvalidRequestError
-from reflex_frontend.observation.images import MAX_PIXELS, decode_image, decode_small_jpeg
+from reflex.wire import MAX_PIXELS
+from reflex_frontend.observation.images import decode_image, decode_small_jpeg
 
 
 def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> str:

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reflex.errors import InvalidRequestError, ServiceError
-from reflex_frontend.observation.request import MAX_SEED, ActRequest, parse_act, parse_deadline_ms
+from reflex.wire import MAX_SEED
+from reflex_frontend.observation.request import ActRequest, parse_act, parse_deadline_ms
 
 GOOD: dict[str, Any] = {"instruction": "pick up the red cup", "state": [0.1, 2, -3.5]}
 JSON_VALUES = st.recursive(

@@ -1,0 +1,106 @@
+"""The HTTP contract as both ends see it: limits, header names, the fields of requests and answers, errors.
+
+All of it is pure, and stands here only: parser, OpenAPI document, clients, mock and tests take it from here.
+"""
+
+from __future__ import annotations
+
+from reflex.wire.answers import (
+    ActBody,
+    ActResult,
+    ActTelemetry,
+    GuardViolation,
+    HealthReport,
+    ObserversHealth,
+    SlotHealth,
+    SlotName,
+    Timing,
+)
+from reflex.wire.envelope import (
+    error_envelope,
+    error_from_answer,
+    retry_after_header,
+)
+from reflex.wire.headers import (
+    ANSWER_HEADERS,
+    AUTHORIZATION_HEADER,
+    CONTENT_ENCODING_HEADER,
+    CONTENT_LENGTH_HEADER,
+    CONTENT_TYPE_HEADER,
+    DEADLINE_HEADER,
+    EPISODE_HEADER,
+    HEADER_SAFE,
+    HOST_HEADER,
+    KEY_HEADER,
+    ORIGIN_HEADER,
+    PAGE_HEADERS,
+    READ_HEADERS,
+    RETRY_AFTER_HEADER,
+    ROUTING_HEADERS,
+    TRACEPARENT_HEADER,
+    raw_name,
+)
+from reflex.wire.limits import (
+    DEFAULT_DEADLINE_MS,
+    LARGEST_STATE,
+    MAX_BODY_BYTES,
+    MAX_DEADLINE_MS,
+    MAX_HEADER_BYTES,
+    MAX_ID_CHARACTERS,
+    MAX_INSTRUCTION_CHARACTERS,
+    MAX_NUMBERS,
+    MAX_PIXELS,
+    MAX_SEED,
+    MIN_DEADLINE_MS,
+)
+from reflex.wire.reading import (
+    parse_act_result,
+    parse_health,
+    parse_object,
+)
+
+__all__ = [
+    "ANSWER_HEADERS",
+    "AUTHORIZATION_HEADER",
+    "CONTENT_ENCODING_HEADER",
+    "CONTENT_LENGTH_HEADER",
+    "CONTENT_TYPE_HEADER",
+    "DEADLINE_HEADER",
+    "DEFAULT_DEADLINE_MS",
+    "EPISODE_HEADER",
+    "HEADER_SAFE",
+    "HOST_HEADER",
+    "KEY_HEADER",
+    "LARGEST_STATE",
+    "MAX_BODY_BYTES",
+    "MAX_DEADLINE_MS",
+    "MAX_HEADER_BYTES",
+    "MAX_ID_CHARACTERS",
+    "MAX_INSTRUCTION_CHARACTERS",
+    "MAX_NUMBERS",
+    "MAX_PIXELS",
+    "MAX_SEED",
+    "MIN_DEADLINE_MS",
+    "ORIGIN_HEADER",
+    "PAGE_HEADERS",
+    "READ_HEADERS",
+    "RETRY_AFTER_HEADER",
+    "ROUTING_HEADERS",
+    "TRACEPARENT_HEADER",
+    "ActBody",
+    "ActResult",
+    "ActTelemetry",
+    "GuardViolation",
+    "HealthReport",
+    "ObserversHealth",
+    "SlotHealth",
+    "SlotName",
+    "Timing",
+    "error_envelope",
+    "error_from_answer",
+    "parse_act_result",
+    "parse_health",
+    "parse_object",
+    "raw_name",
+    "retry_after_header",
+]

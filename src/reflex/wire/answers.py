@@ -1,0 +1,121 @@
+"""The bodies of the HTTP contract, field by field: the request of `/act`, its answer, and what `/health` says.
+
+Annotations are evaluated here: `NotRequired` in a string would not count in `__required_keys__`.
+"""
+
+from typing import Any, Literal, NotRequired, TypedDict
+
+__all__ = [
+    "ActBody",
+    "ActResult",
+    "ActTelemetry",
+    "GuardViolation",
+    "HealthReport",
+    "ObserversHealth",
+    "SlotHealth",
+    "SlotName",
+    "Timing",
+]
+
+SlotName = Literal["a", "b"]
+"""Where one of two policies is loaded."""
+
+
+class ActBody(TypedDict):
+    """The body of `POST /act`. Null means absent; a server ignores fields that it does not know."""
+
+    instruction: str
+    state: list[float]
+    """Robot units, as many as the policy's state_dim."""
+    image_b64: NotRequired[str]
+    """The policy's first camera: base64 of a JPEG or PNG."""
+    image: NotRequired[str | list[Any]]
+    """The same, or height x width x 3 integers from 0 to 255."""
+    images: NotRequired[dict[str, str]]
+    """Base64 by camera name, instead of the two before."""
+    episode_id: NotRequired[str]
+    request_id: NotRequired[str]
+    seed: NotRequired[int]
+
+
+class Timing(TypedDict):
+    """Where the time of one request went."""
+
+    decode_ms: float
+    queue_ms: float
+    infer_ms: float
+    guard_ms: float
+
+
+class GuardViolation(TypedDict):
+    """One action value that the guard changed, in robot units."""
+
+    step: int
+    axis: int
+    name: str
+    value: float
+    limit: float
+    kind: str
+
+
+class ActTelemetry(TypedDict, total=False):
+    """What an answer says of the server, where that is configured."""
+
+    robot_id: str
+    """Absent when none is configured."""
+    policy_slot: SlotName
+    """Which of two policies answered; absent with one."""
+    record_seq: int
+    """The number under which this request is recorded; absent when nothing is."""
+
+
+class ActResult(ActTelemetry):
+    """A 200 of `POST /act`. Newer servers may send further fields; they stay in the mapping."""
+
+    actions: list[list[float]]
+    """[num_actions][action_dim], finite, robot units."""
+    request_id: str
+    num_actions: int
+    action_dim: int
+    latency_ms: float
+    """Receipt of the request to its response, in the server."""
+    hz: float
+    denoising_steps: int
+    inference_mode: str
+    guard_clamped: bool
+    guard_violations: list[GuardViolation]
+    timing: NotRequired[Timing]
+
+
+class SlotHealth(TypedDict):
+    """One of several policies of a server."""
+
+    status: str
+    model_version: str
+    reason: NotRequired[str]
+    slo_violated: NotRequired[bool]
+    """Whether the slot misses the latency objective; absent without one."""
+
+
+class ObserversHealth(TypedDict, total=False):
+    """What looks on while robots are answered; it never makes an instance unready."""
+
+    shadow: SlotHealth
+    recording: str
+    """Why nothing is being recorded; absent while all is well."""
+
+
+class HealthReport(ObserversHealth):
+    """`GET /health`; `reason` is there when the server is not ready."""
+
+    status: str
+    """`warming`, `ready` or `degraded`."""
+    model_loaded: NotRequired[bool]
+    model_version: NotRequired[str | None]
+    inference_mode: NotRequired[str | None]
+    uptime_seconds: NotRequired[float]
+    robot_id: NotRequired[str | None]
+    cuda_graphs_active: NotRequired[bool]
+    reason: NotRequired[str]
+    slots: NotRequired[dict[SlotName, SlotHealth]]
+    """Each of two policies; one that is ready is enough."""
