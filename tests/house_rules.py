@@ -24,7 +24,8 @@ MAX_FUNCTION_LINES: Final = 60
 PRODUCT: Final = ("src/", "frontend/", "export/", "analysis/")
 """Where the code lies that users run."""
 MAY_PRINT: Final = ("src/reflex/cli/",)
-EMBEDDED: Final = "frontend/reflex_frontend/embedded/"
+SERVER: Final = "frontend/reflex_frontend/"
+EMBEDDED: Final = f"{SERVER}embedded/"
 ENVIRONMENT_READERS: Final[Mapping[str, str]] = {
     f"{EMBEDDED}__main__.py": "becomes tritonserver in its container, and hands the environment on",
     "export/reflex_export/__init__.py": "keeps ONNX Runtime from reporting its use, which only a variable does",
@@ -177,6 +178,15 @@ def code_calls_nobody(file: SourceFile) -> Iterator[Violation]:
                 yield number, f"a URL to {host}; Reflex connects to nobody on its own account"
 
 
+def headers_are_named_in_the_contract(file: SourceFile) -> Iterator[Violation]:
+    """What the server reads of a request's headers is listed in reflex.wire, where pages and documents learn of it."""
+    if not file.path.startswith(SERVER) or file.path.startswith(EMBEDDED):
+        return
+    for node in file.nodes:
+        for name in _header_names_read(node):
+            yield getattr(node, "lineno", 1), f"reads the header {name!r} by a name of its own; name it in reflex.wire"
+
+
 RULES: Final[tuple[Rule, ...]] = (
     no_developer_path,
     no_package_registry,
@@ -189,6 +199,7 @@ RULES: Final[tuple[Rule, ...]] = (
     nothing_is_left_unfinished,
     text_ends_in_newline,
     code_calls_nobody,
+    headers_are_named_in_the_contract,
 )
 
 
@@ -241,6 +252,25 @@ def _environment_lines(file: SourceFile) -> Iterator[int]:
             yield node.lineno
         elif isinstance(node, ast.ImportFrom) and node.module == "os":
             yield from (node.lineno for alias in node.names if alias.name in ("environ", "getenv", "environb"))
+
+
+def _header_names_read(node: ast.AST) -> Iterator[str]:
+    """Literals that are looked up in a mapping of bytes, compared with a header's name, or looked up in `headers`."""
+    literals: list[ast.expr] = []
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("get", "getlist"):
+        in_headers = ast.unparse(node.func.value).endswith("headers")
+        literals = [arg for arg in node.args[:1] if in_headers or _is_bytes(arg)]
+    elif isinstance(node, ast.Compare):
+        sides = [node.left, *node.comparators]
+        if any(isinstance(side, ast.Name) and side.id in ("name", "header", "headers") for side in sides):
+            literals = [side for side in sides if _is_bytes(side)]
+    elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
+        literals = [node.slice] if _is_bytes(node.slice) else []
+    yield from (ast.unparse(literal) for literal in literals if isinstance(literal, ast.Constant))
+
+
+def _is_bytes(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, bytes)
 
 
 def _host(url: str) -> str | None:

@@ -21,6 +21,7 @@ PLANTED = {
     "function_is_short": (PRODUCT, "def long():\n" + "    pass\n" * 60),
     "nothing_is_left_unfinished": ("docs/planted.md", "TO~DO: say more\n"),
     "text_ends_in_newline": ("docs/planted.md", "the end"),
+    "headers_are_named_in_the_contract": (PRODUCT, "def of(headers):\n    return headers.get(b'x-robot')\n"),
     "code_calls_nobody": (PRODUCT, "URL = 'https://collect.example/v1/events'\n"),
 }
 
@@ -56,6 +57,19 @@ def test_every_way_to_unpickle_is_found(code: str) -> None:
     "code", ["from os import environ\n", "import os\nos.getenv('X')\n", "import os\nos.environb\n"]
 )
 def test_every_way_to_read_the_environment_is_found(code: str) -> None:
+    assert len(check(SourceFile(PRODUCT, code.encode()))) == 1
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "key = [value for name, value in headers if name == b'x-robot']\n",
+        "is_there = b'x-robot' in headers\n",
+        "key = headers[b'x-robot']\n",
+        "key = request.headers.get('X-Robot')\n",
+    ],
+)
+def test_every_way_to_read_a_header_by_a_name_of_its_own_is_found(code: str) -> None:
     assert len(check(SourceFile(PRODUCT, code.encode()))) == 1
 
 
