@@ -34,38 +34,58 @@ __all__ = [
 class CheckpointError(SetupError):
     """The checkpoint cannot be exported as it is; nothing was published."""
 
+    code = "checkpoint"
+
 
 class ParityError(CheckpointError):
     """The exported graphs do not compute what the trained policy did, within the gate."""
+
+    code = "parity"
 
 
 class SourceError(CheckpointError):
     """A file or a hub repository is not there; the message says what to fetch, and where it is looked for."""
 
+    code = "source"
+
 
 class TensorFileError(CheckpointError):
     """A weights file is damaged, hostile, or of a format that is never read (pickles)."""
+
+    code = "tensor_file"
 
 
 class MissingTensorError(CheckpointError):
     """The policy needs a tensor that no file holds."""
 
+    code = "missing_tensor"
+
 
 class TensorShapeError(CheckpointError):
     """A tensor's shape contradicts the config or another tensor."""
+
+    code = "tensor_shape"
 
 
 class StatisticsError(CheckpointError):
     """Normalisation statistics are missing, or as long as another robot's."""
 
+    code = "statistics"
+
 
 class TokenizerError(CheckpointError):
     """The tokenizer is missing, damaged, or not the one that the model was trained with."""
+
+    code = "tokenizer"
 
 
 class UnknownFamilyError(CheckpointError):
     """The policy's type is none that can be exported."""
 
+    code = "unknown_family"
+
 
 class UnsupportedOptionError(CheckpointError):
     """An option or a processor step changes the numbers in a way that the graphs do not compute."""
+
+    code = "unsupported_option"

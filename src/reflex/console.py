@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import typer
 
-from reflex.errors import ClientTimeoutError, ReflexError, ServiceError, TransportError, UnauthorizedError
+from reflex.errors import ReflexError, ServiceError, UnauthorizedError
 
 __all__ = ["EXIT_FAILED", "EXIT_INTERRUPTED", "print_json", "reported_errors", "say"]
 
@@ -48,11 +48,4 @@ def _envelope(error: ReflexError) -> dict[str, Any]:
 
     if isinstance(error, ServiceError):
         return error_envelope(error)
-    return {"error": _code(error), "message": str(error), "request_id": None}
-
-
-def _code(error: ReflexError) -> str:
-    """A name for what has no code in the HTTP contract, because no answer came."""
-    if isinstance(error, ClientTimeoutError):
-        return "client_timeout"
-    return "unreachable" if isinstance(error, TransportError) else "setup"
+    return {"error": error.code, "message": str(error), "request_id": None}

@@ -2,7 +2,11 @@
 
     ReflexError
     ├── SetupError                 this machine, an option or a file is wrong; the message says what to do
-    │   └── RepositoryError        a model repository that must not be served
+    │   ├── RepositoryError        a model repository that must not be served
+    │   └── TraceVersionError      reflex.traces.schema: a recording of another version
+    ├── NonFiniteActionError       reflex.guard: a chunk with a NaN or an infinity; none of it may be executed
+    ├── ActionShapeError           reflex.guard: actions that are no chunk of this embodiment
+    ├── PreviousActionError        reflex.guard: a last action from which the limits cannot be kept
     ├── TransportError             the server could not be reached, or the connection broke
     │   └── ClientTimeoutError     no answer within the caller's own deadline
     └── ServiceError               one error answer of the HTTP contract: code, status, request_id
@@ -15,13 +19,17 @@
 
 The server raises a `ServiceError`, the client rebuilds the same one from the answer. A code's status lies in
 `STATUS_OF` and nowhere else.
+
+Each class has a `code`, by which scripts know it, and says whether it is raised at set-up (before anything is served or
+published: put it right and start again) or at run time. The classes of the other packages hang below these; each is
+drawn in its own module, or in the `errors` module of its package.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, ClassVar, Final, Literal
 
 __all__ = [
     "STATUS_OF",
@@ -37,8 +45,11 @@ __all__ = [
     "TransportError",
     "UnauthorizedError",
     "UnavailableError",
+    "When",
     "service_error",
 ]
+
+When = Literal["set-up", "run time"]
 
 STATUS_OF: Final[Mapping[str, int]] = {
     "invalid_json": 400,
@@ -77,21 +88,34 @@ STATUS_OF: Final[Mapping[str, int]] = {
 class ReflexError(Exception):
     """The root: `except ReflexError` catches everything that Reflex raises on purpose."""
 
+    code: str = "reflex"
+    """By which scripts know it: the `error` of a `--json` run and, for a `ServiceError`, of the HTTP answer."""
+    raised: ClassVar[When] = "run time"
+
 
 class SetupError(ReflexError):
     """Something on this machine is wrong. The message says how to put it right."""
+
+    code = "setup"
+    raised = "set-up"
 
 
 class RepositoryError(SetupError):
     """A model repository that is incomplete, inconsistent or of an unknown schema; it must not be served."""
 
+    code = "repository"
+
 
 class TransportError(ReflexError):
     """The server could not be reached, or the connection broke before a whole answer came."""
 
+    code = "unreachable"
+
 
 class ClientTimeoutError(TransportError):
     """No answer came within the caller's own deadline; the connection was dropped, so a late answer is never read."""
+
+    code = "client_timeout"
 
 
 class ServiceError(ReflexError):
@@ -100,6 +124,8 @@ class ServiceError(ReflexError):
     `code` is one of `STATUS_OF` (a client may meet a newer one), `context` holds further fields of the answer,
     `retry_after_s` is set when the server knows when a retry is worth while. `status` is the code's own unless given.
     """
+
+    code = "service"
 
     def __init__(
         self,
@@ -141,25 +167,37 @@ class ServiceError(ReflexError):
 class InvalidRequestError(ServiceError):
     """The request is malformed, or wrong for this policy or embodiment; sending it again cannot help."""
 
+    code = "invalid_request"
+
 
 class UnauthorizedError(ServiceError):
     """No key, or a key without the right."""
+
+    code = "unauthorized"
 
 
 class RateLimitedError(ServiceError):
     """This caller's own limit; wait `retry_after_s`."""
 
+    code = "rate_limited"
+
 
 class InferenceError(ServiceError):
     """This request failed inside the server; the instance may be fine."""
+
+    code = "inference_failed"
 
 
 class UnavailableError(ServiceError):
     """This instance should get no traffic now; wait `retry_after_s` or go elsewhere."""
 
+    code = "unavailable"
+
 
 class DeadlineExceededError(ServiceError):
     """The request's own deadline passed before its answer was there."""
+
+    code = "deadline_exceeded"
 
 
 _CLASS_OF_STATUS: Final[Mapping[int, type[ServiceError]]] = {

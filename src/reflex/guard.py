@@ -41,6 +41,8 @@ FLOAT32_DIGITS: Final = 24
 class NonFiniteActionError(ReflexError):
     """A chunk holds a NaN or an infinity, first at `step` and `axis`; none of it may be executed."""
 
+    code = "non_finite_action"
+
     def __init__(self, step: int, axis: int, name: str) -> None:
         super().__init__(
             f"the action at step {step}, axis {axis} ({name}) is not a finite float32; the whole chunk is refused: "
@@ -54,9 +56,13 @@ class NonFiniteActionError(ReflexError):
 class ActionShapeError(ReflexError):
     """The actions are not a chunk of this embodiment: the wrong shape, no steps, or not real numbers."""
 
+    code = "action_shape"
+
 
 class PreviousActionError(ReflexError):
     """The last commanded action cannot be a starting point: range and step limit could not both be kept."""
+
+    code = "previous_action"
 
 
 class Violation(NamedTuple):

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from reflex_bench.nonce_policy import write_nonce_policy
+from reflex_frontend.errors import ModelControlError
 from reflex_frontend.policy.policy import load_policy
 from reflex_frontend.settings import Settings
 from reflex_frontend.triton.backend import TritonBackend
-from reflex_frontend.triton.model_control import ModelControlError, TritonModelControl
+from reflex_frontend.triton.model_control import TritonModelControl
 
 READY_S = 20.0
 STEP_S = 30.0

@@ -20,6 +20,7 @@ from reflex.policy_config import PolicyConfig
 from reflex.wire import SlotName
 from reflex_frontend.act.act import ActService
 from reflex_frontend.act.resent import ResentAnswers
+from reflex_frontend.errors import TritonCallError
 from reflex_frontend.exchange.instance import Instance
 from reflex_frontend.exchange.routing import Router, Slot
 from reflex_frontend.observation.observation import NoiseSource
@@ -32,7 +33,7 @@ from reflex_frontend.policy.loaded_policy import LoadedPolicy
 from reflex_frontend.policy.policy import Canary, ServedPolicy
 from reflex_frontend.policy.vitals import Vitals
 from reflex_frontend.policy.workers import Workers
-from reflex_frontend.triton.gateway import Metadata, Outputs, RawTensor, TritonCallError
+from reflex_frontend.triton.gateway import Metadata, Outputs, RawTensor
 
 __all__ = [
     "FakeTriton",

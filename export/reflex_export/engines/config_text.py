@@ -10,7 +10,9 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["ConfigTextError", "Field", "component_names", "max_batch_size", "read_fields", "with_backend"]
+from reflex_export.engines.errors import ConfigTextError
+
+__all__ = ["Field", "component_names", "max_batch_size", "read_fields", "with_backend"]
 
 TOKEN: Final = re.compile(
     r"""(?P<skip>\s+|\#[^\n]*)|(?P<string>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')"""
@@ -21,10 +23,6 @@ BACKEND_FIELDS: Final = frozenset(
     {"backend", "platform", "runtime", "default_model_filename", "optimization", "model_warmup"}
 )
 """What belongs to one backend, and must not be left when another takes its place."""
-
-
-class ConfigTextError(ValueError):
-    """The text is not protobuf's text format."""
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from reflex.errors import RepositoryError
 from reflex.policy_config import CONFIG_FILE, PolicyConfig, read_policy_config
 from reflex_export.engines.build import BuildProgress, ProgressReport, build_engine
 from reflex_export.engines.cache import PLAN_FILE
-from reflex_export.engines.config_text import ConfigTextError, component_names, max_batch_size, with_backend
-from reflex_export.engines.errors import EngineError
+from reflex_export.engines.config_text import component_names, max_batch_size, with_backend
+from reflex_export.engines.errors import ConfigTextError, EngineError
 from reflex_export.engines.onnx_file import read_onnx
 from reflex_export.engines.profile import profile_of
 from reflex_export.engines.publish import copy_file, link_file, replace_file

@@ -22,10 +22,11 @@ from reflex.wire import (
 )
 from reflex_frontend.act.act import ActService
 from reflex_frontend.act.answer import JSON, error_body, error_headers
+from reflex_frontend.errors import ClientGoneError
 from reflex_frontend.exchange.exchange import Exchange
 from reflex_frontend.observation.request import parse_deadline_ms, refuse
 
-__all__ = ["RECEIVED_AT", "RESPOND", "WHOLE_BODY", "ActEndpoint", "ClientGoneError", "RawHeaders"]
+__all__ = ["RECEIVED_AT", "RESPOND", "WHOLE_BODY", "ActEndpoint", "RawHeaders"]
 
 RECEIVED_AT: Final = "reflex.received_at"
 """Scope key: when the first byte of the request came, as time.monotonic(); set by our HTTP protocol."""
@@ -47,10 +48,6 @@ DEADLINE: Final = raw_name(DEADLINE_HEADER)
 ORIGIN: Final = raw_name(ORIGIN_HEADER)
 
 log = logging.getLogger("reflex.act")
-
-
-class ClientGoneError(Exception):
-    """The client closed its connection before its request was whole; there is nobody to answer."""
 
 
 class ActEndpoint:

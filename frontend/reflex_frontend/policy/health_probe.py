@@ -11,10 +11,11 @@ from typing import Any, Final, TypeVar
 import numpy as np
 
 from reflex.errors import ServiceError
+from reflex_frontend.errors import TritonCallError
 from reflex_frontend.policy.inference import ModelRunner
 from reflex_frontend.policy.policy import Canary
 from reflex_frontend.policy.vitals import Vitals
-from reflex_frontend.triton.gateway import CALL_CAP_S, Triton, TritonCallError
+from reflex_frontend.triton.gateway import CALL_CAP_S, Triton
 
 __all__ = ["HealthProbe"]
 

@@ -14,10 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from reflex.errors import DeadlineExceededError, InferenceError, ServiceError, UnavailableError
+from reflex_frontend.errors import TritonCallError
 from reflex_frontend.policy.admission import Admission
 from reflex_frontend.policy.policy import ServedPolicy
 from reflex_frontend.policy.vitals import Vitals
-from reflex_frontend.triton.gateway import Metadata, Outputs, RawTensor, Triton, TritonCallError
+from reflex_frontend.triton.gateway import Metadata, Outputs, RawTensor, Triton
 
 __all__ = ["ModelRunner"]
 

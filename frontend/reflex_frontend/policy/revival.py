@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from reflex.policy_config import PolicyConfig
+from reflex_frontend.errors import ModelControlError
 from reflex_frontend.policy.vitals import Vitals
-from reflex_frontend.triton.model_control import ModelControl, ModelControlError
+from reflex_frontend.triton.model_control import ModelControl
 
 __all__ = ["DEAD", "HUNG", "Revival"]
 

@@ -27,10 +27,10 @@ from starlette.routing import Route
 from reflex.errors import ServiceError, SetupError, service_error
 from reflex.wire import AUTHORIZATION_HEADER, SlotName, raw_name
 from reflex_frontend.act.answer import error_response, json_response
+from reflex_frontend.errors import TritonCallError
 from reflex_frontend.exchange.routing import Router
 from reflex_frontend.policy.loaded_policy import LoadedPolicy
 from reflex_frontend.rollout.rollout import Rollout
-from reflex_frontend.triton.gateway import TritonCallError
 
 __all__ = ["Admin", "build_admin"]
 

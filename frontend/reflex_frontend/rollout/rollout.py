@@ -17,14 +17,13 @@ from typing import Final, TypeVar
 
 from reflex.errors import ServiceError, SetupError
 from reflex.wire import SlotName
+from reflex_frontend.errors import ModelControlError, TritonCallError
 from reflex_frontend.exchange.routing import Router, Slot
 from reflex_frontend.policy.loaded_policy import LoadedPolicy
 from reflex_frontend.policy.policy import ServedPolicy, load_policy
 from reflex_frontend.policy.policy_loader import PolicyLoader
 from reflex_frontend.policy.policy_set import check_interchangeable, reduced_of
 from reflex_frontend.rollout.trial import Trial, check_shared_models, prove, when_idle
-from reflex_frontend.triton.gateway import TritonCallError
-from reflex_frontend.triton.model_control import ModelControlError
 
 __all__ = ["Rollout"]
 

@@ -11,7 +11,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 import grpc
 import grpc.aio
@@ -19,7 +19,9 @@ import numpy as np
 import numpy.typing as npt
 from tritonclient.grpc import service_pb2
 
-__all__ = ["FailureKind", "Metadata", "Outputs", "RawTensor", "Triton", "TritonCallError", "TritonGateway"]
+from reflex_frontend.errors import FailureKind, TritonCallError
+
+__all__ = ["Metadata", "Outputs", "RawTensor", "Triton", "TritonGateway"]
 
 SERVICE: Final = "/inference.GRPCInferenceService/"
 CALL_CAP_S: Final = 30.0
@@ -45,24 +47,9 @@ UNREADY: Final = ("not ready", "is stopping", "not at ready")
 DEAD_STUB: Final = "stub process"
 """INTERNAL with this text: the Python process of a model has ended (triton python_backend)."""
 
-FailureKind = Literal["lost", "busy", "unready", "model", "dead", "cancelled"]
 Outputs = Mapping[str, npt.NDArray[Any]]
 Metadata = tuple[tuple[str, str], ...]
 """Headers of one call; names in lower case."""
-
-
-class TritonCallError(Exception):
-    """One call without an answer.
-
-    `lost`: the connection broke; `busy`: a queue in Triton is full; `unready`: Triton is loading or stopping; `model`:
-    the model failed; `dead`: the process of a model is gone, and Triton starts no other; `cancelled`: we closed the
-    connection, or gave up after `CALL_CAP_S`.
-    """
-
-    def __init__(self, kind: FailureKind, detail: str) -> None:
-        super().__init__(f"{kind}: {detail}")
-        self.kind = kind
-        self.detail = detail
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,19 +11,15 @@ import grpc
 import grpc.aio
 from tritonclient.grpc import service_pb2
 
-from reflex.errors import SetupError
+from reflex_frontend.errors import ModelControlError
 from reflex_frontend.triton.gateway import CHANNEL_OPTIONS, SERVICE
 
-__all__ = ["ModelControl", "ModelControlError", "TritonModelControl"]
+__all__ = ["ModelControl", "TritonModelControl"]
 
 LOAD_TIMEOUT_S: Final = 600.0
 """An engine of several gigabytes from a network disk."""
 UNLOAD_TIMEOUT_S: Final = 30.0
 INDEX_S: Final = 1.0
-
-
-class ModelControlError(SetupError):
-    """Triton did not load or unload a model; the message is its own."""
 
 
 class ModelControl(Protocol):

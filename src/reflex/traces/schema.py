@@ -49,6 +49,8 @@ _STRICT: Final = ConfigDict(strict=True, allow_inf_nan=False, extra="ignore")
 class TraceVersionError(SetupError):
     """A recording of another schema version; it must not be misread."""
 
+    code = "trace_version"
+
 
 def _as_chunk(value: object) -> npt.NDArray[np.float32]:
     with np.errstate(over="ignore"):

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from tritonclient.grpc import model_config_pb2
 
 from reflex_export.engines.config_text import (
-    ConfigTextError,
     component_names,
     max_batch_size,
     read_fields,
     with_backend,
 )
+from reflex_export.engines.errors import ConfigTextError
 
 REPOSITORY = Path(__file__).parents[4] / "model_repository"
 HAND_WRITTEN = """\

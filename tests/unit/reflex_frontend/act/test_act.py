@@ -19,11 +19,12 @@ from reflex.errors import DeadlineExceededError, InferenceError, InvalidRequestE
 from reflex.policy_config import PolicyConfig
 from reflex.wire import ObserversHealth
 from reflex_frontend.act.act import ActService
+from reflex_frontend.errors import TritonCallError
 from reflex_frontend.exchange.exchange import Exchange
 from reflex_frontend.policy.loaded_policy import LoadedPolicy
 from reflex_frontend.policy.slo_monitor import SloMonitor
 from reflex_frontend.slo import Slo, SloMode
-from reflex_frontend.triton.gateway import Outputs, TritonCallError
+from reflex_frontend.triton.gateway import Outputs
 from support.fakes import FakeTriton, act_service, chunk, loaded, outputs, policy_config, run_virtual
 
 Clock = Callable[[], float]

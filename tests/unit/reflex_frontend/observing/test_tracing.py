@@ -16,12 +16,12 @@ import httpx
 import pytest
 
 from reflex.errors import SetupError
+from reflex_frontend.errors import TritonCallError
 from reflex_frontend.http.app import Server, build_app
 from reflex_frontend.observing import tracing as tracing_module
 from reflex_frontend.observing.traced_act import TracedAct
 from reflex_frontend.observing.tracing import Tracing, tracing_at_work
 from reflex_frontend.settings import Settings
-from reflex_frontend.triton.gateway import TritonCallError
 from support.fakes import FakeTriton, act_service, chunk, outputs, policy_config
 
 ACT = {"instruction": "pick", "state": [0.1] * 6}

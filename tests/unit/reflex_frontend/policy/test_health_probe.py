@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from reflex_frontend.errors import TritonCallError
 from reflex_frontend.policy.admission import Admission
 from reflex_frontend.policy.breaker import Breaker
 from reflex_frontend.policy.health_probe import HealthProbe
 from reflex_frontend.policy.inference import ModelRunner
 from reflex_frontend.policy.policy import Canary
 from reflex_frontend.policy.vitals import Vitals
-from reflex_frontend.triton.gateway import PROBE_TIMEOUT_S, Outputs, RawTensor, TritonCallError
+from reflex_frontend.triton.gateway import PROBE_TIMEOUT_S, Outputs, RawTensor
 from support.fakes import FakeTriton, chunk, outputs, run_virtual, served_policy
 
 Clock = Callable[[], float]

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 from reflex.errors import DeadlineExceededError, InferenceError, ServiceError, UnavailableError
+from reflex_frontend.errors import FailureKind, TritonCallError
 from reflex_frontend.policy.admission import Admission
 from reflex_frontend.policy.breaker import Breaker
 from reflex_frontend.policy.inference import Actions, ModelRunner
 from reflex_frontend.policy.vitals import Vitals
-from reflex_frontend.triton.gateway import FailureKind, Outputs, RawTensor, TritonCallError
+from reflex_frontend.triton.gateway import Outputs, RawTensor
 from support.fakes import FakeTriton, chunk, outputs, run_virtual, served_policy
 
 Clock = Callable[[], float]

@@ -14,11 +14,11 @@ import httpx
 import pytest
 
 from reflex.errors import SetupError
+from reflex_frontend.errors import TritonCallError
 from reflex_frontend.exchange.routing import Router
 from reflex_frontend.policy.policy_loader import PolicyLoader
 from reflex_frontend.rollout.admin import Admin, build_admin
 from reflex_frontend.rollout.rollout import Rollout
-from reflex_frontend.triton.gateway import TritonCallError
 from support.fakes import FakeTriton, act_service, loaded
 
 TOKEN = "a token"

@@ -14,6 +14,7 @@ import pytest
 
 from reflex.errors import SetupError
 from reflex.policy_config import PolicyConfig
+from reflex_frontend.errors import ModelControlError, TritonCallError
 from reflex_frontend.exchange.routing import Router, Slot
 from reflex_frontend.policy.policy import Canary, ServedPolicy
 from reflex_frontend.policy.policy_loader import PolicyLoader
@@ -21,8 +22,7 @@ from reflex_frontend.policy.slo_monitor import SloMonitor
 from reflex_frontend.policy.workers import Workers
 from reflex_frontend.rollout.rollout import Rollout
 from reflex_frontend.slo import Slo
-from reflex_frontend.triton.gateway import RawTensor, TritonCallError
-from reflex_frontend.triton.model_control import ModelControlError
+from reflex_frontend.triton.gateway import RawTensor
 from support.fakes import FakeTriton, InlineExecutor, chunk, outputs, policy_config, run_virtual, served_policy
 
 CANARY = Canary([RawTensor("state", "FP32", (1, 6), bytes(24))], chunk(), 1e-3)

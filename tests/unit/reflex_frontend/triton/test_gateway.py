@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from tritonclient.grpc import service_pb2
 
-from reflex_frontend.triton.gateway import Outputs, RawTensor, Triton, TritonCallError, TritonGateway
+from reflex_frontend.errors import TritonCallError
+from reflex_frontend.triton.gateway import Outputs, RawTensor, Triton, TritonGateway
 from support.fakes import FakeTriton, chunk, outputs
 
 PIXELS = np.arange(300, dtype=np.uint8)
