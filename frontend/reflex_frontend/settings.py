@@ -14,7 +14,16 @@ from reflex.errors import SetupError
 from reflex_frontend.setting_words import in_plain_words
 from reflex_frontend.slo import Slo, SloMode, parse_slo
 
-__all__ = ["Settings"]
+__all__ = ["NO_OPTION", "Settings"]
+
+NO_OPTION: Final = (
+    "admin_token",
+    "triton_admin_header",
+    "receive_timeout_s",
+    "hang_restart_s",
+    "slo_window_s",
+)
+"""By environment variable only: secrets, which others see in an argument list, and what hardly anybody needs."""
 
 NEEDED: Final[Mapping[str, tuple[tuple[str, ...], str]]] = {
     "split": (("policy_a",), "--split needs --policy-a and --policy-b"),
@@ -31,7 +40,7 @@ NEEDED: Final[Mapping[str, tuple[tuple[str, ...], str]]] = {
 
 
 class Settings(BaseSettings):
-    """What `reflex serve` can be told: by `REFLEX_<FIELD>` variables; all but secrets and the last three by options."""
+    """What `reflex serve` can be told: by `REFLEX_<FIELD>` variables; all but `NO_OPTION` by options."""
 
     model_config = SettingsConfigDict(
         env_prefix="REFLEX_",
