@@ -121,6 +121,11 @@ class Settings(BaseSettings):
     def _parse_slo(cls, value: object) -> object:
         return parse_slo(value) if isinstance(value, str) else value
 
+    @field_validator("slo_mode", mode="before")
+    @classmethod
+    def _accept_the_old_word(cls, value: object) -> object:
+        return "refuse" if value == "503" else value
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if (self.policy_a is None) != (self.policy_b is None):

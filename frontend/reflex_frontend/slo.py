@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 __all__ = ["Slo", "SloMode", "parse_slo"]
 
-SloMode = Literal["log", "503", "degrade"]
+SloMode = Literal["log", "refuse", "degrade"]
 
 SLO_TEXT: Final = re.compile(r"p(\d{2})(?:\.(\d))?=(\d{1,6}(?:\.\d{1,6})?)(ms|s)", re.ASCII)
 LEAST_PERMILLE: Final = 500

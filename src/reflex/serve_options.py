@@ -79,7 +79,7 @@ SERVE_OPTIONS: Final = (
     ServeOption(
         "slo_mode",
         str,
-        "What happens while they take longer: log, 503 (refuse before the model runs), degrade (fewer "
+        "What happens while they take longer: log, refuse (before the model runs), degrade (fewer "
         "denoising steps). Default: log.",
         metavar="MODE",
         default="log",

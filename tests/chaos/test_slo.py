@@ -53,7 +53,7 @@ class Course:
 def course(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Course]:
     """Two frontends before one Triton, taken through all of it once."""
     folder = tmp_path_factory.mktemp("slo")
-    with nonce_server(folder, *SLO, "--slo-mode", "503", env=ENVIRONMENT) as server:
+    with nonce_server(folder, *SLO, "--slo-mode", "refuse", env=ENVIRONMENT) as server:
         set_behaviour(folder / "behaviour.json")
         address = server.process.triton_address()
         options = ("--model-repository", str(folder / "models"), "--no-guard", "--triton", f"grpc://{address}", *SLO)

@@ -160,7 +160,7 @@ def _chosen(routing: Routing) -> LoadedPolicy:
     slot, slo = routing.slot, routing.slot.slo
     if slo is None or not slo.is_violated:
         return routing.loaded
-    if slot.slo_mode == "503" and not slo.admits():
+    if slot.slo_mode == "refuse" and not slo.admits():
         raise UnavailableError(
             "slo_violation",
             f"answers have been slower than {slo.slo.name} allows; this request was refused before the model ran",

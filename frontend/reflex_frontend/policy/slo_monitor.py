@@ -34,7 +34,7 @@ PROBE_EVERY_S: Final = 1.0
 WHILE_MISSED: Final[Mapping[str, str]] = MappingProxyType(
     {
         "log": "answers go on as before",
-        "503": f"requests are refused, but for one in {PROBED_SHARE} and one each second",
+        "refuse": f"requests are refused, but for one in {PROBED_SHARE} and one each second",
         "degrade": "the variant with fewer denoising steps answers",
     }
 )

@@ -47,11 +47,11 @@ def test_an_address_that_no_robot_can_call_is_explained(host: str) -> None:
 def test_what_else_is_at_work_is_one_line() -> None:
     shadow = policy_config(policy_id="new")
     found = announcement(
-        shadow=shadow, record="/recordings", slo="p99=0.15s", slo_mode="503", guard=False, record_images="full"
+        shadow=shadow, record="/recordings", slo="p99=0.15s", slo_mode="refuse", guard=False, record_images="full"
     )
     assert found.also() == (
         "shadow: new@abababababab, 100 % of the answers; recording to the folder given, images: full; "
-        "SLO p99=150ms (503); guard OFF: a policy's mistake reaches the motors"
+        "SLO p99=150ms (refuse); guard OFF: a policy's mistake reaches the motors"
     )
 
 

@@ -31,7 +31,7 @@ FIELDS: list[tuple[str, object, str, object, object, object]] = [
     ("shadow", None, "from_env", "from_env", "from_arg", "from_arg"),
     ("shadow_percent", 100.0, "10", 10.0, 0.5, 0.5),
     ("slo", None, "p99=150ms", Slo(990, 0.15), "p99.9=2s", Slo(999, 2.0)),
-    ("slo_mode", "log", "503", "503", "degrade", "degrade"),
+    ("slo_mode", "log", "refuse", "refuse", "degrade", "degrade"),
     ("record", None, "/env", Path("/env"), "/arg", Path("/arg")),
     ("record_images", "hash", "none", "none", "full", "full"),
     ("record_by", "hour", "episode", "episode", "hour", "hour"),
@@ -145,7 +145,7 @@ def test_a_wrong_value_names_the_option_and_the_variable_without_echoing_it(fiel
         ("record_max_gb", "many", "must be a number"),
         ("record_max_gb", 0, "must be above 0"),
         ("json_logs", "maybe", "must be true or false"),
-        ("slo_mode", "panic", "must be one of 'log', '503' or 'degrade'"),
+        ("slo_mode", "panic", "must be one of 'log', 'refuse' or 'degrade'"),
         ("robot_id", "", "must not be empty"),
         ("slo", "fast", "must look like p99=150ms or p99.9=0.5s"),
         ("triton", "localhost", "must look like grpc://host:8001"),
@@ -174,7 +174,7 @@ def test_an_empty_variable_means_that_none_was_given(monkeypatch: pytest.MonkeyP
         ({"policy_b": "one"}, "both --policy-a and --policy-b"),
         ({"policy": "one", "policy_a": "one", "policy_b": "two"}, "either --policy, or"),
         ({"split": 20}, "--split needs"),
-        ({"slo_mode": "503"}, "--slo-mode needs --slo"),
+        ({"slo_mode": "refuse"}, "--slo-mode needs --slo"),
         ({"trace_sample": 0.5}, "--trace-sample needs --otel-endpoint"),
         ({"slo_window_s": 5}, "REFLEX_SLO_WINDOW_S needs --slo"),
         ({"shadow_percent": 5}, "--shadow-percent needs --shadow"),
@@ -224,3 +224,12 @@ def test_secrets_are_not_shown() -> None:
 def test_settings_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Settings.load({}).port = 1
+
+
+@pytest.mark.parametrize("how", ["option", "variable"])
+def test_the_old_word_for_refusing_is_still_taken(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if how == "variable":
+        monkeypatch.setenv("REFLEX_SLO_MODE", "503")
+    given = {"slo_mode": "503"} if how == "option" else {}
+
+    assert Settings.load({"slo": "p99=1s", **given}).slo_mode == "refuse"

@@ -418,7 +418,7 @@ def objective(frontend: Frontend, mode: SloMode, *, reduced: FakeTriton | None =
 
 def test_a_missed_objective_refuses_before_the_model_runs_and_lets_a_few_find_out() -> None:
     async def scenario(frontend: Frontend) -> None:
-        objective(frontend, "503")
+        objective(frontend, "refuse")
         await asyncio.sleep(1.5)
         await frontend.act()
         for _ in range(10):

@@ -94,11 +94,11 @@ def test_the_header_says_what_changes_answers_and_no_secret(tmp_path: Path) -> N
         await ask(service)
 
     work(
-        scenario, record=tmp_path, guard=False, slo="p99=1s", slo_mode="503", admin_port=0, admin_token="s3cret",
+        scenario, record=tmp_path, guard=False, slo="p99=1s", slo_mode="refuse", admin_port=0, admin_token="s3cret",
         robot_id="arm",
     )  # fmt: skip
     (header,) = lines_in(tmp_path, "header")
-    assert header["settings"] == {"guard": False, "split": None, "record_images": "hash", "slo_mode": "503"}
+    assert header["settings"] == {"guard": False, "split": None, "record_images": "hash", "slo_mode": "refuse"}
     assert "s3cret" not in orjson.dumps(header).decode()
 
 

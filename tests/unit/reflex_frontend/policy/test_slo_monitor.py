@@ -226,7 +226,7 @@ def test_a_refusing_server_whose_probes_are_slow_goes_on_refusing(per_s: int) ->
 
 @pytest.mark.parametrize(
     ("mode", "told"),
-    [("log", "go on as before"), ("503", "are refused, but for one in 20"), ("degrade", "fewer denoising steps")],
+    [("log", "go on as before"), ("refuse", "are refused, but for one in 20"), ("degrade", "fewer denoising steps")],
 )
 def test_the_log_says_which_slot_missed_it_by_how_much_and_what_now_happens(
     mode: str, told: str, caplog: pytest.LogCaptureFixture
@@ -249,7 +249,7 @@ def test_the_log_says_which_slot_missed_it_by_how_much_and_what_now_happens(
 
 def test_a_renewed_one_keeps_its_name(caplog: pytest.LogCaptureFixture) -> None:
     clock = Clock()
-    slo = SloMonitor(SLO, clock, name="b", mode="503").renewed()
+    slo = SloMonitor(SLO, clock, name="b", mode="refuse").renewed()
     spend(clock, slo, 10, SLOW_S)
     assert caplog.records[0].__dict__["slot"] == "b"
     assert "refused" in caplog.text
