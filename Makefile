@@ -27,7 +27,7 @@ test: $(STAMP) ## every test that needs no GPU, no container, no root (ARGS='-k 
 	$(BIN)/python -m pytest $(ARGS)
 
 snapshots: $(STAMP) ## write down anew what users see: help, examples, HTTP contract (tests/snapshots/)
-	REFLEX_WRITE_SNAPSHOTS=1 $(BIN)/python -m pytest -q tests/docs/test_snapshots.py
+	REFLEX_WRITE_SNAPSHOTS=1 $(BIN)/python -m pytest -q tests/docs/test_snapshots.py tests/docs/test_changelog.py
 
 check: $(STAMP) ## formatting, lint, types, import law, house rules
 	$(BIN)/ruff format --check .
