@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-GOLDEN ?= ../shared/golden
+GOLDEN ?= tests/golden
 
 .PHONY: help install serve test snapshots check fmt bench bench-export bench-rollout demo-policy fuzz chaos soak guard-properties parity-table compose-test helm-test observability-test clean
 
@@ -43,7 +43,7 @@ fmt: $(STAMP) ## format, and mend what the linter can mend
 bench: $(STAMP) ## /act against Triton called directly: a table, and JSON in bench/results/
 	$(BIN)/python -m reflex_bench $(ARGS)
 
-bench-export: $(STAMP) ## full-size export beside a file copy, and a full-size /act (GOLDEN=FOLDER; 35 GB in TMPDIR)
+bench-export: $(STAMP) ## full-size export beside a file copy, and a full-size /act (35 GB in TMPDIR)
 	$(BIN)/python -m reflex_bench.export_bench $(GOLDEN) $(ARGS)
 
 bench-rollout: $(STAMP) ## what recording, shadow, keys and tracing cost /act, measured in turns (ARGS='--rounds 1000')
@@ -66,7 +66,7 @@ soak: $(STAMP) ## 100,000 requests: memory, descriptors and threads must stay fl
 guard-properties: $(STAMP) ## two million random chunks through ActionGuard
 	REFLEX_GUARD_EXAMPLES=2000000 $(BIN)/python -m pytest tests/unit/reflex/test_guard.py --timeout 0 $(ARGS)
 
-parity-table: $(STAMP) ## the table of docs/parity.md, measured again (GOLDEN=FOLDER with recorded cases)
+parity-table: $(STAMP) ## the tables of docs/parity.md, measured again (GOLDEN=FOLDER for cases of your own)
 	$(BIN)/python -m reflex_bench.parity_table $(GOLDEN)
 
 helm-test: $(STAMP) ## the chart: lint, every pair of values against Kubernetes' schemas, its scripts for real (ARGS='-k engines')

@@ -20,7 +20,7 @@ from docs.documents import blocks_of
 from support.server import free_port
 
 GUIDE = REPOSITORY / "docs" / "docker.md"
-GOLDEN = REPOSITORY.parent / "shared" / "golden" / "smolvla"
+GOLDEN = REPOSITORY / "tests" / "golden" / "smolvla"
 BLOCKS = [block.code for block in blocks_of(GUIDE) if block.language == "bash"]
 COMMAND_TIMEOUT_S = 180.0
 REVOKED_S = 1.0
@@ -82,7 +82,6 @@ def test_beyond_loopback_nothing_is_served_without_keys(reader: tuple[Engine, Pa
     assert "--insecure" in said
 
 
-@pytest.mark.skipif(not GOLDEN.is_dir(), reason="the recorded checkpoints are not beside this checkout")
 def test_a_checkpoint_becomes_a_policy_of_the_readers_own_and_is_served(reader: tuple[Engine, Path]) -> None:
     run_block("mkdir -p models", reader)
     assert (reader[1] / "models" / "pick_cup_denoise" / "1" / "model.onnx").stat().st_uid == os.getuid()

@@ -1,6 +1,6 @@
 """The recorded checkpoints and values of the reference implementations, and running graphs against them.
 
-They lie beside the repository (`../shared/golden`); where they are absent, the tests that need them are skipped.
+They lie in `tests/golden`, whose README says how they were made. Without them a test fails; it never skips.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
-import pytest
 
 from reflex_export.checkpoint import Checkpoint
 from reflex_export.errors import MissingTensorError
@@ -22,7 +21,7 @@ from reflex_export.graph.graph import OnnxModel
 from reflex_export.reading import read_checkpoint
 
 Array = npt.NDArray[Any]
-GOLDEN = Path(__file__).resolve().parents[2] / "../shared/golden"
+GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 
 
 class ArrayTensors:
@@ -44,23 +43,29 @@ class ArrayTensors:
 
 
 def golden_folder(name: str) -> Path:
-    """`smolvla`, `variants/pi0_basekeys`, ...; skips the test where the recordings are absent."""
+    """`smolvla`, `variants/pi0_basekeys`, ...; FileNotFoundError where the recordings are absent."""
     folder = GOLDEN / name
     if not folder.is_dir():
-        pytest.skip(f"no recorded values at {folder}")
+        raise FileNotFoundError(f"{folder} is absent; it belongs to the repository: git checkout -- tests/golden")
     return folder
 
 
 def golden_cases(name: str) -> list[str]:
-    """Names of the recorded cases, for `parametrize`; empty where the recordings are absent."""
-    return sorted(path.stem for path in (GOLDEN / name).glob("case_*.npz"))
+    """Names of the recorded cases, for `parametrize`; FileNotFoundError where there is none."""
+    found = sorted(path.stem for path in golden_folder(name).glob("case_*.npz"))
+    if not found:
+        raise FileNotFoundError(f"{GOLDEN / name} holds no case_*.npz: git checkout -- tests/golden")
+    return found
 
 
 @cache
 def golden_case(name: str, case: str) -> dict[str, Array]:
-    """Everything that a case recorded."""
+    """Everything that a case recorded, and `x_t` of real-time chunking: what the step before left."""
     with np.load(golden_folder(name) / f"{case}.npz", allow_pickle=False) as recorded:
-        return {key: recorded[key] for key in recorded.files}
+        arrays = {key: recorded[key] for key in recorded.files}
+    if "x_after_step" in arrays:
+        arrays["x_t"] = np.concatenate([arrays["noise"], arrays["x_after_step"][:-1]])
+    return arrays
 
 
 @cache

@@ -1,9 +1,10 @@
-"""Checkpoints with random weights, of any size, in lerobot's layout; configs and tokenizers start from golden's.
+"""Checkpoints with random weights, of any size, in lerobot's layout; configs and tokenizers start from recorded ones.
 
     write_checkpoint(tmp_path / "pi", PiSizes(family="pi05", layers=3, empty_cameras=1))
     write_checkpoint(tmp_path / "smol", SmolVlaSizes(num_expert_layers=2, storage="mixed", shards=2))
 
-Names and shapes are listed here by hand, apart from the product's own table, and held against golden's files by a test.
+Names and shapes are listed here by hand, apart from the product's own table, and a test holds them against the
+recorded files.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from typing import Any, Final, Literal
 import ml_dtypes
 import numpy as np
 import numpy.typing as npt
-import pytest
 
-__all__ = ["PiSizes", "Sizes", "SmolVlaSizes", "golden", "tensor_shapes", "write_checkpoint", "write_safetensors"]
+from support.golden import golden_folder
+
+__all__ = ["PiSizes", "Sizes", "SmolVlaSizes", "tensor_shapes", "write_checkpoint", "write_safetensors"]
 
 Array = npt.NDArray[Any]
 Shapes = Iterator[tuple[str, tuple[int, ...]]]
@@ -33,14 +35,6 @@ PALIGEMMA: Final = "paligemma_with_expert.paligemma."
 GEMMA_EXPERT: Final = "paligemma_with_expert.gemma_expert."
 _FLOAT32_IN_MIXED_PI: Final = ("patch_embedding", "position_embedding", "layernorm", "model.norm")
 _SAFETENSORS_NAMES: Final = {"float32": "F32", "float16": "F16", "bfloat16": "BF16", "float64": "F64", "int64": "I64"}
-
-
-def golden(name: str = "") -> Path:
-    """golden/ beside the repository, or a folder in it; the test is skipped where it is absent."""
-    path = (Path(__file__).resolve().parents[2] / "../shared/golden").resolve() / name
-    if not path.is_dir():
-        pytest.skip(f"the recorded checkpoints are not beside the repository ({path})")
-    return path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +52,7 @@ class Sizes:
     steps: int = 3
     max_tokens: int = 12
     vocabulary: int = 400
-    """Rows of the embedding; golden's tokenizers have 384 (SmolVLA) and 288 (pi) tokens."""
+    """Rows of the embedding; the recorded tokenizers have 384 (SmolVLA) and 288 (pi) tokens."""
     width: int = 56
     """No two of the widths are equal, so that a transposed or mistaken matrix shows."""
     mlp: int = 80
@@ -123,7 +117,7 @@ class PiSizes(Sizes):
 
 def write_checkpoint(folder: Path, sizes: SmolVlaSizes | PiSizes, *, seed: int = 0) -> Path:
     """The whole folder; the same seed and sizes give the same bytes. Returns `folder`."""
-    source = golden(sizes.family)
+    source = golden_folder(sizes.family)
     folder.mkdir(parents=True, exist_ok=True)
     random = np.random.RandomState(seed)
     tensors = {name: _store(name, draw(name, shape, random), sizes) for name, shape in tensor_shapes(sizes)}

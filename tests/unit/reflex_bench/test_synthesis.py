@@ -15,7 +15,7 @@ from reflex_bench.synthesis import synthesise
 from reflex_export.exporting.pipeline import ExportOptions, export_checkpoint
 from reflex_export.reading import read_checkpoint
 from reflex_export.reading.tensors import open_weights
-from support.random_checkpoint import golden
+from support.golden import golden_folder
 
 FAMILIES: Final = ("smolvla", "pi0", "pi05")
 DTYPES: Final = {"F32": "float32", "BF16": "bfloat16"}
@@ -25,7 +25,7 @@ VOCABULARY: Final = 700
 
 def listed(family: str) -> dict[str, Any]:
     """A list like those of golden/keys, in small: every tensor of the recorded checkpoint, more words."""
-    folder = golden(family)
+    folder = golden_folder(family)
     source = open_weights(folder)
     tensors: dict[str, Any] = {
         name: {"shape": list(source.shape(name)), "dtype": DTYPES[source.dtype(name)]}
@@ -48,7 +48,7 @@ def family(request: pytest.FixtureRequest) -> str:
 def test_what_it_writes_is_a_checkpoint_that_can_be_exported_and_gives_finite_actions(
     family: str, tmp_path: Path
 ) -> None:
-    checkpoint = read_checkpoint(synthesise(listed(family), golden(family), tmp_path / "checkpoint"))
+    checkpoint = read_checkpoint(synthesise(listed(family), golden_folder(family), tmp_path / "checkpoint"))
 
     report = export_checkpoint(checkpoint, ExportOptions(tmp_path / "models", "small", "so101", steps=(1,)))
 
@@ -64,7 +64,7 @@ def test_the_weights_have_the_listed_names_shapes_and_types_and_the_seed_decides
     first = next(iter(wanted["tensors"]))
     wanted["tensors"][first]["dtype"] = "bfloat16"
     for name, seed in (("one", 0), ("again", 0), ("other", 1)):
-        synthesise(wanted, golden("smolvla"), tmp_path / name, seed=seed)
+        synthesise(wanted, golden_folder("smolvla"), tmp_path / name, seed=seed)
 
     source = open_weights(tmp_path / "one")
     found = {name: {"shape": list(source.shape(name)), "dtype": DTYPES[source.dtype(name)]} for name in source.names()}
@@ -79,7 +79,7 @@ def test_a_config_without_cameras_gets_those_of_pi(tmp_path: Path) -> None:
     for field in ("input_features", "output_features"):
         del wanted["config_json_defaults"][field]
 
-    checkpoint = read_checkpoint(synthesise(wanted, golden("pi0"), tmp_path / "checkpoint"))
+    checkpoint = read_checkpoint(synthesise(wanted, golden_folder("pi0"), tmp_path / "checkpoint"))
 
     assert [camera.name for camera in checkpoint.cameras] == ["base", "left_wrist", "right_wrist"]
     assert checkpoint.cameras[0].shape == (3, 56, 56)
@@ -87,7 +87,7 @@ def test_a_config_without_cameras_gets_those_of_pi(tmp_path: Path) -> None:
 
 def test_what_is_stored_is_what_is_live(family: str, tmp_path: Path) -> None:
     """At the sizes of the recorded checkpoints constants weigh more than 1 %, at full size far less."""
-    checkpoint = read_checkpoint(synthesise(listed(family), golden(family), tmp_path / "checkpoint"))
+    checkpoint = read_checkpoint(synthesise(listed(family), golden_folder(family), tmp_path / "checkpoint"))
     options = ExportOptions(tmp_path / "models", "small", "so101", steps=(1,), check=False)
 
     export_checkpoint(checkpoint, options)
@@ -96,7 +96,7 @@ def test_what_is_stored_is_what_is_live(family: str, tmp_path: Path) -> None:
 
 
 def test_an_export_is_measured_in_a_process_of_its_own_beside_a_copy(tmp_path: Path) -> None:
-    checkpoint = synthesise(listed("smolvla"), golden("smolvla"), tmp_path / "checkpoint")
+    checkpoint = synthesise(listed("smolvla"), golden_folder("smolvla"), tmp_path / "checkpoint")
 
     row = measure("small", checkpoint, tmp_path, rounds=1)
 

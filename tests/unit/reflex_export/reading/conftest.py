@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from support.random_checkpoint import golden
+from support.golden import golden_folder
 from unit.reflex_export.reading.damage import CopyCheckpoint, EmptyHub
 
 
@@ -19,6 +19,8 @@ def copy(tmp_path: Path) -> CopyCheckpoint:
     """A copy of a recorded checkpoint, without its cases, to be damaged."""
 
     def copy_checkpoint(name: str) -> Path:
-        return Path(shutil.copytree(golden(name), tmp_path / "checkpoint", ignore=shutil.ignore_patterns("*.npz")))
+        return Path(
+            shutil.copytree(golden_folder(name), tmp_path / "checkpoint", ignore=shutil.ignore_patterns("*.npz"))
+        )
 
     return copy_checkpoint

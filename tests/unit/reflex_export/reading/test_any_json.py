@@ -13,7 +13,7 @@ import pytest
 
 from reflex_export.errors import CheckpointError
 from reflex_export.reading import read_checkpoint
-from support.random_checkpoint import golden
+from support.golden import golden_folder
 from unit.reflex_export.reading.damage import EmptyHub
 
 STRANGE: tuple[Any, ...] = (None, True, -1, 0, 2**80, 1.5, "", "../x", "é\0", [], [[]], [{}], {}, {"a": {}}, {"b": [1]})
@@ -43,7 +43,7 @@ def replaced(content: Any, path: tuple[Any, ...], value: Any) -> Any:
 
 @pytest.mark.parametrize(("name", "file"), FILES)
 def test_a_strange_value_anywhere_is_read_or_refused(tmp_path: Path, hub: EmptyHub, name: str, file: str) -> None:
-    folder = Path(shutil.copytree(golden(name), tmp_path / name, ignore=shutil.ignore_patterns("*.npz")))
+    folder = Path(shutil.copytree(golden_folder(name), tmp_path / name, ignore=shutil.ignore_patterns("*.npz")))
     content = json.loads((folder / file).read_text())
     refused = 0
     for number, path in enumerate(places(content)):

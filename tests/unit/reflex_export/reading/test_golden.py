@@ -12,12 +12,12 @@ from tokenizers import Tokenizer
 
 from reflex_export.checkpoint import Checkpoint, Normalizer, Text
 from reflex_export.reading import read_checkpoint
-from support.random_checkpoint import golden
+from support.golden import golden_cases, golden_folder
 
 VLA = ("smolvla", "pi0", "pi05", "variants/smolvla_longest", "variants/pi0_basekeys", "variants/pi05_basekeys")
 ALL = (*VLA, "act", "diffusion")
-CASES = [(name, f"case_{number}") for name in ALL for number in range(5 if name in VLA else 3)]
-RTC_CASES = [(name, f"case_rtc_{case}") for name in VLA for case in ("0_linear", "1_exp", "2_ones", "3_zeros")]
+CASES = [(name, case) for name in ALL for case in golden_cases(name)]
+PLAIN_CASES = [(name, case) for name, case in CASES if "rtc" not in case]
 
 Array = npt.NDArray[Any]
 
@@ -51,20 +51,20 @@ def tokenise(text: Text, prompt: str) -> tuple[Array, Array]:
     return np.array(ids + padding), mask
 
 
-@pytest.mark.parametrize(("name", "case"), CASES + RTC_CASES)
+@pytest.mark.parametrize(("name", "case"), CASES)
 def test_state_is_normalised_as_the_reference_did(name: str, case: str) -> None:
-    checkpoint = read_checkpoint(golden(name))
-    recorded = np.load(golden(name) / f"{case}.npz")
+    checkpoint = read_checkpoint(golden_folder(name))
+    recorded = np.load(golden_folder(name) / f"{case}.npz")
     normalised = normalize(recorded["state_raw"], checkpoint.state)
     assert normalised.dtype == np.float32
     np.testing.assert_allclose(normalised, recorded["state_normalized"][0], rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize(("name", "case"), [(name, case) for name, case in CASES + RTC_CASES if name in VLA])
+@pytest.mark.parametrize(("name", "case"), [(name, case) for name, case in CASES if name in VLA])
 def test_prompt_becomes_the_recorded_tokens(name: str, case: str) -> None:
-    checkpoint = read_checkpoint(golden(name))
+    checkpoint = read_checkpoint(golden_folder(name))
     assert checkpoint.text is not None
-    recorded = np.load(golden(name) / f"{case}.npz")
+    recorded = np.load(golden_folder(name) / f"{case}.npz")
     prompt = prompt_of(checkpoint, str(recorded["task"]), recorded["state_normalized"][0])
     assert prompt == str(recorded["prompt"])
     tokens, mask = tokenise(checkpoint.text, prompt)
@@ -75,10 +75,10 @@ def test_prompt_becomes_the_recorded_tokens(name: str, case: str) -> None:
     assert not mask[length:].any()
 
 
-@pytest.mark.parametrize(("name", "case"), CASES)
+@pytest.mark.parametrize(("name", "case"), PLAIN_CASES)
 def test_actions_are_unnormalised_as_the_reference_did(name: str, case: str) -> None:
-    checkpoint = read_checkpoint(golden(name))
-    recorded = np.load(golden(name) / f"{case}.npz")
+    checkpoint = read_checkpoint(golden_folder(name))
+    recorded = np.load(golden_folder(name) / f"{case}.npz")
     expected = recorded["actions"][0]
     back = normalize(expected, checkpoint.action)
     # A joint whose range is zero keeps nothing of its normalised value.
@@ -91,8 +91,8 @@ def test_actions_are_unnormalised_as_the_reference_did(name: str, case: str) -> 
 
 @pytest.mark.parametrize("name", ALL)
 def test_cameras_come_in_the_order_of_the_config(name: str) -> None:
-    checkpoint = read_checkpoint(golden(name))
-    inputs = json.loads((golden(name) / "config.json").read_text())["input_features"]
+    checkpoint = read_checkpoint(golden_folder(name))
+    inputs = json.loads((golden_folder(name) / "config.json").read_text())["input_features"]
     assert [camera.key for camera in checkpoint.cameras] == [key for key in inputs if key != "observation.state"]
     assert [list(camera.shape) for camera in checkpoint.cameras] == [inputs[c.key]["shape"] for c in checkpoint.cameras]
     assert not any(camera.is_empty for camera in checkpoint.cameras)
@@ -100,8 +100,8 @@ def test_cameras_come_in_the_order_of_the_config(name: str) -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_everything_else_is_read(name: str) -> None:
-    checkpoint = read_checkpoint(golden(name))
-    assert checkpoint.family == json.loads((golden(name) / "config.json").read_text())["type"]
+    checkpoint = read_checkpoint(golden_folder(name))
+    assert checkpoint.family == json.loads((golden_folder(name) / "config.json").read_text())["type"]
     assert (checkpoint.state_dim, checkpoint.action_dim) == ((2, 2) if name == "diffusion" else (6, 6))
     assert (checkpoint.text is None) == (name not in VLA)
     assert (checkpoint.vlm_config is None) == ("smolvla" not in name)

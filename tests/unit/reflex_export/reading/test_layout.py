@@ -13,7 +13,8 @@ from reflex_export.errors import CheckpointError, MissingTensorError, TensorShap
 from reflex_export.reading import read_checkpoint
 from reflex_export.reading.layout import live_tensors
 from reflex_export.reading.tensors import open_weights
-from support.random_checkpoint import PiSizes, SmolVlaSizes, golden, tensor_shapes, write_checkpoint
+from support.golden import golden_folder
+from support.random_checkpoint import PiSizes, SmolVlaSizes, tensor_shapes, write_checkpoint
 from unit.reflex_export.reading.damage import CopyCheckpoint, EmptyHub, edit_json, edit_tensors
 
 WEIGHTS = "model.safetensors"
@@ -85,13 +86,13 @@ def test_checkpoints_of_every_size_are_read(tmp_path: Path, hub: EmptyHub, name:
     ],
 )
 def test_the_random_checkpoints_have_the_layout_of_the_recorded_ones(name: str, sizes: SmolVlaSizes | PiSizes) -> None:
-    recorded = open_weights(golden(name))
+    recorded = open_weights(golden_folder(name))
     assert dict(tensor_shapes(sizes)) == {tensor: recorded.shape(tensor) for tensor in recorded.names()}
 
 
 @pytest.mark.parametrize("name", ["smolvla", "pi0", "pi05"])
 def test_all_that_is_not_live_in_a_full_size_checkpoint_is_known_to_be_dead(name: Family) -> None:
-    full = json.loads((golden("keys") / f"{name}_full.json").read_text())
+    full = json.loads((golden_folder("keys") / f"{name}_full.json").read_text())
     config = full.get("config_json") or full["config_json_defaults"]
     names = frozenset(full["tensors"])
     live = {tensor for tensor, _ in live_tensors(name, config, frozenset(n.removeprefix("model.") for n in names))}

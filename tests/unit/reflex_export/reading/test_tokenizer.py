@@ -12,7 +12,8 @@ from tokenizers.models import BPE, Model, Unigram, WordLevel
 from reflex_export.errors import CheckpointError, SourceError, TokenizerError
 from reflex_export.reading import read_checkpoint
 from reflex_export.reading.tokenizer import _model_tokens
-from support.random_checkpoint import PiSizes, SmolVlaSizes, golden, write_checkpoint
+from support.golden import golden_folder
+from support.random_checkpoint import PiSizes, SmolVlaSizes, write_checkpoint
 from unit.reflex_export.reading.damage import CopyCheckpoint, EmptyHub, edit_json, edit_step, step_of
 
 PRE = "policy_preprocessor.json"
@@ -131,12 +132,12 @@ def test_rows_that_only_pad_the_embedding_are_accepted(tmp_path: Path, rows: int
 
 def test_a_tokenizer_of_another_model_with_a_fitting_size_is_refused(copy: CopyCheckpoint) -> None:
     with pytest.raises(TokenizerError, match="<image> has the id None, the model's config says 4"):
-        read_checkpoint(copy("smolvla"), tokenizer=golden("pi0/tokenizer"))
+        read_checkpoint(copy("smolvla"), tokenizer=golden_folder("pi0/tokenizer"))
 
 
 def test_a_tokenizer_without_the_bos_that_pi_begins_with_is_refused(copy: CopyCheckpoint) -> None:
     with pytest.raises(TokenizerError, match="puts no bos_token before a prompt"):
-        read_checkpoint(copy("pi05"), tokenizer=golden("smolvla/tokenizer"))
+        read_checkpoint(copy("pi05"), tokenizer=golden_folder("smolvla/tokenizer"))
 
 
 def test_added_tokens_past_the_embedding_become_ordinary_text(copy: CopyCheckpoint) -> None:
@@ -200,7 +201,7 @@ def test_the_random_checkpoints_have_golden_tokenizers(tmp_path: Path) -> None:
     text = read_checkpoint(write_checkpoint(tmp_path / "checkpoint", SmolVlaSizes(max_tokens=7))).text
     assert text is not None
     assert text.max_tokens == 7
-    assert text.tokenizer_json == (golden("smolvla") / "tokenizer/tokenizer.json").read_text()
+    assert text.tokenizer_json == (golden_folder("smolvla") / "tokenizer/tokenizer.json").read_text()
 
 
 @pytest.mark.parametrize(
