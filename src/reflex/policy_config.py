@@ -28,11 +28,10 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from reflex.errors import RepositoryError
+from reflex.model_repository import CONFIG_FILE, policies_of
 
 __all__ = [
     "COMPONENT_ROLES",
-    "CONFIG_FILE",
-    "EMBODIMENT_FILE",
     "SCHEMA_VERSION",
     "CameraConfig",
     "CanaryConfig",
@@ -40,13 +39,9 @@ __all__ = [
     "PromptConfig",
     "StateBinsConfig",
     "TensorConfig",
-    "policies_of",
     "read_policy_config",
 ]
 
-CONFIG_FILE: Final = "reflex_config.json"
-EMBODIMENT_FILE: Final = "embodiment.json"
-"""Beside it, when the embodiment is none of those that come with Reflex."""
 SCHEMA_VERSION: Final = 1
 COMPONENT_ROLES: Final = ("preprocess", "encoder", "denoise")
 """What the models of an ensemble do, in the order in which they run."""
@@ -185,11 +180,6 @@ class PolicyConfig(_Strict):
     def model_version(self) -> str:
         """`<policy>@<first 12 digits of its hash>`."""
         return f"{self.policy_id}@{self.policy_hash.removeprefix('sha256:')[:12]}"
-
-
-def policies_of(repository: Path) -> list[str]:
-    """The names of the policies that lie in a model repository, sorted."""
-    return sorted(path.parent.name for path in repository.glob(f"*/{CONFIG_FILE}"))
 
 
 def read_policy_config(policy_dir: Path) -> PolicyConfig:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from reflex.model_repository import CONFIG_FILE
 from reflex_bench.nonce_policy import write_nonce_policy
 from support.hostile_served import Served, served
 
@@ -51,7 +52,7 @@ def two_cameras(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A policy whose contract asks for two cameras. Its model knows one, so only refusals can be asked of it."""
     folder = tmp_path_factory.mktemp("two-cameras")
     write_nonce_policy(folder)
-    _edit_config(folder / "nonce" / "reflex_config.json", _add_wrist_camera)
+    _edit_config(folder / "nonce" / CONFIG_FILE, _add_wrist_camera)
     with served("--model-repository", str(folder)) as server:
         yield server
 

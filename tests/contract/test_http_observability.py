@@ -10,6 +10,7 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 
 from reflex.errors import STATUS_OF
+from reflex.model_repository import CONFIG_FILE
 from support.bodies import valid_body
 from support.hostile_served import Served
 
@@ -98,7 +99,7 @@ def test_liveness_is_the_processs_own(demo: Served) -> None:
 
 
 def test_config_is_the_policys_own_file(demo: Served) -> None:
-    file = json.loads((ROOT / "model_repository" / "demo" / "reflex_config.json").read_text())
+    file = json.loads((ROOT / "model_repository" / "demo" / CONFIG_FILE).read_text())
     assert demo.client.get("/config").json() == file
 
 

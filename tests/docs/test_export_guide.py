@@ -21,6 +21,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from docs.documents import REPOSITORY, Block, blocks_of
 from reflex.cli import app
+from reflex.model_repository import policies_of
 from reflex.policy_config import read_policy_config
 from reflex_export.checking.parity import GATES
 from support.golden import golden_folder
@@ -84,7 +85,7 @@ def test_every_command_before_the_server_runs_and_publishes_what_the_guide_names
     named = {"pick_cup", "pick_cup_steps", "pick_cup_steps-4steps", "pick_cup_wrist_off", "pick_cup_fp16"}
     named |= {"pick_cup_unchecked"}
 
-    assert {path.parent.name for path in walk.models.glob("*/reflex_config.json")} == {"demo_checkpoint", *named}
+    assert set(policies_of(walk.models)) == {"demo_checkpoint", *named}
     assert read_policy_config(walk.models / "pick_cup_steps-4steps").denoising_steps == 4
     assert all(f"`{name}`" in GUIDE.read_text(encoding="utf-8") for name in ("pick_cup_steps", "pick_cup_steps-4steps"))
 

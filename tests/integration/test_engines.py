@@ -25,6 +25,7 @@ from tritonclient.grpc import model_config_pb2
 
 from docs.documents import REPOSITORY, blocks_of
 from reflex.errors import RepositoryError, SetupError
+from reflex.model_repository import CONFIG_FILE
 from reflex.policy_config import read_policy_config
 from reflex_export.engines import (
     BuildOptions,
@@ -359,7 +360,7 @@ def test_a_profile_for_other_inputs_is_refused(tmp_path: Path) -> None:
 
 def test_a_policy_that_claims_fp16_with_fp32_graphs_publishes_nothing(built: Built, tmp_path: Path) -> None:
     repository = copy_of_demo(tmp_path)
-    described = repository / "demo" / "reflex_config.json"
+    described = repository / "demo" / CONFIG_FILE
     described.write_text(described.read_text().replace('"precision": "fp32"', '"precision": "fp16"'))
 
     with pytest.raises(PrecisionError):

@@ -19,7 +19,8 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from reflex.errors import RepositoryError
-from reflex.policy_config import CONFIG_FILE, PolicyConfig, PromptConfig, read_policy_config
+from reflex.model_repository import CONFIG_FILE, one_policy_of, policies_of
+from reflex.policy_config import PolicyConfig, PromptConfig, read_policy_config
 from reflex_export.checkpoint import Checkpoint
 from reflex_export.families.family_graphs import build_graphs, default_steps
 from reflex_export.graph.onnx_model import MODEL_FILE
@@ -178,17 +179,13 @@ def lower_bound(phases: tuple[Phase, Phase], gpu: Gpu) -> Bound:
 def find_policy(source: Path, policy: str | None) -> Path | None:
     """The folder of a repository's policy, or None when `source` is none of a repository.
 
-    `RepositoryError` names the policies when there are several.
+    `SetupError` names the policies when there are several.
     """
     if policy is not None:
         return source / policy
     if (source / CONFIG_FILE).is_file():
         return source
-    found = sorted(path.parent for path in source.glob(f"*/{CONFIG_FILE}")) if source.is_dir() else []
-    if len(found) > 1:
-        names = ", ".join(path.name for path in found)
-        raise RepositoryError(f"{source} holds several policies; choose one with --policy: {names}")
-    return found[0] if found else None
+    return source / one_policy_of(source) if policies_of(source) else None
 
 
 def inspect_checkpoint(checkpoint: Checkpoint, *, steps: int | None = None) -> Inspection:

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Final
 
 from reflex.errors import RepositoryError
-from reflex.policy_config import CONFIG_FILE, PolicyConfig, read_policy_config
+from reflex.model_repository import CONFIG_FILE, some_policies_of
+from reflex.policy_config import PolicyConfig, read_policy_config
 from reflex_export.engines.build import BuildProgress, ProgressReport, build_engine
 from reflex_export.engines.cache import PLAN_FILE
 from reflex_export.engines.config_text import component_names, max_batch_size, with_backend
@@ -86,7 +87,7 @@ def build_repository(
     if chosen.engine != engine:
         raise ValueError(f"options are for {chosen.engine}, not {engine}")
     plan = _Plan(chosen, best_batch, engine == "tensorrt" if activate is None else activate, cache, progress)
-    names = [policy] if policy is not None else _policies(repository)
+    names = [policy] if policy is not None else some_policies_of(repository)
     return tuple(_rebuild(repository, name, plan) for name in names)
 
 
@@ -124,13 +125,6 @@ class _BuiltPolicy:
 
     config: PolicyConfig
     components: tuple[_Built, ...]
-
-
-def _policies(repository: Path) -> list[str]:
-    names = sorted(path.parent.name for path in repository.glob(f"*/{CONFIG_FILE}"))
-    if not names:
-        raise RepositoryError(f"{repository} holds no policy; make one with `reflex export`")
-    return names
 
 
 def _rebuild(repository: Path, name: str, plan: _Plan) -> PolicyEngines:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import reflex
 from reflex.embodiments import Embodiment, bundled_embodiments
-from reflex.policy_config import EMBODIMENT_FILE, CameraConfig, PolicyConfig
+from reflex.model_repository import EMBODIMENT_FILE
+from reflex.policy_config import CameraConfig, PolicyConfig
 from reflex_export.checkpoint import Checkpoint
 from reflex_export.families.common import Precision
 from reflex_export.graph.graph import Array

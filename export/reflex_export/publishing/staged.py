@@ -19,7 +19,8 @@ from typing import Final
 
 import numpy as np
 
-from reflex.policy_config import CONFIG_FILE, PolicyConfig
+from reflex.model_repository import CONFIG_FILE
+from reflex.policy_config import PolicyConfig
 from reflex_export.graph.onnx_model import Array, OnnxModel
 from reflex_export.publishing.transaction import publish, scratch_folder
 from reflex_export.publishing.triton_config import Component, component_config, ensemble_config

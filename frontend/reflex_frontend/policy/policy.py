@@ -15,10 +15,9 @@ from tritonclient.grpc import model_config_pb2
 
 from reflex.embodiments import Embodiment, load_embodiment
 from reflex.errors import RepositoryError, SetupError
+from reflex.model_repository import EMBODIMENT_FILE, one_policy_of
 from reflex.policy_config import (
     COMPONENT_ROLES,
-    CONFIG_FILE,
-    EMBODIMENT_FILE,
     CanaryConfig,
     PolicyConfig,
     TensorConfig,
@@ -73,7 +72,7 @@ def load_policy(repository: Path, name: str | None, known: Iterable[PromptEncode
 
     An equal tokenizer of `known` is taken over: reading one of 260,000 tokens holds every thread up for half a second.
     """
-    policy_dir = repository / (name or _only_policy(repository))
+    policy_dir = repository / (name or one_policy_of(repository))
     config = read_policy_config(policy_dir)
     if config.policy_id != policy_dir.name:
         raise RepositoryError(f"{policy_dir} holds policy {config.policy_id!r}: a policy's folder bears its name")
@@ -88,15 +87,6 @@ def load_policy(repository: Path, name: str | None, known: Iterable[PromptEncode
         canary=_load_canary(policy_dir, config.canary, config) if config.canary else None,
         max_in_flight=2 * _instances(components[-1]) * max(1, components[-1].max_batch_size),
     )
-
-
-def _only_policy(repository: Path) -> str:
-    names = sorted(path.parent.name for path in repository.glob(f"*/{CONFIG_FILE}"))
-    if len(names) == 1:
-        return names[0]
-    if not names:
-        raise RepositoryError(f"{repository} holds no policy; make one with `reflex export` or `make demo-policy`")
-    raise SetupError(f"{repository} holds several policies: choose with --policy one of {', '.join(names)}")
 
 
 def _component(repository: Path, config: PolicyConfig, part: str) -> Any:  # noqa: ANN401 - generated protobuf

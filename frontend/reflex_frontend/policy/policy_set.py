@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from reflex.errors import SetupError
-from reflex.policy_config import CONFIG_FILE, PolicyConfig, read_policy_config
+from reflex.model_repository import policies_of
+from reflex.policy_config import PolicyConfig, read_policy_config
 from reflex.wire import SlotName
 from reflex_frontend.policy.policy import ServedPolicy, load_policy
 from reflex_frontend.settings import Settings
@@ -99,7 +100,7 @@ def _fixed_sizes(config: PolicyConfig) -> dict[str, tuple[int, ...]]:
 
 def reduced_of(repository: Path, config: PolicyConfig) -> str:
     """The variant of the same export with the next lower number of denoising steps."""
-    others = [read_policy_config(path.parent) for path in repository.glob(f"*/{CONFIG_FILE}")]
+    others = [read_policy_config(repository / name) for name in policies_of(repository)]
     variants = [
         other
         for other in others

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from reflex.errors import RepositoryError
-from reflex.policy_config import CONFIG_FILE, SCHEMA_VERSION, PolicyConfig, read_policy_config
+from reflex.model_repository import CONFIG_FILE
+from reflex.policy_config import SCHEMA_VERSION, PolicyConfig, read_policy_config
 
 TENSORS = ("image.base", "image.wrist", "camera_mask", "state", "tokens", "token_mask", "noise")
 GOOD: dict[str, Any] = {

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from reflex.errors import RepositoryError
+from reflex.errors import RepositoryError, SetupError
+from reflex.model_repository import CONFIG_FILE
 from reflex_export.checking.inspection import (
     GPUS,
     Gpu,
@@ -169,8 +170,8 @@ def test_a_folder_of_one_policy_needs_no_name() -> None:
 def test_a_repository_of_several_policies_asks_for_one_by_name(tmp_path: Path) -> None:
     for name in ("left", "right"):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "reflex_config.json").write_text("{}")
-    with pytest.raises(RepositoryError, match="--policy: left, right"):
+        (tmp_path / name / CONFIG_FILE).write_text("{}")
+    with pytest.raises(SetupError, match="--policy one of left, right"):
         find_policy(tmp_path, None)
 
 
@@ -182,7 +183,7 @@ def test_what_is_no_repository_is_left_to_the_checkpoint_reader(tmp_path: Path) 
 @pytest.mark.parametrize("content", [None, b"", b"no graph at all"])
 def test_a_policy_without_a_readable_graph_is_refused_by_path(tmp_path: Path, content: bytes | None) -> None:
     (tmp_path / "demo").mkdir()
-    (tmp_path / "demo" / "reflex_config.json").write_bytes((DEMO / "demo" / "reflex_config.json").read_bytes())
+    (tmp_path / "demo" / CONFIG_FILE).write_bytes((DEMO / "demo" / CONFIG_FILE).read_bytes())
     if content is not None:
         folder = tmp_path / "demo_encoder" / "1"
         folder.mkdir(parents=True)

@@ -14,7 +14,8 @@ import pytest
 from onnx import numpy_helper
 
 from reflex.errors import RepositoryError
-from reflex.policy_config import CONFIG_FILE, PolicyConfig, read_policy_config
+from reflex.model_repository import CONFIG_FILE
+from reflex.policy_config import PolicyConfig, read_policy_config
 from reflex_export.checking.first_difference import FirstDifference, first_difference
 from reflex_export.checking.observations import varied_inputs
 from reflex_export.checking.verification import Verification, verify_policy

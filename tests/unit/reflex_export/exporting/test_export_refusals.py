@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from reflex.cli import app
 from reflex.errors import SetupError
-from reflex.policy_config import CONFIG_FILE, read_policy_config
+from reflex.model_repository import CONFIG_FILE
+from reflex.policy_config import read_policy_config
 from reflex_export.checking.recorded import read_case
 from reflex_export.checkpoint import Checkpoint
 from reflex_export.commands.verify import parity_sentence

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from reflex.errors import RepositoryError, SetupError
+from reflex.model_repository import CONFIG_FILE
 from reflex_frontend.policy.policy import ServedPolicy, find_repository, load_policy
 
 SHIPPED = find_repository(None)
@@ -27,7 +28,7 @@ def repository(tmp_path: Path) -> Path:
 
 
 def change_config(repository: Path, **changes: Any) -> None:
-    path = repository / "demo" / "reflex_config.json"
+    path = repository / "demo" / CONFIG_FILE
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
@@ -91,7 +92,7 @@ def test_a_folder_that_bears_another_name_is_refused(repository: Path) -> None:
 @pytest.mark.parametrize("part", PARTS)
 def test_a_component_of_another_export_is_refused_by_name(repository: Path, part: str) -> None:
     path = repository / f"demo_{part}" / "config.pbtxt"
-    export_id = json.loads((repository / "demo" / "reflex_config.json").read_text())["export_id"]
+    export_id = json.loads((repository / "demo" / CONFIG_FILE).read_text())["export_id"]
     path.write_text(path.read_text().replace(export_id, "another-export"))
     message = problem(repository)
     assert f"demo_{part} is from export another-export" in message
@@ -112,7 +113,7 @@ def test_a_policy_of_other_dimensions_than_its_embodiment_is_refused(repository:
     change_config(repository, **changes)
     message = problem(repository)
     assert "--embodiment" in message
-    assert json.loads((repository / "demo" / "reflex_config.json").read_text())["embodiment"] in message
+    assert json.loads((repository / "demo" / CONFIG_FILE).read_text())["embodiment"] in message
 
 
 def test_an_unknown_embodiment_is_refused(repository: Path) -> None:

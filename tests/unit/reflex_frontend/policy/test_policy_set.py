@@ -11,12 +11,11 @@ from typing import Any
 import pytest
 
 from reflex.errors import SetupError
+from reflex.model_repository import CONFIG_FILE
 from reflex_frontend.policy.policy import find_repository
 from reflex_frontend.policy.policy_set import check_interchangeable, load_policy_set
 from reflex_frontend.settings import Settings
 from support.fakes import policy_config, served_policy
-
-CONFIG = "reflex_config.json"
 
 
 @pytest.fixture
@@ -27,7 +26,7 @@ def repository(tmp_path: Path) -> Path:
     components = {role: f"demo_{role}" for role in ("preprocess", "encoder", "denoise")}
     for name, changes in {"other": {"components": components}, "few": {"components": components}}.items():
         shutil.copytree(tmp_path / "demo", tmp_path / name)
-        path = tmp_path / name / CONFIG
+        path = tmp_path / name / CONFIG_FILE
         config: dict[str, Any] = json.loads(path.read_text()) | {"policy_id": name} | changes
         if name == "few":
             config["denoising_steps"] = 4
@@ -36,7 +35,7 @@ def repository(tmp_path: Path) -> Path:
 
 
 def change(repository: Path, policy: str, **fields: object) -> None:
-    path = repository / policy / CONFIG
+    path = repository / policy / CONFIG_FILE
     path.write_text(json.dumps(json.loads(path.read_text()) | fields))
 
 

@@ -1,0 +1,39 @@
+"""What is called how in a model repository, for whoever writes one and whoever serves from it.
+
+<repository>/<policy>/   reflex_config.json, config.pbtxt, and what they name; embodiment.json if it is its own
+<repository>/<model>/    config.pbtxt, 1/
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from reflex.errors import RepositoryError, SetupError
+
+__all__ = ["CONFIG_FILE", "EMBODIMENT_FILE", "one_policy_of", "policies_of", "some_policies_of"]
+
+CONFIG_FILE: Final = "reflex_config.json"
+EMBODIMENT_FILE: Final = "embodiment.json"
+"""Beside it, when the embodiment is none of those that come with Reflex."""
+
+
+def policies_of(repository: Path) -> list[str]:
+    """The names of the policies that lie in a model repository, sorted; none for what is no folder."""
+    return sorted(path.parent.name for path in repository.glob(f"*/{CONFIG_FILE}"))
+
+
+def some_policies_of(repository: Path) -> list[str]:
+    """The same where there must be some: `RepositoryError` says how one is made."""
+    names = policies_of(repository)
+    if not names:
+        raise RepositoryError(f"{repository} holds no policy; make one with `reflex export` or `make demo-policy`")
+    return names
+
+
+def one_policy_of(repository: Path) -> str:
+    """The policy that is meant where none was named; `SetupError` names them where there are several."""
+    names = some_policies_of(repository)
+    if len(names) > 1:
+        raise SetupError(f"{repository} holds several policies: choose with --policy one of {', '.join(names)}")
+    return names[0]
