@@ -9,6 +9,7 @@ from typing import Final
 
 import onnx
 
+from reflex.model_repository import MODEL_FILE, VERSION_FOLDER
 from reflex_export.checkpoint import Checkpoint
 from reflex_export.reading.layout import embedding_name, live_tensors
 
@@ -31,7 +32,7 @@ def live_parameters(checkpoint: Checkpoint) -> int:
 
 def stored_bytes(repository: Path) -> int:
     """Of every initialiser of every model in a repository, wherever it lies."""
-    return sum(sum(_initializer_bytes(path)) for path in repository.glob("*/1/model.onnx"))
+    return sum(sum(_initializer_bytes(path)) for path in repository.glob(f"*/{VERSION_FOLDER}/{MODEL_FILE}"))
 
 
 def _initializer_bytes(path: Path) -> Iterator[int]:

@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, get_args
 
+from reflex.model_repository import MODEL_FILE
 from reflex.policy_config import TensorConfig
 from reflex_export.checking.parity import GATES, Parity, PolicyRunner
 from reflex_export.checking.recorded import RecordedCase, find_cases, read_case
@@ -176,7 +177,7 @@ def _saved(graphs: FamilyGraphs, steps: int) -> Iterator[list[Path]]:
         for role, model in (("p", graphs.preprocess), ("e", graphs.encoder), ("d", graphs.denoise[steps])):
             Path(scratch, role).mkdir()
             model.save(Path(scratch, role))
-            paths.append(Path(scratch, role, "model.onnx"))
+            paths.append(Path(scratch, role, MODEL_FILE))
         yield paths
 
 

@@ -1,7 +1,7 @@
 """What is called how in a model repository, for whoever writes one and whoever serves from it.
 
 <repository>/<policy>/   reflex_config.json, config.pbtxt, and what they name; embodiment.json if it is its own
-<repository>/<model>/    config.pbtxt, 1/
+<repository>/<model>/    config.pbtxt, 1/model.onnx
 """
 
 from __future__ import annotations
@@ -11,11 +11,30 @@ from typing import Final
 
 from reflex.errors import RepositoryError, SetupError
 
-__all__ = ["CONFIG_FILE", "EMBODIMENT_FILE", "one_policy_of", "policies_of", "some_policies_of"]
+__all__ = [
+    "CONFIG_FILE",
+    "EMBODIMENT_FILE",
+    "MODEL_FILE",
+    "TRITON_CONFIG_FILE",
+    "VERSION_FOLDER",
+    "model_file",
+    "one_policy_of",
+    "policies_of",
+    "some_policies_of",
+]
 
 CONFIG_FILE: Final = "reflex_config.json"
 EMBODIMENT_FILE: Final = "embodiment.json"
 """Beside it, when the embodiment is none of those that come with Reflex."""
+TRITON_CONFIG_FILE: Final = "config.pbtxt"
+VERSION_FOLDER: Final = "1"
+"""The only version of each model: an export puts another in its place instead of a second beside it."""
+MODEL_FILE: Final = "model.onnx"
+
+
+def model_file(repository: Path, model: str) -> Path:
+    """The graph of one model, by the name that it has on Triton."""
+    return repository / model / VERSION_FOLDER / MODEL_FILE
 
 
 def policies_of(repository: Path) -> list[str]:

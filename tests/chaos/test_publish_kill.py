@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from reflex.model_repository import model_file
 from reflex.policy_config import read_policy_config
 from reflex_bench.nonce_policy import Fault, write_nonce_policy
 from reflex_export.publishing.staged import staging
@@ -67,7 +68,7 @@ def publish_version(repository: Path, version: int) -> None:
     with staging(repository) as staged:
         for name in NAMES:
             (staged.folder / name / "1").mkdir(parents=True)
-            (staged.folder / name / "1" / "model.onnx").write_text(str(version))
+            model_file(staged.folder, name).write_text(str(version))
             (staged.folder / name / VERSION).write_text(str(version))
             staged.names.append(name)
         staged.publish()

@@ -17,6 +17,7 @@ import yaml
 
 from compose.engine import PROJECT, REPOSITORY, Engine
 from docs.documents import blocks_of
+from reflex.model_repository import model_file
 from support.server import free_port
 
 GUIDE = REPOSITORY / "docs" / "docker.md"
@@ -84,7 +85,7 @@ def test_beyond_loopback_nothing_is_served_without_keys(reader: tuple[Engine, Pa
 
 def test_a_checkpoint_becomes_a_policy_of_the_readers_own_and_is_served(reader: tuple[Engine, Path]) -> None:
     run_block("mkdir -p models", reader)
-    assert (reader[1] / "models" / "pick_cup_denoise" / "1" / "model.onnx").stat().st_uid == os.getuid()
+    assert model_file(reader[1] / "models", "pick_cup_denoise").stat().st_uid == os.getuid()
 
     run_block("REFLEX_MODELS=./models REFLEX_POLICY=pick_cup", reader)
 

@@ -21,6 +21,7 @@ import pytest
 from onnx import TensorProto, helper
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
+from reflex.model_repository import model_file
 from reflex_frontend.embedded import EmbeddedOptions, EmbeddedTriton, TritonEvent
 from reflex_frontend.embedded.cleanup import owner_prefix
 
@@ -75,7 +76,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = root / "misnamed" / "config.pbtxt"
     config.write_text(config.read_text().replace('"x"', '"pixels"'))
     _onnx_model(root, "broken", "Mul", ["x", "c"], "h")
-    (root / "broken" / "1" / "model.onnx").write_bytes(b"not a model")
+    model_file(root, "broken").write_bytes(b"not a model")
     _write(root / "affine" / "config.pbtxt", ENSEMBLE)
     (root / "affine" / "1").mkdir()
     python = COMPONENT.format(name="user", input="x", input_type="TYPE_FP32", output="y", dim=4)
@@ -290,7 +291,7 @@ def _onnx_model(
     config = COMPONENT.format(name=name, input=fed, input_type=datatype, output=output, dim=dim)
     _write(root / name / "config.pbtxt", config)
     (root / name / "1").mkdir()
-    onnx.save(model, root / name / "1" / "model.onnx")
+    onnx.save(model, model_file(root, name))
 
 
 def _write(path: Path, text: str) -> None:

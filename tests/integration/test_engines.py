@@ -25,7 +25,7 @@ from tritonclient.grpc import model_config_pb2
 
 from docs.documents import REPOSITORY, blocks_of
 from reflex.errors import RepositoryError, SetupError
-from reflex.model_repository import CONFIG_FILE
+from reflex.model_repository import CONFIG_FILE, model_file
 from reflex.policy_config import read_policy_config
 from reflex_export.engines import (
     BuildOptions,
@@ -191,7 +191,7 @@ def test_two_that_build_the_same_at_once_build_it_once(tmp_path: Path) -> None:
     phases: list[str] = []
 
     def build_encoder() -> None:
-        path = DEMO / "demo_encoder" / "1" / "model.onnx"
+        path = model_file(DEMO, "demo_encoder")
         records.append(build(path, tmp_path, progress=lambda step: phases.append(step.phase)))
 
     threads = [threading.Thread(target=build_encoder) for _ in range(2)]
@@ -231,7 +231,7 @@ def test_a_build_that_is_killed_leaves_no_half_engine(tmp_path: Path, delay_s: f
     assert (len(gone), alive) == (1, [])
     assert not list(repository.glob("*/1/*.plan"))
     assert all(EngineCache(cache).find(key) is not None for key in entries(cache))
-    record = build(repository / "demo_encoder" / "1" / "model.onnx", cache)
+    record = build(model_file(repository, "demo_encoder"), cache)
     assert record.plan.stat().st_size == record.manifest.plan_bytes
     assert not list(cache.glob(f".{record.manifest.key}*"))
 
@@ -371,7 +371,7 @@ def test_a_policy_that_claims_fp16_with_fp32_graphs_publishes_nothing(built: Bui
 
 def test_a_repository_without_its_onnx_says_what_to_do(tmp_path: Path) -> None:
     repository = copy_of_demo(tmp_path)
-    (repository / "demo_encoder" / "1" / "model.onnx").unlink()
+    model_file(repository, "demo_encoder").unlink()
 
     with pytest.raises(EngineError, match=r"model\.onnx is missing.*export the policy again"):
         build_repository(repository, "demo", "tensorrt-rtx", cache=tmp_path / "cache")

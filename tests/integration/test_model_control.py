@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from reflex.model_repository import model_file
 from reflex_bench.nonce_policy import write_nonce_policy
 from reflex_frontend.errors import ModelControlError
 from reflex_frontend.policy.policy import load_policy
@@ -27,7 +28,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
     for name in ("first", "second", "broken"):
         write_nonce_policy(folder, name)
-    (folder / "broken_denoise" / "1" / "model.onnx").write_bytes(b"no model")
+    model_file(folder, "broken_denoise").write_bytes(b"no model")
     return folder
 
 

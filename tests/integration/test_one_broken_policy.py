@@ -6,6 +6,7 @@ from pathlib import Path
 
 import httpx
 
+from reflex.model_repository import model_file
 from support.nonce import act_body, is_right
 from support.server import running_server
 from support.two_policies import admin_environment, write_policies
@@ -13,7 +14,7 @@ from support.two_policies import admin_environment, write_policies
 
 def test_a_policy_that_cannot_be_loaded_does_not_take_the_other_with_it(tmp_path: Path) -> None:
     repository = write_policies(tmp_path)
-    (repository / "second_encoder" / "1" / "model.onnx").write_bytes(b"no graph")
+    model_file(repository, "second_encoder").write_bytes(b"no graph")
     options = ("--policy-a", "first", "--policy-b", "second", "--split", "0", "--admin-port", "0", "--no-guard")
     with running_server("--model-repository", str(repository), *options, env=admin_environment(tmp_path)) as server:
         answer = httpx.post(f"{server.base_url}/act", content=act_body(7.0, episode_id="e"), timeout=5)

@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 from reflex.client import ReflexClient
+from reflex.model_repository import model_file
 from support.server import running_server
 
 REPOSITORY = Path(__file__).parents[2] / "model_repository"
@@ -49,7 +50,7 @@ def other_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo policy with a thousandth more of one of its weights; not even its hash has been told."""
     repository = tmp_path_factory.mktemp("other") / "models"
     shutil.copytree(REPOSITORY, repository)
-    path = repository / "demo_denoise" / "1" / "model.onnx"
+    path = model_file(repository, "demo_denoise")
     model = onnx.load(path)
     (weight,) = (tensor for tensor in model.graph.initializer if tensor.name == CHANGED)
     values = onnx.numpy_helper.to_array(weight).copy()

@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from chaos.remains import Belongings, belongings, wait_until
+from reflex.model_repository import model_file
 from reflex_bench.nonce_policy import write_nonce_policy
 from reflex_frontend.serve import MOVE_ON_S
 from support.load import Answer, LoadClient, run
@@ -127,7 +128,7 @@ def test_a_repository_that_is_not_there_is_said_plainly(tmp_path: Path) -> None:
 
 def test_a_broken_model_is_named_in_health_and_in_the_log_and_refused_with_503(tmp_path: Path) -> None:
     repository = _repository(tmp_path)
-    (repository / "nonce_encoder" / "1" / "model.onnx").write_bytes(b"no model")
+    model_file(repository, "nonce_encoder").write_bytes(b"no model")
     with running_server("--model-repository", str(repository), ready=False) as server:
         base_url = server.base_url
         wait_until(lambda: _names_the_model(base_url), REFUSED_START_S, "the broken model is named in /health")

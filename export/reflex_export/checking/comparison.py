@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from reflex.model_repository import MODEL_FILE
 from reflex.policy_config import PolicyConfig
 from reflex_export.checking.observations import typical_inputs
 from reflex_export.checking.parity import Parity, PolicyRunner, gate_of
@@ -72,5 +73,5 @@ def running(graphs: FamilyGraphs, steps: int) -> Iterator[PolicyRunner]:
             folder = Path(scratch) / str(index)
             folder.mkdir()
             model.save(folder)
-            paths.append(folder / "model.onnx")
+            paths.append(folder / MODEL_FILE)
         yield PolicyRunner(paths)

@@ -19,11 +19,10 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from reflex.errors import RepositoryError
-from reflex.model_repository import CONFIG_FILE, one_policy_of, policies_of
+from reflex.model_repository import CONFIG_FILE, MODEL_FILE, one_policy_of, policies_of
 from reflex.policy_config import PolicyConfig, PromptConfig, read_policy_config
 from reflex_export.checkpoint import Checkpoint
 from reflex_export.families.family_graphs import build_graphs, default_steps
-from reflex_export.graph.onnx_model import MODEL_FILE
 from reflex_export.policy_prompt import prompt_config
 
 __all__ = [

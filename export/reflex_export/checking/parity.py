@@ -23,7 +23,8 @@ from onnxruntime.capi.onnxruntime_pybind11_state import (
 )
 
 from reflex.errors import RepositoryError
-from reflex.policy_config import PolicyConfig
+from reflex.model_repository import model_file
+from reflex.policy_config import COMPONENT_ROLES, PolicyConfig
 from reflex_export.families.common import Precision
 from reflex_export.graph.graph import Array
 
@@ -108,8 +109,7 @@ class PolicyRunner:
     @classmethod
     def of(cls, repository: Path, config: PolicyConfig) -> PolicyRunner:
         """The policy as it lies in a model repository."""
-        roles = ("preprocess", "encoder", "denoise")
-        return cls(repository / config.component(role) / "1" / "model.onnx" for role in roles)
+        return cls(model_file(repository, config.component(role)) for role in COMPONENT_ROLES)
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Tensors in and out by name, each with its batch axis; `RepositoryError` names a model that fails."""

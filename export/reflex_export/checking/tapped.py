@@ -10,9 +10,10 @@ from pathlib import Path
 
 import onnx
 
+from reflex.model_repository import MODEL_FILE
 from reflex_export.engines.publish import link_file
 from reflex_export.graph.graph import OnnxModel
-from reflex_export.graph.onnx_model import DATA_FILE, MODEL_FILE
+from reflex_export.graph.onnx_model import DATA_FILE
 
 __all__ = ["write_tapped"]
 

@@ -15,7 +15,8 @@ from typing import Final
 
 import numpy as np
 
-from reflex.policy_config import PolicyConfig
+from reflex.model_repository import model_file
+from reflex.policy_config import COMPONENT_ROLES, PolicyConfig
 from reflex_export.checking.comparison import compare_with_cases, running
 from reflex_export.checking.first_difference import FirstDifference, first_difference
 from reflex_export.checking.memory import available_bytes, check_bytes, require_memory
@@ -27,12 +28,10 @@ from reflex_export.checkpoint import Checkpoint
 from reflex_export.families.common import arithmetic_of
 from reflex_export.families.family_graphs import build_graphs
 from reflex_export.graph.graph import Array
-from reflex_export.graph.onnx_model import MODEL_FILE
 from reflex_export.progress import Progress, Stage, unseen
 
 __all__ = ["Verification", "verify_policy"]
 
-ROLES: Final = ("preprocess", "encoder", "denoise")
 SAME_ANSWER: Final = 0.1
 """Of the gate: how near graphs that are built again must come to the published ones to speak for them."""
 
@@ -85,7 +84,7 @@ class _Models:
 
     def __init__(self, repository: Path, config: PolicyConfig, checkpoint: Checkpoint) -> None:
         self.config, self.checkpoint = config, checkpoint
-        self.paths = {role: repository / config.component(role) / "1" / MODEL_FILE for role in ROLES}
+        self.paths = {role: model_file(repository, config.component(role)) for role in COMPONENT_ROLES}
         self.runner = PolicyRunner(self.paths.values())
 
     def fp32(self, afterwards: ExitStack) -> PolicyRunner:

@@ -17,7 +17,13 @@ from pathlib import Path
 from typing import Final
 
 from reflex.errors import RepositoryError
-from reflex.model_repository import CONFIG_FILE, some_policies_of
+from reflex.model_repository import (
+    CONFIG_FILE,
+    TRITON_CONFIG_FILE,
+    VERSION_FOLDER,
+    model_file,
+    some_policies_of,
+)
 from reflex.policy_config import PolicyConfig, read_policy_config
 from reflex_export.engines.build import BuildProgress, ProgressReport, build_engine
 from reflex_export.engines.cache import PLAN_FILE
@@ -35,8 +41,6 @@ __all__ = ["BACKENDS", "ComponentEngine", "PolicyEngines", "build_repository", "
 
 BACKENDS: Final[Mapping[Engine, str]] = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
 """Triton's name for the backend that loads such a plan. It comes with a `tensorrt`, and with no `tensorrt_rtx`."""
-VERSION_DIR: Final = "1"
-ONNX_FILE: Final = "model.onnx"
 MANIFEST_FILE: Final = "engine.json"
 PREPROCESS_SUFFIX: Final = "_preprocess"
 
@@ -62,7 +66,7 @@ class PolicyEngines:
 
     def moved_to(self, repository: Path) -> PolicyEngines:
         """The same after the component's folders were moved there."""
-        parts = (replace(part, plan=repository / part.name / VERSION_DIR / PLAN_FILE) for part in self.components)
+        parts = (replace(part, plan=repository / part.name / VERSION_FOLDER / PLAN_FILE) for part in self.components)
         return replace(self, components=tuple(parts))
 
 
@@ -164,7 +168,7 @@ def _add_engines(folder: Path, built: _BuiltPolicy, plan: _Plan) -> PolicyEngine
 
 
 def _components(folder: Path) -> list[str]:
-    path = folder / "config.pbtxt"
+    path = folder / TRITON_CONFIG_FILE
     try:
         names = component_names(_text_of(path))
     except ConfigTextError as exc:
@@ -175,10 +179,10 @@ def _components(folder: Path) -> list[str]:
 
 
 def _build_component(folder: Path, policy: PolicyConfig, plan: _Plan) -> _Built:
-    path = folder / VERSION_DIR / ONNX_FILE
+    path = model_file(folder.parent, folder.name)
     if not path.exists():
         raise EngineError(f"{path} is missing, and engines are built from it alone; export the policy again")
-    batch = _max_batch_size(folder / "config.pbtxt")
+    batch = _max_batch_size(folder / TRITON_CONFIG_FILE)
     inputs = read_onnx(path).inputs
     profile = profile_of(inputs, max_batch=max(1, batch), best_batch=plan.best_batch)
     record = build_engine(
@@ -195,13 +199,13 @@ def _max_batch_size(path: Path) -> int:
 
 
 def _write(folder: Path, built: _Built, plan: _Plan) -> ComponentEngine:
-    version = folder / VERSION_DIR
+    version = folder / VERSION_FOLDER
     manifest = built.record.manifest
     if not _is_written(version / PLAN_FILE, manifest.plan_sha256, manifest.plan_bytes):
         copy_file(built.record.plan, version / PLAN_FILE)
     replace_file(version / MANIFEST_FILE, manifest.to_json())
     if plan.activate:
-        path = folder / "config.pbtxt"
+        path = folder / TRITON_CONFIG_FILE
         replace_file(path, with_backend(_text_of(path), BACKENDS[plan.options.engine], built.blocks).encode())
     return ComponentEngine(built.name, version / PLAN_FILE, built.record)
 

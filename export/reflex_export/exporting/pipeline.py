@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from reflex.embodiments import Embodiment
+from reflex.model_repository import model_file
 from reflex.policy_config import CanaryConfig, PolicyConfig
 from reflex_export.checking.comparison import parity_of
 from reflex_export.checking.memory import available_bytes, check_bytes, require_memory
@@ -202,7 +203,7 @@ class _Export:
     def _checked(self, variant: Variant, draft: PolicyConfig) -> tuple[PolicyConfig, Mapping[str, Array]]:
         """With what the graphs answered; `ParityError` when that is too far from what they should have."""
         self.progress(Stage(f"checking {variant.policy_id}"))
-        paths = [self.staged.folder / model.name / "1" / "model.onnx" for model in variant.models]
+        paths = [model_file(self.staged.folder, model.name) for model in variant.models]
         runner = PolicyRunner(paths)
         canary = canary_of(runner, draft, self.checkpoint)
         parity = parity_of(runner, draft, self.checkpoint, self.options.cases, self.progress)

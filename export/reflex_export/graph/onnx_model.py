@@ -15,18 +15,18 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from reflex.model_repository import MODEL_FILE
 from reflex.policy_config import TensorConfig
 from reflex_export.errors import CheckpointError
 from reflex_export.graph.float16 import HalfConverter
 from reflex_export.graph.mapped_pages import release
 from reflex_export.graph.streaming import stream_to_disk
 
-__all__ = ["DATA_FILE", "MODEL_FILE", "Array", "ExternalTensor", "OnnxModel", "StoredTensor", "place_weights"]
+__all__ = ["DATA_FILE", "Array", "ExternalTensor", "OnnxModel", "StoredTensor", "place_weights"]
 
 Array = npt.NDArray[Any]
 
-MODEL_FILE: Final = "model.onnx"
-DATA_FILE: Final = "model.onnx.data"
+DATA_FILE: Final = f"{MODEL_FILE}.data"
 _EXTERNAL_FROM_BYTES: Final = 64 << 20
 """A model whose stored weights are smaller than this is one file."""
 _ALIGNMENT_BYTES: Final = 4096

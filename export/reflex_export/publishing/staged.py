@@ -19,7 +19,7 @@ from typing import Final
 
 import numpy as np
 
-from reflex.model_repository import CONFIG_FILE
+from reflex.model_repository import CONFIG_FILE, TRITON_CONFIG_FILE, VERSION_FOLDER
 from reflex.policy_config import PolicyConfig
 from reflex_export.graph.onnx_model import Array, OnnxModel
 from reflex_export.publishing.transaction import publish, scratch_folder
@@ -27,7 +27,6 @@ from reflex_export.publishing.triton_config import Component, component_config, 
 
 __all__ = ["Identity", "StagedModel", "StagedPolicy", "identity_of", "staging", "write_contract"]
 
-VERSION: Final = "1"
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 """The oldest time a zip archive can hold: a canary's bytes must not depend on the clock."""
 
@@ -84,7 +83,7 @@ class StagedPolicy:
 
     def write_component_config(self, model: StagedModel, export_id: str) -> None:
         text = component_config(model.name, model.component, export_id)
-        (self.folder / model.name / "config.pbtxt").write_text(text, encoding="utf-8")
+        (self.folder / model.name / TRITON_CONFIG_FILE).write_text(text, encoding="utf-8")
 
     def write_ensemble(self, policy_id: str, models: tuple[StagedModel, ...], export_id: str) -> Path:
         """The folder `<policy_id>` with its config.pbtxt and empty version; `write_contract` adds the rest."""
@@ -93,7 +92,7 @@ class StagedPolicy:
         names = {model.component.role: model.name for model in models}
         text = ensemble_config(policy_id, [model.component for model in models], export_id, names)
         directory = self.folder / policy_id
-        (directory / "config.pbtxt").write_text(text, encoding="utf-8")
+        (directory / TRITON_CONFIG_FILE).write_text(text, encoding="utf-8")
         return directory
 
     def publish(self) -> None:
@@ -101,7 +100,7 @@ class StagedPolicy:
         publish(self.names, self.folder, self.repository)
 
     def _version_folder(self, name: str) -> Path:
-        folder = self.folder / name / VERSION
+        folder = self.folder / name / VERSION_FOLDER
         folder.mkdir(parents=True)
         self.names.append(name)
         return folder

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from reflex.errors import RepositoryError, SetupError
+from reflex.model_repository import TRITON_CONFIG_FILE
 from reflex_frontend.embedded.child import Child
 from reflex_frontend.embedded.cleanup import owner_prefix, remove_regions_of_dead_owners
 from reflex_frontend.embedded.command import Run, server_arguments, server_environment, trampoline
@@ -182,7 +183,7 @@ def _check_models(options: EmbeddedOptions) -> None:
     for model in options.models:
         if not is_shell_safe(model) or "/" in model:
             raise RepositoryError(f"model name {model!r}: use letters, digits, `_`, `-` and `.` only")
-        if not (options.model_repository / model / "config.pbtxt").is_file():
+        if not (options.model_repository / model / TRITON_CONFIG_FILE).is_file():
             raise RepositoryError(
                 f"{options.model_repository} has no model '{model}' (no {model}/config.pbtxt); "
                 "name another one with --policy or another folder with --model-repository"

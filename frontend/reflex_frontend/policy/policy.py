@@ -15,7 +15,7 @@ from tritonclient.grpc import model_config_pb2
 
 from reflex.embodiments import Embodiment, load_embodiment
 from reflex.errors import RepositoryError, SetupError
-from reflex.model_repository import EMBODIMENT_FILE, one_policy_of
+from reflex.model_repository import EMBODIMENT_FILE, TRITON_CONFIG_FILE, one_policy_of
 from reflex.policy_config import (
     COMPONENT_ROLES,
     CanaryConfig,
@@ -90,7 +90,7 @@ def load_policy(repository: Path, name: str | None, known: Iterable[PromptEncode
 
 
 def _component(repository: Path, config: PolicyConfig, part: str) -> Any:  # noqa: ANN401 - generated protobuf
-    path = repository / config.component(part) / "config.pbtxt"
+    path = repository / config.component(part) / TRITON_CONFIG_FILE
     model = model_config_pb2.ModelConfig()
     try:
         text_format.Parse(path.read_text(encoding="utf-8"), model)

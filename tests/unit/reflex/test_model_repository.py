@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from reflex.errors import RepositoryError, SetupError
-from reflex.model_repository import CONFIG_FILE, one_policy_of, policies_of, some_policies_of
+from reflex.model_repository import CONFIG_FILE, model_file, one_policy_of, policies_of, some_policies_of
 
 
 def repository(folder: Path, *names: str) -> Path:
@@ -20,6 +20,10 @@ def repository(folder: Path, *names: str) -> Path:
 def test_the_policies_of_a_repository_are_named_in_order_and_its_models_are_not(tmp_path: Path) -> None:
     assert policies_of(repository(tmp_path, "place", "grasp")) == ["grasp", "place"]
     assert some_policies_of(tmp_path) == ["grasp", "place"]
+
+
+def test_a_model_has_one_version_and_its_graph_lies_there(tmp_path: Path) -> None:
+    assert model_file(tmp_path, "place_encoder") == tmp_path / "place_encoder" / "1" / "model.onnx"
 
 
 def test_what_is_no_folder_has_no_policies(tmp_path: Path) -> None:

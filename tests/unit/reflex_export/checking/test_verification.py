@@ -14,7 +14,7 @@ import pytest
 from onnx import numpy_helper
 
 from reflex.errors import RepositoryError
-from reflex.model_repository import CONFIG_FILE
+from reflex.model_repository import CONFIG_FILE, model_file
 from reflex.policy_config import PolicyConfig, read_policy_config
 from reflex_export.checking.first_difference import FirstDifference, first_difference
 from reflex_export.checking.observations import varied_inputs
@@ -86,7 +86,7 @@ def located(repository: Path, name: str = "smolvla") -> FirstDifference:
 
 def plant(repository: Path, model: str, is_wanted: Callable[[onnx.TensorProto], bool], change: Change) -> None:
     """Change the first initialiser that is wanted."""
-    path = repository / model / "1" / "model.onnx"
+    path = model_file(repository, model)
     graph = onnx.load(path)
     tensor = next(tensor for tensor in graph.graph.initializer if is_wanted(tensor))
     changed = change(numpy_helper.to_array(tensor).copy())
@@ -163,7 +163,7 @@ def test_a_constant_of_the_preprocess_is_found_in_the_pixels(repository: Path) -
 
 
 def test_an_operator_that_was_changed_is_found_in_its_component_and_its_step_is_not_guessed(repository: Path) -> None:
-    path = repository / "smolvla_denoise" / "1" / "model.onnx"
+    path = model_file(repository, "smolvla_denoise")
     graph = onnx.load(path)
     next(node for node in graph.graph.node if node.op_type == "Softmax").op_type = "LogSoftmax"
     onnx.save(graph, path)
@@ -213,7 +213,7 @@ def test_a_weight_of_another_family_is_found_too(name: str, weight: str, tensor:
 def test_weights_in_a_file_of_their_own_are_looked_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnx_model, "_EXTERNAL_FROM_BYTES", 0)
     export(tmp_path)
-    path = tmp_path / "smolvla_denoise" / "1" / "model.onnx"
+    path = model_file(tmp_path, "smolvla_denoise")
     weights = onnx.load(path, load_external_data=False).graph.initializer
     place = {entry.key: entry.value for entry in next(filter(named("action_out_proj.bias"), weights)).external_data}
     with (path.parent / "model.onnx.data").open("r+b") as data:
@@ -323,7 +323,7 @@ def test_another_policys_checkpoint_is_refused(repository: Path) -> None:
 
 @pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"no graph")])
 def test_a_model_that_cannot_be_loaded_is_named(repository: Path, damage: Callable[[Path], object]) -> None:
-    damage(repository / "smolvla_encoder" / "1" / "model.onnx")
+    damage(model_file(repository, "smolvla_encoder"))
 
     with pytest.raises(RepositoryError, match=r"smolvla_encoder.*export the policy again"):
         verified(repository)

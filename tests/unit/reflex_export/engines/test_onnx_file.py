@@ -7,6 +7,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from reflex.model_repository import model_file
 from reflex_export.engines.errors import EngineError
 from reflex_export.engines.onnx_file import GraphInput, read_onnx
 from reflex_export.engines.profile import ShapeRange, profile_of
@@ -17,7 +18,7 @@ DEMO = Path(__file__).parents[4] / "model_repository"
 
 
 def test_inputs_have_tritons_types_and_the_batch_axis() -> None:
-    inputs = read_onnx(DEMO / "demo_encoder" / "1" / "model.onnx").inputs
+    inputs = read_onnx(model_file(DEMO, "demo_encoder")).inputs
 
     assert inputs[0] == GraphInput("pixels.image", "FP32", (-1, 3, 64, 64))
     assert {tensor.name: tensor.datatype for tensor in inputs} == {
@@ -26,7 +27,7 @@ def test_inputs_have_tritons_types_and_the_batch_axis() -> None:
 
 
 def test_a_dynamic_first_axis_is_the_batch_and_another_an_images_side() -> None:
-    inputs = read_onnx(DEMO / "demo_preprocess" / "1" / "model.onnx").inputs
+    inputs = read_onnx(model_file(DEMO, "demo_preprocess")).inputs
 
     profile = profile_of(inputs, max_batch=4, best_batch=2, image_side_px=(1, 480, 1080))
 

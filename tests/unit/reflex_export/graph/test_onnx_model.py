@@ -14,9 +14,10 @@ import numpy.typing as npt
 import onnx
 import pytest
 
+from reflex.model_repository import MODEL_FILE
 from reflex_export.errors import CheckpointError
 from reflex_export.graph.graph import GraphBuilder
-from reflex_export.graph.onnx_model import DATA_FILE, MODEL_FILE, OnnxModel
+from reflex_export.graph.onnx_model import DATA_FILE, OnnxModel
 from reflex_export.reading.tensors import open_file
 from support.random_checkpoint import write_safetensors
 

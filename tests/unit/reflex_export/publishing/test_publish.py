@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from reflex.errors import RepositoryError
+from reflex.model_repository import model_file
 from reflex_export.publishing.staged import staging
 from reflex_export.publishing.transaction import publish, recover, scratch_folder
 
@@ -26,7 +27,7 @@ STEPS = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "fcntl.flock"
 def write(folder: Path, names: list[str], version: str) -> None:
     for name in names:
         (folder / name / "1").mkdir(parents=True)
-        (folder / name / "1" / "model.onnx").write_text(f"{name} {version}")
+        model_file(folder, name).write_text(f"{name} {version}")
         (folder / name / "config.pbtxt").write_text(version)
 
 
