@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 import statistics
 import subprocess
@@ -27,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from reflex.durable_files import sync
 from reflex_bench.export_sizes import live_parameters, stored_bytes
 from reflex_bench.full_size_act import answer_act
 from reflex_bench.synthesis import synthesise
@@ -163,8 +163,7 @@ def _copied(source: Path, target: Path) -> tuple[float, float]:
     started = time.perf_counter()
     shutil.copyfile(source, target)
     plain_s = time.perf_counter() - started
-    with target.open("rb") as file:
-        os.fsync(file.fileno())
+    sync(target)
     synced_s = time.perf_counter() - started
     target.unlink()
     return plain_s, synced_s

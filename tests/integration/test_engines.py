@@ -24,6 +24,7 @@ from onnx import TensorProto, helper
 from tritonclient.grpc import model_config_pb2
 
 from docs.documents import REPOSITORY, blocks_of
+from reflex.durable_files import partial_of
 from reflex.errors import RepositoryError, SetupError
 from reflex.model_repository import CONFIG_FILE, model_file
 from reflex.policy_config import read_policy_config
@@ -40,7 +41,6 @@ from reflex_export.engines import (
     read_onnx,
 )
 from reflex_export.engines.cache import EngineCache
-from reflex_export.engines.publish import partial_of
 from reflex_export.engines.record import read_manifest
 from reflex_frontend.policy.policy import load_policy
 from support.server import running_server

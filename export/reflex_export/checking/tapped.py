@@ -10,8 +10,8 @@ from pathlib import Path
 
 import onnx
 
+from reflex.durable_files import link_file
 from reflex.model_repository import MODEL_FILE
-from reflex_export.engines.publish import link_file
 from reflex_export.graph.graph import OnnxModel
 from reflex_export.graph.onnx_model import DATA_FILE
 

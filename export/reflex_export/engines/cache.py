@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
+from reflex.durable_files import take_name
 from reflex.errors import SetupError
 from reflex_export.engines.errors import EngineError
-from reflex_export.engines.publish import sync
 from reflex_export.engines.record import EngineManifest, EngineRecord, read_manifest
 
 __all__ = ["PLAN_FILE", "EngineCache", "default_cache_folder", "file_lock"]
@@ -73,11 +73,8 @@ class EngineCache:
         """Make the engine in the build folder of `manifest.key` the cache's; only inside `building`."""
         partial, entry = self._partial(manifest.key), self.folder / manifest.key
         (partial / MANIFEST_FILE).write_bytes(manifest.to_json())
-        for path in (partial / PLAN_FILE, partial / MANIFEST_FILE, partial):
-            sync(path)
         shutil.rmtree(entry, ignore_errors=True)  # there only when it was not whole
-        partial.rename(entry)
-        sync(self.folder)
+        take_name(partial, entry)
         return EngineRecord(entry / PLAN_FILE, manifest, cached=False)
 
     def timing_file(self, version: str, target: str) -> Path:

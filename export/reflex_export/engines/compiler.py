@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from reflex.durable_files import replace_file
 from reflex.errors import SetupError
 from reflex_export.engines.device import first_gpu
 from reflex_export.engines.errors import EngineError, GraphRefusedError
 from reflex_export.engines.precision import network_precision, plan_types
 from reflex_export.engines.profile import Profile
-from reflex_export.engines.publish import replace_file
 from reflex_export.engines.record import BuildOptions, LayerPrecision
 from reflex_export.engines.toolkit import Toolkit, load_toolkit
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from reflex.durable_files import copy_file, link_file, replace_file
 from reflex.errors import RepositoryError
 from reflex.model_repository import (
     CONFIG_FILE,
@@ -31,7 +32,6 @@ from reflex_export.engines.config_text import component_names, max_batch_size, w
 from reflex_export.engines.errors import ConfigTextError, EngineError
 from reflex_export.engines.onnx_file import read_onnx
 from reflex_export.engines.profile import profile_of
-from reflex_export.engines.publish import copy_file, link_file, replace_file
 from reflex_export.engines.record import BuildOptions, EngineRecord
 from reflex_export.engines.toolkit import Engine
 from reflex_export.engines.warmup import engine_blocks

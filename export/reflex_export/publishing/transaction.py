@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from reflex.durable_files import replace_file, sync, sync_tree
 from reflex.errors import RepositoryError, SetupError
 from reflex.interruption import undisturbed
 from reflex_export.publishing.repository_lock import LOCK_FILE, lock_repository
@@ -76,7 +77,7 @@ def publish(names: Iterable[str], staged: Path, repository: Path) -> None:
     scratch, names = staged.parent, list(names)
     (scratch / RETIRED).mkdir()
     # Before the journal goes, all that it protects must be on disk: a power cut is as sudden as a kill.
-    _sync_tree(staged)
+    sync_tree(staged)
     with ExitStack() as otherwise:
         otherwise.callback(_undo, scratch, repository)
         _write_journal(names, scratch, repository)
@@ -124,12 +125,8 @@ class _Journal:
 
 def _write_journal(names: Sequence[str], scratch: Path, repository: Path) -> None:
     added = [name for name in names if not os.path.lexists(repository / name)]
-    partial = scratch / f"{JOURNAL_FILE}.partial"
-    partial.write_text(json.dumps({"names": names, "added": added}), encoding="utf-8")
-    _sync(partial)
-    partial.replace(scratch / JOURNAL_FILE)
-    _sync(scratch)
-    _sync(repository)
+    replace_file(scratch / JOURNAL_FILE, json.dumps({"names": names, "added": added}).encode())
+    sync(repository)
 
 
 def _read_journal(scratch: Path) -> _Journal | None:
@@ -149,9 +146,9 @@ def _read_journal(scratch: Path) -> _Journal | None:
 def _close_journal(scratch: Path, repository: Path) -> None:
     """What lies in the repository now is the true one: all of it is on disk before the journal goes."""
     for folder in (repository, scratch / STAGED, scratch / RETIRED):
-        _sync(folder)
+        sync(folder)
     (scratch / JOURNAL_FILE).unlink()
-    _sync(scratch)
+    sync(scratch)
 
 
 def _undo(scratch: Path, repository: Path) -> None:
@@ -195,19 +192,3 @@ def _by_hand(scratch: Path) -> str:
         f"export again once that is put right, or move the old directories back from {scratch / RETIRED} yourself "
         f"and remove {scratch}"
     )
-
-
-def _sync_tree(folder: Path) -> None:
-    for parent, _folders, files in os.walk(folder):
-        for name in files:
-            _sync(Path(parent, name))
-        _sync(Path(parent))
-
-
-def _sync(path: Path) -> None:
-    """Return when the file's content, or the folder's entries, are on disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -18,7 +18,6 @@ from reflex_export.engines.device import Gpu, first_gpu
 from reflex_export.engines.errors import PrecisionError
 from reflex_export.engines.precision import check_graph, check_precision, plan_types
 from reflex_export.engines.promise import promised_multiplications
-from reflex_export.engines.publish import partial_of, replace_file
 from reflex_export.engines.record import LayerPrecision
 from reflex_export.engines.toolkit import MODULES, Engine, installed_engine, load_toolkit
 from unit.reflex_export.engines.graphs import linear
@@ -115,16 +114,6 @@ def test_a_graphs_multiplications_are_counted_by_type_without_its_weights(
 def test_an_engine_without_products_has_no_precision_to_check() -> None:
     check_graph({}, "fp16", "p")
     check_precision(LayerPrecision({"fp32": 3}, {}, {}, ()), {}, "fp16", "p")
-
-
-def test_a_file_is_replaced_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
-    path = tmp_path / "model.plan"
-    path.write_bytes(b"old")
-    partial_of(path).write_bytes(b"of a killed build")
-
-    replace_file(path, b"new")
-
-    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {"model.plan": b"new"}
 
 
 @pytest.mark.usefixtures("no_tensorrt")
