@@ -120,7 +120,7 @@ class _Build:
     options: BuildOptions
 
     def run(self, onnx_path: Path, report: ProgressReport) -> EngineRecord:
-        def waits() -> None:
+        def waits(_holder: str) -> None:
             report(BuildProgress(onnx_path, "waiting for another build of the same engine", None))
 
         with self.store.building(self.key, waits) as (folder, lock):

@@ -10,26 +10,24 @@ Nothing is ever removed; an engine that is missing is built again, so the folder
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import shutil
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 from reflex.durable_files import take_name
 from reflex.errors import SetupError
+from reflex.file_lock import LockHeldError, file_lock
 from reflex_export.engines.errors import EngineError
 from reflex_export.engines.record import EngineManifest, EngineRecord, read_manifest
 
-__all__ = ["PLAN_FILE", "EngineCache", "default_cache_folder", "file_lock"]
+__all__ = ["PLAN_FILE", "EngineCache", "default_cache_folder"]
 
 PLAN_FILE: Final = "model.plan"
 MANIFEST_FILE: Final = "manifest.json"
-LOCK_POLL_S: Final = 0.1
 LOCK_TIMEOUT_S: Final = 3_600.0
 """A 3 B model builds in 2 to 5 minutes; an hour means that the other build hangs."""
 
@@ -55,17 +53,25 @@ class EngineCache:
         return EngineRecord(entry / PLAN_FILE, manifest, cached=True) if whole and manifest.key == key else None
 
     @contextmanager
-    def building(self, key: str, on_wait: Callable[[], None]) -> Iterator[tuple[Path, int]]:
+    def building(
+        self, key: str, on_wait: Callable[[str], object], timeout_s: float = LOCK_TIMEOUT_S
+    ) -> Iterator[tuple[Path, int]]:
         """Wait until nobody else builds `key`; yields an empty folder to build in and the lock's file descriptor.
 
         A process that inherits the descriptor keeps the lock while it lives.
         """
-        with file_lock(self._made("locks") / f"{key}.lock", on_wait) as lock:
+        path = self._made("locks") / f"{key}.lock"
+        with ExitStack() as afterwards:
+            try:
+                lock = afterwards.enter_context(file_lock(path, "another build", timeout_s=timeout_s, on_wait=on_wait))
+            except LockHeldError as exc:
+                message = f"{exc.holder} has held {path} for {timeout_s:.0f} s; end it and build again"
+                raise EngineError(message) from exc
             partial = self._partial(key)
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir()
             try:
-                yield partial, lock.fileno()
+                yield partial, lock
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
 
@@ -92,32 +98,3 @@ class EngineCache:
         except OSError as exc:
             raise SetupError(f"no engine can be kept in {folder} ({exc.strerror}); choose a folder by --cache") from exc
         return folder
-
-
-@contextmanager
-def file_lock(path: Path, on_wait: Callable[[], None], timeout_s: float = LOCK_TIMEOUT_S) -> Iterator[IO[bytes]]:
-    """Hold the lock at `path` against every other process; the kernel releases it however we end."""
-    with path.open("ab") as file:
-        _acquire(file, on_wait, timeout_s)
-        yield file
-
-
-def _acquire(file: IO[bytes], on_wait: Callable[[], None], timeout_s: float) -> None:
-    deadline_s = time.monotonic() + timeout_s
-    is_first = True
-    while not _is_taken(file):
-        if is_first:
-            on_wait()
-            is_first = False
-        if time.monotonic() > deadline_s:
-            raise EngineError(f"another build has held {file.name} for {timeout_s:.0f} s; end it and build again")
-        time.sleep(LOCK_POLL_S)
-
-
-def _is_taken(file: IO[bytes]) -> bool:
-    """Whether the lock is ours now."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

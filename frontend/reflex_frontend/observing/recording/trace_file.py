@@ -10,6 +10,8 @@ import zlib
 from pathlib import Path
 from typing import Final
 
+from reflex.file_lock import is_locked_now
+
 __all__ = ["TraceFile", "is_being_written"]
 
 GZIP_WINDOW_BITS: Final = 31
@@ -94,11 +96,7 @@ def is_being_written(descriptor: int) -> bool:
 
     If not, it is locked until the descriptor is closed.
     """
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    return False
+    return not is_locked_now(descriptor)
 
 
 def _write_all(descriptor: int, data: memoryview) -> None:

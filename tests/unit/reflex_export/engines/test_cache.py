@@ -1,12 +1,13 @@
 from __future__ import annotations
 
-import fcntl
+import os
+import re
 from pathlib import Path
 
 import pytest
 
 from reflex.errors import SetupError
-from reflex_export.engines.cache import PLAN_FILE, EngineCache, file_lock
+from reflex_export.engines.cache import PLAN_FILE, EngineCache
 from reflex_export.engines.errors import EngineError
 from reflex_export.engines.profile import ShapeRange
 from reflex_export.engines.record import BuildOptions, EngineManifest, LayerPrecision, read_manifest
@@ -14,7 +15,7 @@ from reflex_export.engines.record import BuildOptions, EngineManifest, LayerPrec
 KEY = "a" * 64
 
 
-def nobody_waits() -> None:
+def nobody_waits(_holder: str) -> None:
     raise AssertionError("waited for a lock that nobody holds")
 
 
@@ -102,17 +103,17 @@ def test_a_failed_build_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_a_held_lock_is_waited_for_and_then_named(tmp_path: Path) -> None:
-    waited = []
-    with (tmp_path / "lock").open("ab") as other:
-        fcntl.flock(other, fcntl.LOCK_EX)
+    cache, waited = EngineCache(tmp_path), list[str]()
+    me = f"another build (process {os.getpid()})"
 
-        with (
-            pytest.raises(EngineError, match=r"another build has held .*lock for 0 s"),
-            file_lock(tmp_path / "lock", lambda: waited.append(1), timeout_s=0.0),
-        ):
-            raise AssertionError("two hold the lock")
+    with (
+        cache.building(KEY, nobody_waits),
+        pytest.raises(EngineError, match=rf"^{re.escape(me)} has held .*\.lock for 0 s; end it and build again"),
+        cache.building(KEY, waited.append, timeout_s=0.0),
+    ):
+        raise AssertionError("two hold the lock")
 
-    assert waited == [1]
+    assert waited == [me]
 
 
 def test_a_folder_that_cannot_be_made_is_a_setup_error(tmp_path: Path) -> None:
