@@ -121,18 +121,6 @@ def guidance_feeds(case: Mapping[str, Array], horizon: int, width: int) -> dict[
     return feeds
 
 
-def max_abs(left: Array, right: Array) -> float:
-    """The largest difference; shapes must agree."""
-    assert left.shape == right.shape, f"{left.shape} and {right.shape}"
-    return float(np.abs(left.astype(np.float64) - right.astype(np.float64)).max(initial=0.0))
-
-
-def cosine(left: Array, right: Array) -> float:
-    """Of the angle between two arrays taken as vectors."""
-    a, b = left.astype(np.float64).ravel(), right.astype(np.float64).ravel()
-    return float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)))
-
-
 def _padded_tokens(case: Mapping[str, Array], checkpoint: Checkpoint) -> dict[str, Array]:
     """Tokens and mask, [1, max_tokens]: some recordings are padded to their own length only."""
     assert checkpoint.text is not None

@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 import numpy as np
 
+from reflex.numerics import max_abs
 from reflex_export.checking.parity import gate_of
 from reflex_export.errors import CheckpointError
 from reflex_export.graph.graph import Array
@@ -77,7 +78,7 @@ def first_difference(
     """
     for order, pair in enumerate(_pairs(found, expected)):
         bound = _bound(pair, precision)
-        largest = _largest(pair)
+        largest = max_abs(pair.found, pair.expected)
         if not largest <= bound:
             size = largest if np.isfinite(largest) else None
             return FirstDifference(pair.stage, pair.tensor, pair.layer, pair.step, size, bound, observation, order)
@@ -139,8 +140,3 @@ def _bound(pair: _Pair, precision: str) -> float:
         return gate_of(precision).max_abs
     share = SHARES["fp32" if precision == "fp32" else "fp16"]
     return share * max(1.0, float(np.abs(pair.expected.astype(np.float64)).max(initial=0.0)))
-
-
-def _largest(pair: _Pair) -> float:
-    difference = np.abs(pair.found.astype(np.float64) - pair.expected.astype(np.float64))
-    return float(difference.max(initial=0.0))

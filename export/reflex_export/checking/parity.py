@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 import onnxruntime
 from onnxruntime.capi.onnxruntime_pybind11_state import (
     Fail,
@@ -24,6 +23,7 @@ from onnxruntime.capi.onnxruntime_pybind11_state import (
 
 from reflex.errors import RepositoryError
 from reflex.model_repository import model_file
+from reflex.numerics import cosine, max_abs
 from reflex.policy_config import COMPONENT_ROLES, PolicyConfig
 from reflex_export.families.common import Precision
 from reflex_export.graph.graph import Array
@@ -62,15 +62,13 @@ class Parity:
 
     def compare(self, name: str, found: Array, expected: Array) -> None:
         """Count one normalised chunk."""
-        a, b = found.astype(np.float64).ravel(), expected.astype(np.float64).ravel()
-        difference = float(np.abs(a - b).max())
-        norms = float(np.linalg.norm(a) * np.linalg.norm(b))
-        cosine = float(a @ b) / norms if norms else 1.0
+        difference = max_abs(found.ravel(), expected.ravel())
+        angle = cosine(found, expected)
         self.cases += 1
         # A NaN compares false with everything: it must be the worst there is.
         if not difference <= self.max_abs or not self.worst:
             self.max_abs, self.worst = difference, name
-        self.cosine = cosine if not cosine >= self.cosine else self.cosine
+        self.cosine = angle if not angle >= self.cosine else self.cosine
 
     @property
     def verdict(self) -> str:

@@ -13,9 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-import numpy as np
-
 from reflex.errors import ServiceError
+from reflex.numerics import cosine, max_abs
 from reflex.traces.schema import ShadowRecord
 from reflex.wire import ObserversHealth, SlotHealth
 from reflex_frontend.exchange.exchange import Exchange
@@ -166,7 +165,5 @@ class Shadow:
 def compared(one: Actions, other: Actions) -> Comparison:
     """Two chunks [steps, axes] of the same axes; of different lengths, over the shorter one."""
     steps = min(len(one), len(other))
-    a, b = one[:steps].astype(np.float64), other[:steps].astype(np.float64)
-    norms = float(np.linalg.norm(a) * np.linalg.norm(b))
-    cosine = float((a * b).sum()) / norms if norms else 1.0
-    return Comparison(cosine, tuple(float(value) for value in np.abs(a - b).max(axis=0)))
+    a, b = one[:steps], other[:steps]
+    return Comparison(cosine(a, b), tuple(max_abs(a[:, axis], b[:, axis]) for axis in range(a.shape[1])))

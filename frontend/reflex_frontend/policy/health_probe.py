@@ -8,9 +8,8 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, TypeVar
 
-import numpy as np
-
 from reflex.errors import ServiceError
+from reflex.numerics import max_abs
 from reflex_frontend.errors import TritonCallError
 from reflex_frontend.policy.inference import ModelRunner
 from reflex_frontend.policy.policy import Canary
@@ -184,7 +183,7 @@ class HealthProbe:
             return f"the canary failed: {failure.detail[:200]}"
         except ServiceError as exc:
             return f"the canary failed: {exc.message}"
-        difference = float(np.abs(actions - self._canary.expected).max())
+        difference = max_abs(actions, self._canary.expected)
         if not difference <= self._canary.tolerance:  # so that a NaN is wrong, too
             return f"the canary's answer is off by {difference:.3g}; the model is not the one that was exported"
         self._vitals.record_success()

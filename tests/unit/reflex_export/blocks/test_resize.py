@@ -6,8 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from reflex.numerics import max_abs
 from reflex_export.blocks.resize import Placement, build_resizing_preprocess
-from support.golden import max_abs, run_model
+from support.golden import run_model
 
 Array = npt.NDArray[Any]
 HEIGHT, WIDTH = 60, 90

@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import pytest
 
+from reflex.numerics import cosine, max_abs
 from reflex_export.checkpoint import Checkpoint
 from reflex_export.errors import CheckpointError, MissingTensorError, TensorShapeError, UnsupportedOptionError
 from reflex_export.families.act import OPTIONS, build
@@ -16,11 +17,9 @@ from reflex_export.graph.graph import OnnxModel
 from support.golden import (
     Array,
     ArrayTensors,
-    cosine,
     golden_case,
     golden_cases,
     golden_checkpoint,
-    max_abs,
     observation_feeds,
     run_graphs,
     run_model,

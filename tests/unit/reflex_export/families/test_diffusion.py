@@ -10,6 +10,7 @@ import onnx
 import pytest
 from PIL import Image
 
+from reflex.numerics import cosine, max_abs
 from reflex_export.blocks.reverse_diffusion import reverse_steps
 from reflex_export.checkpoint import Checkpoint
 from reflex_export.errors import CheckpointError, MissingTensorError, TensorShapeError, UnsupportedOptionError
@@ -19,11 +20,9 @@ from reflex_export.graph.graph import OnnxModel
 from support.golden import (
     Array,
     ArrayTensors,
-    cosine,
     golden_case,
     golden_cases,
     golden_checkpoint,
-    max_abs,
     observation_feeds,
     run_graphs,
     run_model,

@@ -11,17 +11,16 @@ import onnx
 import onnxruntime
 import pytest
 
+from reflex.numerics import cosine, max_abs
 from reflex_export.checking.rounding import rounding_session
 from reflex_export.families.common import ARITHMETICS, Arithmetic, FamilyGraphs
 from reflex_export.families.family_graphs import build_graphs
 from reflex_export.graph.graph import OnnxModel
 from support.golden import (
-    cosine,
     golden_case,
     golden_cases,
     golden_checkpoint,
     guidance_feeds,
-    max_abs,
     observation_feeds,
     run_graphs,
 )

@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import pytest
 
+from reflex.numerics import cosine, max_abs
 from reflex.prompts import normalized_state
 from reflex_export.checkpoint import RelativeActions
 from reflex_export.errors import TensorShapeError, UnsupportedOptionError
@@ -16,7 +17,7 @@ from reflex_export.families import pi0
 from reflex_export.policy_prompt import state_bins_config
 from reflex_export.reading import read_checkpoint
 from support.float16 import run_graphs_rounded
-from support.golden import ArrayTensors, cosine, golden_case, golden_cases, max_abs, run_graphs, run_model
+from support.golden import ArrayTensors, golden_case, golden_cases, run_graphs, run_model
 from support.pi import answer, build, differences, graphs, numpy_chunk, random_observation, recorded_checkpoint
 from support.random_checkpoint import PiSizes, write_checkpoint
 

@@ -12,18 +12,17 @@ import onnx
 import onnxruntime
 import pytest
 
+from reflex.numerics import cosine, max_abs
 from reflex_export.checkpoint import Checkpoint
 from reflex_export.errors import CheckpointError, TensorShapeError, UnsupportedOptionError
 from reflex_export.families.common import FamilyGraphs, Precision
 from reflex_export.families.smolvla import build
 from support.golden import (
     ArrayTensors,
-    cosine,
     golden_case,
     golden_cases,
     golden_checkpoint,
     guidance_feeds,
-    max_abs,
     observation_feeds,
     run_graphs,
     run_model,
