@@ -21,6 +21,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from reflex.errors import SetupError
+from reflex.triton_wheel import STUB_FILE
 from reflex_frontend.embedded.locate import Installation
 
 __all__ = ["backend_directory", "cache_candidates", "cache_folder", "is_shell_safe", "shell_safe_repository"]
@@ -101,7 +102,7 @@ def _content_key(files: Mapping[str, bytes], stub: Path) -> str:
 
 def _complete(target: Path, files: Mapping[str, bytes]) -> bool:
     """Whether every file still has its size; the name already says what they held when they were written."""
-    stub = target / "python" / "triton_python_backend_stub"
+    stub = target / "python" / STUB_FILE
     try:
         return stub.exists() and all((target / name).stat().st_size == len(files[name]) for name in files)
     except OSError:
@@ -116,7 +117,7 @@ def _build(target: Path, files: Mapping[str, bytes], stub: Path) -> None:
             (fresh / name).parent.mkdir(parents=True, exist_ok=True)
             (fresh / name).write_bytes(content)
         # A link, not a copy: the stub finds Triton's libraries relative to where it really lies.
-        (fresh / "python" / "triton_python_backend_stub").symlink_to(stub)
+        (fresh / "python" / STUB_FILE).symlink_to(stub)
         if target.exists() and not _complete(target, files):
             shutil.rmtree(target, ignore_errors=True)
         try:

@@ -6,19 +6,25 @@ files only and never import the package.
 
 from __future__ import annotations
 
-import importlib.util
 import platform
 import shutil
 import sys
-import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
+from reflex import triton_wheel
 from reflex.errors import SetupError
+from reflex.triton_wheel import (
+    PYTHON_VERSION,
+    libpython_name,
+    pytriton_folder,
+    stub_of,
+    stub_versions,
+    triton_root,
+)
 
 __all__ = ["Installation", "find_libpython", "find_python_bin", "find_stub", "find_triton_root", "locate"]
 
-PYTHON_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 INSTALL_HINT = "pip install 'reflex-act[serve,embedded]'"
 
 
@@ -50,20 +56,20 @@ def locate() -> Installation:
 
 def find_triton_root() -> Path:
     """The `tritonserver` folder inside the installed nvidia-pytriton."""
-    spec = importlib.util.find_spec("pytriton")
-    if spec is None or spec.origin is None:
+    pytriton = pytriton_folder()
+    if pytriton is None:
         raise SetupError(
             f"the embedded Triton is not installed: {INSTALL_HINT} (Linux on x86-64), "
             "or serve from a Triton elsewhere with --triton grpc://HOST:8001"
         )
-    return _existing(Path(spec.origin).parent / "tritonserver")
+    return _existing(triton_root(pytriton))
 
 
 def find_stub(root: Path, version: str = PYTHON_VERSION) -> Path:
     """The Python stub built for this version of Python."""
-    stub = root / "python_backend_stubs" / version / "triton_python_backend_stub"
+    stub = stub_of(root, version)
     if not stub.is_file():
-        offered = ", ".join(sorted(path.parent.name for path in root.glob("python_backend_stubs/*/*")))
+        offered = ", ".join(stub_versions(root))
         raise SetupError(
             f"the embedded Triton has no Python stub for Python {version} (it has {offered}): "
             "make the environment with one of those"
@@ -73,12 +79,12 @@ def find_stub(root: Path, version: str = PYTHON_VERSION) -> Path:
 
 def find_libpython(version: str = PYTHON_VERSION, folders: tuple[Path, ...] | None = None) -> Path:
     """The shared library of the interpreter, which the stub links against; static builds of Python lack it."""
-    name = f"libpython{version}.so.1.0"
-    for folder in _library_folders() if folders is None else folders:
-        if (folder / name).is_file():
-            return folder / name
+    found = triton_wheel.find_libpython(version, folders)
+    if found is not None:
+        return found
     raise SetupError(
-        f"{name} was not found, and the embedded Triton needs it. Debian and Ubuntu: apt install libpython{version}. "
+        f"{libpython_name(version)} was not found, and the embedded Triton needs it. "
+        f"Debian and Ubuntu: apt install libpython{version}. "
         f"pyenv: PYTHON_CONFIGURE_OPTS=--enable-shared pyenv install --force {version}, then make the environment "
         "again. Python from uv or conda has it."
     )
@@ -104,13 +110,6 @@ def _check_platform() -> None:
         )
     if shutil.which("bash") is None:
         raise SetupError("the embedded Triton starts its models through bash, which is not on PATH: install bash")
-
-
-def _library_folders() -> tuple[Path, ...]:
-    configured = (sysconfig.get_config_var("LIBDIR"), sys.base_prefix + "/lib", "/usr/lib", "/usr/local/lib")
-    multiarch = sysconfig.get_config_var("MULTIARCH") or "x86_64-linux-gnu"
-    plain = [Path(folder) for folder in configured if folder]
-    return tuple(plain + [folder / multiarch for folder in plain])
 
 
 def _existing(path: Path) -> Path:

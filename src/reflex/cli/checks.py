@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from reflex.triton_wheel import libpython_name, stub_of, stub_versions, triton_root
+
 __all__ = [
     "Check",
     "check_extra",
@@ -80,7 +82,7 @@ def check_glibc(library: str, version: str) -> Check:
 def check_libpython(version: PythonVersion, found: Path | None) -> Check:
     """The interpreter's shared library, which Triton's Python backend loads."""
     if found is None:
-        name = f"libpython{_dotted(version)}.so.1.0"
+        name = libpython_name(_dotted(version))
         return Check(
             "libpython",
             "fail",
@@ -94,7 +96,7 @@ def check_tritonserver(pytriton: Path | None) -> Check:
     """The server binary in the package nvidia-pytriton, whose folder is `pytriton`."""
     if pytriton is None:
         return Check("tritonserver", "fail", "the package nvidia-pytriton is not installed", EMBEDDED_LINE)
-    binary = pytriton / "tritonserver" / "bin" / "tritonserver"
+    binary = triton_root(pytriton) / "bin" / "tritonserver"
     if not binary.is_file():
         return Check(
             "tritonserver",
@@ -109,10 +111,9 @@ def check_stub(pytriton: Path | None, version: PythonVersion) -> Check:
     """Triton's helper process for this very Python version."""
     if pytriton is None:
         return Check("python stub", "fail", "comes with nvidia-pytriton, which is not installed", EMBEDDED_LINE)
-    stubs = pytriton / "tritonserver" / "python_backend_stubs"
-    if (stubs / _dotted(version) / "triton_python_backend_stub").is_file():
+    if stub_of(triton_root(pytriton), _dotted(version)).is_file():
         return Check("python stub", "ok", f"for Python {_dotted(version)}")
-    known = ", ".join(sorted(path.name for path in stubs.glob("3.*"))) or "no version"
+    known = ", ".join(stub_versions(triton_root(pytriton))) or "no version"
     return Check(
         "python stub",
         "fail",

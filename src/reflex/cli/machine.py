@@ -10,7 +10,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import sysconfig
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -18,6 +17,7 @@ from typing import Final
 import reflex
 from reflex.cli import checks
 from reflex.cli.checks import Check
+from reflex.triton_wheel import PYTHON_VERSION, find_libpython, pytriton_folder
 
 __all__ = ["check_machine"]
 
@@ -33,13 +33,13 @@ NVIDIA_SMI_TIMEOUT_S: Final = 10
 def check_machine(port: int) -> Iterator[Check]:
     """Every check in the order in which one would repair; `port` is where `reflex serve` would listen."""
     version = (sys.version_info.major, sys.version_info.minor)
-    pytriton = _package_dir("pytriton")
+    pytriton = pytriton_folder()
     yield checks.check_python(version)
     yield checks.check_shadowing(_owners_of_reflex(), reflex.__version__, _local_reflex(Path.cwd()))
     for extra, modules in MODULES_OF_EXTRA.items():
         yield checks.check_extra(extra, [name for name in modules if importlib.util.find_spec(name) is None])
     yield checks.check_glibc(*platform.libc_ver())
-    yield checks.check_libpython(version, _libpython(version))
+    yield checks.check_libpython(version, find_libpython(PYTHON_VERSION))
     yield checks.check_tritonserver(pytriton)
     yield checks.check_stub(pytriton, version)
     yield checks.check_onnxruntime(*_onnxruntime())
@@ -58,20 +58,6 @@ def port_problem(port: int) -> str | None:
         except OSError as exc:
             return exc.strerror
     return None
-
-
-def _package_dir(name: str) -> Path | None:
-    # The spec, not the import: importing pytriton starts threads and takes a second.
-    spec = importlib.util.find_spec(name)
-    return Path(spec.origin).parent if spec is not None and spec.origin is not None else None
-
-
-def _libpython(version: checks.PythonVersion) -> Path | None:
-    name = f"libpython{version[0]}.{version[1]}.so.1.0"
-    library_dir = Path(sysconfig.get_config_var("LIBDIR") or "/usr/lib")
-    multiarch = sysconfig.get_config_var("MULTIARCH") or "x86_64-linux-gnu"
-    places = [library_dir, library_dir / multiarch, Path(sys.base_prefix) / "lib", Path("/usr/lib") / multiarch]
-    return next((place / name for place in places if (place / name).is_file()), None)
 
 
 def _onnxruntime() -> tuple[str | None, str | None]:
