@@ -9,15 +9,14 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import FrameType
 from typing import IO, Final
 
 from reflex.client import ReflexClient
 from reflex.errors import ReflexError, SetupError, TransportError
+from reflex.interruption import ended_by_sigterm
 
 __all__ = ["served_repository"]
 
@@ -28,7 +27,6 @@ STOP_TIMEOUT_S: Final = 20.0
 POLL_S: Final = 0.05
 LOG_LINES: Final = 5
 OWN_PREFIX: Final = "REFLEX_"
-TERMINATED: Final = 128 + signal.SIGTERM
 
 
 @contextlib.contextmanager
@@ -38,7 +36,7 @@ def served_repository(repository: Path, *, policy: str | None, guard: bool) -> I
     Raises `SetupError` with the end of its log when it does not become ready.
     """
     port = _free_port()
-    with tempfile.TemporaryFile() as log, _terminated_as_exception():
+    with tempfile.TemporaryFile() as log, ended_by_sigterm():
         process = subprocess.Popen(  # noqa: S603 - this very program
             _command(repository, policy, port, guard=guard),
             stdin=subprocess.DEVNULL,
@@ -99,20 +97,3 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)  # its own session: Triton is in it too
             process.wait()
-
-
-@contextlib.contextmanager
-def _terminated_as_exception() -> Iterator[None]:
-    """SIGTERM ends Python without any `finally`; as an exception it lets the server be stopped."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def end(_number: int, _frame: FrameType | None) -> None:
-        raise SystemExit(TERMINATED)
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -1,17 +1,21 @@
-"""Ctrl-C and SIGTERM: the work is undone and ends as `KeyboardInterrupt`, but never in the middle of tidying up."""
+"""Ctrl-C and SIGTERM: the work is undone and ends as an exception, but never in the middle of tidying up."""
 
 from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
-__all__ = ["interruptible", "undisturbed"]
+__all__ = ["ended_by_sigterm", "interruptible", "undisturbed"]
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+EXIT_TERMINATED: Final = 128 + signal.SIGTERM
+
+_Handler = Callable[[int, FrameType | None], object]
+_Handlers = dict[signal.Signals, Any]
 
 
 @contextmanager
@@ -30,12 +34,12 @@ def interruptible() -> Iterator[Callable[[], bool]]:
             signal.signal(each, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, interrupt) for number in SIGNALS} if _in_main_thread() else {}
+    before = _heard_by(interrupt, SIGNALS)
     try:
         yield lambda: bool(came)
     finally:
-        for number, handler in before.items() if not came else ():
-            signal.signal(number, handler)
+        if not came:
+            _put_back(before)
 
 
 @contextmanager
@@ -46,15 +50,36 @@ def undisturbed() -> Iterator[None]:
     def wait(number: int, _frame: FrameType | None) -> None:
         came.append(number)
 
-    before = {number: signal.signal(number, wait) for number in SIGNALS} if _in_main_thread() else {}
+    before = _heard_by(wait, SIGNALS)
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        _put_back(before)
         for first in came[:1]:
             signal.raise_signal(first)
 
 
-def _in_main_thread() -> bool:
-    return threading.current_thread() is threading.main_thread()
+@contextmanager
+def ended_by_sigterm() -> Iterator[None]:
+    """Inside, SIGTERM raises `SystemExit(143)`: by itself it would end Python without any `finally`."""
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(EXIT_TERMINATED)
+
+    before = _heard_by(end, (signal.SIGTERM,))
+    try:
+        yield
+    finally:
+        _put_back(before)
+
+
+def _heard_by(handler: _Handler, numbers: Iterable[signal.Signals]) -> _Handlers:
+    """The handlers before; none in another thread than the main one, to which they belong: there nothing changes."""
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    return {number: signal.signal(number, handler) for number in numbers}
+
+
+def _put_back(before: _Handlers) -> None:
+    for number, handler in before.items():
+        signal.signal(number, handler)

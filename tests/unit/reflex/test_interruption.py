@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from reflex.interruption import SIGNALS, interruptible, undisturbed
+from reflex.interruption import SIGNALS, ended_by_sigterm, interruptible, undisturbed
 
 
 @pytest.fixture(autouse=True)
@@ -53,12 +53,29 @@ def test_what_must_not_be_disturbed_is_finished_first() -> None:
     assert done == ["tidied up"]
 
 
+def test_sigterm_ends_the_program_by_way_of_what_must_be_tidied_up() -> None:
+    before, done = signal.getsignal(signal.SIGTERM), []
+
+    def work() -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            done.append("tidied up")
+
+    with pytest.raises(SystemExit) as ended, ended_by_sigterm():
+        work()
+
+    assert ended.value.code == 143
+    assert done == ["tidied up"]
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
 def test_another_thread_changes_no_handlers() -> None:
     inside: list[object]
     before, inside = [signal.getsignal(number) for number in SIGNALS], []
 
     def work() -> None:
-        with interruptible(), undisturbed():
+        with interruptible(), undisturbed(), ended_by_sigterm():
             inside.extend(signal.getsignal(number) for number in SIGNALS)
 
     thread = threading.Thread(target=work)
