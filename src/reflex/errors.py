@@ -3,6 +3,7 @@
     ReflexError
     ├── SetupError                 this machine, an option or a file is wrong; the message says what to do
     │   ├── RepositoryError        a model repository that must not be served
+    │   ├── LockHeldError          reflex.file_lock: another process holds what only one may
     │   └── TraceVersionError      reflex.traces.schema: a recording of another version
     ├── NonFiniteActionError       reflex.guard: a chunk with a NaN or an infinity; none of it may be executed
     ├── ActionShapeError           reflex.guard: actions that are no chunk of this embodiment

@@ -23,6 +23,8 @@ HOLDER_BYTES: Final = 200
 class LockHeldError(SetupError):
     """`holder` had the lock for as long as one was ready to wait."""
 
+    code = "lock_held"
+
     def __init__(self, path: Path, holder: str) -> None:
         super().__init__(f"{holder} holds {path}; wait until it is done, then try again")
         self.holder = holder
