@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import tomllib
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +14,7 @@ import pytest
 from support import golden
 from support.golden import GOLDEN, golden_case, golden_cases, golden_checkpoint, golden_folder
 
+REPOSITORY: Final = GOLDEN.parents[1]
 LARGEST_BYTES: Final = 16_000_000
 SELF: Final = {"README.md", "SHA256SUMS"}
 VLA: Final = ("smolvla", "pi0", "pi05")
@@ -55,6 +57,17 @@ def test_a_clone_carries_at_most_16_megabytes_of_recordings() -> None:
     assert sum(path.stat().st_size for path in GOLDEN.rglob("*") if path.is_file()) <= LARGEST_BYTES
 
 
+def test_no_wheel_image_or_source_archive_carries_them() -> None:
+    targets = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["tool"]["hatch"]["build"]["targets"]
+    taken = [*targets["wheel"]["packages"], *targets["wheel"]["force-include"]]
+    images = (REPOSITORY / ".dockerignore").read_text("utf-8").splitlines()
+
+    assert not [path for path in taken if path.startswith("tests")]
+    assert "/tests/golden" in targets["sdist"]["exclude"]
+    assert "*" in images
+    assert not [line for line in images if line.startswith("!tests")]
+
+
 @pytest.mark.parametrize(("folder", "case"), CASES)
 def test_a_case_holds_every_array_that_the_parity_tests_compare(folder: str, case: str) -> None:
     assert compared_arrays(folder, case) - golden_case(folder, case).keys() == set()
@@ -86,7 +99,7 @@ def test_a_variant_is_recorded_in_one_step_in_ten_and_with_a_camera_absent(folde
 
 
 def test_the_readme_or_the_guide_explains_every_array() -> None:
-    guide = GOLDEN.parents[1] / "docs" / "export.md"
+    guide = REPOSITORY / "docs" / "export.md"
     explained = set(re.findall(r"`([\w.<>]+)`", "".join(p.read_text("utf-8") for p in (GOLDEN / "README.md", guide))))
     arrays = set()
     for path in GOLDEN.rglob("case_*.npz"):
