@@ -6,11 +6,13 @@ observations. The gates: FP32 max-abs 1e-4; FP16 cosine 0.99999 and max-abs 5e-3
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import onnxruntime
 from onnxruntime.capi.onnxruntime_pybind11_state import (
     Fail,
@@ -62,13 +64,14 @@ class Parity:
 
     def compare(self, name: str, found: Array, expected: Array) -> None:
         """Count one normalised chunk."""
-        difference = max_abs(found.ravel(), expected.ravel())
-        angle = cosine(found, expected)
+        with np.errstate(invalid="ignore"):  # of infinities, which come out as NaN and fail
+            difference = max_abs(found.ravel(), expected.ravel())
+            angle = cosine(found, expected)
         self.cases += 1
-        # A NaN compares false with everything: it must be the worst there is.
-        if not difference <= self.max_abs or not self.worst:
+        if not self.worst or _is_beyond(difference, self.max_abs):
             self.max_abs, self.worst = difference, name
-        self.cosine = angle if not angle >= self.cosine else self.cosine
+        if _is_beyond(-angle, -self.cosine):
+            self.cosine = angle
 
     @property
     def verdict(self) -> str:
@@ -122,6 +125,11 @@ class PolicyRunner:
                 raise RepositoryError(f"{path} fails on a request ({reason}); export the policy again") from exc
             known.update(zip(names, answers, strict=True))
         return known
+
+
+def _is_beyond(value: float, worst: float) -> bool:
+    """Whether it is worse than the worst so far. A NaN is the worst there is, and no later case makes up for it."""
+    return not math.isnan(worst) and not value <= worst
 
 
 def _session(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
