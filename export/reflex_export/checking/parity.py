@@ -135,6 +135,6 @@ def _is_beyond(value: float, worst: float) -> bool:
 def _session(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except (Fail, InvalidGraph, InvalidProtobuf, NoSuchFile) as exc:
+    except (Fail, InvalidArgument, InvalidGraph, InvalidProtobuf, NoSuchFile) as exc:
         reason = str(exc).splitlines()[0]
         raise RepositoryError(f"{path} cannot be loaded ({reason}); export the policy again") from exc

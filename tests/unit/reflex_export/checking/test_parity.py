@@ -183,7 +183,7 @@ def test_a_model_that_fails_on_a_request_is_named(tmp_path: Path) -> None:
     assert "\n" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("content", [None, b"no model"])
+@pytest.mark.parametrize("content", [None, b"", b"no model"])
 def test_a_model_that_cannot_be_loaded_is_named(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "model.onnx"
     if content is not None:
