@@ -96,3 +96,54 @@ def test_the_number_kept_is_bounded_by_count_and_by_time(pause_s: float, most: i
         assert kept.find(keys[-1]) is not None
 
     run_virtual(main)
+
+
+class SetClock:
+    now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def test_an_answer_is_found_for_half_a_minute_to_the_end_and_forgotten_after_it() -> None:
+    async def main(_now: Clock) -> None:
+        clock = SetClock()
+        kept = ResentAnswers[bytes](clock)
+        slot = kept.begin(KEY)
+        clock.now_s = 30.0
+        kept.begin(("episode", "later", b"1"))
+        assert kept.find(KEY) is slot
+        clock.now_s = 30.25
+        assert kept.find(KEY) is None
+
+    run_virtual(main)
+
+
+def test_of_1025_answers_the_oldest_alone_is_forgotten() -> None:
+    async def main(_now: Clock) -> None:
+        kept = ResentAnswers[bytes](SetClock())
+        keys = [("episode", str(number), b"0") for number in range(1_025)]
+        for key in keys[:-1]:
+            kept.begin(key)
+        assert kept.find(keys[0]) is not None
+        kept.begin(keys[-1])
+        assert [kept.find(key) is not None for key in keys] == [False] + [True] * 1_024
+
+    run_virtual(main)
+
+
+def test_an_old_request_that_is_answered_anew_is_the_newest_and_forgotten_last() -> None:
+    async def main(_now: Clock) -> None:
+        clock = SetClock()
+        kept = ResentAnswers[bytes](clock)
+        kept.begin(KEY)
+        clock.now_s = 20.0
+        kept.begin(("episode", "second", b"1"))
+        clock.now_s = 31.0
+        kept.begin(KEY)
+        for number in range(1_023):
+            kept.begin(("episode", str(number), b"0"))
+        assert kept.find(KEY) is not None
+        assert kept.find(("episode", "second", b"1")) is None
+
+    run_virtual(main)

@@ -132,3 +132,20 @@ def test_a_server_is_full_only_when_every_slot_is() -> None:
         assert service.router.is_full
 
     run_virtual(main)
+
+
+def test_a_full_server_refuses_in_the_name_of_its_first_policy() -> None:
+    async def scenario(router: Router) -> None:
+        refusal = router.refusal()
+        assert (refusal.code, refusal.context["policy_id"]) == ("queue_full", "small")
+
+    with_two(scenario)
+
+
+def test_without_a_split_every_episode_is_the_first_policys() -> None:
+    async def scenario(router: Router) -> None:
+        undivided = Router(router.slots, draw=lambda: 0.9999)
+        assert undivided.split == 100
+        assert {"a"} == set(slots_of(undivided, EPISODES)) | {undivided.route(None).slot.name}
+
+    with_two(scenario)

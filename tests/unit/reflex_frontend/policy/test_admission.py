@@ -164,6 +164,49 @@ def test_the_running_mean_follows_the_service_time_and_ignores_calls_without_an_
     run_virtual(main)
 
 
+def test_a_prediction_is_the_calls_before_it_shared_by_the_places_and_its_own() -> None:
+    async def main(now: Clock) -> None:
+        gate = admission(now, places=2, queue=3)
+        gate.service_s = 0.25
+        await gate.enter(now() + 9)
+        assert gate.predicted_s() == 0.0
+        await gate.enter(now() + 9)
+        assert gate.predicted_s() == 0.375
+        waiters = [asyncio.create_task(gate.enter(now() + 9)) for _ in range(3)]
+        await asyncio.sleep(0)
+        assert gate.predicted_s() == 0.75
+        assert gate.refusal().retry_after_s == 0.625
+        for _ in waiters:
+            gate.leave(None)
+        await asyncio.gather(*waiters)
+
+    run_virtual(main)
+
+
+def test_a_wait_that_is_predicted_to_end_at_the_deadline_is_waited() -> None:
+    async def main(now: Clock) -> None:
+        gate = admission(now)
+        gate.service_s = 0.25
+        await gate.enter(now() + 9)
+        waiter = asyncio.create_task(gate.enter(now() + 0.5))
+        await asyncio.sleep(0)
+        gate.leave(0.25)
+        await waiter
+
+    run_virtual(main)
+
+
+def test_a_deadline_that_is_now_has_passed_and_nothing_is_worth_a_retry() -> None:
+    async def main(now: Clock) -> None:
+        gate = admission(now)
+        gate.service_s = 0.25
+        await gate.enter(now() + 9)
+        with pytest.raises(DeadlineExceededError):
+            await gate.enter(now())
+
+    run_virtual(main)
+
+
 @pytest.mark.parametrize("seed", range(30))
 def test_no_place_is_lost_or_given_twice_whoever_cancels_or_runs_late(seed: int) -> None:
     dice = random.Random(seed)

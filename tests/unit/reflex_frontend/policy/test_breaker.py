@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from reflex_frontend.policy.breaker import Breaker
@@ -113,3 +115,54 @@ def test_jitter_moves_a_probe_by_a_fifth_either_way(clock: Clock, jitter: float,
     breaker = Breaker(clock, jitter=lambda: jitter)
     breaker.open("lost")
     assert breaker.probe_in_s == pytest.approx(wait_s)
+
+
+def test_twenty_outcomes_are_enough_to_open(breaker: Breaker) -> None:
+    outcomes = [True, False] * 9 + [False, False]
+    for has_succeeded in outcomes[:-1]:
+        breaker.record_success() if has_succeeded else breaker.record_failure("broken")
+    assert not breaker.is_open
+    breaker.record_failure("broken")
+    assert breaker.is_open
+
+
+def test_closing_forgets_the_share_of_failures_too(breaker: Breaker) -> None:
+    for _ in range(10):
+        breaker.record_success()
+        breaker.record_failure("broken")
+    breaker.open("lost")
+    breaker.close()
+    breaker.record_failure("broken")
+    assert not breaker.is_open
+
+
+@pytest.mark.parametrize("forget", [Breaker.record_success, Breaker.close])
+def test_five_failures_open_again_after_the_row_was_broken(breaker: Breaker, forget: Callable[[Breaker], None]) -> None:
+    breaker.record_failure("broken")
+    forget(breaker)
+    for _ in range(4):
+        breaker.record_failure("broken")
+    assert not breaker.is_open
+    breaker.record_failure("broken")
+    assert breaker.is_open
+
+
+def test_every_opening_counts_once(breaker: Breaker) -> None:
+    assert breaker.opened_total == 0
+    breaker.open("lost")
+    breaker.open("lost again")
+    breaker.probe_failed("still lost")
+    assert breaker.opened_total == 1
+    breaker.close()
+    breaker.open("lost")
+    assert breaker.opened_total == 2
+
+
+def test_a_failed_probe_says_why_from_then_on(breaker: Breaker) -> None:
+    breaker.open("lost")
+    breaker.probe_failed("the canary was wrong")
+    assert breaker.reason == "the canary was wrong"
+
+
+def test_without_an_opening_no_probe_is_waited_for() -> None:
+    assert Breaker(lambda: 0.0).probe_in_s == 0.0

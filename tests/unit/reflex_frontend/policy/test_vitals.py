@@ -105,3 +105,29 @@ def test_a_policy_is_out_exactly_while_it_refuses(vitals: Vitals, phase: str) ->
         vitals.breaker.open("lost")
     assert vitals.is_out
     refusal(vitals)
+
+
+def test_twelve_seconds_without_an_answer_are_not_yet_stale_and_more_are(vitals: Vitals, clock: Clock) -> None:
+    vitals.record_attempt()
+    clock.now_s += 12
+    assert vitals.status()[0] == "ready"
+    clock.now_s += 0.1
+    assert vitals.status()[0] == "degraded"
+
+
+def test_a_success_is_dated_and_breaks_the_row_of_failures(vitals: Vitals, clock: Clock) -> None:
+    for _ in range(4):
+        vitals.breaker.record_failure("broken")
+    clock.now_s += 7
+    vitals.record_success()
+    vitals.breaker.record_failure("broken")
+    assert vitals.last_success_at == 107.0
+    assert not vitals.is_out
+
+
+def test_a_suspicion_wakes_the_canary_and_says_why(vitals: Vitals) -> None:
+    woken: list[str | None] = []
+    vitals.on_suspicion = lambda: woken.append(vitals.suspicion)
+    vitals.suspect("not finite")
+    assert woken == ["not finite"]
+    vitals.admit()
