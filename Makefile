@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 GOLDEN ?= tests/golden
 
-.PHONY: help install serve test snapshots check fmt bench bench-export bench-rollout demo-policy fuzz chaos soak guard-properties parity-table compose-test helm-test observability-test clean
+.PHONY: help install serve test snapshots check fmt bench bench-export bench-rollout demo-policy fuzz chaos soak guard-properties mutants parity-table compose-test helm-test observability-test clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -65,6 +65,9 @@ soak: $(STAMP) ## 100,000 requests: memory, descriptors and threads must stay fl
 
 guard-properties: $(STAMP) ## two million random chunks through ActionGuard
 	REFLEX_GUARD_EXAMPLES=2000000 $(BIN)/python -m pytest tests/unit/reflex/test_guard.py --timeout 0 $(ARGS)
+
+mutants: $(STAMP) ## small faults planted into what guards robots and promises; tests must notice each (ARGS='--module breaker')
+	PYTHONPATH=tests $(BIN)/python -m mutants $(ARGS)
 
 parity-table: $(STAMP) ## the tables of docs/parity.md, measured again (GOLDEN=FOLDER for cases of your own)
 	$(BIN)/python -m reflex_bench.parity_table $(GOLDEN)

@@ -1,0 +1,59 @@
+"""Which modules get faults planted, which tests must notice, and which faults nobody can notice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from mutants.mutation import Identity
+
+__all__ = ["EXPLAINED", "TARGETS", "Target"]
+
+UNIT: Final = "tests/unit"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A module by its file, and the tests that hold its promises: these alone must notice every fault."""
+
+    path: str
+    tests: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """`breaker` of frontend/reflex_frontend/policy/breaker.py."""
+        return self.path.rpartition("/")[2].removesuffix(".py")
+
+    @property
+    def module(self) -> str:
+        """By which it is imported: the first folder is only where the package lies."""
+        return self.path.partition("/")[2].removesuffix(".py").replace("/", ".")
+
+
+TARGETS: Final = (
+    Target("src/reflex/guard.py", (f"{UNIT}/reflex/test_guard.py",)),
+    Target("src/reflex/client/call.py", (f"{UNIT}/reflex/client/test_call.py",)),
+    Target("frontend/reflex_frontend/policy/admission.py", (f"{UNIT}/reflex_frontend/policy/test_admission.py",)),
+    Target("frontend/reflex_frontend/policy/breaker.py", (f"{UNIT}/reflex_frontend/policy/test_breaker.py",)),
+    Target("frontend/reflex_frontend/policy/vitals.py", (f"{UNIT}/reflex_frontend/policy/test_vitals.py",)),
+    Target("frontend/reflex_frontend/policy/inference.py", (f"{UNIT}/reflex_frontend/policy/test_inference.py",)),
+    Target("frontend/reflex_frontend/exchange/routing.py", (f"{UNIT}/reflex_frontend/exchange/test_routing.py",)),
+    Target("frontend/reflex_frontend/exchange/slot_hash.py", (f"{UNIT}/reflex_frontend/exchange/test_slot_hash.py",)),
+    Target("frontend/reflex_frontend/observation/request.py", (f"{UNIT}/reflex_frontend/observation/test_request.py",)),
+    Target("frontend/reflex_frontend/act/keys.py", (f"{UNIT}/reflex_frontend/act/test_keys.py",)),
+    Target("frontend/reflex_frontend/act/resent.py", (f"{UNIT}/reflex_frontend/act/test_resent.py",)),
+    Target("export/reflex_export/checking/parity.py", (f"{UNIT}/reflex_export/checking/test_parity.py",)),
+    Target("export/reflex_export/checking/comparison.py", (f"{UNIT}/reflex_export/checking/test_comparison.py",)),
+    Target("export/reflex_export/publishing/transaction.py", (f"{UNIT}/reflex_export/publishing/test_publish.py",)),
+)
+
+EXPLAINED: Final[Mapping[Identity, str]] = {
+    (
+        "frontend/reflex_frontend/act/keys.py",
+        "size",
+        "return max(1.0, self.rate_per_s * BURST_S)",
+        "return max(1.0, self.rate_per_s / BURST_S)",
+    ): "BURST_S is 1 second, by which multiplying and dividing are the same",
+}
+"""Faults that change nothing anybody could see, and why; the lines as they stand in the file, stripped."""
