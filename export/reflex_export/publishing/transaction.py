@@ -134,7 +134,7 @@ def _read_journal(scratch: Path) -> _Journal | None:
         written = json.loads((scratch / JOURNAL_FILE).read_text(encoding="utf-8"))
         journal = _Journal(tuple(written["names"]), frozenset(written["added"]))
         # A repository may come from elsewhere: its journal moves nothing outside it.
-        if not all(name == Path(name).name != "" for name in journal.names):
+        if not all(name == Path(name).name and name not in ("", "..") for name in journal.names):
             raise ValueError("it names a path outside the repository")
     except FileNotFoundError:
         return None
