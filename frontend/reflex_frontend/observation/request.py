@@ -34,7 +34,6 @@ __all__ = [
     "refuse",
 ]
 
-FLOAT32_MAX: Final = 3.4028234663852886e38
 EXPLAIN_LIMIT_BYTES: Final = 64 * 1024
 """Up to this size a body that does not parse is read once more by a slower parser that can say why."""
 
