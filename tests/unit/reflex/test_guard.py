@@ -297,6 +297,12 @@ def test_limits_that_a_float32_cannot_tell_apart_are_refused_when_the_guard_is_b
             ActionGuard(embodiment)
 
 
+def test_a_step_limit_of_exactly_one_float32_spacing_is_taken() -> None:
+    spacing = 2.0**-14
+    guard = ActionGuard(embodiment_of([-1000], [1000], [spacing]))
+    assert guard.check(np.array([[0.0], [1.0]], np.float32)).actions.tolist() == [[0.0], [spacing]]
+
+
 def test_every_refusal_is_a_reflex_error() -> None:
     for error in (NonFiniteActionError, ActionShapeError, PreviousActionError):
         assert issubclass(error, ReflexError)

@@ -271,3 +271,20 @@ def taken(ring: KeyRing, entry: KeyEntry, asked: int) -> int:
             continue
         passed += 1
     return passed
+
+
+def test_a_file_that_was_looked_at_five_seconds_ago_is_not_overdue_and_one_longer_ago_is(
+    file: Path, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    ring = KeyRing.read(file, clock)
+    for _ in range(2):
+        clock.now_s += 5
+        ring.authenticate(bearer())
+        ring.look()
+    assert not caplog.records
+    for _ in range(2):
+        clock.now_s += 5.5
+        ring.authenticate(bearer())
+        ring.look()
+        ring.authenticate(bearer())
+    assert ["does not answer" in record.message for record in caplog.records] == [True, True]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import uuid
 from typing import Any
 
 import orjson
@@ -12,8 +13,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reflex.errors import InvalidRequestError, ServiceError
-from reflex.wire import MAX_SEED
-from reflex_frontend.observation.request import ActRequest, parse_act, parse_deadline_ms
+from reflex.wire import MAX_BODY_BYTES, MAX_SEED
+from reflex_frontend.observation.request import (
+    ActRequest,
+    parse_act,
+    parse_deadline_ms,
+    parse_large_act,
+    random_uuid,
+)
 
 GOOD: dict[str, Any] = {"instruction": "pick up the red cup", "state": [0.1, 2, -3.5]}
 JSON_VALUES = st.recursive(
@@ -227,3 +234,54 @@ def test_any_other_deadline_is_refused(header: str) -> None:
 def test_no_header_gives_a_deadline_out_of_bounds(header: str) -> None:
     with contextlib.suppress(InvalidRequestError):
         assert 1 <= parse_deadline_ms(header) <= 10_000
+
+
+def test_a_body_may_have_eight_mebibytes() -> None:
+    assert MAX_BODY_BYTES == 8_388_608
+
+
+@pytest.mark.parametrize("name", ["episode_id", "request_id"])
+def test_an_id_has_1_to_256_characters(name: str) -> None:
+    for value in ("a", "é" * 256):
+        assert getattr(parse_act(body(**{name: value})), name) == value
+    for value in ("", "é" * 257):
+        assert refusal(body(**{name: value})).context["field"] == name
+
+
+def test_a_seed_is_an_integer_from_0_to_2_to_the_63_less_1() -> None:
+    for value in (0, 1, 2**63 - 1):
+        assert parse_act(body(seed=value)).seed == value
+    assert type(parse_act(body(seed=7.0)).seed) is int
+    for refused in (-1, 2**63, 7.5):
+        assert refusal(body(seed=refused)).context["field"] == "seed"
+
+
+def test_a_state_is_within_a_thousand_million_either_way() -> None:
+    assert parse_act(body(state=[1e9, -1e9, 10**9])).state == (1e9, -1e9, 10**9)
+    for value in (1e9 + 1, -1e9 - 1):
+        assert (refusal(body(state=[0.0, value])).code, refusal(body(state=[0.0, value])).context["index"]) == (
+            "not_finite", 1,
+        )  # fmt: skip
+
+
+def test_an_id_of_our_own_is_a_random_uuid_of_version_4() -> None:
+    drawn = [uuid.UUID(random_uuid()) for _ in range(300)]
+    assert {(one.version, one.variant) for one in drawn} == {(4, uuid.RFC_4122)}
+    assert len(set(drawn)) == 300
+    assert {one.hex[0] for one in drawn} == set("0123456789abcdef")
+    assert str(drawn[0]) == str(uuid.UUID(drawn[0].hex))
+
+
+def test_a_long_body_may_hold_a_million_numbers_and_no_more() -> None:
+    most = body(image_b64="")
+    most = body(image_b64="," * (1_000_000 - most.count(b",")))
+    assert parse_large_act(most).instruction == GOOD["instruction"]
+    with pytest.raises(ServiceError) as caught:
+        parse_large_act(most.replace(b'"pick', b'",pick'))
+    assert (caught.value.code, caught.value.context) == ("image_too_large", {"limit": 1_000_000})
+
+
+@pytest.mark.parametrize(("length", "code"), [(65_536, "not_finite"), (65_537, "invalid_json")])
+def test_up_to_64_kibibytes_a_nan_is_told_from_broken_json(length: int, code: str) -> None:
+    raw = b'{"state": [NaN]}'
+    assert refusal(raw + b" " * (length - len(raw))).code == code

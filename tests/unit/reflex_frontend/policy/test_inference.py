@@ -325,3 +325,44 @@ def test_hasty_clients_of_a_working_model_open_nothing() -> None:
         assert not bench.vitals.breaker.is_open
 
     on_bench(FakeTriton(), scenario)
+
+
+def test_a_late_failure_counts_once_though_a_silence_follows() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.triton.script.append(after(0.2, BROKEN))
+        await bench.fails(DeadlineExceededError, deadline_s=0.1)
+        await asyncio.sleep(0.2)
+        await bench.fails(DeadlineExceededError)
+        assert await bench.failures_until_open() == 3
+
+    on_bench(FakeTriton(after(9.0, outputs())), scenario)
+
+
+@pytest.mark.parametrize(("deadline_s", "more"), [(1.4, 5), (1.5, 4)])
+def test_silence_begins_at_three_times_what_the_model_is_known_to_take(deadline_s: float, more: int) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.admission.service_s = 0.5
+        await bench.fails(DeadlineExceededError, deadline_s=deadline_s)
+        assert await bench.failures_until_open() == more
+
+    on_bench(FakeTriton(after(9.0, outputs())), scenario)
+
+
+def test_a_canary_is_an_attempt() -> None:
+    async def scenario(bench: Bench) -> None:
+        started = bench.now()
+        await bench.runner.check_canary(INPUTS)
+        assert (bench.vitals.last_attempt_at, bench.vitals.unanswered_since) == (started, started)
+
+    on_bench(FakeTriton(after(0.5, outputs())), scenario)
+
+
+@pytest.mark.parametrize(
+    ("detail", "reason"), [("x" * 300, "x" * 200), (" \n out of memory", "out of memory"), (" \n", "no reason given")]
+)
+def test_a_reason_is_the_first_200_characters_that_triton_gives(detail: str, reason: str) -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.fails(UnavailableError)
+        assert bench.vitals.breaker.reason == f"the model cannot answer: {reason}"
+
+    on_bench(FakeTriton(TritonCallError("dead", detail)), scenario)
