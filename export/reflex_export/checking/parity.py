@@ -90,8 +90,8 @@ class Parity:
             **left_out,
             "against": self.against,
             "cases": float(self.cases),
-            "cosine": self.cosine,
-            "max_abs": self.max_abs,
+            "cosine": _told(self.cosine),
+            "max_abs": _told(self.max_abs),
             "worst": self.worst,
             "gate_cosine": self.gate.cosine,
             "gate_max_abs": self.gate.max_abs,
@@ -125,6 +125,11 @@ class PolicyRunner:
                 raise RepositoryError(f"{path} fails on a request ({reason}); export the policy again") from exc
             known.update(zip(names, answers, strict=True))
         return known
+
+
+def _told(value: float) -> float | str:
+    """JSON has no number for what is not finite: the word, which `float` reads back."""
+    return value if math.isfinite(value) else str(value)
 
 
 def _is_beyond(value: float, worst: float) -> bool:

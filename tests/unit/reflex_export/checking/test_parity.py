@@ -140,6 +140,19 @@ def test_the_record_holds_the_worst_of_all_cases_and_the_gate(parity: Parity) ->
     }
 
 
+@pytest.mark.parametrize(("value", "told"), [(np.nan, "nan"), (np.inf, "inf")])
+def test_what_is_not_finite_is_recorded_in_a_word_that_json_and_a_policys_configuration_can_hold(
+    parity: Parity, demo: PolicyConfig, value: float, told: str
+) -> None:
+    parity.compare("case_0", shifted(value), EXPECTED)
+
+    kept = demo.model_copy(update={"parity": parity.record()}).model_dump_json()
+
+    record = PolicyConfig.model_validate_json(kept).parity
+    assert record is not None
+    assert (record["max_abs"], record["cosine"]) == (told, "nan")
+
+
 def test_cases_that_were_left_out_are_recorded_where_none_was_compared(parity: Parity) -> None:
     parity.skipped.extend(("case_0", "case_1"))
 
