@@ -43,6 +43,7 @@ TARGETS: Final = (
     Target("frontend/reflex_frontend/observation/request.py", (f"{UNIT}/reflex_frontend/observation/test_request.py",)),
     Target("frontend/reflex_frontend/act/keys.py", (f"{UNIT}/reflex_frontend/act/test_keys.py",)),
     Target("frontend/reflex_frontend/act/resent.py", (f"{UNIT}/reflex_frontend/act/test_resent.py",)),
+    Target("src/reflex/numerics.py", (f"{UNIT}/reflex/test_numerics.py",)),
     Target("export/reflex_export/checking/parity.py", (f"{UNIT}/reflex_export/checking/test_parity.py",)),
     Target("export/reflex_export/checking/comparison.py", (f"{UNIT}/reflex_export/checking/test_comparison.py",)),
     Target(
