@@ -38,6 +38,7 @@ def test_the_gates_are_those_that_the_documents_promise() -> None:
 def test_without_a_case_nothing_has_passed(parity: Parity) -> None:
     assert parity.verdict == "not checked"
     assert parity.record() == {"verdict": "not checked"}
+    assert (parity.cases, parity.cosine, parity.max_abs) == (0, 1.0, 0.0)
 
 
 def test_the_same_chunk_passes(parity: Parity) -> None:

@@ -209,6 +209,16 @@ def test_a_limit_allows_a_seconds_worth_at_once_and_then_its_rate(file: Path, cl
     assert taken(ring, entry, 100) == 10
 
 
+def test_retry_after_is_what_is_missing_of_the_next_request(file: Path, clock: Clock) -> None:
+    ring = KeyRing.read(file, clock)
+    entry = ring.authenticate(bearer(OTHER))
+    taken(ring, entry, 10)
+    clock.now_s += 0.075
+    with pytest.raises(RateLimitedError) as caught:
+        ring.take(entry)
+    assert caught.value.retry_after_s == pytest.approx(0.025)
+
+
 def test_over_a_minute_no_more_pass_than_the_limit_and_one_burst(file: Path, clock: Clock) -> None:
     ring = KeyRing.read(file, clock)
     entry = ring.authenticate(bearer(OTHER))
