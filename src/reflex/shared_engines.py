@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from reflex.durable_files import partial_of, replace_file
 from reflex.errors import SetupError
 
 __all__ = ["CURRENT", "LOCK", "await_engines", "current_engines", "link_engines", "make_current"]
@@ -36,9 +37,7 @@ def current_engines(folder: Path) -> Path | None:
 
 def make_current(place: Path) -> None:
     """Have those who start from now on serve `place`; one builder at a time."""
-    partial = place.with_name(f".{CURRENT}.partial")
-    partial.write_text(f"{place.name}\n", encoding="utf-8")
-    partial.rename(place.with_name(CURRENT))
+    replace_file(place.with_name(CURRENT), f"{place.name}\n".encode())
 
 
 def await_engines(
@@ -65,7 +64,7 @@ def await_engines(
 
 def link_engines(place: Path, link: Path) -> None:
     """Make `link` lead to `place`, in one step; a link that is there already is replaced."""
-    partial = link.with_name(f".{link.name}.partial")
+    partial = partial_of(link)
     try:
         partial.unlink(missing_ok=True)
         partial.symlink_to(place.absolute())

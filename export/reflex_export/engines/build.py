@@ -31,7 +31,7 @@ from reflex_export.engines.record import BuildOptions, EngineManifest, EngineRec
 from reflex_export.engines.toolkit import Toolkit, load_toolkit
 from reflex_export.progress import Stage
 
-__all__ = ["BuildProgress", "ProgressReport", "build_engine", "require_engine", "stage_of"]
+__all__ = ["BuildProgress", "ProgressReport", "build_engine", "require_engine", "stage_of", "target_of"]
 
 PORTABLE: Final = "rtx-sm80-and-later"
 SHOWN_LOG_CHARACTERS: Final = 2_000
@@ -73,7 +73,7 @@ def build_engine(
     """
     report = progress or (lambda _: None)
     toolkit = load_toolkit(options.engine)
-    target = _target(options)
+    target = target_of(options)
     graph = read_onnx(onnx_path)
     promised = promised_multiplications(onnx_path) if precision is not None else {}
     if precision is not None:
@@ -92,10 +92,11 @@ def build_engine(
 def require_engine(options: BuildOptions) -> None:
     """`SetupError`, which says what to install or where to go, when engines of this kind cannot be built here."""
     load_toolkit(options.engine)
-    _target(options)
+    target_of(options)
 
 
-def _target(options: BuildOptions) -> str:
+def target_of(options: BuildOptions) -> str:
+    """The GPUs that an engine built here is for; `SetupError` when it takes one to build, and there is none."""
     if options.engine == "tensorrt-rtx":
         return "rtx-" + "-".join(sorted(options.targets)).lower() if options.targets else PORTABLE
     gpu = first_gpu()

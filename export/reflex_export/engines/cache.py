@@ -24,7 +24,7 @@ from reflex.file_lock import LockHeldError, file_lock
 from reflex_export.engines.errors import EngineError
 from reflex_export.engines.record import EngineManifest, EngineRecord, read_manifest
 
-__all__ = ["PLAN_FILE", "EngineCache", "default_cache_folder"]
+__all__ = ["LOCK_TIMEOUT_S", "PLAN_FILE", "EngineCache", "default_cache_folder"]
 
 PLAN_FILE: Final = "model.plan"
 MANIFEST_FILE: Final = "manifest.json"
