@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
 from reflex.console import print_json, reported_errors, say
 from reflex_export.commands.progress_bars import shown_progress
 from reflex_export.engines.build import stage_of
+from reflex_export.engines.cache import LOCK_TIMEOUT_S
 from reflex_export.engines.record import GIB, BuildOptions
 from reflex_export.engines.repository import BACKENDS, ComponentEngine, PolicyEngines, build_repository
+from reflex_export.engines.shared import SharedBuild, build_shared
 from reflex_export.engines.toolkit import Engine, installed_engine
 
-__all__ = ["build_command", "engines_as_json", "print_engines"]
+__all__ = ["build_command", "build_shared_command", "engines_as_json", "print_engines"]
 
 MB: float = 1e6
 
@@ -53,6 +56,38 @@ def build_command(
         return
     for each in built:
         print_engines(each)
+
+
+def build_shared_command(
+    repository: Path,
+    folder: Path,
+    *,
+    policy: str | None = None,
+    engine: Engine | None = None,
+    cache: Path | None = None,
+    lock_timeout_s: float = LOCK_TIMEOUT_S,
+    as_json: bool = False,
+) -> None:
+    """The same for every machine that shares `folder`: built once, in a copy there. The repository is only read."""
+
+    def note(sentence: str) -> None:
+        if not as_json:
+            say(f"engines: {sentence}")
+
+    started_s = time.monotonic()
+    with reported_errors(as_json=as_json), shown_progress() as show:
+        options = BuildOptions(engine or installed_engine())
+        order = SharedBuild(repository, folder, options, policy, cache, lock_timeout_s)
+        shared = build_shared(order, note, progress=lambda step: show(stage_of(step)))
+    took_s = time.monotonic() - started_s
+    if as_json:
+        engines = [engines_as_json(each) for each in shared.built]
+        print_json({"place": str(shared.place), "built": bool(shared.built), "engines": engines})
+        return
+    for each in shared.built:
+        print_engines(each)
+    note(f"built in {took_s:.1f} s" if shared.built else f"found, nothing to build ({took_s:.1f} s)")
+    note(f"{shared.place} is current")
 
 
 def print_engines(built: PolicyEngines) -> None:

@@ -1,4 +1,4 @@
-"""`reflex export`, `reflex verify` and `reflex engines build`: from a checkpoint to a model repository."""
+"""`reflex export` and `reflex verify`: from a checkpoint to a model repository."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from reflex.cli.extras import load_extra
 from reflex.cli.interrupted import ended_by_interruption
 
-__all__ = ["engines", "export", "verify"]
+__all__ = ["export", "verify"]
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value instead of text.")]
 Cases = Annotated[
@@ -47,8 +47,6 @@ Replace = Annotated[
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Do everything but publish.")]
 Repository = Annotated[Path, typer.Argument(help="The model repository.", exists=True, file_okay=False)]
-
-engines = typer.Typer(help="TensorRT engines of the policies in a model repository.", no_args_is_help=True)
 
 
 def export(
@@ -142,20 +140,3 @@ def verify(
             as_json=as_json,
         )
     raise typer.Exit(code)
-
-
-@engines.command()
-def build(
-    repository: Repository,
-    policy: Annotated[str | None, typer.Option(help="Only this policy. Default: all of them.")] = None,
-    engine: Annotated[
-        Literal["tensorrt", "tensorrt-rtx"] | None, typer.Option(help="Default: what is installed, tensorrt first.")
-    ] = None,
-    *,
-    as_json: Json = False,
-) -> None:
-    """Build TensorRT engines on the machine that will serve, from the ONNX in the repository."""
-    with ended_by_interruption(repository, as_json=as_json):
-        load_extra("reflex_export.commands.engines", "tensorrt").build_command(
-            repository, policy=policy, engine=engine, as_json=as_json
-        )

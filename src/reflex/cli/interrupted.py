@@ -1,8 +1,8 @@
-"""How a command that works on a model repository ends at Ctrl-C or SIGTERM: one sentence that is true, and 130."""
+"""How a command ends at Ctrl-C or SIGTERM: one sentence that is true, and 130."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,13 +11,20 @@ import typer
 from reflex.console import EXIT_INTERRUPTED, print_json, say
 from reflex.interruption import interruptible
 
-__all__ = ["ended_by_interruption"]
+__all__ = ["ended_by_interruption", "interruption_told"]
 
 
 @contextmanager
 def ended_by_interruption(repository: Path, *, as_json: bool) -> Iterator[None]:
     """What was going on is undone when this says so: whatever cannot be undone any more is published, and whole."""
     before = _folders(repository)
+    with interruption_told(lambda: _sentence(repository, is_as_before=_folders(repository) == before), as_json=as_json):
+        yield
+
+
+@contextmanager
+def interruption_told(sentence: Callable[[], str], *, as_json: bool) -> Iterator[None]:
+    """End the command with code 130 and what `sentence` says of what was going on."""
     with interruptible() as is_interrupted:
         try:
             yield
@@ -25,11 +32,10 @@ def ended_by_interruption(repository: Path, *, as_json: bool) -> Iterator[None]:
             # Whatever it is by now: a library that is interrupted in its own code may raise something else.
             if not is_interrupted():
                 raise
-            sentence = _sentence(repository, is_as_before=_folders(repository) == before)
             if as_json:
-                print_json({"error": "interrupted", "message": sentence, "request_id": None})
+                print_json({"error": "interrupted", "message": sentence(), "request_id": None})
             else:
-                say(f"reflex: {sentence}")
+                say(f"reflex: {sentence()}")
             raise typer.Exit(EXIT_INTERRUPTED) from None
 
 

@@ -14,7 +14,8 @@ import reflex
 from reflex.cli.act import act
 from reflex.cli.admin import replace, slots, split
 from reflex.cli.doctor import doctor
-from reflex.cli.export import engines, export, verify
+from reflex.cli.engines import engines
+from reflex.cli.export import export, verify
 from reflex.cli.inspect import inspect
 from reflex.cli.keys import keys
 from reflex.cli.replay import replay
@@ -32,7 +33,7 @@ SHORT_HELP: Final[Mapping[str, str]] = MappingProxyType(
         "export": "Turn a LeRobot checkpoint into a policy to serve.",
         "verify": "Hold an exported policy against its checkpoint.",
         "inspect": "Say what a policy takes, how large and how fast it is.",
-        "engines": "Build TensorRT engines of exported policies.",
+        "engines": "Build TensorRT engines of policies, or wait for them.",
         "slots": "Show the policies of a running server.",
         "split": "Share the episodes out anew between two policies.",
         "replace": "Change a policy of a running server, without a pause.",
