@@ -24,6 +24,7 @@ from reflex.policy_config import (
     read_policy_config,
 )
 from reflex_frontend.observation.prompt import PromptEncoder
+from reflex_frontend.policy.shipped import shipped_repository
 from reflex_frontend.triton.gateway import RawTensor
 
 __all__ = ["Canary", "ServedPolicy", "find_repository", "load_policy"]
@@ -55,16 +56,12 @@ class ServedPolicy:
 
 
 def find_repository(given: Path | None) -> Path:
-    """The given folder, or the one that ships with Reflex (beside the sources, or inside the installed package)."""
+    """The given folder, or the one that ships with Reflex."""
     if given is not None:
         if not given.is_dir():
             raise SetupError(f"--model-repository {given}: there is no such folder")
         return given.resolve()
-    here = Path(__file__).resolve()
-    for candidate in (here.parents[3] / "model_repository", here.parents[1] / "model_repository"):
-        if candidate.is_dir():
-            return candidate
-    raise SetupError("the shipped model repository is missing; pass --model-repository or install reflex-act again")
+    return shipped_repository()
 
 
 def load_policy(repository: Path, name: str | None, known: Iterable[PromptEncoder] = ()) -> ServedPolicy:

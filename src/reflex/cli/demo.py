@@ -1,0 +1,49 @@
+"""`reflex demo copy`: the demo policy as a model repository of one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from reflex.cli.extras import load_extra
+from reflex.console import print_json, reported_errors, say
+
+__all__ = ["demo"]
+
+demo = typer.Typer(
+    help="The untrained demo policy that comes with Reflex.", no_args_is_help=True, rich_markup_mode=None
+)
+
+
+@demo.callback()
+def _demo() -> None:
+    """The untrained demo policy that comes with Reflex."""
+
+
+@demo.command(short_help="Copy it into a folder.")
+def copy(
+    folder: Annotated[Path, typer.Argument(help="Where to; made when absent.", file_okay=False)],
+    *,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Copy over what is there by the same names; without it that is refused.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON value instead of text.")] = False,
+) -> None:
+    """Copy the demo policy into a folder, which then is a model repository like any other.
+
+    Its weights are random: its actions mean nothing, so let no real arm follow them.
+
+    Example:
+
+    \b
+      reflex demo copy models
+      reflex serve --model-repository models
+    """
+    with reported_errors(as_json=as_json):
+        load_extra("reflex_frontend.policy.shipped", "serve").copy_shipped(folder, replace=replace)
+    if as_json:
+        print_json({"repository": str(folder)})
+    else:
+        say(f"copied; next: reflex serve --model-repository {folder}")
