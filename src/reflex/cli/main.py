@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 import reflex
 from reflex.cli.act import act
 from reflex.cli.admin import replace, slots, split
+from reflex.cli.check import check
 from reflex.cli.demo import demo
 from reflex.cli.doctor import doctor
 from reflex.cli.engines import engines
@@ -30,6 +31,7 @@ SHORT_HELP: Final[Mapping[str, str]] = MappingProxyType(
     {
         "serve": "Serve a policy over HTTP.",
         "act": "Ask a running server for one action chunk.",
+        "check": "Check that a running server answers.",
         "doctor": "Check this machine for `reflex serve`.",
         "demo": "Copy the demo policy, to try things with.",
         "export": "Turn a LeRobot checkpoint into a policy to serve.",
@@ -62,7 +64,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # Plain help is one third as long, and "[env: ...]" in it is no markup.
 )
-for _command in (act, compare, doctor, export, inspect, replace, replay, serve, slots, split, verify):
+for _command in (act, check, compare, doctor, export, inspect, replace, replay, serve, slots, split, verify):
     app.command(short_help=SHORT_HELP[_command.__name__])(_command)
 for _name, _group in (("demo", demo), ("engines", engines), ("keys", keys), ("traces", traces)):
     app.add_typer(_group, name=_name, short_help=SHORT_HELP[_name])
