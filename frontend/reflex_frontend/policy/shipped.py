@@ -30,6 +30,17 @@ def copy_shipped(folder: Path, *, replace: bool) -> None:
     if taken and not replace:
         raise SetupError(f"{folder} holds {', '.join(taken)} already; pass --replace, or name another folder")
     try:
-        shutil.copytree(shipped, folder, dirs_exist_ok=True)
-    except OSError as exc:  # of one file, or all of them as shutil.Error
+        folder.mkdir(parents=True, exist_ok=True)
+        _copy_contents(shipped, folder)
+    except OSError as exc:
         raise SetupError(f"the demo policy cannot be copied to {folder}: {exc}") from exc
+
+
+def _copy_contents(source: Path, folder: Path) -> None:
+    """Modes and times stay: a mounted volume's root belongs to somebody else, whom we may write for and not change."""
+    for path in sorted(source.iterdir()):
+        if path.is_dir():
+            (folder / path.name).mkdir(exist_ok=True)
+            _copy_contents(path, folder / path.name)
+        else:
+            shutil.copyfile(path, folder / path.name)

@@ -56,3 +56,11 @@ def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
 
     with pytest.raises(SetupError, match=r"cannot be copied to .*file/models"):
         copy_shipped(tmp_path / "file" / "models", replace=False)
+
+
+def test_a_mounted_volume_keeps_its_own_mode_which_we_may_not_change(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+
+    copy_shipped(tmp_path, replace=False)
+
+    assert tmp_path.stat().st_mode & 0o777 == 0o777
