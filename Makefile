@@ -72,7 +72,7 @@ mutants: $(STAMP) ## small faults planted into what guards robots and promises; 
 parity-table: $(STAMP) ## the tables of docs/parity.md, measured again (GOLDEN=FOLDER for cases of your own)
 	$(BIN)/python -m reflex_bench.parity_table $(GOLDEN)
 
-helm-test: $(STAMP) ## the chart: lint, every pair of values against Kubernetes' schemas, its scripts for real (ARGS='-k engines')
+helm-test: $(STAMP) ## the chart: lint, every pair of values against Kubernetes' schemas, its commands for real (ARGS='-k engines')
 	@$(BIN)/python -c 'import helm_python, kubernetes_validate' 2>/dev/null \
 	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,helm-test]'
 	$(BIN)/python -m pytest tests/helm $(ARGS)

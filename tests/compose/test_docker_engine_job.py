@@ -20,7 +20,7 @@ import pytest
 
 from compose.engine import REPOSITORY, TAG, Engine
 from compose.pod import Container, container_of
-from helm.chart import Manifest, merged, of_kind, only, render
+from helm.chart import Manifest, merged, only, render
 from helm.table import ENGINES
 
 GOLDEN = REPOSITORY / "tests" / "golden" / "pi05"
@@ -62,8 +62,8 @@ class Cluster:
     @property
     def shelf(self) -> str:
         """Where the Job builds and the pods look, below the storage."""
-        [key] = [word for word in self.job("any").command if word.startswith("--key=")]
-        return key.removeprefix("--key=")
+        [shared] = [word for word in self.job("any").command if word.startswith("--shared=")]
+        return shared.removeprefix("--shared=/engines/")
 
     def storage(self, name: str) -> Path:
         """An empty one the first time, which any user of a container may write to."""
@@ -74,26 +74,15 @@ class Cluster:
 
     def job(self, storage: str) -> Container:
         spec = only(self.release, "Job")["spec"]["template"]["spec"]
-        places = {"models": self.folder / "models", "engines": self.storage(storage), "scripts": self.scripts(spec)}
+        places = {"models": self.folder / "models", "engines": self.storage(storage)}
         built = container_of(spec, "engines", f"reflex-engines-rtx:{TAG}", places)
         return built.with_arguments(engine="tensorrt-rtx")
 
     def waiting_pod(self, storage: str) -> Container:
         spec = only(self.release, "Deployment")["spec"]["template"]["spec"]
         link = self.storage(f"link-{next(self._numbers)}")
-        places = {"repository-link": link, "engines": self.storage(storage), "scripts": self.scripts(spec)}
+        places = {"repository-link": link, "engines": self.storage(storage)}
         return container_of(spec, "wait-for-engines", f"reflex-frontend:{TAG}", places)
-
-    def scripts(self, spec: Manifest) -> Path:
-        """What the pod's ConfigMap becomes."""
-        name: str
-        [name] = [volume["configMap"]["name"] for volume in spec["volumes"] if "configMap" in volume]
-        [data] = [each["data"] for each in of_kind(self.release, "ConfigMap") if each["metadata"]["name"] == name]
-        folder = self.folder / name
-        folder.mkdir(exist_ok=True)
-        for file, text in data.items():
-            (folder / file).write_text(text, encoding="utf-8")
-        return folder
 
     def start(self, container: Container) -> str:
         name = f"reflex-test-job-{next(self._numbers)}"
@@ -251,7 +240,7 @@ def assert_nothing_is_half(storage: Path, shelf: str) -> None:
     assert_whole(place)
     assert (storage / shelf / "current").read_text(encoding="utf-8").strip() == place.name
     assert list((storage / shelf).glob(".*.partial")) == []
-    cached = list((storage / "home" / ".cache").rglob("manifest.json"))
+    cached = list((storage / "cache").rglob("manifest.json"))
     assert len(cached) == len(ENGINES_OF_THE_POLICY)
     for record in cached:
         assert_as_recorded(record)

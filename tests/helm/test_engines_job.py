@@ -41,15 +41,22 @@ def test_an_existing_claim_is_used_and_none_is_made() -> None:
 
 def test_the_pod_waits_where_the_job_of_its_own_pool_builds() -> None:
     release = render(merged(ENGINES, {"pools": [L40S, H100]}))
-    built = {job["metadata"]["name"]: argument(job, "--key") for job in of_kind(release, "Job")}
+    built = {job["metadata"]["name"]: argument(job, "--shared") for job in of_kind(release, "Job")}
     awaited = {}
     for deployment in of_kind(release, "Deployment"):
-        waiting = containers_of(deployment["spec"]["template"]["spec"])["wait-for-engines"]["args"]
-        given = dict(each.removeprefix("--").split("=", 1) for each in waiting)
-        awaited[given["job"]] = given["shelf"].removeprefix("/engines/")
+        folder, *options = containers_of(deployment["spec"]["template"]["spec"])["wait-for-engines"]["args"]
+        given = dict(each.removeprefix("--").split("=", 1) for each in options)
+        awaited[given["job"]] = folder
 
     assert built == awaited
     assert len(set(built.values())) == 2
+
+
+def test_the_cache_is_kept_beside_the_engines_of_every_pool() -> None:
+    release = render(merged(ENGINES, {"pools": [L40S, H100]}))
+
+    assert [argument(job, "--cache") for job in of_kind(release, "Job")] == ["/engines/cache"] * 2
+    assert all(argument(job, "--shared").startswith("/engines/") for job in of_kind(release, "Job"))
 
 
 @pytest.mark.parametrize(
@@ -64,7 +71,7 @@ def test_the_pod_waits_where_the_job_of_its_own_pool_builds() -> None:
 def test_what_changes_the_engines_changes_their_place(change: dict[str, Any]) -> None:
     before, after = render(ENGINES), render(merged(ENGINES, {"auth": {"insecure": True}}, change))
 
-    assert argument(only(before, "Job"), "--key") != argument(only(after, "Job"), "--key")
+    assert argument(only(before, "Job"), "--shared") != argument(only(after, "Job"), "--shared")
 
 
 def test_the_job_gets_the_gpu_of_its_pool() -> None:

@@ -9,12 +9,8 @@
   securityContext: {{- include "reflex.containerSecurity" . | nindent 4 }}
 {{- if eq $source "demo" }}
   image: {{ include "reflex.image" (dict "root" . "image" .Values.frontend.image) }}
-  command: [python3, -c]
-  args:
-    - |
-      import shutil
-      from reflex_frontend.policy.policy import find_repository
-      shutil.copytree(find_repository(None), "/models/repository", dirs_exist_ok=True)
+  command: [reflex, demo, copy]
+  args: [/models/repository, --replace] # the container may start again
 {{- else if eq $source "image" }}
   image: {{ .Values.modelRepository.image.reference }}
   command: [cp, -R, {{ printf "%s/." (trimSuffix "/" .Values.modelRepository.image.path) }}, /models/repository/]
@@ -82,8 +78,6 @@
   emptyDir: {sizeLimit: 1Mi}
 - name: engines
   persistentVolumeClaim: {claimName: {{ include "reflex.enginesClaim" . }}, readOnly: true}
-- name: scripts
-  configMap: {name: {{ include "reflex.fullname" . }}-scripts}
 {{- else -}}
 {{ include "reflex.repositoryVolume" . }}
 {{- end -}}
@@ -95,9 +89,9 @@
   image: {{ include "reflex.image" (dict "root" .root "image" .root.Values.frontend.image) }}
   imagePullPolicy: {{ .root.Values.image.pullPolicy }}
   securityContext: {{- include "reflex.containerSecurity" .root | nindent 4 }}
-  command: [python3, /scripts/wait_for_engines.py]
+  command: [reflex, engines, wait]
   args:
-    - --shelf=/engines/{{ include "reflex.enginesKey" . }}
+    - /engines/{{ include "reflex.enginesKey" . }}
     - --link=/models/repository
     - --job={{ .pool.fullname }}-engines
     - --timeout={{ .root.Values.engines.waitTimeoutSeconds }}
@@ -107,7 +101,6 @@
   volumeMounts:
     - {name: repository-link, mountPath: /models}
     - {name: engines, mountPath: /engines, readOnly: true}
-    - {name: scripts, mountPath: /scripts, readOnly: true}
 {{- else -}}
 {{ include "reflex.repositoryInit" .root }}
 {{- end -}}
