@@ -96,7 +96,7 @@
     - --job={{ .pool.fullname }}-engines
     - --timeout={{ .root.Values.engines.waitTimeoutSeconds }}
   resources:
-    requests: {cpu: 10m, memory: 32Mi}
+    requests: {cpu: 10m, memory: 64Mi}
     limits: {memory: 128Mi}
   volumeMounts:
     - {name: repository-link, mountPath: /models}
