@@ -17,8 +17,8 @@ import time
 from pathlib import Path
 from typing import cast
 
+from reflex.export_options import ExportOptions, Precision
 from reflex_export.commands.export import export_command
-from reflex_export.families.common import Precision
 
 __all__ = ["main"]
 
@@ -32,13 +32,15 @@ def main(checkpoint: str, repository: str, precision: str, steps: str = "") -> i
     with contextlib.redirect_stdout(io.StringIO()):
         code = export_command(
             checkpoint,
-            repository=Path(repository),
-            name="full",
-            embodiment="so101",
-            precision=cast("Precision", precision),
-            steps=(int(steps),) if steps else (),
-            untrained=True,
-            check=False,
+            ExportOptions(
+                Path(repository),
+                "full",
+                embodiment="so101",
+                precision=cast("Precision", precision),
+                steps=(int(steps),) if steps else (),
+                untrained=True,
+                check=False,
+            ),
             as_json=True,
         )
     seconds = time.perf_counter() - started

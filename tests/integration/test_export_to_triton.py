@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from reflex.export_options import ExportOptions
 from reflex.numerics import max_abs
 from reflex.policy_config import PolicyConfig, read_policy_config
 from reflex_export.checking.parity import GATES
 from reflex_export.checking.recorded import find_cases, read_case
-from reflex_export.exporting.pipeline import ExportOptions, ExportReport, export_checkpoint
+from reflex_export.exporting.pipeline import ExportReport, export_checkpoint
 from reflex_frontend.policy.policy import load_policy
 from reflex_frontend.triton.gateway import RawTensor, TritonGateway
 from support.bodies import image_b64

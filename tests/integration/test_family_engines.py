@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from reflex.export_options import ExportOptions
 from reflex_export.engines import BuildOptions, build_engine, profile_of, read_onnx
 from reflex_export.engines.promise import promised_multiplications
-from reflex_export.exporting.pipeline import ExportOptions, export_checkpoint
+from reflex_export.exporting.pipeline import export_checkpoint
 from support.golden import golden_checkpoint, golden_folder
 
 pytestmark = pytest.mark.skipif(

@@ -9,9 +9,10 @@ import argparse
 from pathlib import Path
 from typing import Final
 
+from reflex.export_options import ExportOptions
 from reflex.policy_config import PolicyConfig
 from reflex_export.demo_data.demo_checkpoint import write_demo_checkpoint
-from reflex_export.exporting.pipeline import ExportOptions, export_checkpoint
+from reflex_export.exporting.pipeline import export_checkpoint
 from reflex_export.reading import read_checkpoint
 
 __all__ = ["POLICY_ID", "export_demo", "main"]
@@ -26,7 +27,7 @@ _DESCRIPTION: Final = (
 def export_demo(checkpoint: Path, repository: Path) -> PolicyConfig:
     """Publish the checkpoint as policy `demo`; the same checkpoint and package versions give the same bytes."""
     options = ExportOptions(
-        repository, POLICY_ID, embodiment="franka", trained=False, description=_DESCRIPTION, replace=True
+        repository, POLICY_ID, embodiment="franka", untrained=True, description=_DESCRIPTION, replace=True
     )
     return export_checkpoint(read_checkpoint(checkpoint), options).policies[0]
 

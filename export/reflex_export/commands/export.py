@@ -10,15 +10,15 @@ from typing import Any, Final
 
 from reflex.console import print_json, reported_errors, say
 from reflex.errors import SetupError
+from reflex.export_options import ExportOptions
 from reflex.policy_config import PolicyConfig
 from reflex_export.checkpoint import Checkpoint
 from reflex_export.commands.engines import engines_as_json, print_engines
 from reflex_export.commands.progress_bars import shown_progress
 from reflex_export.commands.verify import parity_sentence
 from reflex_export.engines import BuildOptions, require_engine
-from reflex_export.exporting.pipeline import EngineKind, ExportOptions, ExportReport, check_options, export_checkpoint
+from reflex_export.exporting.pipeline import ExportReport, check_options, export_checkpoint
 from reflex_export.exporting.policy_record import source_of
-from reflex_export.families.common import Precision
 from reflex_export.progress import Stage
 from reflex_export.reading import read_checkpoint
 
@@ -27,66 +27,28 @@ __all__ = ["export_command"]
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
 
-def export_command(
-    source: str,
-    *,
-    repository: Path,
-    name: str | None = None,
-    embodiment: str | None = None,
-    precision: Precision = "fp32",
-    engine: EngineKind = "onnx",
-    steps: tuple[int, ...] = (),
-    max_batch: int = 8,
-    optional_cameras: tuple[str, ...] = (),
-    vlm: Path | None = None,
-    tokenizer: Path | None = None,
-    revision: str | None = None,
-    cases: Path | None = None,
-    untrained: bool = False,
-    description: str = "",
-    check: bool = True,
-    force: bool = False,
-    replace: bool = False,
-    dry_run: bool = False,
-    as_json: bool = False,
-) -> int:
+def export_command(source: str, options: ExportOptions, *, as_json: bool = False) -> int:
     """Export one checkpoint and say what became of it; the exit code."""
     # What is imported stays: the collector need not walk all of it with every ten thousand nodes of a graph.
     gc.freeze()
     with reported_errors(as_json=as_json), shown_progress() as progress:
-        if cases is not None and not check:
+        if options.cases is not None and not options.check:
             raise SetupError("--no-check runs nothing, so it cannot compare with --cases; leave one of them out")
-        if engine != "onnx":
-            require_engine(BuildOptions(engine))  # before a checkpoint of gigabytes is fetched
-        options = ExportOptions(
-            repository=repository,
-            name=_name(name, source),
-            embodiment=embodiment,
-            precision=precision,
-            engine=engine,
-            steps=tuple(dict.fromkeys(steps)),
-            max_batch=max_batch,
-            optional_cameras=frozenset(optional_cameras),
-            cases=cases,
-            trained=not untrained,
-            description=description,
-            check=check,
-            force=force,
-            replace=replace,
-            dry_run=dry_run,
-        )
+        if options.engine != "onnx":
+            require_engine(BuildOptions(options.engine))  # before a checkpoint of gigabytes is fetched
+        options = with_fields(options, name=_name(options.name, source))
         check_options(options)  # also before that
         progress(Stage("reading the checkpoint"))
-        checkpoint = read_checkpoint(source, vlm=vlm, tokenizer=tokenizer, revision=revision)
+        checkpoint = read_checkpoint(source, vlm=options.vlm, tokenizer=options.tokenizer, revision=options.revision)
         report = export_checkpoint(checkpoint, with_fields(options, source=_origin(source, checkpoint)), progress)
     if as_json:
         print_json(_report_as_json(report))
     else:
-        _print_for_people(report, repository)
+        _print_for_people(report, options.repository)
     return 0
 
 
-def _name(name: str | None, source: str) -> str:
+def _name(name: str, source: str) -> str:
     chosen = name or re.sub(r"[^A-Za-z0-9_.-]+", "-", Path(source.rstrip("/")).name).strip("-.")
     if not NAME.fullmatch(chosen):
         raise SetupError(

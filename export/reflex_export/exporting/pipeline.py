@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Literal
 
 from reflex.embodiments import Embodiment
+from reflex.export_options import ExportOptions
 from reflex.model_repository import model_file
 from reflex.policy_config import CanaryConfig, PolicyConfig
 from reflex_export.checking.comparison import parity_of
@@ -20,7 +19,7 @@ from reflex_export.checking.parity import Parity, PolicyRunner, gate_of
 from reflex_export.checking.recorded import find_cases
 from reflex_export.checking.rounding import RoundedRunner
 from reflex_export.checkpoint import Checkpoint
-from reflex_export.engines import BuildOptions, Engine, PolicyEngines, build_staged, require_engine
+from reflex_export.engines import BuildOptions, PolicyEngines, build_staged, require_engine
 from reflex_export.engines.build import stage_of
 from reflex_export.errors import ParityError
 from reflex_export.exporting.canary import canary_of, canary_tolerance
@@ -28,51 +27,13 @@ from reflex_export.exporting.embodiment_fit import check_cameras, fitting_embodi
 from reflex_export.exporting.name_taken import policy_ids, require_free
 from reflex_export.exporting.policy_record import Variant, draft_config, source_of, write_policy_files
 from reflex_export.exporting.variants import write_variants
-from reflex_export.families.common import ARITHMETICS, Arithmetic, FamilyGraphs, Precision
+from reflex_export.families.common import ARITHMETICS, Arithmetic, FamilyGraphs
 from reflex_export.families.family_graphs import build_graphs, default_steps
 from reflex_export.graph.graph import Array
 from reflex_export.progress import Progress, Stage, unseen
 from reflex_export.publishing.staged import StagedModel, StagedPolicy, identity_of, staging
 
-__all__ = ["ExportOptions", "ExportReport", "check_options", "default_steps", "export_checkpoint"]
-
-EngineKind = Literal["onnx"] | Engine
-
-
-@dataclass(frozen=True)
-class ExportOptions:
-    """What `reflex export` was told."""
-
-    repository: Path
-    name: str
-    embodiment: str | None = None
-    precision: Precision = "fp32"
-    engine: EngineKind = "onnx"
-    """Others are built from the ONNX, which stays beside them."""
-    engine_cache: Path | None = None
-    """None: that of the user."""
-    steps: tuple[int, ...] = ()
-    """Empty: the checkpoint's own number. The first is the policy `name`, each further one `<name>-<steps>steps`."""
-    max_batch: int = 8
-    optional_cameras: frozenset[str] = frozenset()
-    cases: Path | None = None
-    source: str | None = None
-    """Where `verify` finds the checkpoint again; None: what the checkpoint calls itself."""
-    trained: bool = True
-    """False for weights that mean nothing: whoever serves the policy is told so."""
-    description: str = ""
-    check: bool = True
-    """False: publish without running the graphs, so without a canary and without a comparison."""
-    force: bool = False
-    """Publish although parity failed."""
-    replace: bool = False
-    """Publish in place of a policy of the same name."""
-    dry_run: bool = False
-
-    @property
-    def policy_ids(self) -> tuple[str, ...]:
-        """Of the policies that it makes."""
-        return policy_ids(self.name, self.steps)
+__all__ = ["ExportReport", "check_options", "default_steps", "export_checkpoint"]
 
 
 @dataclass(frozen=True)
@@ -105,7 +66,7 @@ def check_options(options: ExportOptions) -> None:
     if options.cases is not None:
         find_cases(options.cases)
     if not options.replace and not options.dry_run:
-        require_free(options.repository, options.policy_ids)
+        require_free(options.repository, policy_ids(options.name, options.steps))
 
 
 def _exported(
@@ -192,7 +153,7 @@ class _Export:
             optional_cameras=self.options.optional_cameras,
             export_id=export_id,
             source=self.options.source or source_of(self.checkpoint),
-            trained=self.options.trained,
+            trained=not self.options.untrained,
             description=self.options.description,
         )
 

@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from reflex.export_options import Precision
 from reflex.policy_config import PolicyConfig
 from reflex_export.checkpoint import Checkpoint
 from reflex_export.graph.graph import FloatType, GraphBuilder, OnnxModel
 
 __all__ = ["ARITHMETICS", "Arithmetic", "FamilyGraphs", "Precision", "arithmetic_of", "empty_graph"]
 
-Precision = Literal["fp32", "fp16"]
 Arithmetic = Literal["fp32", "fp16", "fp16_mlp"]
 """What the matrix products are computed in. `fp16` keeps only what is cheap in FP32 (docs/adr/0010); `fp16_mlp` keeps
 whole attention blocks, their cache and the word embeddings, so that the MLPs are what is left of FP16. A family without

@@ -2,112 +2,92 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Final, get_args, get_origin, get_type_hints
 
 import typer
 
 from reflex.cli.extras import load_extra
 from reflex.cli.interrupted import ended_by_interruption
+from reflex.export_options import ExportOption, ExportOptions
 
 __all__ = ["export", "verify"]
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value instead of text.")]
-Cases = Annotated[
-    Path | None, typer.Option(help="A folder of recorded cases (case_*.npz) that the export must reproduce.")
-]
-TokenizerFolder = Annotated[
-    Path | None, typer.Option(help="The folder with tokenizer.json, if the checkpoint has none.")
-]
-Vlm = Annotated[Path | None, typer.Option(help="SmolVLA: the folder with its VLM's config.json.")]
-Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a Hugging Face id.")]
-Description = Annotated[str, typer.Option(help="A sentence about the policy, for whoever serves it.")]
-Untrained = Annotated[
-    bool, typer.Option("--untrained", help="Say that the weights mean nothing, like the demo checkpoint's.")
-]
-EmbodimentName = Annotated[
-    str | None, typer.Option(help="The robot it drives: franka, so101, ur5, or a path to an embodiment's JSON.")
-]
-Steps = Annotated[
-    list[int] | None,
-    typer.Option(min=1, max=1000, help="Denoising steps; repeat it for further policies that share the encoder."),
-]
-OptionalCameras = Annotated[
-    list[str] | None, typer.Option(help="A camera that a request may leave out; the others are required.")
-]
-Check = Annotated[
-    bool,
-    typer.Option(
-        "--check/--no-check", help="Run the graphs before publishing them. Without it the policy has no canary answer."
-    ),
-]
-Force = Annotated[bool, typer.Option("--force", help="Publish although parity failed; the record says so.")]
-Replace = Annotated[
-    bool, typer.Option("--replace", help="Publish in place of a policy of the same name; without it that is refused.")
-]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Do everything but publish.")]
+Source = Annotated[str, typer.Argument(help="A checkpoint: a folder, or a Hugging Face id like lerobot/smolvla_base.")]
 Repository = Annotated[Path, typer.Argument(help="The model repository.", exists=True, file_okay=False)]
 
+DEFAULTS: Final = {field.name: field.default for field in fields(ExportOptions)}
+OPTIONS: Final[Mapping[str, tuple[Any, ExportOption]]] = {
+    name: get_args(hint)
+    for name, hint in get_type_hints(ExportOptions, include_extras=True).items()
+    if get_origin(hint) is Annotated
+}
+"""Type and words of each, by the field's name."""
 
-def export(
-    source: Annotated[
-        str, typer.Argument(help="A checkpoint: a folder, or a Hugging Face id like lerobot/smolvla_base.")
-    ],
-    repository: Annotated[
-        Path, typer.Option("--repository", "-r", help="The model repository to publish in; made when absent.")
-    ] = Path("models"),
-    name: Annotated[str | None, typer.Option(help="The policy's name. Default: the checkpoint's.")] = None,
-    embodiment: EmbodimentName = None,
-    precision: Annotated[Literal["fp32", "fp16"], typer.Option(help="What the graphs compute in.")] = "fp32",
-    engine: Annotated[
-        Literal["onnx", "tensorrt", "tensorrt-rtx"], typer.Option(help="Build engines too; the ONNX stays beside them.")
-    ] = "onnx",
-    steps: Steps = None,
-    max_batch: Annotated[int, typer.Option(min=1, max=64, help="Largest batch of the denoise model.")] = 8,
-    optional_camera: OptionalCameras = None,
-    vlm: Vlm = None,
-    tokenizer: TokenizerFolder = None,
-    revision: Revision = None,
-    cases: Cases = None,
-    description: Description = "",
-    *,
-    untrained: Untrained = False,
-    check: Check = True,
-    force: Force = False,
-    replace: Replace = False,
-    dry_run: DryRun = False,
-    as_json: Json = False,
-) -> None:
+
+def _shown(name: str) -> Any:  # noqa: ANN401  # as typer.Option returns it
+    option = OPTIONS[name][1]
+    return typer.Option(*option.flags, help=option.help, min=option.least, max=option.most)
+
+
+def _is_repeated(name: str) -> bool:
+    return get_origin(OPTIONS[name][0]) in (tuple, frozenset)
+
+
+def _annotation(name: str) -> Any:  # noqa: ANN401  # a type that is made here
+    kind = OPTIONS[name][0]
+    return Annotated[list[get_args(kind)[0]] | None if _is_repeated(name) else kind, _shown(name)]  # type: ignore[misc]
+
+
+def _with_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with a parameter for each option, between its own: what Typer reads a command's options from."""
+    annotations = {"source": Source} | {name: _annotation(name) for name in OPTIONS} | {"as_json": Json}
+    defaults = {name: None if _is_repeated(name) else DEFAULTS[name] for name in OPTIONS} | {"as_json": False}
+    parameters = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=defaults.get(name, inspect.Parameter.empty),
+            annotation=annotation,
+        )
+        for name, annotation in annotations.items()
+    ]
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = annotations
+    return command
+
+
+def _options_of(given: Mapping[str, Any]) -> ExportOptions:
+    """What was given; of something that was repeated, each once and in order."""
+    return ExportOptions(
+        **{
+            name: get_origin(OPTIONS[name][0])(dict.fromkeys(value or ())) if _is_repeated(name) else value
+            for name, value in given.items()
+        }
+    )
+
+
+@_with_options
+def export(source: str, *, as_json: bool, **given: object) -> None:
     """Turn a LeRobot checkpoint into a policy of a model repository. Needs no PyTorch.
 
     SmolVLA, pi0, pi0.5, ACT and Diffusion Policy. What is not supported is refused by name; a failure or Ctrl-C leaves
     the repository as it was.
     """
-    with ended_by_interruption(repository, as_json=as_json):
+    options = _options_of(given)
+    with ended_by_interruption(options.repository, as_json=as_json):
         exporter = load_extra("reflex_export.commands.export", "export")
-        code: int = exporter.export_command(
-            source,
-            repository=repository,
-            name=name,
-            embodiment=embodiment,
-            precision=precision,
-            engine=engine,
-            steps=tuple(steps or ()),
-            max_batch=max_batch,
-            optional_cameras=tuple(optional_camera or ()),
-            vlm=vlm,
-            tokenizer=tokenizer,
-            revision=revision,
-            cases=cases,
-            untrained=untrained,
-            description=description,
-            check=check,
-            force=force,
-            replace=replace,
-            dry_run=dry_run,
-            as_json=as_json,
-        )
+        code: int = exporter.export_command(source, options, as_json=as_json)
     raise typer.Exit(code)
+
+
+Vlm = Annotated[Path | None, _shown("vlm")]
+TokenizerFolder = Annotated[Path | None, _shown("tokenizer")]
+Revision = Annotated[str | None, _shown("revision")]
 
 
 def verify(

@@ -14,6 +14,7 @@ import pytest
 from onnx import numpy_helper
 
 from reflex.errors import RepositoryError
+from reflex.export_options import ExportOptions
 from reflex.model_repository import CONFIG_FILE, model_file
 from reflex.policy_config import PolicyConfig, read_policy_config
 from reflex_export.checking.first_difference import FirstDifference, first_difference
@@ -22,7 +23,7 @@ from reflex_export.checking.verification import Verification, verify_policy
 from reflex_export.commands.source_record import read_origin
 from reflex_export.commands.verify import verify_command
 from reflex_export.errors import CheckpointError, SourceError
-from reflex_export.exporting.pipeline import ExportOptions, export_checkpoint
+from reflex_export.exporting.pipeline import export_checkpoint
 from reflex_export.families.common import Precision
 from reflex_export.graph import onnx_model
 from support.golden import golden_checkpoint, golden_folder

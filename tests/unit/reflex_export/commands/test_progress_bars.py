@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from reflex.export_options import ExportOptions
 from reflex_export.commands.progress_bars import shown_progress
-from reflex_export.exporting.pipeline import ExportOptions, export_checkpoint
+from reflex_export.exporting.pipeline import export_checkpoint
 from reflex_export.progress import Stage
 from support.golden import golden_checkpoint, golden_folder
 

@@ -12,6 +12,7 @@ import pytest
 import typer
 
 from reflex.errors import SetupError
+from reflex.export_options import ExportOptions
 from reflex_export.commands.engines import build_command
 from reflex_export.commands.export import export_command
 from reflex_export.engines.device import Gpu, first_gpu
@@ -141,7 +142,7 @@ def test_an_export_for_an_absent_toolkit_says_where_it_comes_from_before_it_read
     engine: Engine, remedy: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(typer.Exit) as ended:
-        export_command("a-checkpoint-that-is-not-there", repository=tmp_path / "models", engine=engine)
+        export_command("a-checkpoint-that-is-not-there", ExportOptions(tmp_path / "models", engine=engine))
 
     assert ended.value.exit_code == 1
     assert remedy in capsys.readouterr().err

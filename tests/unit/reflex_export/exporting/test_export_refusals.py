@@ -13,13 +13,14 @@ from typer.testing import CliRunner
 
 from reflex.cli import app
 from reflex.errors import SetupError
+from reflex.export_options import ExportOptions
 from reflex.model_repository import CONFIG_FILE
 from reflex.policy_config import read_policy_config
 from reflex_export.checking.recorded import read_case
 from reflex_export.checkpoint import Checkpoint
 from reflex_export.commands.verify import parity_sentence
 from reflex_export.errors import CheckpointError, ParityError
-from reflex_export.exporting.pipeline import ExportOptions, export_checkpoint
+from reflex_export.exporting.pipeline import export_checkpoint
 from reflex_export.families.common import arithmetic_of
 from reflex_export.publishing.transaction import scratch_folder
 from support.golden import golden_checkpoint, golden_folder

@@ -8,10 +8,11 @@ import pytest
 import typer
 
 from reflex.errors import SetupError
+from reflex.export_options import ExportOptions
 from reflex.policy_config import read_policy_config
 from reflex_export.commands.export import export_command
 from reflex_export.exporting import pipeline
-from reflex_export.exporting.pipeline import ExportOptions, export_checkpoint
+from reflex_export.exporting.pipeline import export_checkpoint
 from reflex_frontend.policy.policy import load_policy
 from support.golden import golden_checkpoint, golden_folder
 
@@ -71,7 +72,7 @@ def test_cases_cannot_be_reproduced_without_running_anything(
     folder = golden_folder("smolvla")
 
     with pytest.raises(typer.Exit) as ended:
-        export_command(str(folder), repository=tmp_path / "models", embodiment="so101", cases=folder, check=False)
+        export_command(str(folder), ExportOptions(tmp_path / "models", embodiment="so101", cases=folder, check=False))
 
     assert ended.value.exit_code == 1
     assert "--cases" in capsys.readouterr().err

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import sys
+import types
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from reflex.cli import app
+from reflex.export_options import ExportOptions
+
+GIVEN = {
+    "--repository": "r", "--name": "cup", "--embodiment": "so101", "--precision": "fp16", "--engine": "tensorrt",
+    "--max-batch": "4", "--vlm": "v", "--tokenizer": "t", "--revision": "main", "--cases": "c", "--description": "d",
+}  # fmt: skip
+WHAT_THEY_MEAN = ExportOptions(
+    Path("r"), "cup", "so101", "fp16", "tensorrt", (10, 4), 4, frozenset({"wrist", "base"}), Path("v"), Path("t"),
+    "main", Path("c"), "d", untrained=True, check=False, force=True, replace=True, dry_run=True,
+)  # fmt: skip
+NOT_OF_THE_COMMAND_LINE = {"engine_cache", "source"}
+
+
+class Exporter(types.ModuleType):
+    """Stands for what exports: keeps what it was told, and ends with 1."""
+
+    def __init__(self) -> None:
+        super().__init__("reflex_export.commands.export")
+        self.told: list[tuple[str, ExportOptions, bool]] = []
+
+    def export_command(self, source: str, options: ExportOptions, *, as_json: bool) -> int:
+        self.told.append((source, options, as_json))
+        return 1
+
+
+@pytest.fixture
+def exporter(monkeypatch: pytest.MonkeyPatch) -> Exporter:
+    module = Exporter()
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    return module
+
+
+def test_without_options_the_export_gets_the_defaults(exporter: Exporter) -> None:
+    result = CliRunner().invoke(app, ["export", "lerobot/act"])
+
+    assert result.exit_code == 1, "the export's own code"
+    assert exporter.told == [("lerobot/act", ExportOptions(), False)]
+
+
+def test_every_option_reaches_the_export_and_what_is_repeated_counts_once(exporter: Exporter) -> None:
+    repeated = ["--steps", "10", "--steps", "4", "--steps", "10", "--optional-camera", "wrist"]
+    flags = ["--optional-camera", "base", "--untrained", "--no-check", "--force", "--replace", "--dry-run", "--json"]
+    pairs = [word for pair in GIVEN.items() for word in pair]
+
+    CliRunner().invoke(app, ["export", "folder", *pairs, *repeated, *flags])
+
+    assert exporter.told == [("folder", WHAT_THEY_MEAN, True)]
+
+
+def test_the_test_before_gives_every_option_there_is() -> None:
+    same = {
+        field.name
+        for field in fields(ExportOptions)
+        if getattr(WHAT_THEY_MEAN, field.name) == getattr(ExportOptions(), field.name)
+    }
+
+    assert same == NOT_OF_THE_COMMAND_LINE
