@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -24,7 +25,8 @@ pytestmark = pytest.mark.skipif(
 )
 
 BUILD_TIMEOUT_S = 90.0
-HIT_S = 2.0
+HIT_CPU_S = 1.0
+"""On an idle machine that is under a second of waiting, too; beside other work only this is certain."""
 ENDED_S = 10.0
 
 
@@ -96,6 +98,12 @@ def wait_for_partial(machine: Machine) -> None:
         time.sleep(0.02)
 
 
+def children_cpu_s() -> float:
+    """Of all child processes that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def test_two_builds_at_once_build_once(killed_then_two: tuple[Machine, list[str]]) -> None:
     said = "\n".join(killed_then_two[1])
 
@@ -115,11 +123,11 @@ def test_a_killed_build_leaves_no_half_engine(killed_then_two: tuple[Machine, li
 
 def test_the_second_run_is_a_look_at_one_folder(machine: Machine) -> None:
     before = machine.places()
-    started_s = time.monotonic()
+    before_s = children_cpu_s()
 
     done = machine.build("--json")
 
-    assert time.monotonic() - started_s < HIT_S
+    assert children_cpu_s() - before_s < HIT_CPU_S
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout) == {"place": str(current_engines(machine.shared)), "built": False, "engines": []}
     assert machine.places() == before
