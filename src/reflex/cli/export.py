@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Final, get_args, get_origin, get_type_hints
@@ -12,6 +11,7 @@ import typer
 
 from reflex.cli.extras import load_extra
 from reflex.cli.interrupted import ended_by_interruption
+from reflex.cli.parameters import with_parameters
 from reflex.export_options import ExportOption, ExportOptions
 
 __all__ = ["export", "verify"]
@@ -43,22 +43,9 @@ def _annotation(name: str) -> Any:  # noqa: ANN401  # a type that is made here
     return Annotated[list[get_args(kind)[0]] | None if _is_repeated(name) else kind, _shown(name)]  # type: ignore[misc]
 
 
-def _with_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with a parameter for each option, between its own: what Typer reads a command's options from."""
-    annotations = {"source": Source} | {name: _annotation(name) for name in OPTIONS} | {"as_json": Json}
-    defaults = {name: None if _is_repeated(name) else DEFAULTS[name] for name in OPTIONS} | {"as_json": False}
-    parameters = [
-        inspect.Parameter(
-            name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=defaults.get(name, inspect.Parameter.empty),
-            annotation=annotation,
-        )
-        for name, annotation in annotations.items()
-    ]
-    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    command.__annotations__ = annotations
-    return command
+ANNOTATIONS: Final = {"source": Source} | {name: _annotation(name) for name in OPTIONS} | {"as_json": Json}
+GIVEN: Final = {name: None if _is_repeated(name) else DEFAULTS[name] for name in OPTIONS} | {"as_json": False}
+"""What each is when it is not given; a source must be."""
 
 
 def _options_of(given: Mapping[str, Any]) -> ExportOptions:
@@ -71,7 +58,7 @@ def _options_of(given: Mapping[str, Any]) -> ExportOptions:
     )
 
 
-@_with_options
+@with_parameters(ANNOTATIONS, GIVEN)
 def export(source: str, *, as_json: bool, **given: object) -> None:
     """Turn a LeRobot checkpoint into a policy of a model repository. Needs no PyTorch.
 

@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 import importlib
-import inspect
-from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
+from reflex.cli.parameters import with_parameters
 from reflex.console import EXIT_FAILED, reported_errors, say
 from reflex.serve_options import SERVE_OPTIONS, ServeOption
 
 __all__ = ["serve"]
 
 SERVE_EXTRAS = "pip install 'reflex-act[serve,embedded]'"
-
-
-def _with_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with a parameter for each row of the table: what Typer reads a command's options from."""
-    annotations = {option.name: _annotation(option) for option in SERVE_OPTIONS}
-    parameters = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
-        for name, annotation in annotations.items()
-    ]
-    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    command.__annotations__ = annotations
-    return command
 
 
 def _annotation(option: ServeOption) -> Any:  # noqa: ANN401  # a type that is made here
@@ -42,7 +29,10 @@ def _annotation(option: ServeOption) -> Any:  # noqa: ANN401  # a type that is m
     return Annotated[option.kind | None, shown]
 
 
-@_with_options
+ANNOTATIONS: Final = {option.name: _annotation(option) for option in SERVE_OPTIONS}
+
+
+@with_parameters(ANNOTATIONS, dict.fromkeys(ANNOTATIONS))
 def serve(**options: object) -> None:
     """Serve a policy over HTTP: POST /act, GET /health, /config and /metrics.
 
