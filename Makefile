@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 GOLDEN ?= tests/golden
 
-.PHONY: help install serve test snapshots check fmt bench bench-export bench-rollout demo-policy fuzz chaos soak guard-properties mutants parity-table compose-test helm-test observability-test clean
+.PHONY: help install serve test promises snapshots check fmt bench bench-export bench-rollout demo-policy fuzz chaos soak guard-properties mutants parity-table compose-test helm-test observability-test clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -24,7 +24,10 @@ serve: $(STAMP) ## serve the demo policy on http://127.0.0.1:8000 (ARGS='--port 
 	$(BIN)/reflex serve $(ARGS)
 
 test: $(STAMP) ## every test that needs no GPU, no container, no root (ARGS='-k guard')
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -m 'not timing and not slow' $(ARGS)
+
+promises: $(STAMP) ## every promise with a time in it, measured one after the other: a table (ARGS='--promises-json FILE')
+	$(BIN)/python -m pytest -m timing -p no:randomly -p no:xdist $(ARGS)
 
 snapshots: $(STAMP) ## write down anew what users see: help, examples, HTTP contract (tests/snapshots/)
 	REFLEX_WRITE_SNAPSHOTS=1 $(BIN)/python -m pytest -q tests/docs/test_snapshots.py tests/docs/test_changelog.py

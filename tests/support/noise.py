@@ -1,0 +1,74 @@
+"""How busy the machine is: how late its timers fire, and how much longer than at best the same work takes."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+__all__ = ["Noise", "sample", "summary"]
+
+SAMPLES: Final = 50
+TIMER_S: Final = 0.001
+SPIN_ROUNDS: Final = 10_000
+"""Half a millisecond of nothing but counting."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Seconds by which each timer was late, and seconds that each spin took."""
+
+    late_s: tuple[float, ...] = ()
+    spin_s: tuple[float, ...] = ()
+
+    def __add__(self, other: Samples) -> Samples:
+        return Samples(self.late_s + other.late_s, self.spin_s + other.spin_s)
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Medians and 99th percentiles; a spin as a multiple of the quickest."""
+
+    timer_p50_ms: float
+    timer_p99_ms: float
+    spin_p50: float
+    spin_p99: float
+
+    def __str__(self) -> str:
+        return f"{self.timer_p50_ms:.2f}/{self.timer_p99_ms:.2f} ms {self.spin_p50:.2f}/{self.spin_p99:.2f}x"
+
+
+def sample() -> Samples:
+    """A tenth of a second of timers and spins."""
+    return Samples(tuple(_late_s() for _ in range(SAMPLES)), tuple(_spin_s() for _ in range(SAMPLES)))
+
+
+def summary(samples: Samples) -> Noise:
+    """In figures that a person compares."""
+    quickest_s = min(samples.spin_s)
+    return Noise(
+        timer_p50_ms=1_000 * _percentile(samples.late_s, 0.5),
+        timer_p99_ms=1_000 * _percentile(samples.late_s, 0.99),
+        spin_p50=_percentile(samples.spin_s, 0.5) / quickest_s,
+        spin_p99=_percentile(samples.spin_s, 0.99) / quickest_s,
+    )
+
+
+def _late_s() -> float:
+    due = time.perf_counter() + TIMER_S
+    time.sleep(TIMER_S)
+    return time.perf_counter() - due
+
+
+def _spin_s() -> float:
+    started = time.perf_counter()
+    for _ in range(SPIN_ROUNDS):
+        pass
+    return time.perf_counter() - started
+
+
+def _percentile(values: Sequence[float], share: float) -> float:
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]

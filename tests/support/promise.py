@@ -1,0 +1,217 @@
+"""Promises with a time in them. Only `make promises` measures them; how busy the machine is decides nothing else.
+
+A test that takes the `promise` fixture is two tests. `make test` runs the one named `[works]`, in which a figure counts
+only against hanging. `make promises` runs the one named `[in_time]`, marked `timing`, in which the figure must keep its
+bound. Of a test that is itself marked `timing` there is only the second.
+
+A promise that was missed is measured once more, with fresh fixtures. More than two such repeats fail the run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Final, Literal
+
+import pytest
+from _pytest.runner import runtestprotocol
+
+from support.noise import Noise, sample, summary
+from support.waiting import HANGS_S
+
+__all__ = ["Promise", "promise"]
+
+MOST_REPEATS: Final = 2
+WORKS, IN_TIME = "works", "in_time"
+Unit = Literal["s", "x", "/s"]
+"""Seconds, a ratio, a rate."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One promise as it was measured."""
+
+    sentence: str
+    measured: float
+    bound: float
+    unit: Unit
+    is_least: bool
+    """The bound is the least that is allowed, not the most."""
+
+    @property
+    def ratio(self) -> float:
+        """Over 1: missed."""
+        above, below = (self.bound, self.measured) if self.is_least else (self.measured, self.bound)
+        return above / below if below else float("inf")
+
+    @property
+    def is_kept(self) -> bool:
+        return self.measured >= self.bound if self.is_least else self.measured <= self.bound
+
+    def __str__(self) -> str:
+        return f"{self._text(self.measured):>10} {'>=' if self.is_least else '<='} {self._text(self.bound):<9}"
+
+    def _text(self, value: float) -> str:
+        is_short = self.unit == "s" and abs(value) < 1
+        return f"{value * 1_000:.4g} ms" if is_short else f"{value:.4g} {self.unit}"
+
+
+@dataclass
+class Promise:
+    """The fixture: give it a sentence, what was measured, and the bound."""
+
+    is_measured: bool
+    figures: dict[str, Figure] = field(default_factory=dict)
+    """The worst of each sentence."""
+
+    def __call__(
+        self,
+        sentence: str,
+        measured: float,
+        at_most: float | None = None,
+        *,
+        at_least: float | None = None,
+        unit: Unit = "s",
+    ) -> None:
+        bound = at_most if at_least is None else at_least
+        assert bound is not None, "a promise has a bound"
+        figure = Figure(sentence, measured, bound, unit, is_least=at_least is not None)
+        if not self.is_measured:
+            assert unit != "s" or figure.is_least or measured <= bound + HANGS_S, f"hangs: {sentence}: {figure}"
+            return
+        if sentence not in self.figures or figure.ratio > self.figures[sentence].ratio:
+            self.figures[sentence] = figure
+        assert figure.is_kept, f"missed: {sentence}: {figure}"
+
+
+@dataclass
+class Row:
+    """Of the table: a promise, and how busy the machine was right before and after."""
+
+    test: str
+    figure: Figure
+    noise: Noise
+
+    def __str__(self) -> str:
+        return f"{self.figure} {self.figure.ratio:6.2f}  {self.noise!s:30} {self.figure.sentence}"
+
+
+@dataclass
+class Run:
+    """What one run of pytest has measured."""
+
+    rows: list[Row] = field(default_factory=list)
+    repeats: list[str] = field(default_factory=list)
+    now: Promise | None = None
+    """Of the test that runs."""
+
+    def figures_now(self) -> list[Figure]:
+        return [] if self.now is None else list(self.now.figures.values())
+
+    @property
+    def is_failed(self) -> bool:
+        return len(self.repeats) > MOST_REPEATS
+
+    def as_json(self) -> str:
+        rows = [
+            asdict(row.figure) | {"test": row.test, "ratio": row.figure.ratio, "noise": asdict(row.noise)}
+            for row in self.rows
+        ]
+        return json.dumps({"promises": rows, "repeats": self.repeats}, indent=1) + "\n"
+
+
+RUN: Final = pytest.StashKey[Run]()
+
+
+@pytest.fixture
+def promise(request: pytest.FixtureRequest) -> Iterator[Promise]:
+    """`promise("a 504 comes within 50 ms of its deadline", late_s, at_most=0.05)`"""
+    made = Promise(is_measured=request.param == IN_TIME)
+    if made.is_measured:
+        request.config.stash[RUN].now = made
+    yield made
+    assert made.figures or not made.is_measured or request.node.rep_failed, "it is marked timing and measured nothing"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--promises-json", type=Path, metavar="FILE", help="write the measured promises to FILE")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[RUN] = Run()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """One body, two tests."""
+    if "promise" in metafunc.fixturenames:
+        is_only_timing = metafunc.definition.get_closest_marker("timing") is not None
+        works = [] if is_only_timing else [pytest.param(WORKS, id=WORKS)]
+        in_time = pytest.param(IN_TIME, id=IN_TIME, marks=pytest.mark.timing)
+        metafunc.parametrize("promise", [*works, in_time], indirect=True)
+
+
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("timing") and "promise" not in getattr(item, "fixturenames", ()):
+            raise pytest.UsageError(f"{item.nodeid} is marked timing and takes no `promise`")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    report = yield
+    item.rep_failed = getattr(item, "rep_failed", False) or report.outcome != "passed"  # type: ignore[attr-defined]
+    return report
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    """A promise that was missed is measured once more; what else goes wrong is red at once."""
+    if item.get_closest_marker("timing") is None:
+        return None
+    run = item.config.stash[RUN]
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    reports, rows = _attempt(item, nextitem, run)
+    if any(not row.figure.is_kept for row in rows):
+        run.repeats.append(item.nodeid)
+        item.session._setupstate.teardown_exact(None)
+        item._initrequest()  # type: ignore[attr-defined]
+        reports, rows = _attempt(item, nextitem, run)
+    run.rows += rows
+    for report in reports:
+        item.ihook.pytest_runtest_logreport(report=report)
+    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    run = session.config.stash[RUN]
+    if run.is_failed and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    path: Path | None = session.config.getoption("--promises-json")
+    if path is not None:
+        path.write_text(run.as_json())
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    run = config.stash[RUN]
+    if not run.rows:
+        return
+    terminalreporter.section("promises")
+    head = f"{'measured':>10}    {'bound':<9} {'ratio':>6}  {'noise: timer, spin p50/p99':30} promise"
+    for line in (head, *run.rows):
+        terminalreporter.write_line(str(line))
+    said = f"{len(run.rows)} promises, {len(run.repeats)} measured twice (at most {MOST_REPEATS} may be)"
+    terminalreporter.write_line(
+        ": ".join([said, *([", ".join(run.repeats)] if run.repeats else [])]), red=run.is_failed
+    )
+
+
+def _attempt(item: pytest.Item, nextitem: pytest.Item | None, run: Run) -> tuple[list[pytest.TestReport], list[Row]]:
+    """Run the test, with a look at the machine before and after."""
+    run.now, item.rep_failed = None, False  # type: ignore[attr-defined]
+    before = sample()
+    reports = runtestprotocol(item, nextitem=nextitem, log=False)
+    noise = summary(before + sample())
+    return reports, [Row(item.nodeid, figure, noise) for figure in run.figures_now()]

@@ -1,0 +1,88 @@
+"""`make promises` itself: what it measures, what it repeats, and what turns it red."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+TESTS = Path(__file__).parents[1]
+INI = "[pytest]\nmarkers =\n  timing: measured\n"
+
+
+def run_of(folder: Path, body: str, *options: str) -> tuple[int, str, dict[str, Any]]:
+    """Exit code, output and JSON of pytest over `body`."""
+    (folder / "pytest.ini").write_text(INI)
+    (folder / "test_it.py").write_text("import itertools, pytest\nfigures = itertools.count()\n" + body)
+    report = folder / "promises.json"
+    command = [sys.executable, "-m", "pytest", "-p", "support.promise", "--promises-json", str(report), *options, "."]
+    environment = {**os.environ, "PYTHONPATH": str(TESTS), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout, json.loads(report.read_text()) if report.exists() else {}
+
+
+def test_a_figure_beyond_its_bound_is_red_in_time_and_green_in_make_test(tmp_path: Path) -> None:
+    body = "def test_slow(promise):\n    promise('an answer comes soon', 0.2, at_most=0.1)\n"
+    assert run_of(tmp_path, body, "-m", "not timing")[0] == 0
+    code, said, report = run_of(tmp_path, body, "-m", "timing")
+    assert code == 1
+    assert "missed: an answer comes soon:     200 ms <= 100 ms" in said
+    assert report["repeats"] == ["test_it.py::test_slow[in_time]"]
+
+
+def test_what_hangs_or_is_wrong_is_red_in_make_test(tmp_path: Path) -> None:
+    body = "def test_hangs(promise):\n    promise('an answer comes soon', 99.0, at_most=0.1)\n"
+    assert run_of(tmp_path, body, "-m", "not timing")[0] == 1
+    body = "def test_wrong(promise):\n    promise('soon', 0.0, at_most=0.1)\n    assert False\n"
+    assert run_of(tmp_path, body, "-m", "not timing")[0] == 1
+    code, _, report = run_of(tmp_path, body, "-m", "timing")
+    assert (code, report["repeats"]) == (1, [])
+
+
+def test_a_promise_kept_at_the_second_try_is_counted_with_fresh_fixtures(tmp_path: Path) -> None:
+    body = (
+        "@pytest.fixture(scope='module')\ndef figure():\n    return next(figures)\n"
+        "def test_once_slow(promise, figure):\n    promise('the second is quick', 1 - figure, at_most=0.5)\n"
+        "def test_after_it(promise, figure):\n    promise('the next runs too', figure, at_least=1.0, unit='x')\n"
+    )
+    code, said, report = run_of(tmp_path, body, "-m", "timing")
+    assert code == 0
+    assert "2 promises, 1 measured twice (at most 2 may be)" in said
+    assert [(row["sentence"], row["measured"], row["ratio"]) for row in report["promises"]] == [
+        ("the second is quick", 0, 0),
+        ("the next runs too", 1, 1),
+    ]
+    assert all(row["noise"]["spin_p99"] >= row["noise"]["spin_p50"] >= 1 for row in report["promises"])
+
+
+def test_three_promises_that_needed_a_second_try_fail_the_run(tmp_path: Path) -> None:
+    body = (
+        "@pytest.mark.parametrize('number', range(3))\n"
+        "def test_flaky(promise, number):\n    promise('every second is quick', 1 - next(figures) % 2, at_most=0.5)\n"
+    )
+    code, said, report = run_of(tmp_path, body, "-m", "timing")
+    assert (code, len(report["repeats"])) == (1, 3)
+    assert "3 passed" in said
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "@pytest.mark.timing\ndef test_it():\n    pass\n",
+        "@pytest.mark.timing\ndef test_it(promise):\n    pass\n",
+    ],
+    ids=["without the fixture", "without a figure"],
+)
+def test_timing_that_measures_nothing_is_an_error(tmp_path: Path, body: str) -> None:
+    assert run_of(tmp_path, body)[0] != 0
+
+
+def test_only_the_worst_figure_of_a_sentence_is_in_the_table(tmp_path: Path) -> None:
+    body = "def test_it(promise):\n    for took in (1, 3, 2):\n        promise('soon', took, at_most=9)\n"
+    _, _, report = run_of(tmp_path, body, "-m", "timing")
+    assert [row["measured"] for row in report["promises"]] == [3]
