@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from support.waiting import wait_until
 
 __all__ = ["Collector", "Span", "running_collector"]
 
@@ -49,16 +50,15 @@ class Collector:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def of_request(self, request_id: str, timeout_s: float = 15.0) -> tuple[Span, list[Span]]:
+    def of_request(self, request_id: str) -> tuple[Span, list[Span]]:
         """The span of the request with this id, and those below it in the order of their beginning."""
-        deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline:
-            for span in list(self.spans):
-                if span.attributes.get("reflex.request_id") == request_id:
-                    below = [each for each in list(self.spans) if each.parent_id == span.span_id]
-                    return span, sorted(below, key=lambda each: (each.began_ns, each.ended_ns))
-            time.sleep(0.02)
-        raise AssertionError(f"no span of {request_id}; there are {[span.attributes for span in self.spans]}")
+        wait_until(lambda: self._spans_of(request_id), f"a span of {request_id} has come")
+        (span,) = self._spans_of(request_id)
+        below = [each for each in list(self.spans) if each.parent_id == span.span_id]
+        return span, sorted(below, key=lambda each: (each.began_ns, each.ended_ns))
+
+    def _spans_of(self, request_id: str) -> list[Span]:
+        return [span for span in list(self.spans) if span.attributes.get("reflex.request_id") == request_id]
 
     def take(self, body: bytes, media_type: str) -> None:
         if media_type == "application/json":  # Triton's exporter

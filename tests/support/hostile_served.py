@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import json
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import httpx
 
 from reflex_bench.nonce_policy import Fault, set_behaviour
 from support.bodies import valid_body
+from support.hostile import PATIENT
 from support.server import ServerProcess, running_server
+from support.waiting import HANGS_S, wait_until
 
 __all__ = ["Served", "served"]
-
-RECOVERY_S: Final = 10.0
-CLIENT_TIMEOUT_S: Final = 15.0
 
 
 @dataclass(frozen=True)
@@ -37,11 +35,11 @@ class Served:
     def act(
         self, body: Mapping[str, Any] | bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> httpx.Response:
-        """POST /act; a mapping as JSON, bytes as they are, nothing as a valid body."""
+        """POST /act; a mapping as JSON, bytes as they are, nothing as a valid body. The deadline is the longest."""
         content = body if isinstance(body, bytes) else json.dumps(valid_body() if body is None else body).encode()
-        return self.client.post(
-            "/act", content=content, headers={"content-type": "application/json", **(headers or {})}
-        )
+        asked = httpx.Headers({"content-type": "application/json", **PATIENT})
+        asked.update(headers)
+        return self.client.post("/act", content=content, headers=asked)
 
     @contextlib.contextmanager
     def behaving(self, *, delay_ms: float = 0, fault: Fault = None) -> Iterator[None]:
@@ -56,10 +54,7 @@ class Served:
 
     def recover(self) -> None:
         """Wait until requests are answered again; a success also ends a series of failures."""
-        ends_at = time.monotonic() + RECOVERY_S
-        while self.act().status_code != 200:
-            assert time.monotonic() < ends_at, "the server did not recover"
-            time.sleep(0.05)
+        wait_until(lambda: self.act().status_code == 200, "the server recovers")
 
 
 @contextlib.contextmanager
@@ -67,6 +62,6 @@ def served(*options: str, control_file: Path | None = None, ready: bool = True) 
     """`reflex serve *options`, stopped at the end."""
     with (
         running_server(*options, ready=ready) as process,
-        httpx.Client(base_url=process.base_url, timeout=CLIENT_TIMEOUT_S) as client,
+        httpx.Client(base_url=process.base_url, timeout=HANGS_S) as client,
     ):
         yield Served(process, client, control_file)

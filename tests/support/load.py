@@ -21,9 +21,12 @@ import uvloop
 
 from support.nonce import act_body, is_right
 
-__all__ = ["Answer", "LoadClient", "closed_loop", "open_loop", "percentile", "run"]
+__all__ = ["Answer", "LoadClient", "closed_loop", "open_loop", "pause", "percentile", "run", "under_load"]
 
-ANSWER_TIMEOUT_S: Final = 30.0
+ANSWER_TIMEOUT_S: Final = 60.0
+PATIENT_MS: Final = 10_000.0
+"""The longest deadline that is taken: how busy the machine is decides no answer."""
+PAUSE_S: Final = 0.02
 LAG_TICK_S: Final = 0.002
 KEPT_LAGS: Final = 60_000
 
@@ -147,10 +150,10 @@ class LoadClient:
         while self._idle:
             self._idle.pop().close()
 
-    async def act(self, *, deadline_ms: float | None = None, image_size: int = 64, **fields: object) -> Answer:
+    async def act(self, *, deadline_ms: float = PATIENT_MS, image_size: int = 64, **fields: object) -> Answer:
         """One request of the nonce policy with a nonce of its own."""
         nonce = self.next_nonce()
-        headers = {} if deadline_ms is None else {"X-Reflex-Deadline-Ms": f"{deadline_ms:g}"}
+        headers = {"X-Reflex-Deadline-Ms": f"{deadline_ms:g}"}
         return await self.post(act_body(nonce, image_size=image_size, **fields), headers, nonce=nonce)
 
     async def post(
@@ -224,6 +227,30 @@ async def open_loop(rate_hz: float, seconds: float, call: Callable[[], Coroutine
         calls += [asyncio.create_task(call()) for _ in range(int(elapsed * rate_hz) - len(calls))]
         await asyncio.sleep(0.002)
     return await asyncio.gather(*calls)
+
+
+@contextlib.asynccontextmanager
+async def under_load(clients: int, call: Callable[[], Awaitable[T]]) -> AsyncIterator[list[T]]:
+    """While the block runs, `clients` callers call again and again; the list grows with their answers."""
+    answers: list[T] = []
+    is_over = asyncio.Event()
+
+    async def caller() -> None:
+        while not is_over.is_set():
+            answers.append(await call())
+
+    async with asyncio.TaskGroup() as callers:
+        for _ in range(clients):
+            callers.create_task(caller())
+        try:
+            yield answers
+        finally:
+            is_over.set()
+
+
+async def pause() -> None:
+    """Between two requests of a robot that does not ask at once again."""
+    await asyncio.sleep(PAUSE_S)
 
 
 @contextlib.asynccontextmanager

@@ -25,8 +25,8 @@ __all__ = ["Promise", "promise"]
 
 MOST_REPEATS: Final = 2
 WORKS, IN_TIME = "works", "in_time"
-Unit = Literal["s", "x", "/s"]
-"""Seconds, a ratio, a rate."""
+Unit = Literal["s", "x", ""]
+"""Seconds, a ratio, a count."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Figure:
     def ratio(self) -> float:
         """Over 1: missed."""
         above, below = (self.bound, self.measured) if self.is_least else (self.measured, self.bound)
-        return above / below if below else float("inf")
+        return above / below if below else 0.0 if self.is_kept else float("inf")
 
     @property
     def is_kept(self) -> bool:
@@ -55,7 +55,7 @@ class Figure:
 
     def _text(self, value: float) -> str:
         is_short = self.unit == "s" and abs(value) < 1
-        return f"{value * 1_000:.4g} ms" if is_short else f"{value:.4g} {self.unit}"
+        return f"{value * 1_000:.4g} ms" if is_short else f"{value:.4g} {self.unit}".strip()
 
 
 @dataclass

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from reflex.traces.schema import PolicyRecord, TraceHeader
 from reflex_frontend.observing.recording.entry import ActEntry
 from support.fakes import chunk
 
-__all__ = ["Clock", "act_entry", "lines_in", "raw_lines", "trace_header", "wait_until"]
+__all__ = ["Clock", "act_entry", "lines_in", "raw_lines", "trace_header"]
 
 POLICY = "small@0123456789ab"
 
@@ -66,14 +65,6 @@ def lines_in(directory: Path, kind: str | None = None) -> list[dict[str, Any]]:
     """Every line of the recordings in the folder, in the order of the files' names and numbers."""
     files = sorted(directory.glob("*.jsonl.gz"), key=lambda path: int(path.name.split("_")[2].partition(".")[0]))
     return [line for path in files for line in _parsed(path) if kind in (None, line["kind"])]
-
-
-def wait_until(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
-    """For what a thread does in its own time."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.005)
 
 
 def _parsed(path: Path) -> Iterator[dict[str, Any]]:

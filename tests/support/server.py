@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +17,12 @@ from pathlib import Path
 import httpx
 import psutil
 
+from support.waiting import HANGS_S, wait_until
+
 __all__ = ["ServerProcess", "free_port", "running_server"]
 
-START_TIMEOUT_S = 40.0
-STOP_TIMEOUT_S = 15.0
+START_TIMEOUT_S = 90.0
+STOP_TIMEOUT_S = HANGS_S
 
 
 @dataclass
@@ -55,26 +56,33 @@ class ServerProcess:
 
     def triton_address(self, timeout_s: float = START_TIMEOUT_S) -> str:
         """host:port of its Triton, once the log says that every policy is ready; /health is 200 with the first."""
-        ends_at = time.monotonic() + timeout_s
-        while (found := re.search(r"ready: POST .* on Triton at (\S+) after", self.log)) is None:
-            assert time.monotonic() < ends_at, f"it never said that it is ready:\n{self.log}"
-            time.sleep(0.02)
-        return found[1]
+        ready = re.compile(r"ready: POST .* on Triton at (\S+) after")
+        wait_until(lambda: ready.search(self.log), "its log says that every policy is ready", timeout_s=timeout_s)
+        return str(ready.findall(self.log)[0])
+
+    def in_flight(self) -> float:
+        """How many requests Triton works on, by /metrics."""
+        text = httpx.get(f"{self.base_url}/metrics", timeout=HANGS_S).text
+        return sum(map(float, re.findall(r"^reflex_in_flight_requests\{.*\} (\S+)$", text, re.MULTILINE)))
 
     def health(self) -> httpx.Response:
-        return httpx.get(f"{self.base_url}/health", timeout=5)
+        return httpx.get(f"{self.base_url}/health", timeout=HANGS_S)
 
     def wait_ready(self, timeout_s: float = START_TIMEOUT_S) -> float:
         """Seconds until /health said ready."""
-        started = time.monotonic()
-        while time.monotonic() - started < timeout_s:
+
+        def is_ready() -> bool:
             if self.process.poll() is not None:
                 raise AssertionError(f"the server ended with {self.process.returncode}:\n{self.log}")
             with contextlib.suppress(httpx.TransportError):
-                if self.health().status_code == 200:
-                    return time.monotonic() - started
-            time.sleep(0.02)
-        raise AssertionError(f"the server was not ready after {timeout_s} s:\n{self.log}")
+                return self.health().status_code == 200
+            return False
+
+        try:
+            return wait_until(is_ready, "the server is ready", timeout_s=timeout_s)
+        except AssertionError as exc:
+            exc.add_note(self.log)
+            raise
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Ask it to stop and return its exit code."""

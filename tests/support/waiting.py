@@ -6,11 +6,12 @@ The limit is only against hanging. How quickly something must come is a promise 
 from __future__ import annotations
 
 import asyncio
+import inspect
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Final
 
-__all__ = ["HANGS_S", "eventually", "wait_until"]
+__all__ = ["HANGS_S", "eventually", "let_pass", "let_pass_here", "wait_until"]
 
 HANGS_S: Final = 60.0
 """No machine that works at all is so busy."""
@@ -26,10 +27,25 @@ def wait_until(condition: Callable[[], object], what: str, *, timeout_s: float =
     return time.monotonic() - started
 
 
-async def eventually(condition: Callable[[], Awaitable[object]], what: str, *, timeout_s: float = HANGS_S) -> float:
-    """`wait_until` on an event loop."""
+async def eventually(condition: Callable[[], object], what: str, *, timeout_s: float = HANGS_S) -> float:
+    """`wait_until` on an event loop; the condition may be awaitable."""
     started = time.monotonic()
-    while not await condition():
+    while not await _holds(condition):
         assert time.monotonic() - started < timeout_s, f"not after {timeout_s:g} s: {what}"
         await asyncio.sleep(POLL_S)
     return time.monotonic() - started
+
+
+def let_pass(seconds: float) -> None:
+    """For a limit that must be outlived, or a random instant: a busy machine makes it longer, which must do no harm."""
+    time.sleep(seconds)
+
+
+async def let_pass_here(seconds: float) -> None:
+    """`let_pass` on an event loop."""
+    await asyncio.sleep(seconds)
+
+
+async def _holds(condition: Callable[[], object]) -> bool:
+    held = condition()
+    return bool(await held if inspect.isawaitable(held) else held)

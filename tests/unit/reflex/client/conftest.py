@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from reflex.client import AsyncReflexClient, MockTransport, ReflexClient
+from support.waiting import HANGS_S
 
 
 class AwaitedClient:
@@ -57,7 +58,7 @@ def connect(request: pytest.FixtureRequest) -> Iterator[Connect]:
     def open_client(url: str = "http://robot-server:8000", script: Any = None, **options: Any) -> Any:
         transport = script if script is None or isinstance(script, httpx.MockTransport) else MockTransport(script)
         if script is None:
-            options.setdefault("deadline_s", 5)  # A busy machine must not decide what a test of the network says.
+            options.setdefault("deadline_s", HANGS_S)  # A busy machine must not decide what a test of the network says.
         opened.append(request.param(url, transport=transport, **options))
         return opened[-1]
 

@@ -17,6 +17,8 @@ from reflex.errors import service_error
 from reflex_frontend.act.answer import whole_response
 from reflex_frontend.http.endpoint import RECEIVED_AT, RESPOND
 from reflex_frontend.http.protocol import Limits, bounded_protocol
+from support.promise import Promise
+from support.waiting import HANGS_S, eventually, let_pass_here
 
 TIMEOUT_S = 0.15
 SLACK_S = 0.5
@@ -46,9 +48,10 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
 class Client:
     """One socket, by hand."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, server: ServerState) -> None:
         self.reader = reader
         self.writer = writer
+        self.server = server
 
     def send(self, data: bytes) -> None:
         self.writer.write(data)
@@ -69,7 +72,7 @@ class Client:
     async def closed(self) -> float:
         """Seconds until the server has closed the connection."""
         started = time.monotonic()
-        async with asyncio.timeout(TIMEOUT_S + 5):
+        async with asyncio.timeout(HANGS_S):
             await self.reader.read()
         return time.monotonic() - started
 
@@ -79,20 +82,23 @@ def connected(
     refusal: Callable[[], bytes | None] = lambda: None,
     counted: list[int] | None = None,
     is_draining: Callable[[], bool] = bool,
+    *,
+    timeout_s: float = HANGS_S,
 ) -> None:
     counts: list[int] = [] if counted is None else counted
 
     async def main() -> None:
         config = uvicorn.Config(echo, log_config=None, ws="none", lifespan="off", access_log=False)
-        protocol: Any = bounded_protocol(Limits(TIMEOUT_S, refusal, counts.append, is_draining=is_draining))
+        protocol: Any = bounded_protocol(Limits(timeout_s, refusal, counts.append, is_draining=is_draining))
         state = ServerState()
         server = await asyncio.get_running_loop().create_server(
             lambda: protocol(config=config, server_state=state, app_state={}), "127.0.0.1", 0
         )
         host, port = server.sockets[0].getsockname()
         reader, writer = await asyncio.open_connection(host, port, limit=1 << 20)
+        await eventually(lambda: state.connections, "the connection is taken")
         try:
-            await scenario(Client(reader, writer))
+            await scenario(Client(reader, writer, state))
         finally:
             writer.close()
             server.close()
@@ -106,41 +112,42 @@ def test_a_whole_request_is_answered_and_its_connection_kept() -> None:
         for _ in range(3):
             client.send(ACT + b"body")
             assert (await client.answer())[::2] == (200, b"4")
-        await asyncio.sleep(TIMEOUT_S + 0.1)  # idle between requests is not the receive time-out's business
+        await let_pass_here(TIMEOUT_S + 0.1)  # idle between requests is not the receive time-out's business
         client.send(ACT + b"body")
         assert (await client.answer())[0] == 200
 
-    connected(scenario)
+    connected(scenario, timeout_s=TIMEOUT_S)
 
 
 @pytest.mark.parametrize(
     "sent", [b"", b"POST /act HT", ACT[:-2], ACT + b"bod"], ids=["nothing", "line", "head", "body"]
 )
-def test_a_request_that_is_not_whole_in_time_is_408_and_closed(sent: bytes) -> None:
+def test_a_request_that_is_not_whole_in_time_is_408_and_closed(sent: bytes, promise: Promise) -> None:
     async def scenario(client: Client) -> None:
         client.send(sent)
         started = time.monotonic()
         status, envelope = await client.envelope()
         assert (status, envelope["error"]) == (408, "request_timeout")
-        assert time.monotonic() - started < TIMEOUT_S + SLACK_S
+        promise("a request that is not whole in time is a 408", time.monotonic() - started, at_most=TIMEOUT_S + SLACK_S)
         await client.closed()
 
-    connected(scenario)
+    connected(scenario, timeout_s=TIMEOUT_S)
 
 
 @pytest.mark.parametrize("start", [b"GET / HTTP/1.1\r\nX: ", ACT.replace(b"4", b"9999")], ids=["header", "body"])
-def test_dripping_bytes_do_not_put_the_time_out_off(start: bytes) -> None:
+def test_dripping_bytes_do_not_put_the_time_out_off(start: bytes, promise: Promise) -> None:
     async def scenario(client: Client) -> None:
         client.send(start)
-        started = time.monotonic()
         ended = asyncio.create_task(client.closed())
-        while not ended.done() and time.monotonic() - started < TIMEOUT_S + SLACK_S:
-            client.send(b"x")
-            await asyncio.sleep(0.02)
-        assert ended.done()
-        await ended
 
-    connected(scenario)
+        def drips() -> bool:
+            client.send(b"x")
+            return ended.done()
+
+        await eventually(drips, "the connection is closed")
+        promise("dripping bytes do not put the receive time-out off", await ended, at_most=TIMEOUT_S + SLACK_S)
+
+    connected(scenario, timeout_s=TIMEOUT_S)
 
 
 def test_the_second_request_of_a_connection_has_the_same_time_limit() -> None:
@@ -151,17 +158,17 @@ def test_the_second_request_of_a_connection_has_the_same_time_limit() -> None:
         assert (await client.envelope())[0] == 408
         await client.closed()
 
-    connected(scenario)
+    connected(scenario, timeout_s=TIMEOUT_S)
 
 
 def test_a_response_that_nobody_reads_ends_with_the_connection() -> None:
     async def scenario(client: Client) -> None:
         client.send(b"GET /big HTTP/1.1\r\nHost: x\r\n\r\n")
-        await asyncio.sleep(TIMEOUT_S + 0.3)
+        await eventually(lambda: not client.server.connections, "the server gave the connection up")
         with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
             await client.reader.readexactly(64 << 20)
 
-    connected(scenario)
+    connected(scenario, timeout_s=TIMEOUT_S)
 
 
 @pytest.mark.parametrize(
@@ -268,7 +275,7 @@ def test_a_request_in_flight_when_the_drain_begins_is_answered_and_its_connectio
 
     async def scenario(client: Client) -> None:
         client.send(ACT + b"bo")
-        await asyncio.sleep(0.02)
+        await eventually(lambda: client.server.tasks, "the request is heard")
         draining.append(True)
         client.send(b"dy")
         status, headers, body = await client.answer()

@@ -23,6 +23,7 @@ from reflex_frontend.policy.policy_loader import PolicyLoader
 from reflex_frontend.settings import Settings
 from support.fakes import FakeTriton, act_service, policy_config, served_policy
 from support.recordings import lines_in
+from support.waiting import eventually
 
 NO_CAMERA_NEEDED = policy_config(cameras={"base": False})
 BODY = orjson.dumps({"instruction": "pick", "state": [0.1] * 6, "episode_id": "e"})
@@ -67,7 +68,7 @@ def work(
 
 
 async def ask(service: ActService) -> None:
-    await service.answer(BODY, Exchange.begin(service.now(), 1000))
+    await service.answer(BODY, Exchange.begin(service.now(), 10_000))
 
 
 async def nothing(_service: ActService, observers: Observers) -> None:
@@ -109,7 +110,7 @@ def test_the_shadows_line_bears_the_number_of_the_request_that_it_saw(tmp_path: 
         assert observers.shadow is not None
         observers.shadow.loaded.vitals.warming_reason = None
         await ask(service)
-        await asyncio.sleep(0.2)
+        await eventually(lambda: lines_in(tmp_path, "shadow"), "the shadow's line is written")
 
     work(scenario, shadow, record=tmp_path)
     records = [entry.record for entry in TraceReader(tmp_path)]

@@ -26,6 +26,7 @@ from reflex_frontend.observing.spans import (
 from reflex_frontend.observing.traced_act import TracedAct
 from reflex_frontend.policy.stage_times import StageTimes
 from reflex_frontend.policy.traceparent import Trace
+from support.promise import Promise
 
 STAGES = ("receive", "route", "queue", "decode", "infer", "guard", "respond")
 TRACE = Trace(trace_id=11, span_id=12, infer_id=13, parent_id=14)
@@ -177,7 +178,7 @@ def deaf_collector() -> Iterator[str]:
 
 
 def test_a_collector_that_hangs_costs_no_time_and_bounded_memory(
-    deaf_collector: str, monkeypatch: pytest.MonkeyPatch
+    deaf_collector: str, monkeypatch: pytest.MonkeyPatch, promise: Promise
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
     sink = OtlpSink(deaf_collector)
@@ -191,7 +192,7 @@ def test_a_collector_that_hangs_costs_no_time_and_bounded_memory(
     queue.clear()
     sink.close()
 
-    assert took_s / (5 * QUEUED_REQUESTS) < 0.001
+    promise("a collector that hangs costs a request no time", took_s / (5 * QUEUED_REQUESTS), at_most=0.001)
     assert waiting <= QUEUED_REQUESTS
 
 

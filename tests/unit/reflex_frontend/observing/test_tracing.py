@@ -23,6 +23,8 @@ from reflex_frontend.observing.traced_act import TracedAct
 from reflex_frontend.observing.tracing import Tracing, tracing_at_work
 from reflex_frontend.settings import Settings
 from support.fakes import FakeTriton, act_service, chunk, outputs, policy_config
+from support.promise import Promise
+from support.waiting import HANGS_S
 
 ACT = {"instruction": "pick", "state": [0.1] * 6}
 PARENT = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}
@@ -194,12 +196,12 @@ def test_the_metrics_say_how_many_requests_did_not_reach_the_collector(on: bool,
     assert f"\nreflex_traces_dropped {shown}\n" in asyncio.run(scrape())
 
 
-def test_a_sink_that_hangs_does_not_hold_the_stop_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sink_that_hangs_does_not_hold_the_stop_up(monkeypatch: pytest.MonkeyPatch, promise: Promise) -> None:
     released = threading.Event()
 
     class Hanging(Kept):
         def close(self) -> None:
-            released.wait(30)
+            released.wait(2 * HANGS_S)
 
     monkeypatch.setattr(tracing_module, "CLOSE_S", 0.1)
     monkeypatch.setattr(tracing_module, "_otlp_sink", lambda _endpoint: Hanging())
@@ -210,6 +212,7 @@ def test_a_sink_that_hangs_does_not_hold_the_stop_up(monkeypatch: pytest.MonkeyP
         return time.monotonic() - stopped_at
 
     try:
-        assert asyncio.run(start_and_stop()) < 5
+        stopped_s = asyncio.run(start_and_stop())
+        promise("a collector that hangs does not hold up a stop", stopped_s, at_most=5)
     finally:
         released.set()
