@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +13,7 @@ import psutil
 from reflex_frontend.embedded.cleanup import owner_prefix
 from support.server import ServerProcess
 
-__all__ = ["Belongings", "belongings", "client_connections", "triton_address", "wait_until"]
+__all__ = ["Belongings", "belongings", "client_connections", "triton_address"]
 
 SHARED_MEMORY = Path("/dev/shm")
 ADDRESS = re.compile(r"on Triton at (\S+) after")
@@ -56,16 +54,6 @@ def triton_address(server: ServerProcess) -> str:
     found = ADDRESS.search(server.log)
     assert found, server.log
     return found[1]
-
-
-def wait_until(condition: Callable[[], object], timeout_s: float, what: str) -> float:
-    """Seconds until the condition held."""
-    started = time.monotonic()
-    while not condition():
-        waited_s = time.monotonic() - started
-        assert waited_s < timeout_s, f"{what}: not after {waited_s:.1f} s"
-        time.sleep(0.02)
-    return time.monotonic() - started
 
 
 def _living(group: int) -> list[int]:

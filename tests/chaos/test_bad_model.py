@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
 from reflex_bench.nonce_policy import Fault
 from support.load import LoadClient, run
 from support.nonce_server import NonceServer, nonce_server
+from support.promise import Promise
+from support.waiting import eventually
 
 FAILURES_THAT_OPEN = 5
 CLOSED_AGAIN_S = 8.0
@@ -34,7 +36,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NonceServer]:
     ],
 )
 def test_a_bad_answer_is_a_500_then_the_breaker_opens_and_the_canary_closes_it(
-    server: NonceServer, fault: Fault, code: str
+    server: NonceServer, promise: Promise, fault: Fault, code: str
 ) -> None:
     async def scenario() -> None:
         async with LoadClient(server.port) as client:
@@ -51,29 +53,35 @@ def test_a_bad_answer_is_a_500_then_the_breaker_opens_and_the_canary_closes_it(
             assert health.status == 503
             assert b"degraded" in health.body
             server.behave()
-            await _closes_by_itself(client)
+            closed_after_s = await eventually(partial(_is_healthy, client), "the breaker closes without a request")
+            promise("the breaker closes by itself once the model is good", closed_after_s, at_most=CLOSED_AGAIN_S)
             assert (await client.act()).is_right
 
     run(scenario())
 
 
-def test_a_model_process_that_dies_is_replaced_and_nobody_gets_a_wrong_answer(server: NonceServer) -> None:
+def test_a_model_process_that_dies_is_replaced_and_nobody_gets_a_wrong_answer(
+    server: NonceServer, promise: Promise
+) -> None:
     async def scenario() -> None:
         async with LoadClient(server.port) as client:
             server.behave(fault="exit")
-            lost = await asyncio.gather(*(client.act() for _ in range(4)))
+            lost = await asyncio.gather(*(client.act(deadline_ms=1_000) for _ in range(4)))
             server.behave()
-            started = time.monotonic()
-            while not (answer := await client.act()).is_right:
-                lost.append(answer)
-                assert time.monotonic() - started < REPLACED_S, f"still no answer: {answer}"
-                await asyncio.sleep(0.1)
+
+            async def is_answered() -> bool:
+                answer = await client.act(deadline_ms=1_000)
+                lost.extend([] if answer.is_right else [answer])
+                return answer.is_right
+
+            replaced_after_s = await eventually(is_answered, "the model process is replaced")
+            promise("a model process that died is replaced", replaced_after_s, at_most=REPLACED_S)
         for answer in lost:
             assert answer.status in (500, 503, 504), str(answer)
             assert answer.status != 503 or int(answer.headers["retry-after"]) >= 1
 
     run(scenario())
-    server.process.wait_ready(CLOSED_AGAIN_S)
+    server.process.wait_ready()
 
 
 def test_bad_images_of_one_client_never_open_the_breaker(server: NonceServer) -> None:
@@ -88,9 +96,5 @@ def test_bad_images_of_one_client_never_open_the_breaker(server: NonceServer) ->
     run(scenario())
 
 
-async def _closes_by_itself(client: LoadClient) -> None:
-    """Without a single request of a robot."""
-    started = time.monotonic()
-    while (await client.get("/health")).status != 200:
-        assert time.monotonic() - started < CLOSED_AGAIN_S, "the breaker did not close"
-        await asyncio.sleep(0.05)
+async def _is_healthy(client: LoadClient) -> bool:
+    return (await client.get("/health")).status == 200

@@ -19,6 +19,7 @@ from reflex_bench.paired import Ratio, Target, in_turns, ratio_of_medians
 from reflex_bench.rollout_bench import DEMO, MOST, Feature, features, prepare_repository
 from reflex_bench.server import reflex_server
 from support.load import run
+from support.promise import Promise
 
 ROUNDS = 100
 PACE_HZ = 40.0
@@ -63,13 +64,15 @@ def ratios(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Rati
     }
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("shadow", ["answers", "hangs"])
 def test_the_median_with_everything_is_within_5_percent_of_that_without(
-    ratios: dict[str, dict[str, Ratio]], shadow: str
+    ratios: dict[str, dict[str, Ratio]], promise: Promise, shadow: str
 ) -> None:
     measured = ratios[shadow]
     noise = max(1.0, measured[AGAIN].high)
-    assert measured["all"].low <= MOST * noise, f"{measured['all']}, noise {measured[AGAIN]}"
+    sentence = f"/act with every rollout feature, its shadow {shadow}, costs no more than 5 % beyond noise"
+    promise(sentence, measured["all"].low, at_most=MOST * noise, unit="x")
 
 
 def test_a_server_that_is_a_tenth_slower_would_be_seen() -> None:

@@ -19,7 +19,6 @@ import orjson
 import pytest
 from PIL import Image
 
-from chaos.remains import wait_until
 from reflex.traces.reader import TraceReader
 from reflex.traces.schema import RequestRecord
 from reflex_bench.http_load import http_request
@@ -28,7 +27,9 @@ from reflex_bench.paired import Target, in_turns, ratio_of_medians
 from support.disks import limit_file_size, read_only, small_disk
 from support.load import Answer, LoadClient, closed_loop, run
 from support.nonce import act_body
+from support.promise import Promise
 from support.server import ServerProcess, running_server
+from support.waiting import eventually, wait_until
 
 DISK_KIB = 1024
 IMAGES_THAT_FILL_IT = 400
@@ -38,7 +39,6 @@ PACE_HZ = 100.0
 MOST = 1.05
 KILLS = 5
 WRITTEN_AFTER_S = 0.5
-"""A tenth of a second is promised; a busy machine takes its time."""
 
 
 @pytest.fixture(scope="module")
@@ -82,8 +82,10 @@ def fill(server: ServerProcess) -> None:
     run(scenario())
 
 
-def assert_says_so_and_serves_as_fast(server: ServerProcess, healthy: ServerProcess, reason: str) -> None:
-    wait_until(lambda: "recording" in server.health().json(), 5, "/health says that nothing is recorded")
+def assert_says_so_and_serves_as_fast(
+    server: ServerProcess, healthy: ServerProcess, reason: str, promise: Promise
+) -> None:
+    wait_until(lambda: "recording" in server.health().json(), "/health says that nothing is recorded")
     health = server.health()
     assert (health.status_code, health.json()["status"]) == (200, "ready")
     assert health.json()["recording"] == f"recording stopped: {reason}"
@@ -91,7 +93,7 @@ def assert_says_so_and_serves_as_fast(server: ServerProcess, healthy: ServerProc
     targets = [Target("stopped", server.port, request), Target("healthy", healthy.port, request)]
     seconds = run(in_turns(targets, ROUNDS, PACE_HZ))
     ratio = ratio_of_medians(seconds["stopped"], seconds["healthy"])
-    assert ratio.low <= MOST, f"slower than a server that records: {ratio}"
+    promise("a server whose recording stopped is as quick as one that records", ratio.low, at_most=MOST, unit="x")
     assert server.log.count("recording stopped:") == 1
 
 
@@ -103,7 +105,9 @@ def assert_every_line_is_readable(folder: Path, *, torn: int = 0) -> list[Reques
     return [record for record in records if isinstance(record, RequestRecord)]
 
 
-def test_a_full_disk_stops_the_recording_and_no_robot(repository: Path, healthy: ServerProcess, tmp_path: Path) -> None:
+def test_a_full_disk_stops_the_recording_and_no_robot(
+    repository: Path, healthy: ServerProcess, tmp_path: Path, promise: Promise
+) -> None:
     with small_disk(tmp_path, DISK_KIB) as is_small:
         folder = tmp_path / "recording"
         with serving(repository, "--record", str(folder), "--record-images", "full") as server:
@@ -111,23 +115,23 @@ def test_a_full_disk_stops_the_recording_and_no_robot(repository: Path, healthy:
                 limit_file_size(server.process.pid, DISK_KIB)
             fill(server)
             reason = os.strerror(errno.ENOSPC if is_small else errno.EFBIG)
-            assert_says_so_and_serves_as_fast(server, healthy, reason)
+            assert_says_so_and_serves_as_fast(server, healthy, reason, promise)
         records = assert_every_line_is_readable(folder)
     assert records[0].record_seq == 1
     assert 20 < len(records) < IMAGES_THAT_FILL_IT
 
 
 def test_a_directory_that_cannot_be_written_stops_the_recording_and_no_robot(
-    repository: Path, healthy: ServerProcess, tmp_path: Path
+    repository: Path, healthy: ServerProcess, tmp_path: Path, promise: Promise
 ) -> None:
     with read_only(tmp_path), serving(repository, "--record", str(tmp_path)) as server:
         fill(server)
         reason = os.strerror(errno.EACCES if os.getuid() else errno.EROFS)
-        assert_says_so_and_serves_as_fast(server, healthy, reason)
+        assert_says_so_and_serves_as_fast(server, healthy, reason, promise)
 
 
 def test_kill_9_in_the_middle_of_a_write_costs_at_most_the_last_line(
-    repository: Path, healthy: ServerProcess, tmp_path: Path
+    repository: Path, healthy: ServerProcess, tmp_path: Path, promise: Promise
 ) -> None:
     """The frontends share one Triton, so that each is there soon."""
     where = ("--triton", f"grpc://{healthy.triton_address()}")
@@ -135,19 +139,20 @@ def test_kill_9_in_the_middle_of_a_write_costs_at_most_the_last_line(
         folder = tmp_path / str(kill)
         options = ("--record", str(folder), "--record-images", "full", "--record-by", ("hour", "episode")[kill % 2])
         with serving(repository, *where, *options) as server:
-            answers, killed_at = run(loaded_until_killed(server, 0.8 + 0.037 * kill))
+            answers, killed_at = run(loaded_until_killed(server, 200 + 37 * kill))
         assert len(answers) > 50
         recorded = {record.record_seq for record in assert_every_line_is_readable(folder, torn=1)}
-        wanted = {seq_of(answer) for answer in answers if answer.ended_at < killed_at - WRITTEN_AFTER_S}
-        assert wanted <= recorded, sorted(wanted - recorded)
+        assert recorded
+        ages_s = [killed_at - answer.ended_at for answer in answers if seq_of(answer) not in recorded]
+        promise("kill -9 loses no record that is half a second old", max(ages_s, default=0.0), at_most=WRITTEN_AFTER_S)
 
 
 def seq_of(answer: Answer) -> int:
     return int(orjson.loads(answer.body)["record_seq"])
 
 
-async def loaded_until_killed(server: ServerProcess, after_s: float) -> tuple[list[Answer], float]:
-    """Every answer until the frontend was killed, all of them right, and when it was."""
+async def loaded_until_killed(server: ServerProcess, after: int) -> tuple[list[Answer], float]:
+    """Every answer until the frontend was killed after so many, all of them right, and when it was."""
     answers: list[Answer] = []
     numbers = itertools.count()
 
@@ -164,7 +169,7 @@ async def loaded_until_killed(server: ServerProcess, after_s: float) -> tuple[li
                 await closed_loop(4, 60.0, one)
 
         asking = asyncio.create_task(robots())
-        await asyncio.sleep(after_s)
+        await eventually(lambda: len(answers) >= after or asking.done(), "the load is on")
         killed_at = time.monotonic()
         server.process.send_signal(signal.SIGKILL)
         await asking

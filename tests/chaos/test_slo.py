@@ -6,7 +6,6 @@ import asyncio
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,19 +19,22 @@ from support.bodies import valid_body
 from support.hostile import exchange, post_request
 from support.load import Answer, LoadClient, open_loop, percentile, run
 from support.nonce_server import nonce_server
+from support.promise import Promise
 from support.server import ServerProcess, running_server
+from support.waiting import eventually, wait_until
 
 ROOT = Path(__file__).parents[2]
-WINDOW_S = 3
+WINDOW_S = 5
 ENVIRONMENT = {"REFLEX_SLO_WINDOW_S": str(WINDOW_S)}
-SLO = ("--slo", "p90=60ms")
-SLOW_MS = 100.0
-PACE_HZ = 25.0
-"""To each of two servers: 75 answers in the window, and within what the slow model can do."""
-MEASURED_S = 2.0
-SEEN_S = 8.0
-CLEARED_S = 15.0
+SLO = ("--slo", "p90=250ms")
+"""A busy machine keeps it too while the model is quick."""
+SLOW_MS = 400.0
+PACE_HZ = 12.0
+"""To each of two servers: 60 answers in the window, and within what the slow model can do."""
+MEASURED_S = 3.0
 REFUSED_WITHIN_S = 0.010
+MIN_SAMPLES = 50
+"""Fewer answers in the window are no violation."""
 
 
 @dataclass
@@ -73,21 +75,23 @@ async def through_all(course: Course, triton: str, behaviour: Path) -> None:
             for name, client in (("503", refusing), ("log", logging)):
                 course.metrics[f"{phase} {name}"] = (await client.get("/metrics")).body.decode()
 
-        async def asked_until(*, is_violated: bool, timeout_s: float) -> None:
+        async def asked_until(*, is_violated: bool) -> None:
             wanted = f'reflex_slo_violated{{policy_slot="a"}} {float(is_violated)}'.encode()
-            started = time.monotonic()
-            while not all([wanted in (await client.get("/metrics")).body for client in (refusing, logging)]):
-                assert time.monotonic() - started < timeout_s, f"never is_violated={is_violated}"
+
+            async def is_seen() -> bool:
                 await asyncio.gather(*(open_loop(PACE_HZ, 0.5, client.act) for client in (refusing, logging)))
+                return all([wanted in (await client.get("/metrics")).body for client in (refusing, logging)])
+
+            await eventually(is_seen, f"is_violated={is_violated}")
 
         await measured("quick")
         set_behaviour(behaviour, delay_ms=SLOW_MS)
-        await asked_until(is_violated=True, timeout_s=SEEN_S)
+        await asked_until(is_violated=True)
         before = await inferences(triton)
         await measured("missed")
         course.model_runs = await inferences(triton) - before
         set_behaviour(behaviour)
-        await asked_until(is_violated=False, timeout_s=CLEARED_S)
+        await asked_until(is_violated=False)
         await measured("again")
 
 
@@ -128,9 +132,9 @@ def test_503_refuses_most_and_lets_a_few_through_to_find_out(course: Course) -> 
     assert 'reflex_slo_violated{policy_slot="a"} 1.0' in course.metrics["missed 503"]
 
 
-def test_a_refusal_takes_under_10_ms(course: Course) -> None:
+def test_a_refusal_takes_under_10_ms(course: Course, promise: Promise) -> None:
     refused = [answer.server_s for answer in course.answers["missed"] if answer.status == 503]
-    assert percentile(refused, 0.9) < REFUSED_WITHIN_S, [round(1e3 * took_s, 1) for took_s in refused]
+    promise("90 % of the refusals for a missed SLO come at once", percentile(refused, 0.9), at_most=REFUSED_WITHIN_S)
 
 
 def test_the_model_does_not_run_for_a_refused_request(course: Course) -> None:
@@ -146,12 +150,15 @@ def test_degrade_answers_with_fewer_denoising_steps_and_says_so(tmp_path: Path) 
     subprocess.run(export, check=True, capture_output=True)
     limit = ("--slo", "p50=1ms", "--slo-mode", "degrade")
     with running_server("--model-repository", str(tmp_path), "--policy", "demo", *limit, env=ENVIRONMENT) as server:
-        seen = []
-        started = time.monotonic()
-        while 2 not in seen and time.monotonic() - started < SEEN_S:
+        seen: list[int] = []
+
+        def is_degraded() -> bool:
             (answer,) = exchange(server.port, post_request(orjson.dumps(valid_body(seed=1))))
             assert answer.status == 200, answer.body
             seen.append(answer.json()["denoising_steps"])
+            return seen[-1] == 2
+
+        wait_until(is_degraded, "fewer steps are taken")
     assert seen[-1] == 2
     assert set(seen[:-1]) == {10}
-    assert len(seen) > 50
+    assert len(seen) > MIN_SAMPLES

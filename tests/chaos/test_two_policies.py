@@ -6,7 +6,6 @@ import asyncio
 import itertools
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 
@@ -15,15 +14,18 @@ import pytest
 
 from reflex.errors import STATUS_OF
 from reflex_bench.nonce_policy import Fault
-from support.load import Answer, LoadClient, closed_loop, in_background, run
+from support.load import Answer, LoadClient, in_background, pause, run, under_load
 from support.server import free_port
 from support.two_policies import Policy, TwoPolicies, episodes_of, two_policies
+from support.waiting import eventually
 
 FAILURES_THAT_OPEN = 5
 REQUESTS = 10_000
+BROKEN_FOR = 500
+"""Requests."""
 HUNG_MS = 600_000.0
-BACK_S = 30.0
-"""A canary of a hung model waits for ten seconds before the model is loaded again."""
+HUNG_DEADLINE_MS = 500
+"""Of what may be asked of a hung model."""
 SLOT, DEGRADED = "x-reflex-policy-slot", "x-reflex-routing-degraded"
 
 
@@ -38,20 +40,19 @@ def server(tmp_path_factory: pytest.TempPathFactory, admin_port: int) -> Iterato
         yield running
 
 
-async def ask(client: LoadClient, episode: str, deadline_ms: float = 500) -> Answer:
+async def ask(client: LoadClient, episode: str, deadline_ms: float = 10_000) -> Answer:
     return await client.act(episode_id=episode, deadline_ms=deadline_ms)
 
 
 async def comes_back(client: LoadClient) -> None:
     """Both slots answer their own episodes again."""
     a, b = next(episodes_of("a")), next(episodes_of("b"))
-    started = time.monotonic()
-    while True:
-        answers = [await ask(client, episode) for episode in (a, b)]
-        if [(answer.is_right, answer.headers[DEGRADED]) for answer in answers] == [(True, "false")] * 2:
-            return
-        assert time.monotonic() - started < BACK_S, [str(answer) for answer in answers]
-        await asyncio.sleep(0.1)
+
+    async def is_back() -> bool:
+        answers = [await ask(client, episode, HUNG_DEADLINE_MS) for episode in (a, b)]
+        return [(answer.is_right, answer.headers[DEGRADED]) for answer in answers] == [(True, "false")] * 2
+
+    await eventually(is_back, "both slots answer their own episodes")
 
 
 def assert_tabled(answer: Answer) -> None:
@@ -74,7 +75,7 @@ def test_a_broken_slot_opens_alone_and_the_other_answers_its_episodes(server: Tw
             theirs, mine = episodes_of("b"), episodes_of("a")
             failures = 0
             for _ in range(40):
-                answer = await ask(client, next(theirs))
+                answer = await ask(client, next(theirs), HUNG_DEADLINE_MS)
                 assert_tabled(answer)
                 failures += answer.status != 200
                 own = await ask(client, next(mine))
@@ -117,12 +118,13 @@ def test_ten_thousand_requests_through_all_of_it_bring_no_wrong_answer(server: T
         ("second", "nan"), ("second", "exit"), ("first", "wrong_shape"), ("first", "exit"), ("second", "error"),
     ]  # fmt: skip
 
-    async def break_things(until: asyncio.Event) -> None:
+    async def break_things(client: LoadClient, counts: Counter[int], until: asyncio.Event) -> None:
         for policy, fault in itertools.cycle(faults):
+            met = counts.total() + BROKEN_FOR
             server.behave(policy, fault=fault)
-            await asyncio.sleep(0.7)
+            await eventually(lambda met=met: until.is_set() or counts.total() >= met, "the fault was met")  # type: ignore[misc]
             server.behave(policy)
-            await asyncio.sleep(1.5)
+            await comes_back(client)
             if until.is_set():
                 return
 
@@ -138,9 +140,9 @@ def test_ten_thousand_requests_through_all_of_it_bring_no_wrong_answer(server: T
                     assert_tabled(answer)
                     counts[answer.status] += 1
                     if answer.status == 503:
-                        await asyncio.sleep(0.02)
+                        await pause()
 
-            async with in_background(break_things(done)):
+            async with in_background(break_things(client, counts, done)):
                 try:
                     await asyncio.gather(*(robot(number) for number in range(8)))
                 finally:
@@ -165,12 +167,12 @@ def test_a_slot_is_replaced_under_load_without_a_failed_request(server: TwoPolic
         async with LoadClient(server.port) as client:
             await comes_back(client)
             numbers = itertools.count()
-            calls = closed_loop(8, 14, lambda: ask(client, f"load-{next(numbers)}", deadline_ms=2000))
-            async with in_background(calls) as answering:
-                await asyncio.sleep(0.5)
+            async with under_load(8, lambda: ask(client, f"load-{next(numbers)}")) as answers:
+                await eventually(lambda: len(answers) > 200, "the load is on")
                 found = await asyncio.to_thread(replace, server, admin_port, "third")
                 assert found.returncode == 0, found.stderr
-            answers = answering.result()
+                so_far = len(answers)
+                await eventually(lambda: len(answers) > so_far + 300, "the new one has answered")
             assert [str(answer) for answer in answers if not answer.is_right] == []
             versions = {answer.headers["x-reflex-model-version"].partition("@")[0] for answer in answers}
             assert versions == {"first", "second", "third"}
@@ -188,12 +190,12 @@ def test_a_policy_whose_canary_is_wrong_is_refused_and_the_old_one_never_stops(
     async def scenario() -> None:
         async with LoadClient(server.port) as client:
             numbers = itertools.count()
-            calls = closed_loop(4, 5, lambda: ask(client, f"load-{next(numbers)}", deadline_ms=2000))
-            async with in_background(calls) as answering:
+            async with under_load(4, lambda: ask(client, f"load-{next(numbers)}")) as answers:
                 found = await asyncio.to_thread(replace, server, admin_port, "second")
                 assert found.returncode == 1
                 assert "the old one goes on" in found.stderr
-            answers = answering.result()
+                so_far = len(answers)
+                await eventually(lambda: len(answers) > so_far + 100, "the old one has answered")
             assert [str(answer) for answer in answers if not answer.is_right] == []
             assert {answer.headers[DEGRADED] for answer in answers} == {"false"}
 
