@@ -20,6 +20,8 @@ from typing import Any, Final
 
 import pytest
 
+from support.waiting import let_pass
+
 __all__ = ["BUILT", "REPOSITORY", "TAG", "Engine", "running_engine"]
 
 REPOSITORY: Final = Path(__file__).parents[2]
@@ -96,7 +98,7 @@ def _daemon(engine: Engine, folder: Path) -> Iterator[None]:
         while engine.docker("info", check=False).returncode != 0:
             if daemon.poll() is not None or time.monotonic() - started > ENGINE_START_S:
                 pytest.skip(f"a Docker engine cannot run here: {log.read_text(errors='replace')[-2000:]}")
-            time.sleep(0.2)
+            let_pass(0.2)
         yield
     finally:
         daemon.terminate()

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,6 +21,7 @@ from compose.engine import REPOSITORY, TAG, Engine
 from compose.pod import Container, container_of
 from helm.chart import Manifest, merged, only, render
 from helm.table import ENGINES
+from support.waiting import let_pass
 
 GOLDEN = REPOSITORY / "tests" / "golden" / "pi05"
 VALUES = merged(
@@ -222,7 +222,7 @@ def test_a_killed_build_leaves_no_half_engine_and_the_next_run_succeeds(
 def kill_a_build(cluster: Cluster, storage: str, after_s: float) -> bool:
     """Whether it was still at it, and nobody is told that there is something to serve."""
     name = cluster.start(cluster.job(storage))
-    time.sleep(after_s)
+    let_pass(after_s)
     cluster.engine.docker("kill", "--signal", "KILL", name, check=False)
     ended = cluster.ended(name)
     left = sorted(path.name for path in (cluster.folder / storage / cluster.shelf).glob("*"))

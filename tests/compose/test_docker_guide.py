@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from compose.engine import PROJECT, REPOSITORY, Engine
 from docs.documents import blocks_of
 from reflex.model_repository import model_file
 from support.server import free_port
+from support.waiting import let_pass
 
 GUIDE = REPOSITORY / "docs" / "docker.md"
 GOLDEN = REPOSITORY / "tests" / "golden" / "smolvla"
@@ -68,7 +68,7 @@ def test_a_key_opens_the_server_and_none_does_once_the_file_is_replaced(reader: 
     emptied = folder / "keys" / "emptied"
     emptied.touch(mode=0o644)
     emptied.rename(folder / "keys" / "api-keys")
-    time.sleep(REVOKED_S)
+    let_pass(REVOKED_S)  # the promise itself
 
     assert httpx.get(url, headers={"X-Reflex-Key": key}).status_code == 401
 

@@ -20,6 +20,7 @@ import pytest
 
 from compose.stack import Load, Stack
 from docs.documents import REPOSITORY, blocks_of
+from support.waiting import wait_until
 
 SERVICES = ("frontend", "triton")
 TRITON_PORTS = (8000, 8001, 8002)
@@ -159,14 +160,14 @@ def test_what_prometheus_is_told_to_scrape_answers(stack: Stack) -> None:
 def test_a_killed_triton_comes_back_under_load_and_no_answer_is_wrong(stack: Stack) -> None:
     load = Load(stack)
     with load.running():
-        time.sleep(1)
+        wait_until(lambda: load.statuses.get(200), "the load is on")
         before = stack.engine.container("triton")
         os.kill(before["State"]["Pid"], signal.SIGKILL)
-        while stack.engine.container("triton")["State"]["StartedAt"] == before["State"]["StartedAt"]:
-            time.sleep(0.1)
+        started_at = before["State"]["StartedAt"]
+        wait_until(lambda: stack.engine.container("triton")["State"]["StartedAt"] != started_at, "it is started again")
         took_s = stack.wait_ready(READY_AGAIN_S)
         answered = load.statuses.get(200, 0)
-        time.sleep(1)
+        wait_until(lambda: load.statuses[200] > answered, "requests are answered again")
 
     print(f"ready {took_s:.1f} s after the container was started again; {load.statuses}")
     assert stack.engine.container("triton")["RestartCount"] == before["RestartCount"] + 1
@@ -189,7 +190,7 @@ def test_a_killed_frontend_comes_back_too(stack: Stack) -> None:
 def test_down_under_load_finishes_what_was_in_flight_and_is_quick(stack: Stack) -> None:
     load = Load(stack, ends_when_refused=True)
     with load.running():
-        time.sleep(1)
+        wait_until(lambda: load.statuses.get(200), "the load is on")
         started = time.monotonic()
         stack.engine.compose("stop")
         stopped_s = time.monotonic() - started

@@ -9,6 +9,7 @@ import subprocess
 import time
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +18,6 @@ import httpx
 import pytest
 from starlette.routing import Route
 
-from chaos.remains import wait_until
 from reflex.api_keys import KeyEntry, digest_of, new_key
 from reflex_frontend.http.app import Server, build_app
 from reflex_frontend.rollout.admin import Admin, build_admin
@@ -26,8 +26,10 @@ from support.credentials import Credential, bearer, in_key_header, wrong_credent
 from support.fakes import FakeTriton, act_service
 from support.hostile import RawAnswer, exchange, is_envelope
 from support.nonce import act_body
+from support.promise import Promise
 from support.server import command, free_port, running_server
 from support.two_policies import TwoPolicies, two_policies
+from support.waiting import HANGS_S, let_pass, wait_until
 
 NEED_A_KEY: Final = {"/act", "/config"}
 NEED_NONE: Final = {"/health", "/health/live", "/metrics", "/openapi.json", "/docs", "/docs/oauth2-redirect"}
@@ -35,8 +37,9 @@ NEED_NONE: Final = {"/health", "/health/live", "/metrics", "/openapi.json", "/do
 KEY, LIMITED, REVOKED = new_key(), new_key(), new_key()
 ADMIN_TOKEN: Final = "an-admin-token-of-thirty-two-characters"
 LIMIT_PER_S: Final = 2
+AT_ONCE: Final = 8
 REVOKED_WITHIN_S: Final = 1.0
-REFUSED_START_S: Final = 15.0
+REFUSED_START_S: Final = HANGS_S
 ORIGIN: Final = (b"Origin", b"https://lab.example")
 BODY: Final = act_body(1.0, episode_id="e")
 
@@ -134,13 +137,13 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
             yield Guarded(two, admin_port, key_file, recordings)
 
 
-def test_a_revoked_key_stops_within_a_second(guarded: Guarded) -> None:
+def test_a_revoked_key_stops_within_a_second(guarded: Guarded, promise: Promise) -> None:
     """Runs first: the table below wants a key that was taken back."""
     taken_back = Credential((bearer(REVOKED),))
     assert guarded.ask("/config", taken_back).status == 200
     write_keys(guarded.key_file, KEY, LIMITED)
-    took_s = wait_until(lambda: guarded.ask("/config", taken_back).status == 401, 5, "the key is refused")
-    assert took_s < REVOKED_WITHIN_S
+    took_s = wait_until(lambda: guarded.ask("/config", taken_back).status == 401, "the key is refused")
+    promise("a server refuses a key that was taken back", took_s, at_most=REVOKED_WITHIN_S)
     assert guarded.ask("/act", taken_back).status == 401
     assert guarded.ask("/act", RIGHT["Authorization"]).status == 200
 
@@ -196,15 +199,16 @@ def said(answer: RawAnswer) -> dict[str, Any]:
 
 def test_a_key_beyond_its_own_limit_gets_429_and_the_others_go_on(guarded: Guarded) -> None:
     limited = Credential((bearer(LIMITED),))
-    answers = [guarded.ask("/act", limited) for _ in range(LIMIT_PER_S + 2)]
-    refused = answers[-1]
-    assert answers[0].status == 200
+    assert guarded.ask("/act", limited).status == 200
+    with ThreadPoolExecutor(AT_ONCE) as clients:  # at once, for a machine so busy that the limit is never met
+        answers = list(clients.map(lambda _: guarded.ask("/act", limited), range(AT_ONCE)))
+    refused = next(answer for answer in answers if answer.status == 429)
     assert (refused.status, refused.code, refused.json()["limit_per_s"]) == (429, "rate_limited", LIMIT_PER_S)
     assert is_envelope(refused)
     assert 0 < refused.json()["retry_after_s"] <= 1 / LIMIT_PER_S
     assert guarded.ask("/config", limited).status == 200
     assert guarded.ask("/act", RIGHT["Authorization"]).status == 200
-    time.sleep(refused.json()["retry_after_s"])
+    let_pass(refused.json()["retry_after_s"])
     assert guarded.ask("/act", limited).status == 200
 
 
@@ -225,7 +229,7 @@ def test_only_callers_by_a_local_name_or_an_address_are_answered(
     url = f"http://127.0.0.1:{guarded.two.port}{path}"
     headers = {"host": host, "x-reflex-key": KEY, "content-type": "application/json"}
     method, content = ("POST", BODY) if path == "/act" else ("GET", b"")
-    answer = httpx.request(method, url, headers=headers, content=content, timeout=10)
+    answer = httpx.request(method, url, headers=headers, content=content, timeout=HANGS_S)
     assert answer.status_code == (200 if is_answered else 400)
     assert is_answered or answer.json()["error"] == "invalid_http"
 
@@ -256,12 +260,14 @@ def test_secrets_appear_nowhere(guarded: Guarded) -> None:
     log = guarded.two.process.log
     assert "split changed" in log
     assert secrets_in(log.encode()) == []
-    time.sleep(0.5)  # the recorder gathers for a tenth of a second
-    files = list(guarded.recordings.iterdir())
-    text = b"".join(zlib.decompressobj(31).decompress(file.read_bytes()) for file in files)
-    assert text.count(b'"kind":"request"') > 10
+    wait_until(lambda: recorded(guarded).count(b'"kind":"request"') > 10, "more than ten requests are recorded")
+    files, text = list(guarded.recordings.iterdir()), recorded(guarded)
     assert secrets_in(text) == []
     assert secrets_in(b"\n".join(str(file).encode() for file in files)) == []
+
+
+def recorded(guarded: Guarded) -> bytes:
+    return b"".join(zlib.decompressobj(31).decompress(file.read_bytes()) for file in guarded.recordings.iterdir())
 
 
 def test_without_keys_nobody_listens_beyond_this_machine() -> None:
@@ -286,13 +292,13 @@ def test_with_keys_or_a_word_the_server_listens_and_its_text_log_holds_no_secret
 
         def is_live() -> bool:
             try:
-                return httpx.get(f"{server.base_url}/health/live", timeout=5).status_code == 200
+                return httpx.get(f"{server.base_url}/health/live", timeout=HANGS_S).status_code == 200
             except httpx.TransportError:
                 return False
 
-        wait_until(is_live, 20, "it listens")
+        wait_until(is_live, "it listens")
         statuses = [
-            httpx.get(f"{server.base_url}/config", headers=headers, timeout=5).status_code
+            httpx.get(f"{server.base_url}/config", headers=headers, timeout=HANGS_S).status_code
             for headers in ({}, {"X-Reflex-Key": KEY}, {"Authorization": f"Bearer {KEY}x"})
         ]
         assert statuses == ([200] * 3 if how == "insecure" else [401, 200, 401])

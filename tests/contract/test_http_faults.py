@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
 import time
@@ -18,13 +19,15 @@ from support.bodies import valid_body
 from support.hostile import Connection, RawAnswer, connection, exchange, is_envelope, post_request
 from support.hostile_served import Served, served
 from support.nonce import act_body
+from support.promise import Promise
+from support.waiting import wait_until
 
 GRACE_S = 0.05
 """How long after its deadline an error may come."""
 TIMER_S = 0.001
 """The event loop counts in whole milliseconds: a timer may fire by one early."""
 NOISE_S = 0.25
-"""What a busy test machine may add to one answer among several."""
+"""What even a quiet machine may add to one answer among several."""
 BREAKER_FAILURES = 5
 
 
@@ -41,6 +44,11 @@ def raw(answer: httpx.Response) -> RawAnswer:
     return RawAnswer(
         answer.status_code, {name.lower(): value for name, value in answer.headers.items()}, answer.content
     )
+
+
+def impatient_request() -> bytes:
+    """Without a deadline of its own."""
+    return act_request().replace(b"x-reflex-deadline-ms", b"x-nothing")
 
 
 def act_request(**headers: str) -> bytes:
@@ -91,32 +99,34 @@ def test_client_faults_never_open_the_breaker(nonce: Served) -> None:
     assert nonce.client.get("/health").status_code == 200
 
 
-def test_a_deadline_that_passes_in_the_model_is_504_within_50_ms(nonce: Served) -> None:
+def test_a_deadline_that_passes_in_the_model_is_504_within_50_ms(nonce: Served, promise: Promise) -> None:
     with nonce.behaving(delay_ms=600), connection(nonce.port) as one:
         answers = [_timed(one, act_request(x_reflex_deadline_ms="150")) for _ in range(5)]
     for answer, _ in answers:
         assert (answer.status, answer.code) == (504, "deadline_exceeded")
         assert is_envelope(answer)
     took_s = sorted(took for _, took in answers)
-    assert 0.149 <= took_s[0] <= 0.15 + GRACE_S
-    assert took_s[-1] <= 0.15 + NOISE_S
+    assert took_s[0] >= 0.15 - TIMER_S
+    promise("the best of five 504s comes at its deadline", took_s[0] - 0.15, at_most=GRACE_S)
+    promise("the worst of five 504s comes at its deadline", took_s[-1] - 0.15, at_most=NOISE_S)
 
 
-def test_without_a_header_the_deadline_is_one_second(nonce: Served) -> None:
+def test_without_a_header_the_deadline_is_one_second(nonce: Served, promise: Promise) -> None:
     with nonce.behaving(delay_ms=1500), connection(nonce.port) as one:
-        answer, took_s = _timed(one, act_request())
+        answer, took_s = _timed(one, impatient_request())
     assert (answer.status, answer.code) == (504, "deadline_exceeded")
-    assert 1.0 - TIMER_S <= took_s <= 1.0 + GRACE_S + NOISE_S
+    assert took_s >= 1.0 - TIMER_S
+    promise("without a header a 504 comes at 1 s", took_s - 1.0, at_most=GRACE_S + NOISE_S)
 
 
 def test_a_longer_deadline_waits_for_a_slow_model(nonce: Served) -> None:
     with nonce.behaving(delay_ms=1200), connection(nonce.port) as one:
-        answer, took_s = _timed(one, act_request(x_reflex_deadline_ms="4000"))
+        answer, took_s = _timed(one, act_request())
     assert answer.status == 200
     assert took_s >= 1.2
 
 
-def test_the_deadline_also_bounds_a_body_that_comes_too_slowly(nonce: Served) -> None:
+def test_the_deadline_also_bounds_a_body_that_comes_too_slowly(nonce: Served, promise: Promise) -> None:
     with connection(nonce.port) as one:
         started = time.monotonic()
         one.send(act_request(x_reflex_deadline_ms="300")[:-5])
@@ -124,7 +134,8 @@ def test_the_deadline_also_bounds_a_body_that_comes_too_slowly(nonce: Served) ->
         took_s = time.monotonic() - started
     assert (answer.status, answer.code) == (504, "deadline_exceeded")
     assert is_envelope(answer)
-    assert 0.3 - TIMER_S <= took_s <= 0.3 + GRACE_S + NOISE_S
+    assert took_s >= 0.3 - TIMER_S
+    promise("a body that comes too slowly is a 504 at its deadline", took_s - 0.3, at_most=GRACE_S + NOISE_S)
 
 
 def test_more_than_the_queue_holds_is_503_queue_full_with_policy_and_limit(nonce: Served) -> None:
@@ -155,11 +166,12 @@ def test_stopping_finishes_what_is_in_flight_and_refuses_the_rest_with_draining(
     assert stoppable.control_file is not None
     set_behaviour(stoppable.control_file, delay_ms=1500)
     with connection(stoppable.port) as working:
-        working.send(act_request(x_reflex_deadline_ms="9000"))
-        time.sleep(0.3)
+        working.send(act_request())
+        wait_until(lambda: stoppable.process.in_flight() == 1, "the request is in flight")
         stopping = threading.Thread(target=stoppable.process.stop, args=(signal.SIGTERM,))
         stopping.start()
-        refused = _first_refusal(stoppable.port)
+        wait_until(lambda: "draining" in stoppable.process.log, "it drains")
+        (refused,) = exchange(stoppable.port, act_request())
         finished = working.read()
     stopping.join()
     assert (refused.status, refused.code) == (503, "draining")
@@ -177,19 +189,12 @@ def _timed(one: Connection, request: bytes) -> tuple[RawAnswer, float]:
 
 def _until_first_answer(server: Served) -> tuple[httpx.Response, RawAnswer]:
     """/health and /act, asked as soon as the port is open."""
-    ends_at = time.monotonic() + 20
-    while True:
-        try:
-            return server.client.get("/health"), exchange(server.port, act_request())[0]
-        except (httpx.TransportError, ConnectionError):
-            assert time.monotonic() < ends_at, server.process.log
-            time.sleep(0.01)
+    answers: list[tuple[httpx.Response, RawAnswer]] = []
 
+    def is_open() -> bool:
+        with contextlib.suppress(httpx.TransportError, ConnectionError):
+            answers.append((server.client.get("/health"), exchange(server.port, act_request())[0]))
+        return bool(answers)
 
-def _first_refusal(port: int) -> RawAnswer:
-    """The signal takes a moment to arrive: the first answer that is a 503. A stopping server closes after each."""
-    for _ in range(50):
-        (answer,) = exchange(port, act_request(x_reflex_deadline_ms="20"))
-        if answer.status == 503:
-            return answer
-    raise AssertionError("no request was refused while the server stopped")
+    wait_until(is_open, "the port is open")
+    return answers[0]

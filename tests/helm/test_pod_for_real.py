@@ -10,7 +10,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +24,9 @@ from reflex_frontend.embedded.command import Run, server_environment
 from reflex_frontend.embedded.layout import backend_directory, cache_candidates, cache_folder
 from reflex_frontend.embedded.locate import locate
 from support.server import free_port, running_server
+from support.waiting import HANGS_S, wait_until
 
 MODELS = "/models/repository"
-START_S = 30.0
 LOOPBACK = ("127.0.0.1", "::ffff:127.0.0.1")
 """gRPC binds IPv4 through an IPv6 socket."""
 PORTS = {"8001": "grpc", "8002": "metrics", "8003": "http", "8000": "frontend"}
@@ -83,7 +82,7 @@ def triton_of(containers: dict[str, Manifest], ports: dict[str, int]) -> Iterato
             yield Pod(containers, ports, psutil.Process(process.pid))
         finally:
             process.terminate()
-            process.wait(START_S)
+            process.wait(HANGS_S)
 
 
 def test_the_startup_probe_fails_first_then_succeeds_and_the_frontend_serves(pod: Pod) -> None:
@@ -133,7 +132,7 @@ def test_triton_waits_until_the_frontend_has_gone(pod: Pod) -> None:
         waiting = subprocess.Popen(hook)
         with pytest.raises(subprocess.TimeoutExpired):
             waiting.wait(1.2)
-    assert waiting.wait(3) == 0
+    assert waiting.wait(HANGS_S) == 0
 
 
 @contextlib.contextmanager
@@ -144,12 +143,7 @@ def frontend_on(port: int) -> Iterator[None]:
         listening, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, cwd=Path(__file__).parent
     )
     try:
-        deadline = time.monotonic() + START_S
-        while subprocess.run(
-            ["bash", "-c", f"exec 3<>/dev/tcp/127.0.0.1/{port}"], stderr=subprocess.DEVNULL, check=False
-        ).returncode:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_for(["bash", "-c", f"exec 3<>/dev/tcp/127.0.0.1/{port}"])
         yield
     finally:
         process.kill()
@@ -157,7 +151,6 @@ def frontend_on(port: int) -> Iterator[None]:
 
 
 def wait_for(probe: list[str]) -> None:
-    deadline = time.monotonic() + START_S
-    while subprocess.run(probe, stderr=subprocess.DEVNULL, check=False).returncode != 0:
-        assert time.monotonic() < deadline, "Triton did not come up"
-        time.sleep(0.1)
+    wait_until(
+        lambda: subprocess.run(probe, stderr=subprocess.DEVNULL, check=False).returncode == 0, f"{probe} succeeds"
+    )

@@ -24,9 +24,10 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from reflex.model_repository import model_file
 from reflex_frontend.embedded import EmbeddedOptions, EmbeddedTriton, TritonEvent
 from reflex_frontend.embedded.cleanup import owner_prefix
+from support.promise import Promise
+from support.waiting import HANGS_S, eventually, wait_until
 
 SHARED_MEMORY = Path("/dev/shm")
-READY_S = 15.0
 NAMES = {np.dtype("float32"): "FP32", np.dtype("int64"): "INT64"}
 CHANNEL = [
     ("grpc.initial_reconnect_backoff_ms", 50),
@@ -128,7 +129,7 @@ def test_a_model_that_cannot_load_is_named_with_its_reason(repository: Path, mod
         triton = EmbeddedTriton(options, on_event=lambda event: gave_up.set() if event.kind == "gave_up" else None)
         await triton.start()
         try:
-            async with asyncio.timeout(READY_S):
+            async with asyncio.timeout(HANGS_S):
                 await gave_up.wait()
             assert f"model '{model}'" in str(triton.failure)
             assert reason in str(triton.failure)
@@ -141,7 +142,9 @@ def test_a_model_that_cannot_load_is_named_with_its_reason(repository: Path, mod
 
 
 @pytest.mark.parametrize("how", ["killed", "hung"])
-def test_a_lost_triton_is_replaced_at_the_same_address_and_leaves_nothing(repository: Path, how: str) -> None:
+def test_a_lost_triton_is_replaced_at_the_same_address_and_leaves_nothing(
+    repository: Path, promise: Promise, how: str
+) -> None:
     async def scenario() -> None:
         events: list[TritonEvent] = []
         async with _serving(repository, "affine", "user", on_event=events.append) as (triton, stub):
@@ -152,7 +155,8 @@ def test_a_lost_triton_is_replaced_at_the_same_address_and_leaves_nothing(reposi
             else:
                 os.kill(group, signal.SIGSTOP)
                 triton.report_hang()
-            await _until(lambda: triton.restarts == 1, 3.0)
+            restarted_s = await eventually(lambda: triton.restarts == 1, "another Triton is started")
+            promise("a lost Triton is started again", restarted_s, at_most=3.0)
             assert not _living(group)
             assert not regions & _regions(owner_prefix())
             await _ready(stub)
@@ -165,14 +169,14 @@ def test_a_lost_triton_is_replaced_at_the_same_address_and_leaves_nothing(reposi
     asyncio.run(scenario())
 
 
-def test_stop_is_quick_and_leaves_no_process_no_memory_and_no_port(repository: Path) -> None:
+def test_stop_is_quick_and_leaves_no_process_no_memory_and_no_port(repository: Path, promise: Promise) -> None:
     async def scenario() -> None:
         async with _serving(repository, "affine", "user") as (triton, _):
             group, port = _pid(triton), int(triton.grpc_address.rpartition(":")[2])
             assert len(_living(group)) == 5  # tritonserver, three stubs, the guardian
             before_s = time.monotonic()
             await triton.stop()
-            assert time.monotonic() - before_s < 1.5
+            promise("the embedded Triton stops", time.monotonic() - before_s, at_most=1.5)
             assert not _living(group)
             assert not _regions(owner_prefix())
             assert not any(
@@ -196,7 +200,9 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize("ready", [True, False], ids=["serving", "starting"])
-def test_kill_9_of_the_frontend_takes_triton_its_stubs_and_their_memory_along(repository: Path, ready: bool) -> None:
+def test_kill_9_of_the_frontend_takes_triton_its_stubs_and_their_memory_along(
+    repository: Path, promise: Promise, ready: bool
+) -> None:
     with subprocess.Popen([sys.executable, "-c", OWNER, str(repository)], stdout=subprocess.PIPE, text=True) as owner:
         assert owner.stdout is not None
         words = owner.stdout.readline().split()
@@ -206,9 +212,10 @@ def test_kill_9_of_the_frontend_takes_triton_its_stubs_and_their_memory_along(re
             assert len(_living(group)) == 5
             assert len(_regions(prefix)) == 3
         else:
-            asyncio.run(_until(lambda: len(_living(group)) > 2, READY_S))  # the first stub has just been born
+            wait_until(lambda: len(_living(group)) > 2, "the first stub has just been born")
         owner.kill()
-    asyncio.run(_until(lambda: not _living(group) and not _regions(prefix), 2.0))
+    gone_s = wait_until(lambda: not _living(group) and not _regions(prefix), "nothing is left of Triton")
+    promise("kill -9 of its owner takes the embedded Triton along", gone_s, at_most=2.0)
 
 
 @contextlib.asynccontextmanager
@@ -232,26 +239,20 @@ async def _ready_at(address: str) -> None:
 
 
 async def _ready(stub: Any) -> None:
-    async with asyncio.timeout(READY_S):
-        while True:
-            with contextlib.suppress(grpc.aio.AioRpcError):
-                if (await stub.ServerReady(service_pb2.ServerReadyRequest(), timeout=1.0)).ready:
-                    return
-            await asyncio.sleep(0.02)
+    async def is_ready() -> bool:
+        with contextlib.suppress(grpc.aio.AioRpcError):
+            return bool((await stub.ServerReady(service_pb2.ServerReadyRequest(), timeout=1.0)).ready)
+        return False
+
+    await eventually(is_ready, "Triton is ready")
 
 
 async def _infer(stub: Any, model: str, name: str, value: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """One call; the answer's only output, as float32."""
     request = service_pb2.ModelInferRequest(model_name=model, raw_input_contents=[value.tobytes()])
     request.inputs.add(name=name, datatype=NAMES[value.dtype], shape=value.shape)
-    answer = await stub.ModelInfer(request, timeout=5.0)
+    answer = await stub.ModelInfer(request, timeout=HANGS_S)
     return np.frombuffer(answer.raw_output_contents[0], np.float32).reshape(answer.outputs[0].shape)
-
-
-async def _until(condition: Callable[[], bool], timeout_s: float) -> None:
-    async with asyncio.timeout(timeout_s):
-        while not condition():  # noqa: ASYNC110 - what is awaited happens in other processes
-            await asyncio.sleep(0.02)
 
 
 def _pid(triton: EmbeddedTriton) -> int:

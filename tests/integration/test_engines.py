@@ -43,7 +43,9 @@ from reflex_export.engines import (
 from reflex_export.engines.cache import EngineCache
 from reflex_export.engines.record import read_manifest
 from reflex_frontend.policy.policy import load_policy
+from support.promise import Promise
 from support.server import running_server
+from support.waiting import HANGS_S, let_pass, wait_until
 from unit.reflex_export.engines.graphs import attention_block, linear, save
 
 pytestmark = pytest.mark.skipif(
@@ -56,7 +58,7 @@ DEMO = Path(__file__).parents[2] / "model_repository"
 RTX = BuildOptions("tensorrt-rtx")
 HIT_S = 2.0
 ENDED_S = 5.0
-BUILD_S = 60.0
+BUILD_S = 240.0
 
 
 @dataclass(frozen=True)
@@ -110,14 +112,17 @@ def command(repository: Path, cache: Path) -> Iterator[subprocess.Popen[str]]:
 
 def worker_of(process: subprocess.Popen[str]) -> psutil.Process:
     """The process in which TensorRT runs, once there is one."""
-    deadline_s = time.monotonic() + 10
-    while time.monotonic() < deadline_s:
+    workers: list[psutil.Process] = []
+
+    def is_started() -> bool:
         for child in psutil.Process(process.pid).children():
             with contextlib.suppress(psutil.Error):
                 if "reflex_export.engines.worker" in child.cmdline():
-                    return child
-        time.sleep(0.005)
-    raise AssertionError("no worker was started")
+                    workers.append(child)
+        return bool(workers)
+
+    wait_until(is_started, "a worker is started")
+    return workers[0]
 
 
 def entries(cache: Path) -> list[str]:
@@ -164,14 +169,16 @@ def test_an_active_engine_has_cuda_graphs_and_a_warm_up_and_the_policy_says_so(b
     assert load_policy(repository, "demo").config == described
 
 
-def test_a_second_build_takes_under_two_seconds_and_builds_nothing(built: Built, tmp_path: Path) -> None:
+def test_a_second_build_takes_under_two_seconds_and_builds_nothing(
+    built: Built, tmp_path: Path, promise: Promise
+) -> None:
     repository = copy_of_demo(tmp_path)
     started_s = time.monotonic()
 
     with command(repository, built.cache) as process:
         output, errors = process.communicate(timeout=BUILD_S)
 
-    assert time.monotonic() - started_s < HIT_S
+    promise("engines that are there already are found", time.monotonic() - started_s, at_most=HIT_S)
     assert errors == ""
     (engines,) = json.loads(output)["engines"]
     assert [component["cached"] for component in engines["components"]] == [True, True]
@@ -223,10 +230,10 @@ def test_a_build_that_is_killed_leaves_no_half_engine(tmp_path: Path, delay_s: f
     repository, cache = copy_of_demo(tmp_path), tmp_path / "cache"
     with command(repository, cache) as process:
         worker = worker_of(process)
-        time.sleep(delay_s)
+        let_pass(delay_s)
         process.kill()
         process.wait()
-        gone, alive = psutil.wait_procs([worker], timeout=ENDED_S)
+        gone, alive = psutil.wait_procs([worker], timeout=HANGS_S)
 
     assert (len(gone), alive) == (1, [])
     assert not list(repository.glob("*/1/*.plan"))
@@ -237,19 +244,19 @@ def test_a_build_that_is_killed_leaves_no_half_engine(tmp_path: Path, delay_s: f
 
 
 @pytest.mark.parametrize("delay_s", [0.0, 0.6])
-def test_ctrl_c_ends_a_build_at_once_and_leaves_nothing(tmp_path: Path, delay_s: float) -> None:
+def test_ctrl_c_ends_a_build_at_once_and_leaves_nothing(tmp_path: Path, promise: Promise, delay_s: float) -> None:
     repository, cache = copy_of_demo(tmp_path), tmp_path / "cache"
     shutil.copytree(DEMO / "demo_denoise" / "1", repository / "demo_encoder" / "1", dirs_exist_ok=True)  # the slow one
     with command(repository, cache) as process:
         worker = worker_of(process)
-        time.sleep(delay_s)
+        let_pass(delay_s)
         started_s = time.monotonic()
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=BUILD_S)
         took_s = time.monotonic() - started_s
-        gone, _ = psutil.wait_procs([worker], timeout=ENDED_S)
+        gone, _ = psutil.wait_procs([worker], timeout=HANGS_S)
 
-    assert took_s < ENDED_S
+    promise("Ctrl-C ends an engine build", took_s, at_most=ENDED_S)
     assert gone == [worker]
     assert entries(cache) == []
     assert not list(cache.glob(".*.partial"))

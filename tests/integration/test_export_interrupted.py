@@ -9,16 +9,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from support.golden import golden_folder
+from support.waiting import HANGS_S, let_pass, wait_until
 
 COMMAND = "from reflex.cli import main; main()"
-ENDED_S = 30.0
 INSTANTS = 10
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -47,7 +47,7 @@ def started(arguments: Sequence[str], temporary: Path) -> Iterator[subprocess.Po
         env={"TMPDIR": str(temporary), "PATH": "", "HOME": str(temporary)},
     ) as process:
         try:
-            wait_until(lambda: hears(process.pid, signal.SIGTERM))
+            wait_until(lambda: hears(process.pid, signal.SIGTERM), "its command has begun")
             yield process
         finally:
             process.kill()
@@ -61,7 +61,7 @@ def hears(pid: int, number: signal.Signals) -> bool:
 
 
 def end(process: subprocess.Popen[str]) -> Ended:
-    out, err = process.communicate(timeout=ENDED_S)
+    out, err = process.communicate(timeout=HANGS_S)
     return Ended(process.returncode, out, err)
 
 
@@ -91,7 +91,7 @@ def test_an_export_that_is_interrupted_leaves_the_repository_as_it_was_or_whole(
 
     with started(export_arguments(repository), tmp_path / "tmp") as process:
         # One in each tenth of the time, at an instant that differs from run to run.
-        time.sleep(duration_s * (number + random.random()) / INSTANTS)
+        let_pass(duration_s * (number + random.random()) / INSTANTS)
         process.send_signal(SIGNALS[number % 2])
         ended = end(process)
 
@@ -120,7 +120,7 @@ def test_an_interrupted_first_export_leaves_no_repository_and_no_scratch_folder(
     repository = tmp_path / "models"
 
     with started(export_arguments(repository), tmp_path / "tmp") as process:
-        wait_until(lambda: list(repository.glob(".reflex-export-*")))
+        wait_until(lambda: list(repository.glob(".reflex-export-*")), "the export writes")
         for _ in range(3):  # the impatient press it again: the tidying up goes on
             process.send_signal(number)
         ended = end(process)
@@ -134,16 +134,9 @@ def test_an_interrupted_command_still_prints_one_json_value(tmp_path: Path) -> N
     repository = tmp_path / "models"
 
     with started([*export_arguments(repository), "--json"], tmp_path / "tmp") as process:
-        wait_until(lambda: list(repository.glob(".reflex-export-*")))
+        wait_until(lambda: list(repository.glob(".reflex-export-*")), "the export writes")
         process.send_signal(signal.SIGINT)
         ended = end(process)
 
     assert (ended.code, ended.err) == (130, "")
     assert json.loads(ended.out)["error"] == "interrupted"
-
-
-def wait_until(is_so: Callable[[], object]) -> None:
-    deadline_s = time.monotonic() + ENDED_S
-    while not is_so():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.002)

@@ -16,9 +16,9 @@ from reflex_frontend.policy.policy import load_policy
 from reflex_frontend.settings import Settings
 from reflex_frontend.triton.backend import TritonBackend
 from reflex_frontend.triton.model_control import TritonModelControl
+from support.waiting import HANGS_S, eventually
 
-READY_S = 20.0
-STEP_S = 30.0
+STEP_S = 2 * HANGS_S
 PARTS = ("", "_preprocess", "_encoder", "_denoise")
 
 
@@ -54,9 +54,7 @@ async def is_ready(backend: TritonBackend, policy: str) -> bool:
 
 async def until_ready(backend: TritonBackend, policy: str) -> None:
     gateway = backend.gateway(policy)
-    async with asyncio.timeout(READY_S):
-        while not await gateway.is_model_ready():  # noqa: ASYNC110 - another process becomes ready
-            await asyncio.sleep(0.05)
+    await eventually(gateway.is_model_ready, f"{policy} is ready")
 
 
 def told(error: pytest.ExceptionInfo[ModelControlError], *words: str) -> None:

@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ import pytest
 from reflex.client import ReflexClient
 from reflex.model_repository import model_file
 from support.server import running_server
+from support.waiting import HANGS_S, wait_until
 
 REPOSITORY = Path(__file__).parents[2] / "model_repository"
 REQUESTS = 1_000
@@ -61,7 +61,7 @@ def other_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def replay(*options: str) -> tuple[int, dict[str, Any]]:
-    done = subprocess.run([*REPLAY, *options, "--json"], capture_output=True, text=True, timeout=100)
+    done = subprocess.run([*REPLAY, *options, "--json"], capture_output=True, text=True, timeout=250)
     return done.returncode, json.loads(done.stdout)
 
 
@@ -99,20 +99,21 @@ def test_a_replay_that_is_stopped_leaves_no_server_behind(
     try:
         children = wait_for_triton(psutil.Process(process.pid))
         process.send_signal(number)
-        assert process.wait(30) == code
+        assert process.wait(HANGS_S) == code
     finally:
         process.kill()
         process.wait()
-    _, alive = psutil.wait_procs(children, timeout=5)
+    _, alive = psutil.wait_procs(children, timeout=HANGS_S)
     assert alive == []
     assert not (tmp_path / "not-wanted").exists()
 
 
 def wait_for_triton(process: psutil.Process) -> list[psutil.Process]:
-    ends_at = time.monotonic() + 30
-    while time.monotonic() < ends_at:
-        children: list[psutil.Process] = process.children(recursive=True)
-        if any(child.name() == "tritonserver" for child in children):
-            return children
-        time.sleep(0.05)
-    raise AssertionError("no Triton was started")
+    children: list[psutil.Process] = []
+
+    def is_started() -> bool:
+        children[:] = process.children(recursive=True)
+        return any(child.name() == "tritonserver" for child in children)
+
+    wait_until(is_started, "a Triton is started")
+    return children

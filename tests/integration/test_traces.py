@@ -17,6 +17,7 @@ from reflex_frontend.embedded.command import Run, server_arguments
 from reflex_frontend.observing.spans import episode_hash
 from support.bodies import valid_body
 from support.collector import Collector, Span, running_collector
+from support.promise import Promise
 from support.server import ServerProcess, running_server
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -48,7 +49,7 @@ def lie_within(whole: Span, parts: list[Span]) -> bool:
 
 
 def test_a_request_arrives_as_a_span_below_the_clients_with_its_stages_below_it(
-    server: ServerProcess, collector: Collector
+    server: ServerProcess, collector: Collector, promise: Promise
 ) -> None:
     before_ns = time.time_ns()
     assert act(server, "01", request_id="good", episode_id="e-1").status_code == 200
@@ -61,7 +62,9 @@ def test_a_request_arrives_as_a_span_below_the_clients_with_its_stages_below_it(
     assert {stage.trace_id for stage in stages} == {TRACE}
     assert not any(span.is_error for span in (whole, *stages))
     assert lie_within(whole, stages)
-    assert before_ns < whole.began_ns < whole.ended_ns < after_ns + 5_000_000  # it ends a moment after the client's
+    assert before_ns < whole.began_ns < whole.ended_ns
+    later_s = (whole.ended_ns - after_ns) / 1e9
+    promise("the span of a request ends with the client's own", max(later_s, 0.0), at_most=0.005)
     assert whole.attributes["http.response.status_code"] == 200
     assert whole.attributes["reflex.policy_slot"] == "a"
     assert whole.attributes["reflex.model_version"].startswith("demo@")
@@ -110,7 +113,7 @@ def test_what_is_left_is_sent_when_the_server_stops() -> None:
         act(server, request_id="last")
         assert server.stop() == 0
 
-    assert collector.of_request("last", timeout_s=1)
+    assert collector.of_request("last")
 
 
 def test_tritons_own_spans_hang_below_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,7 +153,7 @@ def tracing_arguments(url: str) -> Callable[[Run, EmbeddedOptions, Sequence[str]
     return arguments
 
 
-def test_a_broken_collector_slows_no_robot_and_no_stop() -> None:
+def test_a_broken_collector_slows_no_robot_and_no_stop(promise: Promise) -> None:
     with (
         running_collector("hang") as hanging,
         running_collector("refuse") as refusing,
@@ -163,10 +166,11 @@ def test_a_broken_collector_slows_no_robot_and_no_stop() -> None:
         assert refusing.requests
         stopping_at = time.monotonic()
         assert (to_hanging.stop(), to_refusing.stop()) == (0, 0)
-        assert time.monotonic() - stopping_at < 20
+        promise("a broken collector holds up no stop of two servers", time.monotonic() - stopping_at, at_most=20)
 
     # The same machine in the same seconds; the millisecond is the scheduler's.
-    assert max(traced) < 1.3 * untraced + 0.001
+    beside = (max(traced) - 0.001) / untraced
+    promise("a broken collector slows the median /act by less than a third", beside, at_most=1.3, unit="x")
 
 
 def median_answers_s(*servers: ServerProcess) -> list[float]:

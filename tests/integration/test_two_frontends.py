@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from support.nonce import act_body
 from support.nonce_server import nonce_server
 from support.server import ServerProcess, running_server
 from support.two_policies import SPLIT, TwoPolicies, admin_environment, two_policies
+from support.waiting import wait_until
 
 ROUTING = tuple(name.lower() for name in ROUTING_HEADERS)
 EPISODES = tuple(f"episode-{number}" for number in range(40))
@@ -122,7 +122,7 @@ def answers_of_every_kind(port: int, behave: Behave, episode: str) -> dict[str, 
         "413": exchange(port, HEAD.format(TOO_LONG).encode())[0],
         "422": exchange(port, post_request(orjson.dumps(orjson.loads(body) | {"state": [0.0]})))[0],
     }
-    behave(delay_ms=400)
+    behave(delay_ms=1_500)
     answers["504"] = exchange(port, post_request(body, {"x-reflex-deadline-ms": "30"}))[0]
     answers["503 unread"] = run(refused_unread(port))
     return answers
@@ -138,10 +138,10 @@ async def refused_unread(port: int) -> RawAnswer:
 
     async with LoadClient(port) as client:
         filling = [
-            asyncio.create_task(client.act(episode_id=episode, deadline_ms=5000))
+            asyncio.create_task(client.act(episode_id=episode))
             for episode in (*EPISODES, *(f"more-{number}" for number in range(60)))
         ]
-        await asyncio.sleep(0.25)
+        await asyncio.wait(filling, return_when=asyncio.FIRST_COMPLETED)  # one was refused: every slot is full
         answer = await asyncio.to_thread(send_head)
         await asyncio.gather(*filling)
     return answer
@@ -213,14 +213,14 @@ def test_a_server_that_is_stopped_still_names_the_episodes_own_slot(pair: Pair) 
     """Runs last: it stops the server."""
     port, known = pair.first.port, versions(pair.first.port)
     episode = next(name for name in EPISODES if slot_of(name, SPLIT) == "a")
-    pair.first.behave("first", delay_ms=600)
+    pair.first.behave("first", delay_ms=2_000)
     with connection(port) as working, connection(port) as late:
         late.send(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert late.read().status == 200
-        working.send(post_request(act_body(1.0, episode_id=episode), {"x-reflex-deadline-ms": "3000"}))
-        time.sleep(0.1)
+        working.send(post_request(act_body(1.0, episode_id=episode)))
+        wait_until(lambda: pair.first.process.in_flight() == 1, "the request is in flight")
         pair.first.process.process.terminate()
-        time.sleep(0.1)
+        wait_until(lambda: "draining" in pair.first.process.log, "it drains")
         late.send(post_request(act_body(1.0, episode_id=episode)))
         refused, answered = late.read(), working.read()
     assert (refused.status, refused.code, answered.status) == (503, "draining", 200)

@@ -28,10 +28,10 @@ from reflex_frontend.embedded.locate import locate
 from support.load import Answer, LoadClient, open_loop, run
 from support.server import free_port, running_server
 from support.two_policies import admin_environment, control_file, write_policies
+from support.waiting import HANGS_S, wait_until
 
 __all__ = ["Stack", "loaded", "running_stack"]
 
-START_S: Final = 30.0
 RATE_HZ: Final = 20.0
 BROKEN_FROM_S: Final = 8.0
 BROKEN_FOR_S: Final = 1.5
@@ -131,11 +131,10 @@ def _of_compose(moved: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
 
 
 def _wait_ready(process: subprocess.Popen[bytes], http_port: int, log: Path) -> None:
-    deadline = time.monotonic() + START_S
-    while time.monotonic() < deadline:
+    def is_ready() -> bool:
         assert process.poll() is None, f"Triton ended while it was starting:\n{log.read_text(errors='replace')}"
         with contextlib.suppress(httpx.TransportError):
-            if httpx.get(f"http://127.0.0.1:{http_port}/v2/health/ready", timeout=2).status_code == 200:
-                return
-        time.sleep(0.1)
-    raise AssertionError(f"Triton was not ready after {START_S:.0f} s:\n{log.read_text(errors='replace')}")
+            return httpx.get(f"http://127.0.0.1:{http_port}/v2/health/ready", timeout=HANGS_S).status_code == 200
+        return False
+
+    wait_until(is_ready, "Triton is ready")

@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,13 +19,13 @@ import yaml
 
 from observability.files import ALERTS, PROMETHEUS, REPOSITORY
 from support.server import free_port
+from support.waiting import HANGS_S, wait_until
 
 __all__ = ["Prometheus", "end", "promtool", "running_prometheus", "tool"]
 
 UNPACKED: Final = REPOSITORY / ".venv" / "prometheus" / "usr" / "bin"
 """Where `make observability-test` unpacks Debian's package."""
 MISSING: Final = "Debian's package prometheus is not here; `make observability-test` fetches it where apt-get can"
-START_S: Final = 20.0
 STOP_S: Final = 15.0
 TOOL_S: Final = 60.0
 
@@ -52,7 +51,7 @@ class Prometheus:
     port: int
 
     def get(self, path: str, **parameters: str | float) -> Any:
-        answer = httpx.get(f"http://127.0.0.1:{self.port}/api/v1/{path}", params=parameters, timeout=10)
+        answer = httpx.get(f"http://127.0.0.1:{self.port}/api/v1/{path}", params=parameters, timeout=HANGS_S)
         assert answer.status_code == 200, f"{path} {parameters}: {answer.text}"
         return answer.json()["data"]
 
@@ -69,13 +68,12 @@ class Prometheus:
 
     def wait_scraped(self) -> None:
         """Until every target is up."""
-        deadline = time.monotonic() + START_S
-        while time.monotonic() < deadline:
+
+        def are_up() -> bool:
             targets = self.get("targets", state="active")["activeTargets"]
-            if targets and all(target["health"] == "up" for target in targets):
-                return
-            time.sleep(0.2)
-        raise AssertionError(f"not every target is scraped: {targets}")
+            return bool(targets) and all(target["health"] == "up" for target in targets)
+
+        wait_until(are_up, "every target is scraped")
 
 
 def _local_configuration(folder: Path, targets: Mapping[str, int]) -> Path:
@@ -120,11 +118,10 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _wait_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    deadline = time.monotonic() + START_S
-    while time.monotonic() < deadline:
+    def is_ready() -> bool:
         assert process.poll() is None, f"Prometheus ended while it was starting:\n{log.read_text()}"
         with contextlib.suppress(httpx.TransportError):
-            if httpx.get(f"http://127.0.0.1:{port}/-/ready", timeout=2).status_code == 200:
-                return
-        time.sleep(0.1)
-    raise AssertionError(f"Prometheus was not ready after {START_S:.0f} s:\n{log.read_text()}")
+            return httpx.get(f"http://127.0.0.1:{port}/-/ready", timeout=HANGS_S).status_code == 200
+        return False
+
+    wait_until(is_ready, "Prometheus is ready")

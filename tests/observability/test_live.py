@@ -13,9 +13,9 @@ import pytest
 from observability.dashboard import Query, annotation_queries, queries, variables
 from observability.live import loaded, running_stack
 from observability.prometheus import Prometheus, running_prometheus, tool
+from support.waiting import wait_until
 
 LOAD_S = 20.0
-SCRAPED_WITHIN_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -71,13 +71,10 @@ def test_a_variable_has_values_to_choose_from(watched: Watched, name: str) -> No
 
 
 def test_prometheus_counts_every_answer_of_the_load(watched: Watched) -> None:
-    deadline = time.monotonic() + SCRAPED_WITHIN_S
-    while time.monotonic() < deadline:
-        counted = watched.latest("sum by (status) (reflex_act_total)")
-        if sorted(counted) == sorted(watched.statuses.values()):
-            return
-        time.sleep(0.2)
-    raise AssertionError(f"{counted} instead of {watched.statuses}")
+    def are_counted() -> bool:
+        return sorted(watched.latest("sum by (status) (reflex_act_total)")) == sorted(watched.statuses.values())
+
+    wait_until(are_counted, f"Prometheus counts {watched.statuses}")
 
 
 def test_every_answer_of_these_policies_is_shown_as_changed_by_the_guard(watched: Watched) -> None:
