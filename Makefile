@@ -57,11 +57,11 @@ demo-policy: $(STAMP) ## make export/demo_checkpoint and model_repository/demo* 
 
 fuzz: $(STAMP) ## long fuzzing: 500,000 bodies, 200,000 images (hours)
 	REFLEX_FUZZ_BODIES=500000 REFLEX_FUZZ_IMAGES=200000 REFLEX_SCHEMATHESIS_EXAMPLES=2000 \
-	  $(BIN)/python -m pytest tests/fuzz --timeout 0 $(ARGS)
+	  $(BIN)/python -m pytest -m 'not timing' tests/fuzz --timeout 0 $(ARGS)
 
 chaos: $(STAMP) ## long fault runs: 1,000 kills, 100 stops (hours)
 	REFLEX_CHAOS_KILLS=1000 REFLEX_CHAOS_STOPS=100 REFLEX_CHAOS_PUBLISH_KILLS=5000 \
-	  $(BIN)/python -m pytest tests/chaos --timeout 0 $(ARGS)
+	  $(BIN)/python -m pytest -m 'not timing' tests/chaos --timeout 0 $(ARGS)
 
 soak: $(STAMP) ## 100,000 requests: memory, descriptors and threads must stay flat (minutes)
 	$(BIN)/python -m reflex_bench.soak $(ARGS)
@@ -78,7 +78,7 @@ parity-table: $(STAMP) ## the tables of docs/parity.md, measured again (GOLDEN=F
 helm-test: $(STAMP) ## the chart: lint, every pair of values against Kubernetes' schemas, its commands for real (ARGS='-k engines')
 	@$(BIN)/python -c 'import helm_python, kubernetes_validate' 2>/dev/null \
 	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,helm-test]'
-	$(BIN)/python -m pytest tests/helm $(ARGS)
+	$(BIN)/python -m pytest -m 'not timing' tests/helm $(ARGS)
 
 compose-test: $(STAMP) ## images, compose.yaml and the chart's Job on a real Docker engine, installed if need be (root; minutes)
 	@$(BIN)/python -c 'import helm_python' 2>/dev/null \
@@ -92,7 +92,7 @@ observability-test: $(STAMP) ## dashboard and alerts against a real Prometheus, 
 	    && { apt-get -qq download prometheus || { apt-get -qq update && apt-get -qq download prometheus; }; } \
 	    && dpkg-deb --extract prometheus_*.deb . && rm prometheus_*.deb; } \
 	  || echo 'no Debian package prometheus: what needs it is skipped' >&2
-	$(BIN)/python -m pytest tests/observability $(ARGS)
+	$(BIN)/python -m pytest -m 'not timing' tests/observability $(ARGS)
 
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

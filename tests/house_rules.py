@@ -26,6 +26,7 @@ PRODUCT: Final = ("src/", "frontend/", "export/", "analysis/")
 MAY_PRINT: Final = ("src/reflex/cli/",)
 SERVER: Final = "frontend/reflex_frontend/"
 EMBEDDED: Final = f"{SERVER}embedded/"
+SLEEPS: Final = frozenset({"time.sleep", "asyncio.sleep"})
 ENVIRONMENT_READERS: Final[Mapping[str, str]] = {
     f"{EMBEDDED}__main__.py": "becomes tritonserver in its container, and hands the environment on",
     "export/reflex_export/__init__.py": "keeps ONNX Runtime from reporting its use, which only a variable does",
@@ -187,6 +188,26 @@ def headers_are_named_in_the_contract(file: SourceFile) -> Iterator[Violation]:
             yield getattr(node, "lineno", 1), f"reads the header {name!r} by a name of its own; name it in reflex.wire"
 
 
+def tests_wait_for_conditions(file: SourceFile) -> Iterator[Violation]:
+    """A sleep is a guess of how long another takes, which a busy machine proves wrong. On virtual time it is exact."""
+    if not _is_test(file) or "run_virtual" in (file.text or ""):
+        return
+    for node in file.nodes:
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in SLEEPS and not _is_constant(node.args[0], value=0):
+            yield node.lineno, "sleeps; wait for a condition (support.waiting)"
+
+
+def tests_measure_only_promises(file: SourceFile) -> Iterator[Violation]:
+    """What a busy machine makes red says nothing; `make promises` measures where nobody else is."""
+    if not _is_test(file):
+        return
+    for node in file.nodes:
+        if isinstance(node, ast.Assert):
+            for compared in ast.walk(node.test):
+                if isinstance(compared, ast.Compare) and _is_upper_bound_of_time(compared):
+                    yield compared.lineno, "asserts how long something took; say it with `promise` (support.promise)"
+
+
 RULES: Final[tuple[Rule, ...]] = (
     no_developer_path,
     no_package_registry,
@@ -200,6 +221,8 @@ RULES: Final[tuple[Rule, ...]] = (
     text_ends_in_newline,
     code_calls_nobody,
     headers_are_named_in_the_contract,
+    tests_wait_for_conditions,
+    tests_measure_only_promises,
 )
 
 
@@ -244,6 +267,25 @@ def _imported(node: ast.Import | ast.ImportFrom) -> set[str]:
 
 def _is_constant(node: ast.expr, *, value: object) -> bool:
     return isinstance(node, ast.Constant) and node.value is value
+
+
+def _is_test(file: SourceFile) -> bool:
+    return file.path.startswith("tests/") and not file.path.startswith("tests/support/")
+
+
+def _is_upper_bound_of_time(compared: ast.Compare) -> bool:
+    """`took_s < 5`, `time.monotonic() - started <= 5`."""
+    terms = [compared.left, *compared.comparators]
+    return any(
+        isinstance(operator, ast.Lt | ast.LtE) and _is_time_taken(left)
+        for left, operator in zip(terms[:-1], compared.ops, strict=True)
+    )
+
+
+def _is_time_taken(term: ast.expr) -> bool:
+    if isinstance(term, ast.BinOp) and isinstance(term.op, ast.Sub):
+        return any(f"time.{clock}()" in ast.unparse(term.left) for clock in ("monotonic", "perf_counter"))
+    return ast.unparse(term).endswith(("took_s", "elapsed_s"))
 
 
 def _environment_lines(file: SourceFile) -> Iterator[int]:

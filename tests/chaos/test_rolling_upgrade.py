@@ -35,7 +35,7 @@ from support.promise import Promise
 from support.server import ServerProcess, running_server
 from support.service import Pod, Service
 from support.two_policies import admin_environment, write_policies
-from support.waiting import HANGS_S, eventually
+from support.waiting import HANGS_S, eventually, let_pass_here
 
 REQUESTS: Final = 10_000
 ON_EITHER_SIDE: Final = 500
@@ -176,7 +176,7 @@ async def drive_with_a_socket(cluster: Cluster, kind: Kind) -> None:
             try:
                 answer = await ask()
                 if answer.status == 503:
-                    await asyncio.sleep(int(answer.headers["retry-after"]))
+                    await let_pass_here(int(answer.headers["retry-after"]))
                     answer = await ask()
                 cluster.tally.note_answer(answer)
             except ConnectionError as exc:

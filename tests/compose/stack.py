@@ -15,6 +15,7 @@ import httpx
 
 from compose.engine import REPOSITORY, Engine
 from support.server import free_port
+from support.waiting import wait_until
 
 __all__ = ["Load", "Stack", "running_stack"]
 
@@ -48,13 +49,17 @@ class Stack:
 
     def wait_ready(self, timeout_s: float) -> float:
         """Seconds until /health said ready."""
-        started = time.monotonic()
-        while time.monotonic() - started < timeout_s:
+
+        def is_ready() -> bool:
             with contextlib.suppress(httpx.TransportError):
-                if httpx.get(f"{self.url}/health", timeout=2).status_code == 200:
-                    return time.monotonic() - started
-            time.sleep(0.1)
-        raise AssertionError(f"not ready after {timeout_s} s:\n{self.engine.compose('logs', '--tail', '40')}")
+                return httpx.get(f"{self.url}/health", timeout=2).status_code == 200
+            return False
+
+        try:
+            return wait_until(is_ready, "the stack is ready", timeout_s=timeout_s)
+        except AssertionError as exc:
+            exc.add_note(self.engine.compose("logs", "--tail", "40"))
+            raise
 
 
 @dataclass

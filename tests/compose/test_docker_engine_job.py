@@ -21,6 +21,7 @@ from compose.engine import REPOSITORY, TAG, Engine
 from compose.pod import Container, container_of
 from helm.chart import Manifest, merged, only, render
 from helm.table import ENGINES
+from support.promise import Promise
 from support.waiting import let_pass
 
 GOLDEN = REPOSITORY / "tests" / "golden" / "pi05"
@@ -190,13 +191,15 @@ def test_a_pod_waits_for_the_first_build_and_then_serves_it(cluster: Cluster, fi
     assert waited.took_s > 0.8 * built.took_s
 
 
-def test_the_second_run_finds_everything_in_under_two_seconds(cluster: Cluster, first: tuple[Ended, Ended]) -> None:
+def test_the_second_run_finds_everything_in_under_two_seconds(
+    cluster: Cluster, first: tuple[Ended, Ended], promise: Promise
+) -> None:
     again = cluster.run(cluster.job("storage"))
     print(f"\nengine Job: second run {again.took_s:.2f} s")
 
     assert again.code == 0, again.log
     assert "nothing to build" in again.log
-    assert again.took_s < HIT_S
+    promise("the engine Job in a container finds what is there", again.took_s, at_most=HIT_S)
 
 
 def test_a_killed_build_leaves_no_half_engine_and_the_next_run_succeeds(

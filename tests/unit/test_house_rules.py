@@ -23,6 +23,8 @@ PLANTED = {
     "text_ends_in_newline": ("docs/planted.md", "the end"),
     "headers_are_named_in_the_contract": (PRODUCT, "def of(headers):\n    return headers.get(b'x-robot')\n"),
     "code_calls_nobody": (PRODUCT, "URL = 'https://collect.example/v1/events'\n"),
+    "tests_wait_for_conditions": ("tests/planted.py", "import time\ntime.sleep(0.1)\n"),
+    "tests_measure_only_promises": ("tests/planted.py", "assert time.monotonic() - started < 2\n"),
 }
 
 
@@ -51,6 +53,20 @@ def test_each_rule_finds_its_planted_violation_and_no_other_rule_does(rule: obje
 )
 def test_every_way_to_unpickle_is_found(code: str) -> None:
     assert len(check(SourceFile("tests/planted.py", code.encode()))) == 1
+
+
+@pytest.mark.parametrize(
+    "code", ["await asyncio.sleep(LIMIT_S)\n", "await asyncio.sleep(0.2)\n", "time.sleep(delay_s)\n"]
+)
+def test_every_way_to_sleep_in_a_test_is_found_but_on_virtual_time(code: str) -> None:
+    body = f"async def test_it():\n    {code}"
+    assert len(check(SourceFile("tests/planted.py", body.encode()))) == 1
+    assert check(SourceFile("tests/planted.py", f"{body}run_virtual(test_it)\n".encode())) == []
+
+
+@pytest.mark.parametrize("code", ["0 < took_s < 5", "answer.took_s <= 5", "time.perf_counter() - began < 1"])
+def test_every_bound_on_real_time_in_a_test_is_found(code: str) -> None:
+    assert len(check(SourceFile("tests/planted.py", f"assert {code}\n".encode()))) == 1
 
 
 @pytest.mark.parametrize(
@@ -95,6 +111,7 @@ def test_a_developers_path_inside_a_binary_file_is_found() -> None:
         ),
         (PRODUCT, "def fine():\n" + "    pass\n" * 59),
         (PRODUCT, ""),
+        ("tests/fine.py", "await asyncio.sleep(0)\nassert took_s > 0.5\nassert time.monotonic() - began >= 0.05\n"),
         ("docs/picture.jpg", "\0no text, so no newline at the end"),
     ],
 )
