@@ -99,9 +99,9 @@ def _pid_namespace() -> int:
 
 
 def _processes() -> Iterator[_Process]:
-    for entry in os.scandir("/proc"):
-        if entry.name.isdigit():
-            process = _read_process(int(entry.name))
+    for path in list(Path("/proc").iterdir()):  # whole, for who looks for one process stops in the middle
+        if path.name.isdigit():
+            process = _read_process(int(path.name))
             if process is not None:
                 yield process
 

@@ -125,7 +125,8 @@ def _check_fits(config: PolicyConfig, embodiment: Embodiment) -> None:
 def _load_canary(policy_dir: Path, canary: CanaryConfig, config: PolicyConfig) -> Canary:
     path = policy_dir / canary.file
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        # Opened here: of a file that is no archive, numpy would leave it open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             inputs = [_raw_tensor(tensor, arrays[tensor.name]) for tensor in config.inputs]
             expected = np.asarray(arrays["expected.actions"], np.float32).reshape(config.horizon, config.action_dim)
             if not np.isfinite(expected).all():

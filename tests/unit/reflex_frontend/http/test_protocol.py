@@ -106,6 +106,11 @@ def connected(
             writer.close()
             server.close()
             await asyncio.gather(*state.tasks)
+            for connection in state.connections:
+                connection.transport.abort()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+            await eventually(lambda: not state.connections, "the server's side is closed")
 
     asyncio.run(main())
 
