@@ -32,7 +32,7 @@ BIN = Path(sys.executable).parent
 BLOCKS = [block for block in blocks_of(GUIDE) if block.language == "bash"]
 SERVE = next(block for block in BLOCKS if block.code.startswith("reflex serve "))
 BEFORE, AFTER = BLOCKS[: BLOCKS.index(SERVE)], BLOCKS[BLOCKS.index(SERVE) + 1 :]
-COMMAND_TIMEOUT_S = 60.0
+COMMAND_TIMEOUT_S = 240.0
 
 
 @dataclass(frozen=True)

@@ -29,12 +29,13 @@ from PIL import Image
 from docs.documents import REPOSITORY, Block, blocks_of, documents
 from reflex.policy_config import read_policy_config
 from support.server import ServerProcess, free_port
+from support.waiting import HANGS_S
 
 README = REPOSITORY / "README.md"
 EXAMPLES = REPOSITORY / "examples"
 BIN = Path(sys.executable).parent
-EXAMPLE_TIMEOUT_S = 30.0
-STOP_TIMEOUT_S = 15.0
+EXAMPLE_TIMEOUT_S = 120.0
+STOP_TIMEOUT_S = HANGS_S
 NOT_RUN = ("make ", "pip install ")
 """A block that begins so has a test of its own: it would install packages, or run these very tests."""
 
@@ -149,7 +150,7 @@ def test_make_serve_ends_on_ctrl_c_and_leaves_nothing(server: ServerProcess) -> 
 
         press_ctrl_c(made)
 
-        assert psutil.wait_procs(family, timeout=5)[1] == []
+        assert psutil.wait_procs(family, timeout=HANGS_S)[1] == []
         assert "stopped" in made.log
 
 

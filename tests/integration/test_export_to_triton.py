@@ -25,7 +25,9 @@ from reflex_frontend.policy.policy import load_policy
 from reflex_frontend.triton.gateway import RawTensor, TritonGateway
 from support.bodies import image_b64
 from support.golden import golden_checkpoint, golden_folder
+from support.hostile import PATIENT
 from support.server import ServerProcess, running_server
+from support.waiting import HANGS_S
 
 FAMILIES = ("smolvla", "pi0", "pi05")
 DATATYPES = {"float32": "FP32", "int64": "INT64", "uint8": "UINT8", "bool": "BOOL"}
@@ -107,7 +109,7 @@ def test_act_answers_a_chunk_of_the_policys_shape(exported: Exported) -> None:
         "state": [0.1] * config.state_dim,
         "images": {camera.name: image_b64() for camera in config.cameras},
     }
-    answer = httpx.post(f"{exported.server.base_url}/act", json=body, timeout=10)
+    answer = httpx.post(f"{exported.server.base_url}/act", json=body, timeout=HANGS_S, headers=PATIENT)
     assert answer.status_code == 200, answer.text
     chunk = np.array(answer.json()["actions"])
     assert chunk.shape == (config.horizon, config.action_dim)
@@ -133,13 +135,13 @@ def test_act_policies_refuse_a_picture_of_another_size_with_400_and_the_size_the
     body = {"instruction": "", "state": [0.1] * config.state_dim}
     with running_server("--model-repository", str(tmp_path), "--no-guard") as server:
         images = {camera.name: image_b64() for camera in config.cameras}
-        refused = httpx.post(f"{server.base_url}/act", json=body | {"images": images}, timeout=10)
+        refused = httpx.post(f"{server.base_url}/act", json=body | {"images": images}, timeout=HANGS_S, headers=PATIENT)
         assert (refused.status_code, refused.json()["error"]) == (400, "invalid_image")
         height, width, _ = config.inputs[0].shape
         assert (refused.json()["height"], refused.json()["width"]) == (height, width)
 
         images = {camera.name: png_b64(width, height) for camera in config.cameras}
-        answer = httpx.post(f"{server.base_url}/act", json=body | {"images": images}, timeout=10)
+        answer = httpx.post(f"{server.base_url}/act", json=body | {"images": images}, timeout=HANGS_S, headers=PATIENT)
         assert answer.status_code == 200, answer.text
         assert np.array(answer.json()["actions"]).shape == (config.horizon, config.action_dim)
 

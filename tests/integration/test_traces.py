@@ -17,8 +17,10 @@ from reflex_frontend.embedded.command import Run, server_arguments
 from reflex_frontend.observing.spans import episode_hash
 from support.bodies import valid_body
 from support.collector import Collector, Span, running_collector
+from support.hostile import PATIENT
 from support.promise import Promise
 from support.server import ServerProcess, running_server
+from support.waiting import HANGS_S
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 STAGES = ["receive", "route", "queue", "decode", "infer", "guard", "respond"]
@@ -39,8 +41,8 @@ def server(collector: Collector) -> Iterator[ServerProcess]:
 
 
 def act(server: ServerProcess, flags: str | None = None, **fields: object) -> httpx.Response:
-    headers = {} if flags is None else {"traceparent": f"00-{TRACE}-{PARENT}-{flags}"}
-    return httpx.post(f"{server.base_url}/act", json=valid_body(**fields), headers=headers, timeout=30)
+    headers = PATIENT if flags is None else {**PATIENT, "traceparent": f"00-{TRACE}-{PARENT}-{flags}"}
+    return httpx.post(f"{server.base_url}/act", json=valid_body(**fields), headers=headers, timeout=HANGS_S)
 
 
 def lie_within(whole: Span, parts: list[Span]) -> bool:
@@ -177,7 +179,7 @@ def median_answers_s(*servers: ServerProcess) -> list[float]:
     """Of each server, asked in turns."""
     body = valid_body()
     took: list[list[float]] = [[] for _ in servers]
-    with httpx.Client(timeout=30) as client:
+    with httpx.Client(timeout=HANGS_S, headers=PATIENT) as client:
         for _ in range(ROUNDS):
             for server, times in zip(servers, took, strict=True):
                 began_at = time.monotonic()

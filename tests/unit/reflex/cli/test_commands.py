@@ -18,6 +18,7 @@ import reflex
 from reflex.cli import app
 from reflex.cli.main import SHORT_HELP
 from reflex.errors import SetupError
+from support.waiting import HANGS_S
 
 RUNNER = CliRunner()
 REFLEX = [sys.executable, "-m", "reflex.cli"]
@@ -168,14 +169,14 @@ def test_help_loads_nothing_heavy() -> None:
         "try: main()\n"
         "except SystemExit: print(sorted(sys.modules), file=sys.stderr)\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=HANGS_S)
     assert "serve" in done.stdout
     assert {"httpx", "PIL", "numpy", "pydantic", "fastapi", "asyncio"}.isdisjoint(ast.literal_eval(done.stderr))
 
 
 def test_the_client_loads_no_numpy() -> None:
     program = "import sys, reflex.client; sys.exit('numpy' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", program], check=False, timeout=30).returncode == 0
+    assert subprocess.run([sys.executable, "-c", program], check=False, timeout=HANGS_S).returncode == 0
 
 
 def test_ctrl_c_ends_with_130_and_without_a_traceback() -> None:
@@ -187,7 +188,7 @@ def test_ctrl_c_ends_with_130_and_without_a_traceback() -> None:
             silent.settimeout(20)
             connection, _ = silent.accept()  # from here on the command waits for its answer
             process.send_signal(signal.SIGINT)
-            _, said = process.communicate(timeout=20)
+            _, said = process.communicate(timeout=HANGS_S)
             connection.close()
     assert process.returncode == 130
     assert b"Traceback" not in said

@@ -22,6 +22,7 @@ from reflex.cli.traces import MetricName
 from reflex.traces.schema import DroppedRecord
 from reflex_analysis.episodes import METRICS
 from support.traces import Experiment, header, policy, request, smooth_chunk, write_trace
+from support.waiting import HANGS_S
 
 RUNNER = CliRunner()
 NAME = "2026-11-21T14Z_0123abcd_1.jsonl.gz"
@@ -289,7 +290,7 @@ def test_ctrl_c_ends_a_replay_with_130(one_slot: Path) -> None:
     command = [sys.executable, "-m", "reflex.cli", "replay", str(one_slot), "--against"]
     replay = subprocess.Popen([*command, f"http://127.0.0.1:{server.server_port}"], stderr=subprocess.DEVNULL)
     try:
-        assert replay.wait(30) == 130
+        assert replay.wait(HANGS_S) == 130
     finally:
         server.shutdown()
         server.server_close()

@@ -17,6 +17,7 @@ from reflex_export.checkpoint import Checkpoint
 from reflex_export.demo_data.demo_checkpoint import ACTION_STATISTICS, write_demo_checkpoint
 from reflex_export.graph.graph import Array
 from reflex_export.reading import read_checkpoint
+from support.waiting import HANGS_S
 from unit.reflex_export.families.numpy_smolvla import NumpySmolVla
 
 Request = dict[str, Array]
@@ -185,7 +186,7 @@ def test_module_run_as_a_program_makes_the_checkpoint_and_the_policy(
     folder, repository = tmp_path / "demo_checkpoint", tmp_path / "models"
     command = [sys.executable, "-m", "reflex_export.commands.demo", str(folder), "--repository", str(repository)]
 
-    subprocess.run(command, check=True, timeout=30)
+    subprocess.run(command, check=True, timeout=HANGS_S)
 
     assert contents(folder) == contents(demo_checkpoint)
     assert contents(repository) == contents(demo_repository)

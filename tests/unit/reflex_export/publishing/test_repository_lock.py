@@ -14,6 +14,7 @@ from reflex_export.publishing import repository_lock
 from reflex_export.publishing.repository_lock import LOCK_FILE, lock_repository
 from reflex_export.publishing.staged import staging
 from reflex_export.publishing.transaction import scratch_folder
+from support.waiting import HANGS_S
 
 
 def test_an_export_is_refused_while_engines_are_built_and_is_told_by_whom(tmp_path: Path) -> None:
@@ -42,9 +43,9 @@ def test_a_build_of_engines_waits_for_an_export_and_says_for_whom(tmp_path: Path
     builder = threading.Thread(target=build)
     with staging(tmp_path):
         builder.start()
-        assert waits.wait(10)
+        assert waits.wait(HANGS_S)
         assert not done.is_set()
-    builder.join(10)
+    builder.join(HANGS_S)
 
     assert done.is_set()
     assert heard == [f"another export (process {os.getpid()})"]

@@ -5,6 +5,7 @@ import socket
 import pytest
 
 from reflex_frontend.embedded.port import reserve_port
+from support.waiting import HANGS_S
 
 
 def test_a_reserved_port_is_refused_to_others_and_open_to_one_that_shares_it() -> None:
@@ -13,8 +14,8 @@ def test_a_reserved_port_is_refused_to_others_and_open_to_one_that_shares_it() -
         with pytest.raises(OSError, match="in use"):
             other.bind(address)
         with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(address, timeout=1.0)
+            socket.create_connection(address, timeout=HANGS_S)
         triton.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         triton.bind(address)
         triton.listen()
-        socket.create_connection(address, timeout=1.0).close()
+        socket.create_connection(address, timeout=HANGS_S).close()
