@@ -126,13 +126,12 @@ RUN: Final = pytest.StashKey[Run]()
 
 
 @pytest.fixture
-def promise(request: pytest.FixtureRequest) -> Iterator[Promise]:
+def promise(request: pytest.FixtureRequest) -> Promise:
     """`promise("a 504 comes within 50 ms of its deadline", late_s, at_most=0.05)`"""
     made = Promise(is_measured=request.param == IN_TIME)
     if made.is_measured:
         request.config.stash[RUN].now = made
-    yield made
-    assert made.figures or not made.is_measured or request.node.rep_failed, "it is marked timing and measured nothing"
+    return made
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -159,10 +158,11 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    report = yield
-    item.rep_failed = getattr(item, "rep_failed", False) or report.outcome != "passed"  # type: ignore[attr-defined]
-    return report
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    yield
+    now = item.config.stash[RUN].now
+    if now is not None and item.get_closest_marker("timing") is not None:
+        assert now.figures, "it is marked timing and measured nothing"
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -210,7 +210,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 def _attempt(item: pytest.Item, nextitem: pytest.Item | None, run: Run) -> tuple[list[pytest.TestReport], list[Row]]:
     """Run the test, with a look at the machine before and after."""
-    run.now, item.rep_failed = None, False  # type: ignore[attr-defined]
+    run.now = None
     before = sample()
     reports = runtestprotocol(item, nextitem=nextitem, log=False)
     noise = summary(before + sample())
