@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
+import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
-__all__ = ["ended_by_sigterm", "interruptible", "undisturbed"]
+__all__ = ["ended_by_sigterm", "interruptible", "scratch_folder", "undisturbed"]
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 EXIT_TERMINATED: Final = 128 + signal.SIGTERM
@@ -71,6 +74,20 @@ def ended_by_sigterm() -> Iterator[None]:
         yield
     finally:
         _put_back(before)
+
+
+@contextmanager
+def scratch_folder(prefix: str) -> Iterator[Path]:
+    """A temporary folder that is gone afterwards, even if the signal comes while it is being removed."""
+    made: list[Path] = []
+    try:
+        with undisturbed():
+            made.append(Path(tempfile.mkdtemp(prefix=prefix)))
+        yield made[0]
+    finally:
+        with undisturbed():
+            for folder in made:
+                shutil.rmtree(folder)
 
 
 def _heard_by(handler: _Handler, numbers: Iterable[signal.Signals]) -> _Handlers:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from reflex.interruption import scratch_folder
 from reflex.model_repository import MODEL_FILE
 from reflex.policy_config import PolicyConfig
 from reflex_export.checking.observations import typical_inputs
@@ -67,10 +67,10 @@ def compare_with_fp32(
 @contextmanager
 def running(graphs: FamilyGraphs, steps: int) -> Iterator[PolicyRunner]:
     """The graphs of one step count, from a temporary folder."""
-    with tempfile.TemporaryDirectory(prefix="reflex-export-") as scratch:
+    with scratch_folder("reflex-export-") as scratch:
         paths = []
         for index, model in enumerate((graphs.preprocess, graphs.encoder, graphs.denoise[steps])):
-            folder = Path(scratch) / str(index)
+            folder = scratch / str(index)
             folder.mkdir()
             model.save(folder)
             paths.append(folder / MODEL_FILE)

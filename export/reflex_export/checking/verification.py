@@ -6,13 +6,13 @@ is always found with the FP32 graphs.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from reflex.interruption import scratch_folder
 from reflex.model_repository import model_file
 from reflex.numerics import max_abs
 from reflex.policy_config import COMPONENT_ROLES, PolicyConfig
@@ -143,8 +143,8 @@ def _inside(
     models: _Models, known: FirstDifference, inputs: Mapping[str, Array], expected: Mapping[str, Array]
 ) -> tuple[FirstDifference, str]:
     """The same difference as taps show it, where there can be any for the published graphs."""
-    with tempfile.TemporaryDirectory(prefix="reflex-verify-") as folder:
-        tapped = models.tapped(Path(folder))
+    with scratch_folder("reflex-verify-") as folder:
+        tapped = models.tapped(folder)
         found = tapped.run(inputs) if tapped else {}
         published = models.runner.run(inputs)
         if not found or not _is_same_answer(found, published, models.config.precision):

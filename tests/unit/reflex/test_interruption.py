@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from reflex.interruption import SIGNALS, ended_by_sigterm, interruptible, undisturbed
+from reflex.interruption import SIGNALS, ended_by_sigterm, interruptible, scratch_folder, undisturbed
 
 
 @pytest.fixture(autouse=True)
@@ -68,6 +70,21 @@ def test_sigterm_ends_the_program_by_way_of_what_must_be_tidied_up() -> None:
     assert ended.value.code == 143
     assert done == ["tidied up"]
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_scratch_folder_goes_even_if_the_signal_comes_while_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Path] = []
+    remove = shutil.rmtree
+
+    def remove_slowly(folder: Path) -> None:
+        signal.raise_signal(signal.SIGINT)
+        remove(folder)
+
+    monkeypatch.setattr(shutil, "rmtree", remove_slowly)
+    with interruptible(), pytest.raises(KeyboardInterrupt), scratch_folder("reflex-test-") as folder:
+        made.append(folder)
+
+    assert not made[0].exists()
 
 
 def test_another_thread_changes_no_handlers() -> None:
