@@ -54,14 +54,26 @@ class Pair:
             yield process
 
 
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    folder = tmp_path_factory.mktemp("pair")
+@contextlib.contextmanager
+def new_pair(folder: Path) -> Iterator[Pair]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("REFLEX_RECEIVE_TIMEOUT_S", str(RECEIVE_S))
         with two_policies(folder, "--max-queue", "0") as first:
             first.process.triton_address()
             yield Pair(first, folder)
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    with new_pair(tmp_path_factory.mktemp("pair")) as made:
+        yield made
+
+
+@pytest.fixture
+def own_pair(tmp_path: Path) -> Iterator[Pair]:
+    """For a test after which it is of no use to others."""
+    with new_pair(tmp_path) as made:
+        yield made
 
 
 def routing_of(answer: RawAnswer) -> dict[str, str]:
@@ -192,35 +204,30 @@ def test_with_one_policy_no_answer_has_any_of_them(tmp_path: Path) -> None:
         assert b"policy_slot" not in answer.body
 
 
-def test_a_slot_that_is_out_is_named_with_the_one_that_answered(pair: Pair) -> None:
-    """Runs last but one: it takes slot b down."""
-    port = pair.first.port
+def test_a_slot_that_is_out_is_named_with_the_one_that_answered(own_pair: Pair) -> None:
+    port = own_pair.first.port
     episode = next(name for name in EPISODES if slot_of(name, SPLIT) == "b")
     known = versions(port)
-    pair.first.behave("second", fault="error")
-    try:
-        failed = ask(port, episode_id=episode)
-        assert (failed.status, routing_of(failed)["x-reflex-policy-slot"]) == (500, "b")
-        answers = [ask(port, episode_id=episode) for _ in range(8)]
-    finally:
-        pair.first.behave("second")
+    own_pair.first.behave("second", fault="error")
+    failed = ask(port, episode_id=episode)
+    assert (failed.status, routing_of(failed)["x-reflex-policy-slot"]) == (500, "b")
+    answers = [ask(port, episode_id=episode) for _ in range(8)]
     diverted = dict(zip(ROUTING, ("a", known["a"], episode, "true"), strict=True))
     assert routing_of(answers[-1]) == diverted
     assert answers[-1].json()["policy_slot"] == "a"
 
 
-def test_a_server_that_is_stopped_still_names_the_episodes_own_slot(pair: Pair) -> None:
-    """Runs last: it stops the server."""
-    port, known = pair.first.port, versions(pair.first.port)
+def test_a_server_that_is_stopped_still_names_the_episodes_own_slot(own_pair: Pair) -> None:
+    port, known = own_pair.first.port, versions(own_pair.first.port)
     episode = next(name for name in EPISODES if slot_of(name, SPLIT) == "a")
-    pair.first.behave("first", delay_ms=2_000)
+    own_pair.first.behave("first", delay_ms=2_000)
     with connection(port) as working, connection(port) as late:
         late.send(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert late.read().status == 200
         working.send(post_request(act_body(1.0, episode_id=episode)))
-        wait_until(lambda: pair.first.process.in_flight() == 1, "the request is in flight")
-        pair.first.process.process.terminate()
-        wait_until(lambda: "draining" in pair.first.process.log, "it drains")
+        wait_until(lambda: own_pair.first.process.in_flight() == 1, "the request is in flight")
+        own_pair.first.process.process.terminate()
+        wait_until(lambda: "draining" in own_pair.first.process.log, "it drains")
         late.send(post_request(act_body(1.0, episode_id=episode)))
         refused, answered = late.read(), working.read()
     assert (refused.status, refused.code, answered.status) == (503, "draining", 200)
