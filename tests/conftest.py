@@ -1,10 +1,65 @@
-"""For every test: nothing is reported to anybody."""
+"""For every test: nothing is reported to anybody, Ctrl-C works in what it starts, and a skip has a known reason."""
 
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Generator
+
+import pytest
+from hypothesis import core
+
+from support.skips import summary_of, wanted_tool
+from support.workers import FileScheduling, longest_first
 
 # Before a test imports onnxruntime, which otherwise reports its use to its maker.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 pytest_plugins = ["support.promise"]
+
+# What is started in the background of a script ignores Ctrl-C, and so would every server that a test starts and stops.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> FileScheduling:
+    config.option.loadscopereorder = False
+    return FileScheduling(config, log)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """The seed that repeats an order repeats Hypothesis' examples, too."""
+    if core.global_force_seed is None:
+        core.global_force_seed = session.config.getoption("randomly_seed", None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    longest_first(items)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and wanted_tool(reason_of(report)) is None:
+        report.outcome = "failed"
+        report.longrepr = f"skipped, but for no tool that tests/support/skips.py knows: {reason_of(report)}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    if report.skipped:
+        report.outcome = "failed"
+        report.longrepr = f"a whole module skips itself, and nobody can count its tests: {report.longrepr}"
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for line in summary_of(reason_of(report) for report in terminalreporter.getreports("skipped")):
+        terminalreporter.write_line(line, yellow=True)
+
+
+def reason_of(report: pytest.TestReport) -> str:
+    return report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)

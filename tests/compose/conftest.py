@@ -1,17 +1,23 @@
-"""`make compose-test` sets the variable; a plain `make test` needs neither root nor Docker and leaves these out."""
+"""`make compose-test` sets the variable; a plain `make test` needs neither root nor Docker and skips these."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from compose.engine import BUILT, Engine, running_engine
 from compose.stack import Stack, running_stack
+from support.skips import skipped_module
 
 WANTS_DOCKER = os.environ.get("REFLEX_COMPOSE_TESTS") == "1"
-collect_ignore_glob = [] if WANTS_DOCKER else ["test_docker_*.py"]
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+    without = module_path.name.startswith("test_docker_") and not WANTS_DOCKER
+    return skipped_module(parent, module_path, "Docker") if without else None
 
 
 @pytest.fixture(scope="session")

@@ -18,8 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import pytest
-
+from support.skips import skip_for_want_of
 from support.waiting import let_pass
 
 __all__ = ["BUILT", "REPOSITORY", "TAG", "Engine", "running_engine"]
@@ -82,7 +81,7 @@ def running_engine() -> Iterator[Engine]:
 
 def _install(packages: Sequence[str]) -> None:
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        pytest.skip("no Docker engine runs here, and installing one needs root on Debian or Ubuntu")
+        skip_for_want_of("Docker", "and installing an engine needs root on Debian or Ubuntu")
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     _run("apt-get", "update", "--quiet", environment=quiet)
     _run("apt-get", "install", "--yes", "--quiet", "--no-install-recommends", *packages, environment=quiet)
@@ -97,7 +96,7 @@ def _daemon(engine: Engine, folder: Path) -> Iterator[None]:
         started = time.monotonic()
         while engine.docker("info", check=False).returncode != 0:
             if daemon.poll() is not None or time.monotonic() - started > ENGINE_START_S:
-                pytest.skip(f"a Docker engine cannot run here: {log.read_text(errors='replace')[-2000:]}")
+                skip_for_want_of("Docker", f"whose engine cannot run here: {log.read_text(errors='replace')[-2000:]}")
             let_pass(0.2)
         yield
     finally:
@@ -157,11 +156,10 @@ def _base_image(engine: Engine, folder: Path) -> str:
 def _mirror() -> str:
     """Where this machine has Debian's main archive from."""
     listing = _run("apt-get", "indextargets", "--format", "$(RELEASE) $(REPO_URI)", "Created-By: Packages")
-    for line in listing.splitlines():
-        release, address = line.split()
-        if release == BASE_SUITE:
-            return address.rstrip("/")
-    pytest.skip(f"this machine does not install from Debian {BASE_SUITE}, from which the base image is made")
+    addresses = dict(line.split() for line in reversed(listing.splitlines()))
+    if BASE_SUITE not in addresses:
+        skip_for_want_of("Docker", f"and this machine does not install from Debian {BASE_SUITE}, the base image")
+    return addresses[BASE_SUITE].rstrip("/")
 
 
 def _packages_of_this_machine(folder: Path) -> dict[str, str]:

@@ -64,7 +64,7 @@ def cut_off(stack: Stack) -> Iterator[None]:
         subprocess.run(["ip", "route", "del", *route], check=True)
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="this machine has no curl")
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
 def test_the_request_of_the_readme_is_answered(stack: Stack) -> None:
     [curl] = [
         block.code

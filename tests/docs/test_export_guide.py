@@ -26,6 +26,7 @@ from reflex.policy_config import read_policy_config
 from reflex_export.checking.parity import GATES
 from support.golden import golden_folder
 from support.server import ServerProcess, running_server
+from support.skips import skip_for_want_of
 
 GUIDE = REPOSITORY / "docs" / "export.md"
 BIN = Path(sys.executable).parent
@@ -127,7 +128,7 @@ def test_the_optional_camera_is_optional_in_its_policy_only(walk: Walk) -> None:
 @pytest.mark.parametrize("block", AFTER, ids=lambda block: f"line{block.line}")
 def test_the_commands_beside_the_server_run(walk: Walk, server: ServerProcess, block: Block) -> None:
     if "curl" in block.code and shutil.which("curl") is None:
-        pytest.skip("this machine has no curl")
+        skip_for_want_of("curl")
     code = block.code.replace("http://127.0.0.1:8000", server.base_url)
     code = code.replace("reflex act ", f"reflex act --url {server.base_url} ")
 

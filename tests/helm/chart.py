@@ -8,10 +8,6 @@ from functools import reduce
 from pathlib import Path
 from typing import Any, Final
 
-import pytest
-
-pytest.importorskip("helm_python", reason="needs Helm as a library: make helm-test")
-
 import yaml
 from helm_python import Chart, HelmError, lint
 

@@ -7,10 +7,6 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any, Final
 
-import pytest
-
-pytest.importorskip("kubernetes_validate", reason="needs the schemas of Kubernetes: make helm-test")
-
 from jsonschema import Draft202012Validator
 from kubernetes_validate import utils
 from referencing import Registry, Resource

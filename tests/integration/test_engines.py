@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import json
 import shutil
 import signal
@@ -47,11 +46,6 @@ from support.promise import Promise
 from support.server import running_server
 from support.waiting import HANGS_S, let_pass, wait_until
 from unit.reflex_export.engines.graphs import attention_block, linear, save
-
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("tensorrt_rtx_bindings") is None and importlib.util.find_spec("tensorrt_rtx") is None,
-    reason="TensorRT for RTX is not installed: pip install 'reflex-act[tensorrt]'",
-)
 
 GUIDE = REPOSITORY / "docs" / "engines.md"
 DEMO = Path(__file__).parents[2] / "model_repository"

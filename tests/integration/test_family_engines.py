@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from pathlib import Path
 
 import pytest
@@ -14,10 +13,6 @@ from reflex_export.engines.promise import promised_multiplications
 from reflex_export.exporting.pipeline import export_checkpoint
 from support.golden import golden_checkpoint, golden_folder
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("tensorrt_rtx_bindings") is None and importlib.util.find_spec("tensorrt_rtx") is None,
-    reason="TensorRT for RTX is not installed: pip install 'reflex-act[tensorrt]'",
-)
 STEPS = 2
 """Unrolled; the other steps are the same layers again."""
 

@@ -14,18 +14,17 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
-import pytest
 import yaml
 
 from observability.files import ALERTS, PROMETHEUS, REPOSITORY
 from support.server import free_port
+from support.skips import skip_for_want_of
 from support.waiting import HANGS_S, wait_until
 
 __all__ = ["Prometheus", "end", "promtool", "running_prometheus", "tool"]
 
 UNPACKED: Final = REPOSITORY / ".venv" / "prometheus" / "usr" / "bin"
 """Where `make observability-test` unpacks Debian's package."""
-MISSING: Final = "Debian's package prometheus is not here; `make observability-test` fetches it where apt-get can"
 STOP_S: Final = 15.0
 TOOL_S: Final = 60.0
 
@@ -34,7 +33,7 @@ def tool(name: str) -> str:
     """The program's path; skips the test when it is nowhere."""
     found = shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:{UNPACKED}")
     if found is None:
-        pytest.skip(MISSING)
+        skip_for_want_of("Prometheus")
     return found
 
 

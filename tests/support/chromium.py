@@ -9,7 +9,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
+from support.skips import skip_for_want_of
 
 __all__ = ["Visit", "visit"]
 
@@ -31,7 +31,7 @@ def visit(page: Path, folder: Path, *, width: int = 1200) -> Visit:
     """Skips the test where there is no Chromium."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
-        pytest.skip("no chromium on this machine; Debian's package is called chromium")
+        skip_for_want_of("chromium")
     net_log = folder / "net.json"
     done = subprocess.run(
         [

@@ -22,6 +22,7 @@ from reflex_frontend.observing.recording.recorder import GATHER_S, RETRY_S, Queu
 from reflex_frontend.observing.recording.writer import FilePolicy
 from support.promise import Promise
 from support.recordings import Clock, act_entry, lines_in, raw_lines, trace_header
+from support.skips import skip_for_want_of
 from support.waiting import HANGS_S, let_pass, wait_until
 
 TESTS = Path(__file__).parents[4]
@@ -46,7 +47,7 @@ def mounted(directory: Path, options: str) -> Iterator[Path]:
     try:
         subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", directory], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
-        pytest.skip("needs the right to mount")
+        skip_for_want_of("the right to mount")
     try:
         yield directory
     finally:

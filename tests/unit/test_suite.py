@@ -1,0 +1,115 @@
+"""How the tests themselves run: shared among workers, skipped for known tools only, and the end says which."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+from hypothesis import core
+
+from docs.documents import REPOSITORY
+from support.skips import HOW_TO_RUN, Tool, reason_for, summary_of, wanted_tool
+from support.workers import unit_of_work
+
+TESTS: Final = REPOSITORY / "tests"
+SKIPPING: Final = """
+import pytest
+from support.skips import skip_for_want_of
+
+def test_of_a_known_tool():
+    skip_for_want_of("curl", "and more words")
+
+@pytest.mark.skip("needs Docker")
+def test_of_another():
+    pass
+
+@pytest.mark.xfail(strict=True)
+def test_that_fails_as_expected():
+    raise AssertionError
+"""
+LAZY: Final = """
+import pytest
+
+def test_of_no_tool():
+    pytest.skip("no time")
+"""
+WHOLE: Final = """
+import pytest
+pytest.skip("the file is not there", allow_module_level=True)
+"""
+
+
+def run_pytest(folder: Path, text: str, *options: str) -> subprocess.CompletedProcess[str]:
+    """A project of one file with this conftest, in a process of its own."""
+    shutil.copy(TESTS / "conftest.py", folder)
+    (folder / "test_some.py").write_text(text, encoding="utf-8")
+    plugins = ["-p", "xdist", "-p", "pytest_randomly", *options]
+    command = [sys.executable, "-m", "pytest", "-c", os.devnull, "--rootdir", str(folder), *plugins, str(folder)]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    environment = {**kept, "PYTHONPATH": str(TESTS), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=100)
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_the_end_says_how_many_were_skipped_and_how_to_run_them(tmp_path: Path, workers: str) -> None:
+    done = run_pytest(tmp_path, SKIPPING, "--numprocesses", workers)
+
+    assert done.returncode == 0, done.stdout
+    assert "1 skipped: curl (make test, with Debian's package curl installed)" in done.stdout
+    assert "1 skipped: Docker (make compose-test)" in done.stdout
+    assert "--randomly-seed=" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [(LAZY, "skipped, but for no tool"), (WHOLE, "a whole module skips itself")],
+    ids=["test", "module"],
+)
+def test_a_skip_for_anything_else_fails_the_run(tmp_path: Path, text: str, why: str) -> None:
+    done = run_pytest(tmp_path, text, "--numprocesses", "2")
+
+    assert done.returncode != 0
+    assert why in done.stdout
+
+
+@pytest.mark.parametrize("tool", HOW_TO_RUN)
+def test_every_tool_has_a_line_of_its_own(tool: Tool) -> None:
+    reasons = [reason_for(tool), "Skipped: " + reason_for(tool, "with\nmore")]
+
+    assert [wanted_tool(reason) for reason in reasons] == [tool, tool]
+    assert len(summary_of(reasons)) == 1
+    assert summary_of(reasons)[0].startswith(f"2 skipped: {tool} (make ")
+
+
+def test_a_reason_without_a_tool_has_none() -> None:
+    assert wanted_tool("Skipped: needs time") is None
+    assert wanted_tool("needs curly braces") is None
+
+
+@pytest.mark.parametrize(
+    ("nodeid", "unit"),
+    [
+        ("tests/unit/reflex/test_guard.py::test_x[a::b]", "tests/unit/reflex/test_guard.py"),
+        ("tests/contract/test_auth.py::test_y", "tests/contract/"),
+    ],
+)
+def test_a_file_runs_on_one_worker_and_so_does_a_folder_that_shares_servers(nodeid: str, unit: str) -> None:
+    assert unit_of_work(nodeid) == unit
+
+
+def test_hypothesis_examples_come_of_the_seed_that_orders_the_tests(pytestconfig: pytest.Config) -> None:
+    asked_for = pytestconfig.getoption("hypothesis_seed", None)
+    expected = asked_for or pytestconfig.getoption("randomly_seed", None)
+
+    assert str(core.global_force_seed) == str(expected)
+
+
+def test_ctrl_c_works_in_what_a_test_starts() -> None:
+    """Even when all this runs in the background of a script, which ignores it."""
+    assert signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
