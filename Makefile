@@ -6,8 +6,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 GOLDEN ?= tests/golden
+WORKERS ?= 4
+ENDURING := $(addprefix tests/,chaos/test_two_policies.py chaos/test_rolling_upgrade.py chaos/test_recording_faults.py \
+  integration/test_replay.py fuzz/test_bodies.py fuzz/test_images.py)
 
-.PHONY: help install serve test promises snapshots check fmt bench bench-export bench-rollout demo-policy fuzz chaos soak guard-properties mutants parity-table compose-test helm-test observability-test clean
+.PHONY: help install serve test promises endurance snapshots check fmt bench bench-export bench-rollout demo-policy fuzz chaos soak guard-properties mutants parity-table compose-test helm-test observability-test clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -24,7 +27,7 @@ serve: $(STAMP) ## serve the demo policy on http://127.0.0.1:8000 (ARGS='--port 
 	$(BIN)/reflex serve $(ARGS)
 
 test: $(STAMP) ## every test that needs no GPU, no container, no root (ARGS='-k guard')
-	$(BIN)/python -m pytest -m 'not timing and not slow' $(ARGS)
+	$(BIN)/python -m pytest -m 'not timing and not slow' --numprocesses $(WORKERS) $(ARGS)
 
 promises: $(STAMP) ## every promise with a time in it, measured one after the other: a table (ARGS='--promises-json FILE')
 	$(BIN)/python -m pytest -m timing -p no:randomly -p no:xdist $(ARGS)
@@ -59,8 +62,14 @@ fuzz: $(STAMP) ## long fuzzing: 500,000 bodies, 200,000 images (hours)
 	REFLEX_FUZZ_BODIES=500000 REFLEX_FUZZ_IMAGES=200000 REFLEX_SCHEMATHESIS_EXAMPLES=2000 \
 	  $(BIN)/python -m pytest -m 'not timing' tests/fuzz --timeout 0 $(ARGS)
 
+endurance: $(STAMP) ## what `make test` does in small, with as many requests as the documents tell of (minutes)
+	REFLEX_CHAOS_REQUESTS=10000 REFLEX_CHAOS_RECORDING_KILLS=5 REFLEX_REPLAY_REQUESTS=1000 \
+	REFLEX_FUZZ_BODIES=10000 REFLEX_FUZZ_IMAGES=2000 \
+	  $(BIN)/python -m pytest -m 'not timing' $(ENDURING) --timeout 600 $(ARGS)
+
 chaos: $(STAMP) ## long fault runs: 1,000 kills, 100 stops (hours)
 	REFLEX_CHAOS_KILLS=1000 REFLEX_CHAOS_STOPS=100 REFLEX_CHAOS_PUBLISH_KILLS=5000 \
+	REFLEX_CHAOS_RECORDING_KILLS=500 REFLEX_CHAOS_REQUESTS=200000 \
 	  $(BIN)/python -m pytest -m 'not timing' tests/chaos --timeout 0 $(ARGS)
 
 soak: $(STAMP) ## 100,000 requests: memory, descriptors and threads must stay flat (minutes)

@@ -1,4 +1,7 @@
-"""A recording that cannot be written, or is killed while it is: no robot notices, and what was written is readable."""
+"""A recording that cannot be written, or is killed while it is: no robot notices, and what was written is readable.
+
+REFLEX_CHAOS_RECORDING_KILLS sets how often the server is killed while it writes (2).
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,7 @@ IMAGES_THAT_FILL_IT = 400
 ROUNDS = 120
 PACE_HZ = 100.0
 MOST = 1.05
-KILLS = 5
+KILLS = int(os.environ.get("REFLEX_CHAOS_RECORDING_KILLS", "2"))
 WRITTEN_AFTER_S = 0.5
 
 

@@ -17,7 +17,7 @@ from support.bodies import MARK, generated_body, image_b64, valid_body
 from support.hostile import Connection, RawAnswer, connection, exchange, is_envelope, post_request
 from support.hostile_served import Served
 
-BODIES: Final = int(os.environ.get("REFLEX_FUZZ_BODIES", "10000"))
+BODIES: Final = int(os.environ.get("REFLEX_FUZZ_BODIES", "3000"))
 BATCH: Final = 1_000
 VALID: Final = json.dumps(valid_body()).encode()
 DEADLINE: Final = {"x-reflex-deadline-ms": "10000"}

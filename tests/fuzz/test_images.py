@@ -28,7 +28,7 @@ from support.images import PNG_MAGIC, Pixels, as_base64, encoded, photo, png_chu
 from support.images_broken import BASES, base_file, pillow_pixels, spoilt
 from support.promise import Promise
 
-IMAGES: Final = int(os.environ.get("REFLEX_FUZZ_IMAGES", "2000"))
+IMAGES: Final = int(os.environ.get("REFLEX_FUZZ_IMAGES", "500"))
 BATCH: Final = 500
 SAMPLE: Final = 200
 MAX_EXTRA_BYTES: Final = 128 * 1024 * 1024

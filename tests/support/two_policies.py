@@ -7,18 +7,27 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from reflex.wire import SlotName
 from reflex_bench.nonce_policy import Fault, set_behaviour, write_nonce_policy
 from reflex_frontend.exchange.slot_hash import slot_of
 from support.server import ServerProcess, running_server
 
-__all__ = ["SPLIT", "Policy", "TwoPolicies", "admin_environment", "episodes_of", "two_policies", "write_policies"]
+__all__ = [
+    "POLICIES",
+    "SPLIT",
+    "Policy",
+    "TwoPolicies",
+    "admin_environment",
+    "episodes_of",
+    "two_policies",
+    "write_policies",
+]
 
 Policy = Literal["first", "second", "third"]
 SPLIT = 50
-POLICIES = ("first", "second", "third")
+POLICIES: Final[tuple[Policy, ...]] = ("first", "second", "third")
 
 
 @dataclass(frozen=True)
