@@ -1,6 +1,8 @@
 # The verbs of the project; CI runs the same ones. `make` alone lists them.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
+# Who keeps no bytecode compiles Reflex anew for each of the hundred servers that the tests start.
+unexport PYTHONDONTWRITEBYTECODE
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
