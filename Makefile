@@ -26,7 +26,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 serve: $(STAMP) ## serve the demo policy on http://127.0.0.1:8000 (ARGS='--port 9000')
-	$(BIN)/reflex serve $(ARGS)
+	"$(BIN)/reflex" serve $(ARGS)
 
 test: $(STAMP) ## every test that needs no GPU, no container, no root (ARGS='-k guard')
 	$(BIN)/python -m pytest -m 'not timing and not slow' --numprocesses $(WORKERS) $(ARGS)
