@@ -127,8 +127,13 @@ def test_with_both_broken_everything_is_503_with_retry_after_and_recovery_needs_
     run(scenario())
 
 
-async def ask_and_rest(client: LoadClient, number: int) -> Answer:
-    answer = await ask(client, f"robot-{number % 8}-{number // 50}")
+def episode_of(number: int) -> str:
+    """Of a request: eight robots, and fifty requests in each of their episodes."""
+    return f"robot-{number % 8}-{number // 400}"
+
+
+async def ask_and_rest(client: LoadClient, episode: str) -> Answer:
+    answer = await ask(client, episode)
     await let_pass_here(PAUSE_S)
     return answer
 
@@ -146,7 +151,7 @@ def test_requests_through_all_of_it_bring_no_wrong_answer(server: TwoPolicies) -
         async with LoadClient(server.port) as client:
             await comes_back(client)
             numbers = itertools.count()
-            async with under_load(8, lambda: ask_and_rest(client, next(numbers))) as answers:
+            async with under_load(8, lambda: ask_and_rest(client, episode_of(next(numbers)))) as answers:
                 while len(answers) < REQUESTS:
                     for policy, fault in faults:
                         server.behave(policy, fault=fault)
@@ -179,14 +184,14 @@ def test_a_slot_is_replaced_under_load_without_a_failed_request(server: TwoPolic
         async with LoadClient(server.port) as client:
             await comes_back(client)
             numbers = itertools.count()
-            async with under_load(8, lambda: ask(client, f"load-{next(numbers)}")) as answers:
-                await eventually(lambda: len(answers) > 200, "the load is on")
+            async with under_load(8, lambda: ask_and_rest(client, f"load-{next(numbers)}")) as answers:
+                await eventually(lambda: len(answers) > 100, "the load is on")
                 assert policies_of(answers) == {"first", "second"}
                 for policy in ("third", "second"):
                     found = await asyncio.to_thread(replace, server, admin_port, policy)
                     assert found.returncode == 0, found.stderr
                     so_far = len(answers)
-                    await eventually(lambda so_far=so_far: len(answers) > so_far + 200, "the new one has answered")  # type: ignore[misc]
+                    await eventually(lambda so_far=so_far: len(answers) > so_far + 100, "the new one has answered")  # type: ignore[misc]
                     assert policies_of(answers[so_far + 8 :]) == {"first", policy}
             assert [str(answer) for answer in answers if not answer.is_right] == []
 
@@ -202,12 +207,12 @@ def test_a_policy_whose_canary_is_wrong_is_refused_and_the_old_one_never_stops(
         async with LoadClient(server.port) as client:
             await comes_back(client)
             numbers = itertools.count()
-            async with under_load(4, lambda: ask(client, f"load-{next(numbers)}")) as answers:
+            async with under_load(4, lambda: ask_and_rest(client, f"load-{next(numbers)}")) as answers:
                 found = await asyncio.to_thread(replace, server, admin_port, "third")
                 assert found.returncode == 1
                 assert "the old one goes on" in found.stderr
                 so_far = len(answers)
-                await eventually(lambda: len(answers) > so_far + 100, "the old one has answered")
+                await eventually(lambda: len(answers) > so_far + 50, "the old one has answered")
             assert [str(answer) for answer in answers if not answer.is_right] == []
             assert {answer.headers[DEGRADED] for answer in answers} == {"false"}
 
