@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -58,20 +59,22 @@ class Pod:
 
 
 @pytest.fixture(scope="module")
-def pod() -> Iterator[Pod]:
+def pod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pod]:
     spec = only(render({"monitoring": {"tritonMetrics": True}}), "Deployment")["spec"]["template"]["spec"]
     ports = {name: free_port() for name in PORTS.values()}
-    with triton_of(containers_of(spec), ports) as running:
+    # Triton takes no path with a space, which the one of this checkout may have.
+    models = shutil.copytree(REPOSITORY / "model_repository", tmp_path_factory.mktemp("pod") / "models")
+    with triton_of(containers_of(spec), ports, models) as running:
         probe = subprocess.run(running.command("triton", "startupProbe"), stderr=subprocess.DEVNULL, check=False)
         yield replace(running, is_up_at_once=probe.returncode == 0)
 
 
 @contextlib.contextmanager
-def triton_of(containers: dict[str, Manifest], ports: dict[str, int]) -> Iterator[Pod]:
+def triton_of(containers: dict[str, Manifest], ports: dict[str, int], models: Path) -> Iterator[Pod]:
     installation = locate()
     backends = backend_directory(installation, cache_folder(cache_candidates(os.environ)))
     region = f"helm_test_{os.getpid()}_"
-    run = Run(installation, backends, REPOSITORY / "model_repository", ports["grpc"], region, 1, "")
+    run = Run(installation, backends, models, ports["grpc"], region, 1, "")
     with tempfile.TemporaryFile() as log:
         made = Pod(containers, ports, psutil.Process())
         arguments = [made.moved(word).replace(MODELS, str(run.repository)) for word in containers["triton"]["args"]]
