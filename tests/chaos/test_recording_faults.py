@@ -27,9 +27,9 @@ from reflex.traces.schema import RequestRecord
 from reflex_bench.http_load import http_request
 from reflex_bench.nonce_policy import write_nonce_policy
 from reflex_bench.paired import Target, in_turns, ratio_of_medians
-from support.disks import limit_file_size, read_only, small_disk
 from support.load import Answer, LoadClient, closed_loop, run
 from support.nonce import act_body
+from support.outside.disks import limit_file_size, read_only, small_disk
 from support.promise import Promise
 from support.server import ServerProcess, running_server
 from support.waiting import eventually, wait_until

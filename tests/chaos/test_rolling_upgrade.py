@@ -34,8 +34,8 @@ import pytest
 from reflex.client import AsyncReflexClient
 from support.load import Answer, LoadClient, run
 from support.nonce import is_right, jpeg_b64
+from support.outside.service import Pod, Service
 from support.server import ServerProcess, running_server
-from support.service import Pod, Service
 from support.two_policies import admin_environment, write_policies
 from support.waiting import HANGS_S, eventually, let_pass_here
 

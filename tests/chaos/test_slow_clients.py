@@ -11,9 +11,9 @@ from functools import partial
 import pytest
 
 from support.load import Answer, LoadClient, pause, percentile, run, under_load
+from support.misuse.sockets import drip, held_sockets, opened
 from support.nonce_server import NonceServer, nonce_server
 from support.promise import Promise
-from support.sockets import drip, held_sockets, opened
 from support.waiting import eventually, let_pass_here
 
 RECEIVE_TIMEOUT_S = 2.0

@@ -22,9 +22,9 @@ from reflex.api_keys import KeyEntry, digest_of, new_key
 from reflex_frontend.http.app import Server, build_app
 from reflex_frontend.rollout.admin import Admin, build_admin
 from reflex_frontend.settings import Settings
-from support.credentials import Credential, bearer, in_key_header, wrong_credentials
 from support.fakes import FakeTriton, act_service
 from support.hostile import RawAnswer, exchange, is_envelope
+from support.misuse.credentials import Credential, bearer, in_key_header, wrong_credentials
 from support.nonce import act_body
 from support.promise import Promise
 from support.server import command, free_port, running_server

@@ -24,7 +24,7 @@ from reflex.cli import app
 from reflex.model_repository import policies_of
 from reflex.policy_config import read_policy_config
 from reflex_export.checking.parity import GATES
-from support.golden import golden_folder
+from support.checkpoints.golden import golden_folder
 from support.server import ServerProcess, running_server
 from support.skips import skip_for_want_of
 

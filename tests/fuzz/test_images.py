@@ -25,7 +25,7 @@ from reflex_frontend.observation.images import decode_image
 from support.bodies import valid_body
 from support.hostile_served import Served
 from support.images import PNG_MAGIC, Pixels, as_base64, encoded, photo, png_chunk, png_file, with_repeated_scans
-from support.images_broken import BASES, base_file, pillow_pixels, spoilt
+from support.misuse.images_broken import BASES, base_file, pillow_pixels, spoilt
 from support.promise import Promise
 
 IMAGES: Final = int(os.environ.get("REFLEX_FUZZ_IMAGES", "500"))

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from support.golden import golden_folder
+from support.checkpoints.golden import golden_folder
 from support.waiting import HANGS_S, let_pass, wait_until
 
 COMMAND = "from reflex.cli import main; main()"

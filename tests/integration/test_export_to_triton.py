@@ -24,7 +24,7 @@ from reflex_export.exporting.pipeline import ExportReport, export_checkpoint
 from reflex_frontend.policy.policy import load_policy
 from reflex_frontend.triton.gateway import RawTensor, TritonGateway
 from support.bodies import image_b64
-from support.golden import golden_checkpoint, golden_folder
+from support.checkpoints.golden import golden_checkpoint, golden_folder
 from support.hostile import PATIENT
 from support.server import ServerProcess, running_server
 from support.waiting import HANGS_S

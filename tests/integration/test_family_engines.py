@@ -11,7 +11,7 @@ from reflex.export_options import ExportOptions
 from reflex_export.engines import BuildOptions, build_engine, profile_of, read_onnx
 from reflex_export.engines.promise import promised_multiplications
 from reflex_export.exporting.pipeline import export_checkpoint
-from support.golden import golden_checkpoint, golden_folder
+from support.checkpoints.golden import golden_checkpoint, golden_folder
 
 STEPS = 2
 """Unrolled; the other steps are the same layers again."""

@@ -11,8 +11,8 @@ from typing import Final
 import numpy as np
 import pytest
 
-from support import golden
-from support.golden import GOLDEN, golden_case, golden_cases, golden_checkpoint, golden_folder
+from support.checkpoints import golden
+from support.checkpoints.golden import GOLDEN, golden_case, golden_cases, golden_checkpoint, golden_folder
 
 REPOSITORY: Final = GOLDEN.parents[1]
 LARGEST_BYTES: Final = 16_000_000

@@ -14,7 +14,7 @@ from reflex_analysis.compare import compare
 from reflex_analysis.episodes import read_episodes
 from reflex_analysis.report import NOTHING_FOREIGN, render_report
 from reflex_analysis.summary import summarise
-from support.chromium import visit
+from support.outside.chromium import visit
 from support.traces import Experiment, header, policy, request, write_trace
 
 TWO = {"a": policy("old"), "b": policy("new"), "shadow": policy("shadow")}

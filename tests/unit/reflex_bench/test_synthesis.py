@@ -16,7 +16,7 @@ from reflex_bench.synthesis import synthesise
 from reflex_export.exporting.pipeline import export_checkpoint
 from reflex_export.reading import read_checkpoint
 from reflex_export.reading.tensors import open_weights
-from support.golden import golden_folder
+from support.checkpoints.golden import golden_folder
 
 FAMILIES: Final = ("smolvla", "pi0", "pi05")
 DTYPES: Final = {"F32": "float32", "BF16": "bfloat16"}

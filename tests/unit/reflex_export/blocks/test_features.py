@@ -6,7 +6,7 @@ import pytest
 from reflex_export.blocks.features import normalize_feature, unnormalize_feature
 from reflex_export.checkpoint import NormalizationMode, Normalizer
 from reflex_export.graph.graph import Array, GraphBuilder
-from support.golden import run_model
+from support.checkpoints.golden import run_model
 
 
 def vector(*values: float) -> Array:

@@ -8,7 +8,7 @@ import pytest
 
 from reflex.numerics import max_abs
 from reflex_export.blocks.resize import Placement, build_resizing_preprocess
-from support.golden import run_model
+from support.checkpoints.golden import run_model
 
 Array = npt.NDArray[Any]
 HEIGHT, WIDTH = 60, 90

@@ -26,7 +26,7 @@ from reflex_export.checking.inspection import (
 from reflex_export.checkpoint import Camera, Checkpoint, Normalizer, Text
 from reflex_export.commands.inspect import inspect_command
 from reflex_export.reading import read_checkpoint
-from support.golden import golden_folder
+from support.checkpoints.golden import golden_folder
 
 DEMO = Path(__file__).parents[4] / "model_repository"
 PROMPT_TOKENS = 20

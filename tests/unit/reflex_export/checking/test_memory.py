@@ -7,7 +7,7 @@ import pytest
 from reflex.errors import SetupError
 from reflex_export.checking.memory import available_bytes, check_bytes, require_memory
 from reflex_export.families.family_graphs import build_graphs
-from support.golden import golden_checkpoint
+from support.checkpoints.golden import golden_checkpoint
 
 
 def test_a_check_that_does_not_fit_says_so_and_names_the_way_round() -> None:

@@ -10,7 +10,7 @@ import pytest
 from reflex_export.checking.parity import PolicyRunner
 from reflex_export.checking.rounding import RoundedRunner
 from reflex_export.graph.graph import GraphBuilder, OnnxModel
-from support.golden import ArrayTensors
+from support.checkpoints.golden import ArrayTensors
 
 X = np.array([[1.0003, 2.0007, 1000.3]], np.float32)
 

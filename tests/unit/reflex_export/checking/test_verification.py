@@ -26,7 +26,7 @@ from reflex_export.errors import CheckpointError, SourceError
 from reflex_export.exporting.pipeline import export_checkpoint
 from reflex_export.families.common import Precision
 from reflex_export.graph import onnx_model
-from support.golden import golden_checkpoint, golden_folder
+from support.checkpoints.golden import golden_checkpoint, golden_folder
 
 STEPS = {"fp32": 4, "fp16": 10}
 """In FP16 the tiny SmolVLA misses its gate with few steps."""

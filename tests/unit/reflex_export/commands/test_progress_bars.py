@@ -12,7 +12,7 @@ from reflex.export_options import ExportOptions
 from reflex_export.commands.progress_bars import shown_progress
 from reflex_export.exporting.pipeline import export_checkpoint
 from reflex_export.progress import Stage
-from support.golden import golden_checkpoint, golden_folder
+from support.checkpoints.golden import golden_checkpoint, golden_folder
 
 STAGES = (
     Stage("reading the checkpoint"),

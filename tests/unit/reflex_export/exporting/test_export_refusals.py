@@ -23,7 +23,7 @@ from reflex_export.errors import CheckpointError, ParityError
 from reflex_export.exporting.pipeline import export_checkpoint
 from reflex_export.families.common import arithmetic_of
 from reflex_export.publishing.transaction import scratch_folder
-from support.golden import golden_checkpoint, golden_folder
+from support.checkpoints.golden import golden_checkpoint, golden_folder
 
 NOT_A_CHECKPOINT = "a-checkpoint-that-is-not-there"
 LEAST = ("--embodiment", "so101", "--steps", "1")

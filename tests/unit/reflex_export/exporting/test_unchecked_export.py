@@ -14,7 +14,7 @@ from reflex_export.commands.export import export_command
 from reflex_export.exporting import pipeline
 from reflex_export.exporting.pipeline import export_checkpoint
 from reflex_frontend.policy.policy import load_policy
-from support.golden import golden_checkpoint, golden_folder
+from support.checkpoints.golden import golden_checkpoint, golden_folder
 
 
 def options(repository: Path, *, check: bool) -> ExportOptions:

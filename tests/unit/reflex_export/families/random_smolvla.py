@@ -10,7 +10,7 @@ import numpy.typing as npt
 from tokenizers import Tokenizer, models
 
 from reflex_export.checkpoint import Camera, Checkpoint, Normalizer, Text
-from support.golden import ArrayTensors
+from support.checkpoints.golden import ArrayTensors
 
 VOCABULARY = 40
 

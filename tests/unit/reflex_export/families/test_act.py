@@ -14,7 +14,7 @@ from reflex_export.checkpoint import Checkpoint
 from reflex_export.errors import CheckpointError, MissingTensorError, TensorShapeError, UnsupportedOptionError
 from reflex_export.families.act import OPTIONS, build
 from reflex_export.graph.graph import OnnxModel
-from support.golden import (
+from support.checkpoints.golden import (
     Array,
     ArrayTensors,
     golden_case,
@@ -24,8 +24,8 @@ from support.golden import (
     run_graphs,
     run_model,
 )
-from support.numpy_classic import act_actions
-from support.random_classic import random_act
+from support.checkpoints.numpy_classic import act_actions
+from support.checkpoints.random_classic import random_act
 
 CASES = golden_cases("act")
 TWO_SIZES = {"top": (48, 80), "side": (64, 40)}

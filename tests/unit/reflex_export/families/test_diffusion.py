@@ -17,7 +17,7 @@ from reflex_export.errors import CheckpointError, MissingTensorError, TensorShap
 from reflex_export.families.common import Precision
 from reflex_export.families.diffusion import OPTIONS, build, default_steps
 from reflex_export.graph.graph import OnnxModel
-from support.golden import (
+from support.checkpoints.golden import (
     Array,
     ArrayTensors,
     golden_case,
@@ -27,8 +27,8 @@ from support.golden import (
     run_graphs,
     run_model,
 )
-from support.numpy_classic import diffuse, diffusion_condition, normalize
-from support.random_classic import random_diffusion
+from support.checkpoints.numpy_classic import diffuse, diffusion_condition, normalize
+from support.checkpoints.random_classic import random_diffusion
 
 CASES = golden_cases("diffusion")
 STEPS = 20

@@ -16,7 +16,7 @@ from reflex_export.checking.rounding import rounding_session
 from reflex_export.families.common import ARITHMETICS, Arithmetic, FamilyGraphs
 from reflex_export.families.family_graphs import build_graphs
 from reflex_export.graph.graph import OnnxModel
-from support.golden import (
+from support.checkpoints.golden import (
     golden_case,
     golden_cases,
     golden_checkpoint,

@@ -16,10 +16,19 @@ from reflex_export.errors import UnsupportedOptionError
 from reflex_export.families import pi05
 from reflex_export.policy_prompt import prompt_config, state_bins_config
 from reflex_export.reading import read_checkpoint
-from support.float16 import run_graphs_rounded
-from support.golden import golden_case, golden_cases, run_graphs, run_model
-from support.pi import answer, build, differences, graphs, numpy_chunk, random_observation, recorded_checkpoint
-from support.random_checkpoint import PiSizes, write_checkpoint
+from support.checkpoints.float16 import run_graphs_rounded
+from support.checkpoints.golden import golden_case, golden_cases, run_graphs, run_model
+from support.checkpoints.pi import (
+    answer,
+    build,
+    differences,
+    graphs,
+    numpy_chunk,
+    random_observation,
+    recorded_checkpoint,
+)
+from support.checkpoints.random_checkpoint import write_checkpoint
+from support.checkpoints.sizes import PiSizes
 
 RECORDED = [(name, case) for name in ("pi05", "variants/pi05_basekeys") for case in golden_cases(name)]
 TOLERANCES = {"pixels": 1e-5}

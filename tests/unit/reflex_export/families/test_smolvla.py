@@ -17,7 +17,7 @@ from reflex_export.checkpoint import Checkpoint
 from reflex_export.errors import CheckpointError, TensorShapeError, UnsupportedOptionError
 from reflex_export.families.common import FamilyGraphs, Precision
 from reflex_export.families.smolvla import build
-from support.golden import (
+from support.checkpoints.golden import (
     ArrayTensors,
     golden_case,
     golden_cases,

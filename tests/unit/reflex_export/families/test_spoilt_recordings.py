@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from support import pi
-from support.golden import golden_case
+from support.checkpoints import pi
+from support.checkpoints.golden import golden_case
 from unit.reflex_export.families import test_act, test_diffusion, test_pi0, test_pi05, test_smolvla
 
 Array = npt.NDArray[Any]

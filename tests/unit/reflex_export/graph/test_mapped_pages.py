@@ -8,7 +8,7 @@ import pytest
 from reflex_export.graph.mapped_pages import release
 from reflex_export.reading.mapping import map_file
 from reflex_export.reading.tensors import open_file
-from support.random_checkpoint import write_safetensors
+from support.checkpoints.random_checkpoint import write_safetensors
 
 LARGE_BYTES = 32 << 20
 

@@ -19,7 +19,7 @@ from reflex_export.errors import CheckpointError
 from reflex_export.graph.graph import GraphBuilder
 from reflex_export.graph.onnx_model import DATA_FILE, OnnxModel
 from reflex_export.reading.tensors import open_file
-from support.random_checkpoint import write_safetensors
+from support.checkpoints.random_checkpoint import write_safetensors
 
 ROWS, WIDTH = 17_001, 2_048
 """66 MiB of float16, more than one file holds, and no multiple of a piece."""

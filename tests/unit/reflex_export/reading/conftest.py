@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from support.golden import golden_folder
+from support.checkpoints.golden import golden_folder
 from unit.reflex_export.reading.damage import CopyCheckpoint, EmptyHub
 
 

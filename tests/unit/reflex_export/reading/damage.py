@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from reflex_export.errors import SourceError
 from reflex_export.reading.tensors import open_file
-from support.random_checkpoint import write_safetensors
+from support.checkpoints.random_checkpoint import write_safetensors
 
 Array = npt.NDArray[Any]
 CopyCheckpoint = Callable[[str], Path]

@@ -13,7 +13,7 @@ import pytest
 
 from reflex_export.errors import CheckpointError
 from reflex_export.reading import read_checkpoint
-from support.golden import golden_folder
+from support.checkpoints.golden import golden_folder
 from unit.reflex_export.reading.damage import EmptyHub
 
 STRANGE: tuple[Any, ...] = (None, True, -1, 0, 2**80, 1.5, "", "../x", "é\0", [], [[]], [{}], {}, {"a": {}}, {"b": [1]})

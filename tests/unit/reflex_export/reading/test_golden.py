@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 
 from reflex_export.checkpoint import Checkpoint, Normalizer, Text
 from reflex_export.reading import read_checkpoint
-from support.golden import golden_cases, golden_folder
+from support.checkpoints.golden import golden_cases, golden_folder
 
 VLA = ("smolvla", "pi0", "pi05", "variants/smolvla_longest", "variants/pi0_basekeys", "variants/pi05_basekeys")
 ALL = (*VLA, "act", "diffusion")

@@ -13,8 +13,10 @@ from reflex_export.errors import CheckpointError, MissingTensorError, TensorShap
 from reflex_export.reading import read_checkpoint
 from reflex_export.reading.layout import live_tensors
 from reflex_export.reading.tensors import open_weights
-from support.golden import golden_folder
-from support.random_checkpoint import PiSizes, SmolVlaSizes, tensor_shapes, write_checkpoint
+from support.checkpoints.golden import golden_folder
+from support.checkpoints.random_checkpoint import write_checkpoint
+from support.checkpoints.random_tensors import tensor_shapes
+from support.checkpoints.sizes import PiSizes, SmolVlaSizes
 from unit.reflex_export.reading.damage import CopyCheckpoint, EmptyHub, edit_json, edit_tensors
 
 WEIGHTS = "model.safetensors"

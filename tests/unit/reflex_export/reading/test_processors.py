@@ -8,7 +8,8 @@ import pytest
 
 from reflex_export.errors import CheckpointError, SourceError, UnsupportedOptionError
 from reflex_export.reading import read_checkpoint
-from support.random_checkpoint import PiSizes, SmolVlaSizes, write_checkpoint
+from support.checkpoints.random_checkpoint import write_checkpoint
+from support.checkpoints.sizes import PiSizes, SmolVlaSizes
 from unit.reflex_export.reading.damage import CopyCheckpoint, edit_json, edit_step, step_of
 
 PRE, POST = "policy_preprocessor.json", "policy_postprocessor.json"

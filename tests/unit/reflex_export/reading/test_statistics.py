@@ -10,7 +10,8 @@ from reflex_export.errors import StatisticsError, UnsupportedOptionError
 from reflex_export.reading import read_checkpoint
 from reflex_export.reading.statistics import build_normalizer, mode_of, statistics_in_weights, statistics_of
 from reflex_export.reading.tensors import open_file
-from support.random_checkpoint import PiSizes, SmolVlaSizes, write_checkpoint, write_safetensors
+from support.checkpoints.random_checkpoint import write_checkpoint, write_safetensors
+from support.checkpoints.sizes import PiSizes, SmolVlaSizes
 from unit.reflex_export.reading.damage import CopyCheckpoint, EmptyHub, edit_json, edit_tensors
 
 STATE_FILE = "policy_preprocessor_step_5_normalizer_processor.safetensors"

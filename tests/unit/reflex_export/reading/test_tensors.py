@@ -11,7 +11,7 @@ import pytest
 
 from reflex_export.errors import CheckpointError, MissingTensorError, SourceError, TensorFileError
 from reflex_export.reading.tensors import open_file, open_weights
-from support.random_checkpoint import write_safetensors
+from support.checkpoints.random_checkpoint import write_safetensors
 
 A = np.arange(6, dtype=np.float32).reshape(2, 3)
 B = np.arange(5).astype(ml_dtypes.bfloat16)

@@ -12,8 +12,9 @@ from tokenizers.models import BPE, Model, Unigram, WordLevel
 from reflex_export.errors import CheckpointError, SourceError, TokenizerError
 from reflex_export.reading import read_checkpoint
 from reflex_export.reading.tokenizer import _model_tokens
-from support.golden import golden_folder
-from support.random_checkpoint import PiSizes, SmolVlaSizes, write_checkpoint
+from support.checkpoints.golden import golden_folder
+from support.checkpoints.random_checkpoint import write_checkpoint
+from support.checkpoints.sizes import PiSizes, SmolVlaSizes
 from unit.reflex_export.reading.damage import CopyCheckpoint, EmptyHub, edit_json, edit_step, step_of
 
 PRE = "policy_preprocessor.json"

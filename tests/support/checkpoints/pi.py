@@ -14,8 +14,8 @@ from reflex_export.checkpoint import Checkpoint
 from reflex_export.families import pi0, pi05
 from reflex_export.families.common import FamilyGraphs, Precision
 from reflex_export.reading import read_checkpoint
-from support.golden import golden_case, golden_folder, guidance_feeds, observation_feeds, run_graphs
-from support.numpy_pi import Policy, denoise, encode
+from support.checkpoints.golden import golden_case, golden_folder, guidance_feeds, observation_feeds, run_graphs
+from support.checkpoints.numpy_pi import Policy, denoise, encode
 
 __all__ = ["answer", "build", "differences", "graphs", "numpy_chunk", "random_observation", "recorded_checkpoint"]
 

@@ -21,7 +21,7 @@ from reflex_export.graph.graph import OnnxModel
 from reflex_export.reading import read_checkpoint
 
 Array = npt.NDArray[Any]
-GOLDEN = Path(__file__).resolve().parents[1] / "golden"
+GOLDEN = Path(__file__).resolve().parents[2] / "golden"
 
 
 class ArrayTensors:

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from reflex_export.checkpoint import Camera, Checkpoint, Normalizer
-from support.golden import ArrayTensors
-from support.numpy_classic import DEPTHS
+from support.checkpoints.golden import ArrayTensors
+from support.checkpoints.numpy_classic import DEPTHS
 
 __all__ = ["random_act", "random_diffusion"]
 
