@@ -1,0 +1,118 @@
+"""A request that is sent again runs the model once, and gets no other request's answer."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import orjson
+import pytest
+
+from reflex.errors import DeadlineExceededError, InferenceError
+from reflex_frontend.errors import TritonCallError
+from reflex_frontend.exchange.exchange import Exchange
+from support.fakes import FakeTriton, act_service, run_virtual
+from unit.reflex_frontend.act.act_scene import GOOD, Clock, Frontend, after, serve
+
+
+def test_a_resent_request_gets_the_same_bytes_and_runs_the_model_once() -> None:
+    async def scenario(frontend: Frontend) -> None:
+        first = await frontend.act(request_id="r", episode_id="e")
+        assert await frontend.act(request_id="r", episode_id="e") == first
+        assert len(frontend.triton.calls) == 1
+
+    serve(scenario)
+
+
+def test_a_request_resent_while_the_first_runs_shares_its_answer() -> None:
+    async def scenario(frontend: Frontend) -> None:
+        same: dict[str, Any] = {"request_id": "r", "episode_id": "e"}
+        first, second = await asyncio.gather(frontend.act(**same), frontend.act(**same))
+        assert first == second
+        assert len(frontend.triton.calls) == 1
+
+    serve(scenario, FakeTriton(after(0.1)))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"request_id": "r", "episode_id": "e", "state": [0.2] * 6},
+        {"request_id": "r", "episode_id": "other"},
+        {"request_id": "other", "episode_id": "e"},
+        {"request_id": "r"},
+    ],
+    ids=["another observation", "another episode", "another request", "no episode"],
+)
+def test_an_old_answer_is_never_given_to_another_request(other: dict[str, Any]) -> None:
+    async def scenario(frontend: Frontend) -> None:
+        await frontend.act(request_id="r", episode_id="e")
+        await frontend.act(**other)
+        assert len(frontend.triton.calls) == 2
+
+    serve(scenario)
+
+
+def test_a_failed_request_that_is_resent_is_tried_again() -> None:
+    async def scenario(frontend: Frontend) -> None:
+        frontend.triton.script.append(TritonCallError("model", "no"))
+        same: dict[str, Any] = {"request_id": "r", "episode_id": "e"}
+        await frontend.fails(InferenceError, **same)
+        await asyncio.sleep(0)
+        assert (await frontend.act(**same))["request_id"] == "r"
+
+    serve(scenario)
+
+
+def test_a_resent_request_keeps_its_own_deadline_not_that_of_the_first() -> None:
+    async def scenario(frontend: Frontend) -> None:
+        same: dict[str, Any] = {"request_id": "r", "episode_id": "e"}
+        first = asyncio.create_task(frontend.fails(DeadlineExceededError, 100, **same))
+        await asyncio.sleep(0.05)
+        answer = await frontend.act(2000, **same)
+        assert answer["request_id"] == "r"
+        await first
+
+    serve(scenario, FakeTriton(after(0.5)))
+
+
+def test_whoever_waits_for_a_request_that_was_abandoned_is_told_so() -> None:
+    async def scenario(frontend: Frontend) -> None:
+        same: dict[str, Any] = {"request_id": "r", "episode_id": "e"}
+        first = asyncio.create_task(frontend.act(**same))
+        await asyncio.sleep(0.01)
+        second = asyncio.create_task(frontend.fails(InferenceError, **same))
+        await asyncio.sleep(0.01)
+        first.cancel()
+        assert (await second).status == 500
+
+    serve(scenario, FakeTriton(after(0.1)))
+
+
+def test_cancelling_a_request_is_not_swallowed() -> None:
+    async def scenario(frontend: Frontend) -> None:
+        same: dict[str, Any] = {"request_id": "r", "episode_id": "e"}
+        first = asyncio.create_task(frontend.act(**same))
+        await asyncio.sleep(0.01)
+        second = asyncio.create_task(frontend.act(**same))
+        await asyncio.sleep(0.01)
+        second.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await second
+        await first
+
+    serve(scenario, FakeTriton(after(0.1)))
+
+
+def test_a_resent_request_is_answered_by_the_slot_that_answered_first_whatever_the_split_is_now() -> None:
+    async def main(now: Clock) -> None:
+        service = act_service(FakeTriton(), now, second=FakeTriton(), split=0)
+        body = orjson.dumps({**GOOD, "episode_id": "e", "request_id": "r"})
+        first, again = (Exchange.begin(now(), 1000) for _ in range(2))
+        answer = await service.answer(body, first)
+        service.router.split = 100
+        assert await service.answer(body, again) == answer
+        assert again.routing is not None
+        assert service.router.headers(again.routing)["x-reflex-policy-slot"] == "b"
+
+    run_virtual(main)
