@@ -1,0 +1,91 @@
+"""Engines of the demo policy and of single graphs, built for real, and the processes that build them."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2
+
+from reflex_export.engines import (
+    BuildOptions,
+    EngineRecord,
+    build_engine,
+    profile_of,
+    read_onnx,
+)
+from support.waiting import wait_until
+
+__all__ = [
+    "BUILD_S",
+    "DEMO",
+    "ENDED_S",
+    "RTX",
+    "build",
+    "command",
+    "config_of",
+    "copy_of_demo",
+    "entries",
+    "worker_of",
+]
+
+DEMO = Path(__file__).parents[2] / "model_repository"
+RTX = BuildOptions("tensorrt-rtx")
+ENDED_S = 5.0
+BUILD_S = 240.0
+
+
+def copy_of_demo(folder: Path) -> Path:
+    return Path(shutil.copytree(DEMO, folder / "model_repository", dirs_exist_ok=True))
+
+
+def build(path: Path, cache: Path, options: BuildOptions = RTX, **more: Any) -> EngineRecord:
+    return build_engine(path, profile_of(read_onnx(path).inputs, max_batch=4), options, cache=cache, **more)
+
+
+def config_of(model: Path) -> Any:
+    return text_format.Parse((model / "config.pbtxt").read_text(), model_config_pb2.ModelConfig())
+
+
+@contextlib.contextmanager
+def command(repository: Path, cache: Path) -> Iterator[subprocess.Popen[str]]:
+    """`build_command` in a process of its own, which prints its JSON."""
+    code = (
+        "import sys; from pathlib import Path; from reflex_export.commands.engines import build_command; "
+        "build_command(Path(sys.argv[1]), engine='tensorrt-rtx', cache=Path(sys.argv[2]), as_json=True)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(repository), str(cache)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def worker_of(process: subprocess.Popen[str]) -> psutil.Process:
+    """The process in which TensorRT runs, once there is one."""
+    workers: list[psutil.Process] = []
+
+    def is_started() -> bool:
+        for child in psutil.Process(process.pid).children():
+            with contextlib.suppress(psutil.Error):
+                if "reflex_export.engines.worker" in child.cmdline():
+                    workers.append(child)
+        return bool(workers)
+
+    wait_until(is_started, "a worker is started")
+    return workers[0]
+
+
+def entries(cache: Path) -> list[str]:
+    """Finished engines of a cache."""
+    return sorted(path.name for path in cache.iterdir() if not path.name.startswith(".") and path.name != "locks")
