@@ -5,7 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from house_rules import ENVIRONMENT_READERS, RULES, SourceFile, check, files_of, stale_exceptions
+from house_rules import (
+    ENVIRONMENT_READERS,
+    RULES,
+    TREE_RULES,
+    SourceFile,
+    check,
+    check_tree,
+    files_of,
+    folders_are_short,
+    most_functions_are_short,
+    no_stale_exceptions,
+)
 
 PRODUCT = "frontend/reflex_frontend/planted.py"
 
@@ -17,7 +28,7 @@ PLANTED = {
     "no_bare_except": ("tests/planted.py", "try:\n    pass\nexcept:\n    pass\n"),
     "library_does_not_print": (PRODUCT, "print('hello')\n"),
     "environment_is_read_in_settings": (PRODUCT, "import os\nHOME = os.environ['HOME']\n"),
-    "module_is_short": (PRODUCT, "A = 1\n" * 501),
+    "module_is_short": ("tests/planted.py", "A = 1\n" * 361),
     "function_is_short": (PRODUCT, "def long():\n" + "    pass\n" * 60),
     "nothing_is_left_unfinished": ("docs/planted.md", "TO~DO: say more\n"),
     "text_ends_in_newline": ("docs/planted.md", "the end"),
@@ -110,6 +121,8 @@ def test_a_developers_path_inside_a_binary_file_is_found() -> None:
             "URLS = 'http://127.0.0.1:8000/act', f'http://[{host}]:{port}', f'https://{host}', 'http://[::1]:80'\n",
         ),
         (PRODUCT, "def fine():\n" + "    pass\n" * 59),
+        (PRODUCT, "A = 1\n" * 360),
+        ("docs/long.md", "a line\n" * 361),
         (PRODUCT, ""),
         ("tests/fine.py", "await asyncio.sleep(0)\nassert took_s > 0.5\nassert time.monotonic() - began >= 0.05\n"),
         ("docs/picture.jpg", "\0no text, so no newline at the end"),
@@ -128,8 +141,46 @@ def test_a_violation_says_file_and_line() -> None:
 def test_an_exception_that_nothing_needs_is_a_violation() -> None:
     needed = [SourceFile(path, b"import os\nos.environ\n") for path in ENVIRONMENT_READERS]
 
-    assert stale_exceptions(needed) == []
-    assert len(stale_exceptions(needed[1:])) == 1
+    assert list(no_stale_exceptions(needed)) == []
+    assert len(list(no_stale_exceptions(needed[1:]))) == 1
+
+
+@pytest.mark.parametrize("folder", ["frontend/reflex_frontend/act", "tests/unit/reflex_frontend/act", "helm"])
+def test_a_folder_of_more_than_twenty_modules_is_a_violation(folder: str) -> None:
+    modules = [SourceFile(f"{folder}/module_{number}.py", b"") for number in range(20)]
+    others = [SourceFile(f"{folder}/sub/more.py", b""), SourceFile(f"{folder}/README.md", b"\n")]
+
+    assert list(folders_are_short([*modules, *others])) == []
+    assert list(folders_are_short([*modules, *others, SourceFile(f"{folder}/one_more.py", b"")])) == [
+        f"{folder}:1: 21 modules in one folder; at most 20"
+    ]
+
+
+def function_of(lines: int) -> SourceFile:
+    return SourceFile(f"{PRODUCT}{lines}.py", b"def planted():\n" + b"    pass\n" * (lines - 1))
+
+
+def test_products_whose_median_function_is_long_are_a_violation_and_single_long_ones_are_not() -> None:
+    assert list(most_functions_are_short([])) == []
+    assert list(most_functions_are_short([function_of(7), function_of(2), function_of(60)])) == []
+    assert list(most_functions_are_short([function_of(8), function_of(2), function_of(60)])) == [
+        ".:1: the median function of the product has 8 lines; at most 7"
+    ]
+
+
+def test_the_functions_of_tests_are_not_the_products() -> None:
+    long = SourceFile("tests/planted.py", function_of(40).content)
+
+    assert list(most_functions_are_short([long])) == []
+
+
+def test_every_rule_of_the_tree_counts_in_its_check() -> None:
+    needed = [SourceFile(path, b"import os\nos.environ\n") for path in ENVIRONMENT_READERS]
+    full = [SourceFile(f"tests/full/module_{number}.py", b"") for number in range(21)]
+
+    found = check_tree([*needed[1:], *full, function_of(8)])
+
+    assert len(found) == len(TREE_RULES) == 3
 
 
 def test_untracked_files_count_and_ignored_and_deleted_ones_do_not(tmp_path: Path) -> None:
