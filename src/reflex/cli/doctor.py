@@ -10,7 +10,7 @@ import typer
 from reflex.console import EXIT_FAILED, print_json, say
 
 if TYPE_CHECKING:
-    from reflex.cli.checks import Check
+    from reflex.cli.diagnosis.checks import Check
 
 __all__ = ["doctor"]
 
@@ -24,7 +24,7 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print the checks as one JSON object.")] = False,
 ) -> None:
     """Check this machine for `reflex serve`; each failed check says how to fix it. Exit code 1 when one failed."""
-    from reflex.cli.machine import check_machine
+    from reflex.cli.diagnosis.machine import check_machine
 
     checks = list(check_machine(port))
     failed = [check.name for check in checks if check.status == "fail"]

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Final
 
 import reflex
-from reflex.cli import checks
-from reflex.cli.checks import Check
+from reflex.cli.diagnosis import checks
+from reflex.cli.diagnosis.checks import Check
 from reflex.triton_wheel import PYTHON_VERSION, find_libpython, pytriton_folder
 
 __all__ = ["check_machine"]

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from reflex.cli import checks
-from reflex.cli.checks import Check
-from reflex.cli.machine import check_machine, port_problem
+from reflex.cli.diagnosis import checks
+from reflex.cli.diagnosis.checks import Check
+from reflex.cli.diagnosis.machine import check_machine, port_problem
 
 
 def test_an_old_python_fails_and_a_new_one_does_not() -> None:
