@@ -20,25 +20,13 @@ import numpy.typing as npt
 from tritonclient.grpc import service_pb2
 
 from reflex_frontend.errors import FailureKind, TritonCallError
+from reflex_frontend.triton.channel import open_channel, service_call
 
 __all__ = ["Metadata", "Outputs", "RawTensor", "Triton", "TritonGateway"]
 
-SERVICE: Final = "/inference.GRPCInferenceService/"
 CALL_CAP_S: Final = 30.0
 """No call outlives this, whatever its request's deadline: its place in flight must come back even from a dead peer."""
 PROBE_TIMEOUT_S: Final = 0.3
-MAX_MESSAGE_BYTES: Final = 256 * 1024 * 1024
-CHANNEL_OPTIONS: Final = (
-    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-    # A restarted Triton is found again in half a second instead of gRPC's default of up to two minutes.
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 500),
-    ("grpc.keepalive_time_ms", 10_000),
-    ("grpc.keepalive_timeout_ms", 5_000),
-    ("grpc.enable_http_proxy", 0),
-)
 RAW_INPUT_TAG: Final = b"\x3a"
 """Field 7, length-delimited: `raw_input_contents` of ModelInferRequest."""
 BUSY: Final = ("maximum queue size", "timeout expired")
@@ -85,20 +73,10 @@ class TritonGateway:
     _prefixes: dict[tuple[tuple[str, tuple[int, ...]], ...], bytes] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._channel = grpc.aio.insecure_channel(self.address, options=CHANNEL_OPTIONS)
-        self._infer = self._channel.unary_unary(
-            SERVICE + "ModelInfer", response_deserializer=service_pb2.ModelInferResponse.FromString
-        )
-        self._ready = self._channel.unary_unary(
-            SERVICE + "ModelReady",
-            request_serializer=service_pb2.ModelReadyRequest.SerializeToString,
-            response_deserializer=service_pb2.ModelReadyResponse.FromString,
-        )
-        self._live = self._channel.unary_unary(
-            SERVICE + "ServerLive",
-            request_serializer=service_pb2.ServerLiveRequest.SerializeToString,
-            response_deserializer=service_pb2.ServerLiveResponse.FromString,
-        )
+        self._channel = open_channel(self.address)
+        self._infer = service_call(self._channel, "ModelInfer", takes_bytes=True)
+        self._ready = service_call(self._channel, "ModelReady")
+        self._live = service_call(self._channel, "ServerLive")
 
     async def infer(self, inputs: Sequence[RawTensor], metadata: Metadata = ()) -> Outputs:
         """Run the ensemble once: the outputs by name, or `TritonCallError`.

@@ -12,7 +12,7 @@ import grpc.aio
 from tritonclient.grpc import service_pb2
 
 from reflex_frontend.errors import ModelControlError
-from reflex_frontend.triton.gateway import CHANNEL_OPTIONS, SERVICE
+from reflex_frontend.triton.channel import open_channel, service_call
 
 __all__ = ["ModelControl", "TritonModelControl"]
 
@@ -39,22 +39,10 @@ class TritonModelControl:
     _channel: grpc.aio.Channel = field(init=False)
 
     def __post_init__(self) -> None:
-        self._channel = grpc.aio.insecure_channel(self.address, options=CHANNEL_OPTIONS)
-        self._load = self._channel.unary_unary(
-            SERVICE + "RepositoryModelLoad",
-            request_serializer=service_pb2.RepositoryModelLoadRequest.SerializeToString,
-            response_deserializer=service_pb2.RepositoryModelLoadResponse.FromString,
-        )
-        self._unload = self._channel.unary_unary(
-            SERVICE + "RepositoryModelUnload",
-            request_serializer=service_pb2.RepositoryModelUnloadRequest.SerializeToString,
-            response_deserializer=service_pb2.RepositoryModelUnloadResponse.FromString,
-        )
-        self._index = self._channel.unary_unary(
-            SERVICE + "RepositoryIndex",
-            request_serializer=service_pb2.RepositoryIndexRequest.SerializeToString,
-            response_deserializer=service_pb2.RepositoryIndexResponse.FromString,
-        )
+        self._channel = open_channel(self.address)
+        self._load = service_call(self._channel, "RepositoryModelLoad")
+        self._unload = service_call(self._channel, "RepositoryModelUnload")
+        self._index = service_call(self._channel, "RepositoryIndex")
 
     async def load(self, model: str) -> None:
         """Returns when the model and what it is composed of can answer; `ModelControlError` when it cannot load."""
