@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from reflex.cli.options import ApiKeyOption
 from reflex.console import print_json, reported_errors, say
 
 if TYPE_CHECKING:
@@ -35,16 +36,6 @@ SeedOption = Annotated[int | None, typer.Option(metavar="N", help="The same seed
 DeadlineOption = Annotated[
     int, typer.Option(metavar="MS", min=1, help="Total time for the answer, waiting for a warming server included.")
 ]
-KeyOption = Annotated[
-    str | None,
-    typer.Option(
-        envvar="REFLEX_API_KEY",
-        show_envvar=False,
-        metavar="KEY",
-        help="For a server that asks for one; better in the environment, where others do not see it. "
-        "[env: REFLEX_API_KEY]",
-    ),
-]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the server's answer as one JSON object.")]
 
 
@@ -58,7 +49,7 @@ def act(
     episode: EpisodeOption = None,
     seed: SeedOption = None,
     deadline_ms: DeadlineOption = 5_000,
-    api_key: KeyOption = None,
+    api_key: ApiKeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Ask a running server for one action chunk and plot it, one line per action axis."""

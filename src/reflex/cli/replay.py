@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from reflex.cli.options import ApiKeyOption
 from reflex.console import EXIT_FAILED, print_json, reported_errors, say
 from reflex.errors import SetupError
 
@@ -38,16 +39,6 @@ Tolerance = Annotated[
     float, typer.Option(min=0.0, metavar="X", help="The largest difference that counts as equal, in robot units.")
 ]
 Limit = Annotated[int | None, typer.Option(min=1, metavar="N", help="Replay the first N requests that can be.")]
-ApiKey = Annotated[
-    str | None,
-    typer.Option(
-        envvar="REFLEX_API_KEY",
-        show_envvar=False,
-        metavar="KEY",
-        help="For a server that asks for one; better in the environment, where others do not see it. "
-        "[env: REFLEX_API_KEY]",
-    ),
-]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value instead of text.")]
 
 
@@ -58,7 +49,7 @@ def replay(
     policy: Policy = None,
     tolerance: Tolerance = 0.0,
     limit: Limit = None,
-    api_key: ApiKey = None,
+    api_key: ApiKeyOption = None,
     as_json: Json = False,
 ) -> None:
     """Send recorded requests again, with the same noise, and list where the answers differ.
