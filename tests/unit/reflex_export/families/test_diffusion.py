@@ -10,16 +10,17 @@ import onnx
 import pytest
 from PIL import Image
 
-from reflex.numerics import cosine, max_abs
+from reflex.numerics import max_abs
 from reflex_export.blocks.reverse_diffusion import reverse_steps
 from reflex_export.checkpoint import Checkpoint
 from reflex_export.errors import CheckpointError, MissingTensorError, TensorShapeError, UnsupportedOptionError
 from reflex_export.families.common import Precision
 from reflex_export.families.diffusion import OPTIONS, build, default_steps
 from reflex_export.graph.graph import OnnxModel
+from support.checkpoints.altered import with_doubled_tensor, with_feature, without_tensor
+from support.checkpoints.gate import assert_meets_fp16_gate
 from support.checkpoints.golden import (
     Array,
-    ArrayTensors,
     golden_case,
     golden_cases,
     golden_checkpoint,
@@ -123,8 +124,7 @@ def test_every_recorded_value_is_reproduced(case: str) -> None:
 def test_fp16_stays_within_the_gate(case: str) -> None:
     _, recorded, found = run_recorded(case, "fp16")
 
-    assert cosine(found["actions_normalized"], recorded["actions_norm"]) >= 0.99999
-    assert max_abs(found["actions_normalized"], recorded["actions_norm"]) <= 5e-3
+    assert_meets_fp16_gate(found["actions_normalized"], recorded["actions_norm"])
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -301,10 +301,9 @@ def test_more_steps_than_in_training_are_refused(steps: int) -> None:
 
 def test_environment_state_is_refused_by_name() -> None:
     checkpoint = random_diffusion(cameras=ONE)
-    features = {**checkpoint.config["input_features"], "observation.environment_state": {}}
 
     with pytest.raises(UnsupportedOptionError, match=r"observation\.environment_state"):
-        build(replace(checkpoint, config={**checkpoint.config, "input_features": features}), steps=[1])
+        build(with_feature(checkpoint, "observation.environment_state"), steps=[1])
 
 
 @pytest.mark.parametrize(
@@ -319,11 +318,8 @@ def test_environment_state_is_refused_by_name() -> None:
 )
 def test_a_tensor_of_another_shape_or_missing_is_named(name: str) -> None:
     checkpoint = random_diffusion(cameras=ONE)
-    tensors = {one: checkpoint.tensors.load(one) for one in checkpoint.tensors.names()}
-    doubled = {**tensors, name: np.concatenate([tensors[name], tensors[name]], axis=-1)}
-    lacking = {one: tensor for one, tensor in tensors.items() if one != name}
 
     with pytest.raises(TensorShapeError, match=re.escape(name)):
-        build(replace(checkpoint, tensors=ArrayTensors(doubled)), steps=[1])
+        build(with_doubled_tensor(checkpoint, name), steps=[1])
     with pytest.raises(MissingTensorError, match=re.escape(name)):
-        build(replace(checkpoint, tensors=ArrayTensors(lacking)), steps=[1])
+        build(without_tensor(checkpoint, name), steps=[1])

@@ -11,11 +11,12 @@ import onnx
 import onnxruntime
 import pytest
 
-from reflex.numerics import cosine, max_abs
+from reflex.numerics import max_abs
 from reflex_export.checking.rounding import rounding_session
 from reflex_export.families.common import ARITHMETICS, Arithmetic, FamilyGraphs
 from reflex_export.families.family_graphs import build_graphs
 from reflex_export.graph.graph import OnnxModel
+from support.checkpoints.gate import assert_meets_fp16_gate
 from support.checkpoints.golden import (
     golden_case,
     golden_cases,
@@ -32,7 +33,6 @@ CASES = [(name, case) for name in FOLDERS for case in golden_cases(name)]
 HARDEST = ("case_2", "case_3", "case_rtc_1_exp")
 FAMILIES = ("smolvla", "pi0", "pi05")
 WIDEST = ARITHMETICS["fp16"][-1]
-COSINE, ATOL = 0.99999, 5e-3
 
 
 @cache
@@ -73,8 +73,7 @@ def types_of(model: OnnxModel) -> dict[str, int]:
 def test_every_case_meets_the_gate_where_every_value_is_rounded_as_on_a_gpu(name: str, case: str) -> None:
     recorded, found = golden_case(name, case)["actions_norm"], rounded_chunk(name, case, WIDEST)
 
-    assert cosine(found, recorded) >= COSINE
-    assert max_abs(found, recorded) <= ATOL
+    assert_meets_fp16_gate(found, recorded)
 
 
 @pytest.mark.parametrize(("name", "case"), [pair for pair in CASES if pair[1] in HARDEST])
@@ -82,8 +81,7 @@ def test_the_hardest_cases_meet_the_gate_as_onnx_runtime_computes_them(name: str
     recorded = golden_case(name, case)
     out = run_graphs(graphs(name, WIDEST), int(recorded["num_steps"]), feeds(name, case))["actions_normalized"]
 
-    assert cosine(out, recorded["actions_norm"]) >= COSINE
-    assert max_abs(out, recorded["actions_norm"]) <= ATOL
+    assert_meets_fp16_gate(out, recorded["actions_norm"])
 
 
 @pytest.mark.parametrize("name", FAMILIES)

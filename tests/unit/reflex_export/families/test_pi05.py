@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from reflex.numerics import cosine, max_abs
+from reflex.numerics import max_abs
 from reflex.prompts import normalized_state, prompt_text
 from reflex_export.checkpoint import Checkpoint, Normalizer
 from reflex_export.errors import UnsupportedOptionError
@@ -17,6 +17,7 @@ from reflex_export.families import pi05
 from reflex_export.policy_prompt import prompt_config, state_bins_config
 from reflex_export.reading import read_checkpoint
 from support.checkpoints.float16 import run_graphs_rounded
+from support.checkpoints.gate import assert_meets_fp16_gate
 from support.checkpoints.golden import golden_case, golden_cases, run_graphs, run_model
 from support.checkpoints.pi import (
     answer,
@@ -54,16 +55,14 @@ def test_every_recorded_value_is_reproduced(name: str, case: str) -> None:
 @pytest.mark.parametrize(("name", "case"), RECORDED)
 def test_fp16_stays_at_the_gate(name: str, case: str) -> None:
     found, recorded = answer(name, case, "fp16")["actions_normalized"], golden_case(name, case)["actions_norm"]
-    assert cosine(found, recorded) >= 0.99999
-    assert max_abs(found, recorded) <= 5e-3
+    assert_meets_fp16_gate(found, recorded)
 
 
 @pytest.mark.parametrize("case", ["case_2", "case_4", "case_rtc_1_exp"])
 def test_fp16_stays_close_where_every_value_is_rounded_as_on_a_gpu(case: str) -> None:
     found = answer("pi05", case, "fp16", run_graphs_rounded)["actions_normalized"]
     recorded = golden_case("pi05", case)["actions_norm"]
-    assert cosine(found, recorded) >= 0.99999
-    assert max_abs(found, recorded) <= 5e-3
+    assert_meets_fp16_gate(found, recorded)
 
 
 @pytest.mark.parametrize(("name", "case"), RECORDED)

@@ -17,6 +17,8 @@ from reflex_export.checkpoint import Checkpoint
 from reflex_export.errors import CheckpointError, TensorShapeError, UnsupportedOptionError
 from reflex_export.families.common import FamilyGraphs, Precision
 from reflex_export.families.smolvla import build
+from support.checkpoints.altered import tensors_of, with_tensors
+from support.checkpoints.gate import FP16_COSINE, FP16_MAX_ABS, assert_meets_fp16_gate
 from support.checkpoints.golden import (
     ArrayTensors,
     golden_case,
@@ -43,7 +45,6 @@ ATOL = 1e-4
 GUIDED_RTOL = 1e-5
 """Guidance multiplies a velocity's error by up to 10 and gives values up to 50: the reference itself is 1.5e-4 away
 from the same arithmetic in float64, the graphs 1.1e-4."""
-FP16_COSINE, FP16_ATOL = 0.99999, 5e-3
 WIDER = ("case_2", "case_3")
 """They need `fp16_mlp` (test_fp16): one step, and five with a camera absent, are off by up to 1.1e-2 in `fp16`."""
 
@@ -109,22 +110,21 @@ def test_fp16_points_where_the_reference_does(name: str, case: str) -> None:
 def test_fp16_is_within_the_gate(name: str, case: str) -> None:
     recorded = golden_case(name, case)["actions_norm"]
 
-    assert max_abs(golden_run(name, case, "fp16")["actions_normalized"], recorded) <= FP16_ATOL
+    assert max_abs(golden_run(name, case, "fp16")["actions_normalized"], recorded) <= FP16_MAX_ABS
 
 
 @pytest.mark.parametrize("name", RECORDINGS)
 def test_fp16_of_bfloat16_weights_is_within_the_gate_for_any_number_of_steps(name: str) -> None:
     original = golden_checkpoint(name)
-    halved = {key: original.tensors.load(key).astype(ml_dtypes.bfloat16) for key in original.tensors.names()}
-    checkpoint = dataclasses.replace(original, tensors=ArrayTensors(halved))
+    halved = {key: tensor.astype(ml_dtypes.bfloat16) for key, tensor in tensors_of(original).items()}
+    checkpoint = with_tensors(original, halved)
     exact, half = (build(checkpoint, steps=[1, 2, 5, 10], precision=p) for p in ("fp32", "fp16"))
 
     for steps, case in ((1, "case_2"), (2, "case_4"), (5, "case_3"), (10, "case_0")):
         recorded = golden_case(name, case)
         feeds = observation_feeds(recorded, checkpoint) | guidance_feeds(recorded, *recorded["noise"].shape[1:])
         wide, narrow = (run_graphs(graphs, steps, feeds)["actions_normalized"] for graphs in (exact, half))
-        assert cosine(wide, narrow) >= FP16_COSINE
-        assert max_abs(wide, narrow) <= FP16_ATOL
+        assert_meets_fp16_gate(wide, narrow)
 
 
 def test_guidance_of_weight_zero_changes_no_bit() -> None:
