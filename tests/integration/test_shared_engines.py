@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import pytest
 
 from docs.documents import REPOSITORY
 from reflex.shared_engines import current_engines
+from support.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("tensorrt_rtx_bindings") is None and importlib.util.find_spec("tensorrt_rtx") is None,
@@ -92,10 +92,7 @@ def machine(killed_then_two: tuple[Machine, list[str]], tmp_path: Path) -> Machi
 
 
 def wait_for_partial(machine: Machine) -> None:
-    deadline_s = time.monotonic() + BUILD_TIMEOUT_S
-    while not machine.partials():
-        assert time.monotonic() < deadline_s, "the build never began"
-        time.sleep(0.02)
+    wait_until(machine.partials, "a build begins")
 
 
 def children_cpu_s() -> float:

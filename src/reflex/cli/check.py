@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from reflex.cli.act import JsonOption, KeyOption
+from reflex.cli.act import JsonOption
+from reflex.cli.options import ApiKeyOption
 from reflex.console import print_json, reported_errors
 
 __all__ = ["check"]
@@ -18,7 +19,7 @@ def check(
     deadline_ms: Annotated[
         int, typer.Option(metavar="MS", min=1, help="Total time, waiting for a warming server included.")
     ] = 10_000,
-    api_key: KeyOption = None,
+    api_key: ApiKeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Ask a running server for one chunk, with an observation made up to fit its policy, and look at the numbers.

@@ -11,7 +11,7 @@ import typer
 
 from reflex.cli.extras import load_extra
 from reflex.cli.interrupted import ended_by_interruption
-from reflex.cli.parameters import with_parameters
+from reflex.cli.options import with_parameters
 from reflex.export_options import ExportOption, ExportOptions
 
 __all__ = ["export", "verify"]

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from reflex.cli.parameters import with_parameters
+from reflex.cli.options import with_parameters
 from reflex.console import EXIT_FAILED, reported_errors, say
 from reflex.serve_options import SERVE_OPTIONS, ServeOption
 
