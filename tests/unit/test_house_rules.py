@@ -5,18 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from house_rules import (
-    ENVIRONMENT_READERS,
-    RULES,
-    TREE_RULES,
-    SourceFile,
-    check,
-    check_tree,
-    files_of,
-    folders_are_short,
-    most_functions_are_short,
-    no_stale_exceptions,
-)
+from house.mirror import misplaced
+from house.rules import ENVIRONMENT_READERS, RULES
+from house.source import SourceFile, files_of
+from house.tree_rules import TREE_RULES, folders_are_short, most_functions_are_short, no_stale_exceptions
+from house_rules import check, check_tree, violations_in
 
 PRODUCT = "frontend/reflex_frontend/planted.py"
 
@@ -175,12 +168,51 @@ def test_the_functions_of_tests_are_not_the_products() -> None:
 
 
 def test_every_rule_of_the_tree_counts_in_its_check() -> None:
-    needed = [SourceFile(path, b"import os\nos.environ\n") for path in ENVIRONMENT_READERS]
-    full = [SourceFile(f"tests/full/module_{number}.py", b"") for number in range(21)]
+    planted = [SourceFile(f"tests/full/module_{number}.py", b"") for number in range(21)]
 
-    found = check_tree([*needed[1:], *full, function_of(8)])
+    found = check_tree([*planted, function_of(8)])
 
-    assert len(found) == len(TREE_RULES) == 3
+    assert {rule.__name__ for rule in TREE_RULES} == {
+        "no_stale_exceptions",
+        "folders_are_short",
+        "most_functions_are_short",
+        "tests_lie_where_their_module_lies",
+    }
+    for words in ("reads no environment", "modules in one folder", "the median function", "no tests/unit/"):
+        assert any(words in line for line in found), words
+
+
+MODULE = SourceFile("src/reflex/planted.py", b"")
+MIRROR = SourceFile("tests/unit/reflex/test_planted.py", b"from reflex.planted import A\n")
+OTHER = SourceFile("tests/unit/reflex/test_other.py", b"import reflex.planted\n")
+
+
+def test_a_module_without_tests_at_the_mirrored_path_must_be_in_the_table() -> None:
+    assert misplaced([MODULE, MIRROR], {}, ()) == []
+    assert len(misplaced([MODULE], {}, ())) == 1
+    assert misplaced([MODULE, OTHER], {MODULE.path: OTHER.path}, ()) == []
+
+
+def test_a_module_that_moves_without_its_tests_is_a_violation() -> None:
+    moved = SourceFile("src/reflex/elsewhere/planted.py", b"")
+
+    assert len(misplaced([moved, MIRROR], {}, ())) == 2
+
+
+def test_a_stale_line_of_the_table_is_a_violation() -> None:
+    unrelated = SourceFile(OTHER.path, b"import reflex.another\n")
+
+    assert len(misplaced([MODULE, MIRROR, OTHER], {MODULE.path: OTHER.path}, ())) == 1
+    assert len(misplaced([MODULE, unrelated], {MODULE.path: OTHER.path}, ())) == 1
+    assert len(misplaced([MODULE], {MODULE.path: OTHER.path}, ())) == 1
+    assert len(misplaced([MODULE, MIRROR], {"src/reflex/gone.py": MIRROR.path}, ())) == 1
+    assert len(misplaced([MODULE, MIRROR], {}, ("tests/unit/reflex/test_gone.py",))) == 1
+
+
+def test_the_repository_keeps_its_house_rules() -> None:
+    repository = Path(__file__).parents[2]
+
+    assert violations_in(files_of(repository)) == []
 
 
 def test_untracked_files_count_and_ignored_and_deleted_ones_do_not(tmp_path: Path) -> None:

@@ -1,0 +1,205 @@
+"""The rules that look at one file: each yields what is wrong in it, and where."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+from house.source import SourceFile
+from house.syntax import (
+    environment_lines,
+    functions,
+    header_names_read,
+    imported,
+    is_constant,
+    is_upper_bound_of_time,
+    lines_of,
+)
+
+__all__ = ["ENVIRONMENT_READERS", "RULES", "Rule", "Violation"]
+
+MAX_MODULE_LINES: Final = 360
+MAX_FUNCTION_LINES: Final = 60
+
+MAY_PRINT: Final = ("src/reflex/cli/",)
+SERVER: Final = "frontend/reflex_frontend/"
+EMBEDDED: Final = f"{SERVER}embedded/"
+SLEEPS: Final = frozenset({"time.sleep", "asyncio.sleep"})
+ON_VIRTUAL_TIME: Final = ("run_virtual", "act_scene import", "rollout_scene import", "inference_bench import")
+"""Names by which a test lets hours pass in no time."""
+ENVIRONMENT_READERS: Final[Mapping[str, str]] = {
+    f"{EMBEDDED}__main__.py": "becomes tritonserver in its container, and hands the environment on",
+    "export/reflex_export/__init__.py": "keeps ONNX Runtime from reporting its use, which only a variable does",
+    "src/reflex/admin.py": "XDG_RUNTIME_DIR, where a user's running programs leave word for each other",
+    "analysis/reflex_analysis/child_server.py": "hands the environment on to a server, without this one's settings",
+    f"{EMBEDDED}server.py": "Triton inherits the environment, which also says where the cache lies",
+    f"{EMBEDDED}launch.py": "becomes tritonserver and hands the environment on",
+    f"{EMBEDDED}backends/onnxruntime/model.py": "runs in Triton's stub; we speak to it through the environment",
+}
+"""Which file reads the environment past the settings, and why. An entry without use is a violation itself."""
+
+UNPICKLERS: Final = frozenset({"pickle", "_pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"})
+# The [b]rackets around one letter change no pattern, but keep it from matching itself here.
+DEVELOPER_PATH: Final = re.compile(rb"(?<![\w.$}-])/(?:[r]oot|[w]ork|[h]ome/(?!u/|user/)[a-z][\w-]*)/")
+REGISTRY: Final = re.compile(
+    rb"[p]ypi\.|[p]ythonhosted\.|registry\.[n]pmjs\.|[a]naconda\.org|[c]rates\.io|proxy\.[g]olang\."
+    rb"|--(?:extra-)?[i]ndex-url|--[f]ind-links|--[t]rusted-host"
+)
+UNFINISHED: Final = re.compile(r"\b(?:[T]ODO|[F]IXME|[X]XX)\b")
+URL: Final = re.compile(r"\bhttps?://[^\s\"'`<>)\]}]+")
+LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+DOCUMENT_HOSTS: Final = frozenset({"numpy.org", "www.rfc-editor.org", "docs.nvidia.com", "github.com"})
+"""Hosts that a comment may point to. Code connects to none of them."""
+
+Violation = tuple[int, str]
+"""Line, and what is wrong in words."""
+Rule = Callable[[SourceFile], Iterator[Violation]]
+
+
+def no_developer_path(file: SourceFile) -> Iterator[Violation]:
+    """A path of somebody's own machine works nowhere else, and tells about that machine. Models are searched, too."""
+    for found in DEVELOPER_PATH.finditer(file.content):
+        yield file.line_at(found.start()), f"path of one machine: {found.group().decode()}"
+
+
+def no_package_registry(file: SourceFile) -> Iterator[Violation]:
+    """Where packages come from is the business of whoever installs them."""
+    for found in REGISTRY.finditer(file.content):
+        yield file.line_at(found.start()), f"names a package registry: {found.group().decode()}"
+
+
+def nothing_is_unpickled(file: SourceFile) -> Iterator[Violation]:
+    """A pickle runs code when it is read."""
+    for node in file.nodes:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            for name in imported(node) & UNPICKLERS:
+                yield node.lineno, f"imports {name}, whose data is code"
+        elif isinstance(node, ast.Attribute) and ast.unparse(node) == "torch.load":
+            yield node.lineno, "torch.load unpickles; use safetensors"
+        elif isinstance(node, ast.keyword) and node.arg == "allow_pickle" and not is_constant(node.value, value=False):
+            yield node.lineno, "allow_pickle must be False"
+
+
+def no_bare_except(file: SourceFile) -> Iterator[Violation]:
+    """It swallows Ctrl-C and cancellation."""
+    for node in file.nodes:
+        if isinstance(node, ast.ExceptHandler) and node.type is None:
+            yield node.lineno, "a bare except; name what is expected"
+
+
+def library_does_not_print(file: SourceFile) -> Iterator[Violation]:
+    """A library logs; stdout belongs to the command line's results."""
+    if not file.is_product or file.path.startswith(MAY_PRINT):
+        return
+    for node in file.nodes:
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
+            yield node.lineno, "print in library code; log it, or return it"
+
+
+def environment_is_read_in_settings(file: SourceFile) -> Iterator[Violation]:
+    """One place knows what a process can be told."""
+    if file.is_product and file.path not in ENVIRONMENT_READERS:
+        for line in environment_lines(file):
+            yield line, "reads the environment; make it a setting"
+
+
+def module_is_short(file: SourceFile) -> Iterator[Violation]:
+    """One reads a module from top to bottom, a test's as well."""
+    lines = file.content.count(b"\n")
+    if file.tree is not None and lines > MAX_MODULE_LINES:
+        yield 1, f"{lines} lines; at most {MAX_MODULE_LINES}"
+
+
+def function_is_short(file: SourceFile) -> Iterator[Violation]:
+    """A long function is a list of ideas without names."""
+    if not file.is_product:
+        return
+    for node in functions(file):
+        if lines_of(node) > MAX_FUNCTION_LINES:
+            yield node.lineno, f"{node.name} has {lines_of(node)} lines; at most {MAX_FUNCTION_LINES}"
+
+
+def nothing_is_left_unfinished(file: SourceFile) -> Iterator[Violation]:
+    """What is still to be done belongs in an issue, where somebody looks."""
+    for number, line in enumerate((file.text or "").splitlines(), 1):
+        found = UNFINISHED.search(line)
+        if found is not None:
+            yield number, f"{found.group()} left in"
+
+
+def text_ends_in_newline(file: SourceFile) -> Iterator[Violation]:
+    """Else the next line that is added changes two."""
+    if file.text and not file.text.endswith("\n"):
+        yield file.line_at(len(file.content)), "no newline at the end"
+
+
+def code_calls_nobody(file: SourceFile) -> Iterator[Violation]:
+    """No telemetry: a URL in code is this machine, or a document that a comment points to."""
+    if not file.is_product or file.text is None:
+        return
+    for number, line in enumerate(file.text.splitlines(), 1):
+        for found in URL.finditer(line):
+            host = _host(found.group())
+            if host is not None and host not in LOOPBACK | DOCUMENT_HOSTS:
+                yield number, f"a URL to {host}; Reflex connects to nobody on its own account"
+
+
+def headers_are_named_in_the_contract(file: SourceFile) -> Iterator[Violation]:
+    """What the server reads of a request's headers is listed in reflex.wire, where pages and documents learn of it."""
+    if not file.path.startswith(SERVER) or file.path.startswith(EMBEDDED):
+        return
+    for node in file.nodes:
+        for name in header_names_read(node):
+            yield getattr(node, "lineno", 1), f"reads the header {name!r} by a name of its own; name it in reflex.wire"
+
+
+def tests_wait_for_conditions(file: SourceFile) -> Iterator[Violation]:
+    """A sleep is a guess of how long another takes, which a busy machine proves wrong. On virtual time it is exact."""
+    if not _is_test(file) or any(word in (file.text or "") for word in ON_VIRTUAL_TIME):
+        return
+    for node in file.nodes:
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in SLEEPS and not is_constant(node.args[0], value=0):
+            yield node.lineno, "sleeps; wait for a condition (support.waiting)"
+
+
+def tests_measure_only_promises(file: SourceFile) -> Iterator[Violation]:
+    """What a busy machine makes red says nothing; `make promises` measures where nobody else is."""
+    if not _is_test(file):
+        return
+    for node in file.nodes:
+        if isinstance(node, ast.Assert):
+            for compared in ast.walk(node.test):
+                if isinstance(compared, ast.Compare) and is_upper_bound_of_time(compared):
+                    yield compared.lineno, "asserts how long something took; say it with `promise` (support.promise)"
+
+
+RULES: Final[tuple[Rule, ...]] = (
+    no_developer_path,
+    no_package_registry,
+    nothing_is_unpickled,
+    no_bare_except,
+    library_does_not_print,
+    environment_is_read_in_settings,
+    module_is_short,
+    function_is_short,
+    nothing_is_left_unfinished,
+    text_ends_in_newline,
+    code_calls_nobody,
+    headers_are_named_in_the_contract,
+    tests_wait_for_conditions,
+    tests_measure_only_promises,
+)
+
+
+def _is_test(file: SourceFile) -> bool:
+    return file.path.startswith("tests/") and not file.path.startswith("tests/support/")
+
+
+def _host(url: str) -> str | None:
+    """None for a host that is a placeholder: the user names it."""
+    address = url.partition("://")[2].lstrip("[")
+    if address.startswith("{"):
+        return None
+    return "::1" if address.startswith("::1") else re.split(r"[:/?#\]]", address, maxsplit=1)[0]
