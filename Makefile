@@ -31,7 +31,7 @@ serve: $(STAMP) ## serve the demo policy on http://127.0.0.1:8000 (ARGS='--port 
 test: $(STAMP) ## every test that needs no GPU, no container, no root (ARGS='-k guard')
 	$(BIN)/python -m pytest -m 'not timing and not slow' --numprocesses $(WORKERS) $(ARGS)
 
-promises: $(STAMP) ## every promise with a time in it, measured one after the other: a table (ARGS='--promises-json FILE')
+promises: $(STAMP) ## every promise with a time in it, measured one after the other: a table (ARGS='--promises-json=FILE')
 	$(BIN)/python -m pytest -m timing -p no:randomly -p no:xdist $(ARGS)
 
 snapshots: $(STAMP) ## write down anew what users see: help, examples, HTTP contract (tests/snapshots/)
