@@ -193,4 +193,5 @@ def test_the_example_request_holds_the_example_picture() -> None:
     picture = (EXAMPLES / "cup.jpg").read_bytes()
 
     assert base64.b64decode(request["image_b64"], validate=True) == picture
-    assert Image.open(EXAMPLES / "cup.jpg").size == (224, 224)
+    with Image.open(EXAMPLES / "cup.jpg") as image:
+        assert image.size == (224, 224)
