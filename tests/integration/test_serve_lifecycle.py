@@ -177,7 +177,7 @@ async def _stopped_with_work_in_flight(server: NonceServer, number: signal.Signa
     async with LoadClient(server.port) as client:
         assert (await client.act()).is_right
         calls = [asyncio.create_task(client.act()) for _ in range(IN_FLIGHT)]
-        await eventually(lambda: asyncio.to_thread(_is_in_flight, server), "the requests are in flight")
+        await eventually(lambda: asyncio.to_thread(_all_are_in_flight, server), "the requests are in flight")
         server.process.process.send_signal(number)
         await eventually(lambda: "draining" in server.process.log, "it drains")
         late = await client.act()
@@ -186,6 +186,10 @@ async def _stopped_with_work_in_flight(server: NonceServer, number: signal.Signa
 
 def _is_in_flight(server: NonceServer) -> bool:
     return server.process.in_flight() > 0
+
+
+def _all_are_in_flight(server: NonceServer) -> bool:
+    return server.process.in_flight() == IN_FLIGHT
 
 
 def _gone_after_s(owned: Belongings) -> float:
