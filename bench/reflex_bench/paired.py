@@ -55,15 +55,17 @@ async def in_turns(
     latencies: dict[str, list[float]] = {target.name: [] for target in targets}
     choice = random.Random(seed)
     due = time.perf_counter()
-    for number in range(warm_up_rounds + rounds):
-        for target in choice.sample(targets, len(targets)):
-            due += 1.0 / pace_hz
-            await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            latency_s = await _ask(connections[target.name], target)
-            if number >= warm_up_rounds:
-                latencies[target.name].append(latency_s)
-    for connection in connections.values():
-        connection.close()
+    try:
+        for number in range(warm_up_rounds + rounds):
+            for target in choice.sample(targets, len(targets)):
+                due += 1.0 / pace_hz
+                await asyncio.sleep(max(0.0, due - time.perf_counter()))
+                latency_s = await _ask(connections[target.name], target)
+                if number >= warm_up_rounds:
+                    latencies[target.name].append(latency_s)
+    finally:
+        for connection in connections.values():
+            connection.close()
     return {name: np.asarray(some, np.float64) for name, some in latencies.items()}
 
 

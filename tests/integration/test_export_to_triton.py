@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,9 +51,7 @@ class Exported:
 
     @property
     def triton(self) -> str:
-        address = re.search(r"Triton at (\S+) after", self.server.log)
-        assert address is not None
-        return address[1]
+        return self.server.triton_address()
 
 
 @pytest.fixture(scope="module", params=FAMILIES)

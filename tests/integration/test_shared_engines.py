@@ -76,7 +76,7 @@ def killed_then_two(source: Path, tmp_path_factory: pytest.TempPathFactory) -> t
     killed = machine.start()
     wait_for_partial(machine)
     os.killpg(killed.pid, signal.SIGKILL)
-    killed.wait()
+    killed.communicate(timeout=ENDED_S)
     assert current_engines(machine.shared) is None
     both = [machine.start() for _ in range(2)]
     said = [build.communicate(timeout=BUILD_TIMEOUT_S)[1] for build in both]

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from reflex_bench.paired import Target, in_turns, ratio_of_medians
+from support.waiting import eventually
 
 
 def test_the_ratio_is_that_of_the_medians() -> None:
@@ -47,6 +48,8 @@ class Fake:
     status: int = 200
     asked: list[bytes] = field(default_factory=list)
     port: int = 0
+    open: set[asyncio.Transport] = field(default_factory=set)
+    """Its ends of the connections."""
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Fake]:
@@ -54,6 +57,9 @@ class Fake:
         self.port = server.sockets[0].getsockname()[1]
         async with server:
             yield self
+            for transport in set(self.open):
+                transport.abort()
+            await eventually(lambda: not self.open, "its ends of the connections are closed")
 
 
 @dataclass
@@ -62,6 +68,10 @@ class _Answering(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
+        self.fake.open.add(self.transport)
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        self.fake.open.discard(self.transport)
 
     def data_received(self, data: bytes) -> None:
         self.fake.asked.append(data)

@@ -175,6 +175,9 @@ def test_idle_strangers_neither_keep_the_owner_out_nor_stay(monkeypatch: pytest.
         assert all(b'"error":"' in answer for answer in said)
         for _, writer in strangers:
             writer.close()
+        for _, writer in strangers:
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
 
     serve(scenario, admin_port=port)
 
