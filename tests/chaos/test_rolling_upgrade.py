@@ -39,6 +39,8 @@ from support.server import ServerProcess, running_server
 from support.two_policies import admin_environment, write_policies
 from support.waiting import HANGS_S, eventually, let_pass_here
 
+pytestmark = pytest.mark.slow
+
 REQUESTS: Final = int(os.environ.get("REFLEX_CHAOS_REQUESTS", "1000"))
 ON_EITHER_SIDE: Final = 300
 PAUSE_S: Final = 0.02

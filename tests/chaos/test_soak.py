@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from reflex_bench.soak import soak
+
+pytestmark = pytest.mark.slow
 
 
 def test_memory_descriptors_and_threads_stay_flat_and_every_answer_is_right() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -34,25 +35,45 @@ def misplaced(
     by_path = {file.path: file for file in files}
     modules = {path: _mirrored(path) for path in by_path if _is_tested(path)}
     return [
-        *_untested(modules, by_path, covered_by),
+        *_untested(modules, Imports(by_path.values()), covered_by),
         *_homeless(by_path, set(modules.values()), {*covered_by.values(), *several}),
         *(f"{test}:1: named in tests/house/covered_by.py and not there" for test in several if test not in by_path),
     ]
 
 
-def _untested(
-    modules: Mapping[str, str], by_path: Mapping[str, SourceFile], covered_by: Mapping[str, str]
-) -> Iterator[str]:
+class Imports:
+    """Which modules each file reaches; a file's own imports are looked up once."""
+
+    def __init__(self, files: Iterable[SourceFile]) -> None:
+        self.paths = {file.path: file for file in files}
+        self._by_name = {_dotted(path): path for path in self.paths if path.endswith(".py")}
+
+    def reached_by(self, path: str) -> set[str]:
+        """Every module of ours that the file imports, or that is imported on the way."""
+        reached: set[str] = set()
+        waiting = [path]
+        while waiting:
+            new = self._direct(waiting.pop()) - reached
+            reached |= new
+            waiting += [self._by_name[name] for name in new]
+        return reached
+
+    @cache  # noqa: B019  # one of them lives as long as a run
+    def _direct(self, path: str) -> frozenset[str]:
+        return frozenset(_imported(self.paths[path]) & self._by_name.keys())
+
+
+def _untested(modules: Mapping[str, str], imports: Imports, covered_by: Mapping[str, str]) -> Iterator[str]:
     for path, mirrored in modules.items():
         named = covered_by.get(path)
-        if mirrored in by_path:
+        if mirrored in imports.paths:
             if named is not None:
                 yield f"{path}:1: has {mirrored}; take its line out of tests/house/covered_by.py"
         elif named is None:
             yield f"{path}:1: no {mirrored}; write it, or name the test that covers it in tests/house/covered_by.py"
-        elif named not in by_path:
+        elif named not in imports.paths:
             yield f"{path}:1: {named}, which should cover it, is not there"
-        elif not path.startswith(IN_ANOTHER_PROGRAM) and _dotted(path) not in _reached(by_path[named], by_path):
+        elif not path.startswith(IN_ANOTHER_PROGRAM) and _dotted(path) not in imports.reached_by(named):
             yield f"{path}:1: {named}, which should cover it, does not reach it"
     yield from (
         f"{path}:1: named in tests/house/covered_by.py and not there" for path in covered_by if path not in modules
@@ -80,18 +101,6 @@ def _mirrored(path: str) -> str:
 def _dotted(path: str) -> str:
     inside = path if path.startswith("tests/") else path.partition("/")[2]
     return inside.removeprefix("tests/").removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-
-
-def _reached(test: SourceFile, by_path: Mapping[str, SourceFile]) -> set[str]:
-    """Every module of ours that a test imports, or that is imported on the way."""
-    known = {_dotted(path): file for path, file in by_path.items() if path.endswith(".py")}
-    reached: set[str] = set()
-    waiting = [test]
-    while waiting:
-        new = _imported(waiting.pop()) & known.keys() - reached
-        reached |= new
-        waiting += [known[name] for name in new]
-    return reached
 
 
 def _imported(file: SourceFile) -> set[str]:

@@ -16,12 +16,8 @@ ROOTS = {"src": "reflex", "frontend": "reflex_frontend", "export": "reflex_expor
 CLIMBING = [
     ("frontend/reflex_frontend/policy/breaker.py", "from reflex_frontend.exchange.routing import Router"),
     ("frontend/reflex_frontend/triton/gateway.py", "from reflex_frontend.observation.observation import check_state"),
-    ("frontend/reflex_frontend/settings.py", "from reflex_frontend.triton.backend import TritonBackend"),
     ("export/reflex_export/graph/node.py", "from reflex_export.families.act import build"),
-    ("export/reflex_export/publishing/staged.py", "from reflex_export.exporting.pipeline import export"),
     ("src/reflex/errors.py", "from reflex.wire.limits import MAX_SEED"),
-    ("src/reflex/guard.py", "from reflex_frontend.settings import Settings"),
-    ("export/reflex_export/errors.py", "import reflex_frontend.settings"),
     ("frontend/reflex_frontend/act/keys.py", "from reflex_frontend.act.act import ActService"),
 ]
 """File, and an import that goes up, sideways or, in the last, round in a circle."""
