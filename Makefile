@@ -91,10 +91,11 @@ helm-test: $(STAMP) ## the chart: lint, every pair of values against Kubernetes'
 	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,helm-test]'
 	$(BIN)/python -m pytest -m 'not timing' tests/helm $(ARGS)
 
+# In the order of the files: they share one stack, whose end is tested last.
 compose-test: $(STAMP) ## images, compose.yaml and the chart's Job on a real Docker engine, installed if need be (root; minutes)
 	@$(BIN)/python -c 'import helm_python' 2>/dev/null \
 	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,helm-test]'
-	REFLEX_COMPOSE_TESTS=1 $(BIN)/python -m pytest tests/compose --timeout 900 -s $(ARGS)
+	REFLEX_COMPOSE_TESTS=1 $(BIN)/python -m pytest tests/compose -p no:randomly --timeout 900 -s $(ARGS)
 
 # Unpacked, not installed: the package's own service would start, and listen on every address.
 observability-test: $(STAMP) ## dashboard and alerts against a real Prometheus, Debian's, and a real server (a minute and a half)

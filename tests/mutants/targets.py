@@ -37,7 +37,13 @@ TARGETS: Final = (
     Target("frontend/reflex_frontend/policy/admission.py", (f"{UNIT}/reflex_frontend/policy/test_admission.py",)),
     Target("frontend/reflex_frontend/policy/breaker.py", (f"{UNIT}/reflex_frontend/policy/test_breaker.py",)),
     Target("frontend/reflex_frontend/policy/vitals.py", (f"{UNIT}/reflex_frontend/policy/test_vitals.py",)),
-    Target("frontend/reflex_frontend/policy/inference.py", (f"{UNIT}/reflex_frontend/policy/test_inference.py",)),
+    Target(
+        "frontend/reflex_frontend/policy/inference.py",
+        (
+            f"{UNIT}/reflex_frontend/policy/test_inference.py",
+            f"{UNIT}/reflex_frontend/policy/test_silent_model.py",
+        ),
+    ),
     Target("frontend/reflex_frontend/exchange/routing.py", (f"{UNIT}/reflex_frontend/exchange/test_routing.py",)),
     Target("frontend/reflex_frontend/exchange/slot_hash.py", (f"{UNIT}/reflex_frontend/exchange/test_slot_hash.py",)),
     Target("frontend/reflex_frontend/observation/request.py", (f"{UNIT}/reflex_frontend/observation/test_request.py",)),
