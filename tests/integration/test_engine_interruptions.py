@@ -96,7 +96,8 @@ def test_ctrl_c_ends_a_build_at_once_and_leaves_nothing(tmp_path: Path, promise:
 
     promise("Ctrl-C ends an engine build", took_s, at_most=ENDED_S)
     assert gone == [worker]
-    assert entries(cache) == []
+    # On a busy machine it may be done before the signal comes; then all of it is there.
+    assert len(entries(cache)) == (2 if process.returncode == 0 else 0)
     assert not list(cache.glob(".*.partial"))
 
 

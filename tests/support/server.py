@@ -22,7 +22,7 @@ from support.waiting import HANGS_S, wait_until
 
 __all__ = ["ServerProcess", "free_port", "running_server"]
 
-START_TIMEOUT_S = 90.0
+START_TIMEOUT_S = 180.0
 STOP_TIMEOUT_S = HANGS_S
 FIRST_PORT = 20_000
 PORTS = 12_000

@@ -7,13 +7,16 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from reflex_frontend.embedded.locate import Installation
 from reflex_frontend.embedded.options import EmbeddedOptions
 
 __all__ = ["Run", "server_arguments", "server_environment", "trampoline"]
 
-LAUNCH = Path(__file__).parent / "launch.py"
+LAUNCH: Final = Path(__file__).parent / "launch.py"
+STUB_START_S: Final = 120
+"""For the process of a model to come up; Triton's own 30 s are too few on a machine whose cores are all busy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,7 @@ def server_arguments(run: Run, options: EmbeddedOptions, models: Sequence[str]) 
         f"--exit-on-error={str(not options.tolerates_broken_models).lower()}",
         f"--exit-timeout-secs={options.exit_timeout_s}",
         f"--backend-config=python,shm-region-prefix-name={run.region_prefix}",
+        f"--backend-config=python,stub-timeout-seconds={STUB_START_S}",
         "--allow-http=false",
         "--allow-metrics=false",
         "--grpc-address=127.0.0.1",

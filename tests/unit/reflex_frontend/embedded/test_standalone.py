@@ -147,6 +147,7 @@ def test_triton_serves_the_demo_with_the_flags_of_a_container_and_stops_on_sigte
         f"--model-repository={REPOSITORY / 'model_repository'}", "--model-control-mode=explicit", "--load-model=*",
         "--disable-auto-complete-config", "--grpc-address=127.0.0.1", f"--grpc-port={ports[0]}",
         "--http-address=127.0.0.1", f"--http-port={ports[1]}", "--allow-metrics=false", "--exit-timeout-secs=8",
+        "--backend-config=python,stub-timeout-seconds=120",
     ]  # fmt: skip
     code = f"""
 import pathlib, sys
@@ -156,7 +157,7 @@ sys.exit(entry.main(["tritonserver", *{flags!r}]))
 """
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     try:
-        wait_until(lambda: process.poll() is not None or is_ready(ports[1]), "it is ready")
+        wait_until(lambda: process.poll() is not None or is_ready(ports[1]), "it is ready", timeout_s=180)
         assert process.poll() is None
         socket.create_connection(("127.0.0.1", ports[0]), timeout=2).close()
         process.terminate()
