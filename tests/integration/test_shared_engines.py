@@ -19,11 +19,6 @@ from docs.documents import REPOSITORY
 from reflex.shared_engines import current_engines
 from support.waiting import wait_until
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("tensorrt_rtx_bindings") is None and importlib.util.find_spec("tensorrt_rtx") is None,
-    reason="TensorRT for RTX is not installed: pip install 'reflex-act[tensorrt]'",
-)
-
 BUILD_TIMEOUT_S = 90.0
 HIT_CPU_S = 1.0
 """On an idle machine that is under a second of waiting, too; beside other work only this is certain."""
