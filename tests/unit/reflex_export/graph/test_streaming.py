@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from reflex_export.graph.streaming import stream_to_disk
+from support.leftovers import leaves_no_thread
 
 PIECE_BYTES = 8 << 20
 PIECES = 20
@@ -54,21 +54,16 @@ def test_what_the_disk_refuses_in_between_ends_the_writing_and_leaves_no_thread(
             raise failures.pop()
 
     monkeypatch.setattr(os, "fdatasync", fail_once)
-    before = threading.active_count()
 
-    with pytest.raises(OSError, match="Input/output error"):
+    with leaves_no_thread(), pytest.raises(OSError, match="Input/output error"):
         stream(tmp_path / "weights")
-    assert threading.active_count() == before
 
 
 @pytest.mark.parametrize("refused", [0, PIECES - 1])
 def test_who_cannot_take_a_piece_ends_the_writing_and_leaves_no_thread(tmp_path: Path, refused: int) -> None:
-    before = threading.active_count()
-
     def refuse(piece: memoryview) -> None:
         if piece[0] == refused:
             raise ValueError("not this one")
 
-    with (tmp_path / "weights").open("wb") as file, pytest.raises(ValueError, match="not this one"):
+    with leaves_no_thread(), (tmp_path / "weights").open("wb") as file, pytest.raises(ValueError, match="not this one"):
         stream_to_disk(file, pieces(), refuse)
-    assert threading.active_count() == before

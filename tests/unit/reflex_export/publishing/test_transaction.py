@@ -11,6 +11,7 @@ import pytest
 
 from reflex.errors import RepositoryError, SetupError
 from reflex_export.publishing.transaction import publish, recover, scratch_folder
+from support.leftovers import leaves_no_descriptor
 
 Events = list[tuple[str, str]]
 
@@ -109,9 +110,8 @@ def test_no_descriptor_stays_open(tmp_path: Path) -> None:
             publish(["arm"], staged_policy(scratch, "arm"), tmp_path / "models")
 
     publish_once()
-    before = len(list(Path("/proc/self/fd").iterdir()))
-    publish_once()
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    with leaves_no_descriptor():
+        publish_once()
 
 
 def test_a_repository_that_was_made_for_nothing_goes_again_and_one_that_was_there_stays(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ import json
 import logging
 import subprocess
 import sys
-import threading
 import time
 import zlib
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from reflex.errors import SetupError
 from reflex.traces.schema import ShadowRecord
 from reflex_frontend.observing.recording.recorder import GATHER_S, RETRY_S, QueueLimits, Recorder
 from reflex_frontend.observing.recording.writer import FilePolicy
+from support.leftovers import leaves_no_thread, threads
 from support.promise import Promise
 from support.recordings import Clock, act_entry, lines_in, raw_lines, trace_header
 from support.skips import skip_for_want_of
@@ -188,10 +188,9 @@ def test_closing_twice_does_nothing_more(tmp_path: Path) -> None:
 
 
 def test_the_thread_ends_with_the_recorder(tmp_path: Path) -> None:
-    before = threading.active_count()
-    with recording(tmp_path):
-        assert threading.active_count() == before + 1
-    assert threading.active_count() == before
+    before = threads()
+    with leaves_no_thread(), recording(tmp_path):
+        assert len(threads() - before) == 1
 
 
 def test_a_directory_that_cannot_be_one_is_refused_at_the_start(tmp_path: Path) -> None:

@@ -25,7 +25,6 @@ __all__ = [
     "lines_of_file",
     "names",
     "number_of",
-    "open_descriptors",
     "total",
     "writer",
 ]
@@ -81,7 +80,3 @@ def lines_of_file(path: Path) -> list[dict[str, Any]]:
 
 def number_of(path: Path) -> int:
     return int(path.name.split("_")[2].partition(".")[0])
-
-
-def open_descriptors() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
