@@ -169,6 +169,37 @@ def test_a_lost_triton_is_replaced_at_the_same_address_and_leaves_nothing(
     asyncio.run(scenario())
 
 
+def test_a_models_process_that_dies_as_it_comes_up_costs_seconds_not_minutes(repository: Path) -> None:
+    """Killed as it is born: Triton itself would wait two minutes for its first word."""
+
+    async def scenario() -> None:
+        events: list[TritonEvent] = []
+        triton = EmbeddedTriton(
+            EmbeddedOptions(model_repository=repository, models=("affine",)), on_event=events.append
+        )
+        await triton.start()
+        try:
+            first = _pid(triton)
+            await eventually(lambda: _kill_a_stub(first), "a model's process is born")
+            await eventually(lambda: triton.restarts == 1, "another Triton is started")
+            await _ready_at(triton.grpc_address)
+        finally:
+            await triton.stop()
+        assert "the process of a model died as it came up" in next(e for e in events if e.kind == "hung").message
+
+    asyncio.run(scenario())
+
+
+def _kill_a_stub(triton: int) -> bool:
+    """As soon as there is one, so before it can have said a word."""
+    for child in psutil.Process(triton).children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if child.name().startswith("triton_python"):
+                child.kill()
+                return True
+    return False
+
+
 def test_stop_is_quick_and_leaves_no_process_no_memory_and_no_port(repository: Path, promise: Promise) -> None:
     async def scenario() -> None:
         async with _serving(repository, "affine", "user") as (triton, _):

@@ -23,6 +23,7 @@ __all__ = [
     "remove_regions",
     "remove_regions_of_dead_owners",
     "wait_group_gone",
+    "zombies_of_group",
 ]
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where POSIX shared memory lies on Linux
@@ -32,6 +33,7 @@ OWNED_REGION = re.compile(r"reflex_(?P<namespace>\d+)_(?P<pid>\d+)_(?P<start>\d+
 
 @dataclass(frozen=True, slots=True)
 class _Process:
+    pid: int
     state: str
     group: int
     start_ticks: int
@@ -89,6 +91,13 @@ def wait_group_gone(group: int, timeout_s: float) -> bool:
     return True
 
 
+def zombies_of_group(group: int) -> frozenset[int]:
+    """Processes of the group, but for its leader, that have ended and that nobody has collected."""
+    return frozenset(
+        process.pid for process in _processes() if process.group == group != process.pid and process.state == "Z"
+    )
+
+
 def _owner_lives(match: re.Match[str]) -> bool:
     process = _read_process(int(match["pid"]))
     return process is not None and process.start_ticks == int(match["start"])
@@ -113,4 +122,4 @@ def _read_process(pid: int) -> _Process | None:
     except (FileNotFoundError, ProcessLookupError):
         return None
     fields = text.rpartition(")")[2].split()
-    return _Process(state=fields[0], group=int(fields[2]), start_ticks=int(fields[19]))
+    return _Process(pid=pid, state=fields[0], group=int(fields[2]), start_ticks=int(fields[19]))

@@ -28,6 +28,7 @@ from reflex_frontend.embedded.layout import (
 from reflex_frontend.embedded.locate import Installation, locate
 from reflex_frontend.embedded.options import EmbeddedOptions, TritonEvent
 from reflex_frontend.embedded.port import reserve_port
+from reflex_frontend.embedded.start_watch import dead_before_serving
 
 __all__ = ["EmbeddedTriton"]
 
@@ -134,11 +135,18 @@ class EmbeddedTriton:
 
     async def _keep_running(self, child: Child) -> None:
         while True:
-            await child.wait()
+            async with asyncio.TaskGroup() as tasks:
+                watch = tasks.create_task(self._watch_start(child))
+                await child.wait()
+                watch.cancel()
             await child.dispose()
             if self._note_exit(child):
                 return
             self._child = child = await self._respawn()
+
+    async def _watch_start(self, child: Child) -> None:
+        if await dead_before_serving(child):
+            self.report_hang("the process of a model died as it came up")
 
     async def _respawn(self) -> Child:
         """Start again after the delay, and again when the machine cannot start a process at the moment."""
