@@ -89,7 +89,10 @@ async def _serve(settings: Settings) -> int:
         await backend.start()
         async with asyncio.TaskGroup() as tasks:
             workers = Workers(decode_threads(), time.monotonic)
-            loader = PolicyLoader(backend, workers, tasks.create_task, settings.max_queue, guarded=settings.guard)
+            loader = PolicyLoader(
+                backend, workers, tasks.create_task, settings.max_queue,
+                guarded=settings.guard, max_clamped_percent=settings.max_clamped_share,
+            )  # fmt: skip
             backend.on_down = loader.note_down
             await _serve_policies(settings, policy_set, repository, loader, backend, listener, stop, started)
             await loader.stop()

@@ -100,6 +100,8 @@ class Settings(BaseSettings):
     """Ceiling on requests that wait for a place in flight; None is as many as may be in flight."""
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ("*",)
     guard: bool = True
+    max_clamped_share: Annotated[float, Field(ge=0, le=100)] = 50.0
+    """Percent of one axis' steps that the guard may change before the chunk is refused; 100 refuses none."""
     json_logs: bool = False
     receive_timeout_s: Annotated[float, Field(gt=0, le=300)] = 5.0
     """From the first byte of a request to the last of its body."""
@@ -132,6 +134,8 @@ class Settings(BaseSettings):
             raise ValueError("two policies need both --policy-a and --policy-b")
         if self.policy is not None and self.policy_a is not None:
             raise ValueError("give either --policy, or --policy-a and --policy-b")
+        if not self.guard and "max_clamped_share" in self.model_fields_set:
+            raise ValueError("--max-clamped-share needs the guard: leave out --no-guard")
         for field, (enabling, needed) in NEEDED.items():
             if field in self.model_fields_set and all(getattr(self, name) is None for name in enabling):
                 raise ValueError(needed)

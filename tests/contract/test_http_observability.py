@@ -29,6 +29,7 @@ LABELS = {
     "reflex_triton_restarts": set(),
     "reflex_slot_answers_total": {"policy_slot", "status"},
     "reflex_slot_guard_clamped_total": {"policy_slot"},
+    "reflex_implausible_actions_total": {"policy_slot"},
     "reflex_policy_info": {"policy_slot", "model_id"},
     "reflex_split_percent": set(),
     "reflex_slo_violated": {"policy_slot"},

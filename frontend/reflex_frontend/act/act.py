@@ -138,6 +138,8 @@ class ActService:
             waited_s = self.now() - (exchange.stage_times.received_at or exchange.received_at)
             if waited_s > slo.slo.threshold_s:  # a robot that waits for less says nothing about the objective
                 slo.record(waited_s)
+        if routing is not None and error.code == "implausible_action":
+            self.metrics.of_slot(routing.slot.name).implausible.inc()
         self._tell(exchange, error)
 
     def _tell(self, exchange: Exchange, error: ServiceError | None) -> None:

@@ -129,6 +129,9 @@ REFLEX_PORT: "8000"
 REFLEX_MODEL_REPOSITORY: /models/repository
 REFLEX_JSON_LOGS: "true"
 REFLEX_GUARD: {{ .Values.frontend.guard | quote }}
+{{- if .Values.frontend.guard }}
+REFLEX_MAX_CLAMPED_SHARE: {{ .Values.frontend.maxClampedShare | quote }}
+{{- end }}
 REFLEX_CORS_ORIGINS: {{ .Values.frontend.corsOrigins | quote }}
 REFLEX_RECEIVE_TIMEOUT_S: {{ .Values.frontend.receiveTimeoutSeconds | quote }}
 {{- with .Values.policy }}

@@ -51,6 +51,7 @@ FIELDS: list[tuple[str, object, str, object, object, object]] = [
     ("max_queue", None, "1", 1, 0, 0),
     ("cors_origins", ("*",), "http://a, http://b,", ("http://a", "http://b"), "http://c", ("http://c",)),
     ("guard", True, "false", False, True, True),
+    ("max_clamped_share", 50.0, "30", 30.0, 40.5, 40.5),
     ("json_logs", False, "1", True, False, False),
     ("receive_timeout_s", 5.0, "2.5", 2.5, 1, 1.0),
     ("hang_restart_s", 10.0, "3", 3.0, 4, 4.0),
@@ -181,6 +182,7 @@ def test_an_empty_variable_means_that_none_was_given(monkeypatch: pytest.MonkeyP
         ({"record_images": "full"}, "--record-images needs --record"),
         ({"record_by": "episode"}, "--record-by needs --record"),
         ({"record_max_gb": 1}, "--record-max-gb needs --record"),
+        ({"guard": False, "max_clamped_share": 30}, "--max-clamped-share needs the guard"),
         ({"admin_token": "s3cret"}, "REFLEX_ADMIN_TOKEN needs --admin-port, or two policies"),
     ],
 )
