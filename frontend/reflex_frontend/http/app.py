@@ -63,6 +63,8 @@ def build_app(server: Server) -> FastAPI:
         allow_headers=[name.lower() for name in PAGE_HEADERS],
         expose_headers=[name.lower() for name in ANSWER_HEADERS],
         allow_credentials=False,
+        # A page of the internet reaches a server on a private network only where its origin was named.
+        allow_private_network="*" not in server.settings.cors_origins,
     )
     return app
 

@@ -24,6 +24,7 @@ from reflex.wire.envelope import (
 from reflex.wire.headers import (
     ANSWER_HEADERS,
     AUTHORIZATION_HEADER,
+    BROWSER_HEADERS,
     CONTENT_ENCODING_HEADER,
     CONTENT_LENGTH_HEADER,
     CONTENT_TYPE_HEADER,
@@ -62,6 +63,7 @@ from reflex.wire.reading import (
 __all__ = [
     "ANSWER_HEADERS",
     "AUTHORIZATION_HEADER",
+    "BROWSER_HEADERS",
     "CONTENT_ENCODING_HEADER",
     "CONTENT_LENGTH_HEADER",
     "CONTENT_TYPE_HEADER",

@@ -202,6 +202,31 @@ def test_a_browser_may_send_json_and_a_deadline() -> None:
     routes(scenario)
 
 
+@pytest.mark.parametrize(
+    ("origins", "origin", "granted"),
+    [
+        ("https://lab.example", "https://lab.example", True),
+        ("https://lab.example", "https://evil.example", False),
+        ("*", "https://lab.example", False),
+        ("https://lab.example,*", "https://lab.example", False),
+    ],
+)
+def test_a_page_of_the_internet_calls_a_private_server_only_where_its_origin_was_named(
+    origins: str, origin: str, granted: bool
+) -> None:
+    async def scenario(client: httpx.AsyncClient, _service: ActService) -> None:
+        asked = {
+            "origin": origin, "access-control-request-method": "POST", "access-control-request-private-network": "true",
+        }  # fmt: skip
+        response = await client.options("/act", headers=asked)
+        assert (response.status_code == 200) == granted
+        if granted:
+            assert response.headers["access-control-allow-private-network"] == "true"
+            assert response.headers["access-control-allow-origin"] == origin
+
+    routes(scenario, cors_origins=origins)
+
+
 def test_a_client_that_leaves_before_its_request_is_whole_gets_no_answer_and_counts_nowhere() -> None:
     sent: list[Message] = []
     messages: list[Message] = [
