@@ -19,7 +19,7 @@ from reflex.cli.doctor import doctor
 from reflex.cli.engines import engines
 from reflex.cli.export import export, verify
 from reflex.cli.inspect import inspect
-from reflex.cli.keys import keys
+from reflex.cli.keys.group import keys
 from reflex.cli.replay import replay
 from reflex.cli.serve import serve
 from reflex.cli.traces import compare, traces
@@ -41,7 +41,7 @@ SHORT_HELP: Final[Mapping[str, str]] = MappingProxyType(
         "slots": "Show the policies of a running server.",
         "split": "Share the episodes out anew between two policies.",
         "replace": "Change a policy of a running server, without a pause.",
-        "keys": "Make API keys for a server.",
+        "keys": "Make, show and take back API keys of a server.",
         "traces": "Say what a recording of `reflex serve` holds.",
         "compare": "Compare the two policies of a recording.",
         "replay": "Ask recorded requests again, and compare the answers.",
