@@ -160,7 +160,7 @@ def test_every_field_of_a_200_and_of_health_is_in_the_reference(demo: Served) ->
     answered = {row[0].strip("`") for row in documented_rows("The answer")}
     assert answered - {"policy_slot", "record_seq"} == set(demo.act().json())
     health = {row[0].strip("`") for row in documented_rows("GET /health")}
-    optional = {"reason", "slots", "shadow", "recording"}
+    optional = {"reason", "slots", "slo_violated", "shadow", "recording"}
     assert health - optional == set(demo.client.get("/health").json())
     assert optional <= health
 

@@ -91,13 +91,12 @@ class ActService:
         counts = self.metrics.of_slot(routing.slot.name)
         known = self.resent.find(key)
         if known is not None:
-            counts.cache_hit.inc()
             with contextlib.suppress(DeadlineExceededError):  # the first copy's deadline is not this one's
                 body, exchange.routing = await self.workers.until(exchange.deadline, asyncio.shield(known))
+                counts.cache_hit.inc()
                 return body
             if self.now() >= exchange.deadline:
                 raise DeadlineExceededError("deadline_exceeded", "the deadline passed while the first copy was running")
-        counts.cache_miss.inc()
         kept = self.resent.begin(key)
         try:
             body = await self._answer(exchange, request, routing)
@@ -105,6 +104,7 @@ class ActService:
             # Whoever waits for this answer gets the same error; cancellation concerns this client alone.
             kept.set_exception(exc) if isinstance(exc, ServiceError) else kept.cancel()
             raise
+        counts.cache_miss.inc()
         kept.set_result((body, exchange.routing or routing))
         return body
 

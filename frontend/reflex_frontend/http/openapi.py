@@ -184,6 +184,10 @@ def _health_schema() -> Schema:
     optional: Schema = {
         "reason": {"type": "string", "description": "why it is not ready; absent when it is"},
         "slots": {"type": "object", "description": "each of two policies"},
+        "slo_violated": {
+            "type": "boolean",
+            "description": "whether the latency objective is missed; absent without one",
+        },
         "shadow": {"type": "object", "description": "the shadow policy"},
         "recording": {"type": "string", "description": "why nothing is being recorded; absent while all is well"},
     }

@@ -167,7 +167,7 @@ class _Families:
         self.in_flight = gauge("reflex_in_flight_requests", "Requests that Triton works on", "policy_slot")
         self.cache_hit = counter("reflex_cache_hit", "Resent requests answered again", "embodiment", "policy_slot")
         self.cache_miss = counter(
-            "reflex_cache_miss", "Requests that could have been resent", "embodiment", "policy_slot"
+            "reflex_cache_miss", "Answers that may be asked for again", "embodiment", "policy_slot"
         )
         self.breaker_open = gauge("reflex_breaker_open", "1 while the circuit breaker is open", "policy_slot")
         self.split = gauge("reflex_split_percent", "Share of the episodes that slot a gets")

@@ -117,5 +117,7 @@ class HealthReport(ObserversHealth):
     robot_id: NotRequired[str | None]
     cuda_graphs_active: NotRequired[bool]
     reason: NotRequired[str]
+    slo_violated: NotRequired[bool]
+    """Whether the latency objective is missed, by one of two policies at least; absent without one."""
     slots: NotRequired[dict[SlotName, SlotHealth]]
     """Each of two policies; one that is ready is enough."""
