@@ -336,10 +336,6 @@ def _phase_bound(phase: Phase, gpu: Gpu) -> tuple[float, str]:
 
 
 def _normalization(checkpoint: Checkpoint) -> dict[str, str]:
-    """A mode without statistics changes nothing, which a reader of config.json cannot see."""
     normalizers = {"state": checkpoint.state, "action": checkpoint.action}
     normalizers |= {camera.name: checkpoint.images[camera.key] for camera in checkpoint.cameras}
-    return {
-        name: normalizer.mode + ("" if normalizer.statistics or normalizer.mode == "IDENTITY" else " (no statistics)")
-        for name, normalizer in normalizers.items()
-    }
+    return {name: normalizer.mode for name, normalizer in normalizers.items()}

@@ -15,17 +15,17 @@ from reflex_export.errors import CheckpointError, UnsupportedOptionError
 from reflex_export.reading.features import ACTION, STATE, VLA_FAMILIES, Features, family_of, read_features
 from reflex_export.reading.files import read_object, typed
 from reflex_export.reading.layout import check_layout, embedding_name
+from reflex_export.reading.normalization import Feature, Normalization, mode_of, resolve_normalizer
 from reflex_export.reading.processors import (
     PREPROCESSOR_FILE,
-    Normalization,
     Processors,
     Relative,
     Tokenization,
     read_processors,
 )
 from reflex_export.reading.source import Hub, HuggingFaceHub, Source, locate
-from reflex_export.reading.statistics import build_normalizer, mode_of, statistics_in_weights
-from reflex_export.reading.tensors import SafetensorsTensors, open_weights
+from reflex_export.reading.statistics import statistics_in_weights
+from reflex_export.reading.tensors import WEIGHTS_FILE, SafetensorsTensors, open_weights
 from reflex_export.reading.tokenizer import Vocabulary, find_tokenizer, read_text_settings
 from reflex_export.reading.vlm import Vlm, find_vlm
 
@@ -65,8 +65,8 @@ def read_checkpoint(
         cameras=features.cameras,
         state_dim=features.state_dim,
         action_dim=features.action_dim,
-        state=_input_normalizer(processors.inputs, STATE, "STATE", (features.state_dim,)),
-        action=_normalizer(processors.outputs, ACTION, "ACTION", (features.action_dim,)),
+        state=resolve_normalizer(processors.inputs, Feature(STATE, "STATE", (features.state_dim,))),
+        action=resolve_normalizer(processors.outputs, Feature(ACTION, "ACTION", (features.action_dim,))),
         images=_image_normalizers(family, features, processors.inputs),
         text=_text(found, family, processors, vlm_found, tensors, tokenizer, hub),
         vlm_config=vlm_found.config if vlm_found else None,
@@ -89,7 +89,7 @@ def _processors_before_files(family: Family, config: Mapping[str, Any], tensors:
     modes = typed(config, "normalization_mapping", dict, "config.json")
     names = (*typed(config, "input_features", dict, "config.json", default={}), STATE, ACTION)
     is_normalised = any(mode_of(mode, kind) != "IDENTITY" for kind, mode in modes.items())
-    statistics = statistics_in_weights(tensors, names) if is_normalised else {}
+    statistics = statistics_in_weights(tensors, names, WEIGHTS_FILE) if is_normalised else {}
     tokenization = None
     if family in VLA_FAMILIES:
         name = config.get("vlm_model_name") if family == "smolvla" else _PALIGEMMA
@@ -98,20 +98,9 @@ def _processors_before_files(family: Family, config: Mapping[str, Any], tensors:
     return Processors(normalization, normalization, tokenization)
 
 
-def _normalizer(normalization: Normalization, feature: str, kind: str, shape: tuple[int, ...]) -> Normalizer:
-    mode = mode_of(normalization.modes.get(kind), feature)
-    return build_normalizer(mode, normalization.statistics, feature, shape, normalization.eps)
-
-
-def _input_normalizer(normalization: Normalization, feature: str, kind: str, shape: tuple[int, ...]) -> Normalizer:
-    if normalization.observations is not None and feature not in normalization.observations:
-        return Normalizer("IDENTITY")
-    return _normalizer(normalization, feature, kind, shape)
-
-
 def _image_normalizers(family: Family, features: Features, inputs: Normalization) -> dict[str, Normalizer]:
     normalizers = {
-        camera.key: _input_normalizer(inputs, camera.key, "VISUAL", (camera.shape[0], 1, 1))
+        camera.key: resolve_normalizer(inputs, Feature(camera.key, "VISUAL", (camera.shape[0], 1, 1)))
         for camera in features.cameras
     }
     for key, normalizer in normalizers.items():
