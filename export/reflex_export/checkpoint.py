@@ -65,6 +65,8 @@ class Normalizer:
     eps: float = 1e-8
     origin: str = ""
     """The file that the statistics are from."""
+    replaces: str = ""
+    """The checkpoint's own file, whose other numbers they took the place of; empty where there was none."""
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,10 @@ class ExportOptions:
     tokenizer: Annotated[Path | None, ExportOption("The folder with tokenizer.json, if the checkpoint has none.")] = (
         None
     )
+    stats: Annotated[
+        Path | None,
+        ExportOption("Normalisation statistics: a LeRobot dataset's folder, its stats.json, or a safetensors file."),
+    ] = None
     revision: Annotated[str | None, ExportOption("Branch, tag or commit of a Hugging Face id.")] = None
     cases: Annotated[
         Path | None, ExportOption("A folder of recorded cases (case_*.npz) that the export must reproduce.")

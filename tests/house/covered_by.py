@@ -64,6 +64,7 @@ COVERED_BY: Final[Mapping[str, str]] = {
     "export/reflex_export/families/paligemma_encoder.py": "tests/unit/reflex_export/families/test_pi05.py",
     "export/reflex_export/families/smolvla_prefix.py": "tests/unit/reflex_export/families/test_smolvla.py",
     "export/reflex_export/families/smolvla_sizes.py": "tests/unit/reflex_export/families/test_smolvla.py",
+    "export/reflex_export/normalization_table.py": "tests/unit/reflex_export/checking/test_inspection.py",
     "export/reflex_export/policy_prompt.py": "tests/unit/reflex_export/families/test_pi05.py",
     "export/reflex_export/progress.py": "tests/unit/reflex_export/commands/test_progress_bars.py",
     "export/reflex_export/publishing/triton_config.py": "tests/unit/reflex_export/publishing/test_staged.py",

@@ -39,7 +39,13 @@ def export_command(source: str, options: ExportOptions, *, as_json: bool = False
         options = with_fields(options, name=_name(options.name, source))
         check_options(options)  # also before that
         progress(Stage("reading the checkpoint"))
-        checkpoint = read_checkpoint(source, vlm=options.vlm, tokenizer=options.tokenizer, revision=options.revision)
+        checkpoint = read_checkpoint(
+            source,
+            vlm=options.vlm,
+            tokenizer=options.tokenizer,
+            revision=options.revision,
+            stats=options.stats,
+        )
         report = export_checkpoint(checkpoint, with_fields(options, source=_origin(source, checkpoint)), progress)
     if as_json:
         print_json(_report_as_json(report))

@@ -45,6 +45,7 @@ def inspect_command(
     vlm: Path | None = None,
     tokenizer: Path | None = None,
     revision: str | None = None,
+    stats: Path | None = None,
     as_json: bool = False,
 ) -> int:
     """Print what a checkpoint or a repository's policy is and needs; the exit code."""
@@ -55,7 +56,7 @@ def inspect_command(
         if folder is not None:
             found = inspect_policy(folder)
         else:
-            checkpoint = read_checkpoint(source, vlm=vlm, tokenizer=tokenizer, revision=revision)
+            checkpoint = read_checkpoint(source, vlm=vlm, tokenizer=tokenizer, revision=revision, stats=stats)
             found = inspect_checkpoint(checkpoint, steps=steps)
     if as_json:
         print_json(_as_json(found))
@@ -73,7 +74,7 @@ def _as_json(found: Inspection) -> dict[str, Any]:
         "action_dim": found.action_dim,
         "horizon": found.horizon,
         "denoising_steps": found.steps,
-        "normalization": dict(found.normalization),
+        "normalization": [row.model_dump(mode="json") for row in found.normalization],
         "prompt": None if found.prompt is None else found.prompt.model_dump(mode="json"),
         "precision": found.precision,
         "engine": found.engine,
@@ -95,6 +96,9 @@ def _as_json(found: Inspection) -> dict[str, Any]:
 def _lines(found: Inspection) -> Iterator[str]:
     yield from _about(found)
     yield ""
+    if found.normalization:
+        yield from _table(("normalisation", "mode", "statistics", "from"), list(_normalization_rows(found)))
+        yield ""
     yield from _table(("parameters", "count", "FP16 size"), list(_parameter_rows(found)))
     yield ""
     yield from _table(("work per chunk", "runs", "weights read", "FLOP"), [_work(phase) for phase in found.phases])
@@ -113,8 +117,7 @@ def _about(found: Inspection) -> Iterator[str]:
         "cameras": ", ".join(map(_camera, found.cameras)) or "none",
         "state, action": f"{found.state_dim}, {found.action_dim} dimensions",
         "chunk": f"{found.horizon} actions in {found.steps} denoising step{'s' if found.steps > 1 else ''}",
-        "normalisation": ", ".join(f"{name} {mode}" for name, mode in found.normalization.items())
-        or "built into the graphs",
+        **({} if found.normalization else {"normalisation": "built into the graphs"}),
         "prompt": _prompt(found.prompt),
         "weights": weights,
         "K/V per request": f"{_bytes(found.cache_bytes)} in FP16 {list(found.cache_shape)} twice"
@@ -144,6 +147,11 @@ def _prompt(prompt: PromptConfig | None) -> str:
     if prompt is None:
         return "none: takes no instruction"
     return f"{prompt.style} {prompt.template!r}, {prompt.max_tokens} tokens, padded on the {prompt.padding_side}"
+
+
+def _normalization_rows(found: Inspection) -> Iterator[tuple[str, ...]]:
+    for row in found.normalization:
+        yield row.feature, row.mode, ", ".join(row.statistics) or "none", row.origin or "nothing: passed on as it is"
 
 
 def _parameter_rows(found: Inspection) -> Iterator[tuple[str, ...]]:

@@ -32,13 +32,16 @@ def verify_command(
     vlm: Path | None = None,
     tokenizer: Path | None = None,
     revision: str | None = None,
+    stats: Path | None = None,
     as_json: bool = False,
 ) -> int:
     """Hold a policy of a repository against its checkpoint; the exit code, 1 when it misses its gate."""
     with reported_errors(as_json=as_json), shown_progress() as progress:
         config = read_policy_config(repository / policy)
         progress(Stage("reading the checkpoint"))
-        checkpoint = read_origin(repository, config, source, vlm=vlm, tokenizer=tokenizer, revision=revision)
+        checkpoint = read_origin(
+            repository, config, source, vlm=vlm, tokenizer=tokenizer, revision=revision, stats=stats
+        )
         verified = verify_policy(repository, config, checkpoint, cases, progress)
     notes = [verified.note, ENGINE_NOTE if config.engine != "onnx" else ""]
     note = "; ".join(filter(None, notes))

@@ -153,6 +153,7 @@ class _Export:
             optional_cameras=self.options.optional_cameras,
             export_id=export_id,
             source=self.options.source or source_of(self.checkpoint),
+            stats=None if self.options.stats is None else str(self.options.stats),
             trained=not self.options.untrained,
             description=self.options.description,
         )

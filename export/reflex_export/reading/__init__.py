@@ -7,15 +7,17 @@ against the others, and refuses by name what the graphs would not compute. Weigh
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from reflex_export.checkpoint import Checkpoint, Family, Normalizer, RelativeActions, Text
-from reflex_export.errors import CheckpointError, UnsupportedOptionError
+from reflex_export.errors import CheckpointError, StatisticsError, UnsupportedOptionError
 from reflex_export.reading.features import ACTION, STATE, VLA_FAMILIES, Features, family_of, read_features
 from reflex_export.reading.files import read_object, typed
+from reflex_export.reading.given_statistics import read_given_statistics
 from reflex_export.reading.layout import check_layout, embedding_name
-from reflex_export.reading.normalization import Feature, Normalization, mode_of, resolve_normalizer
+from reflex_export.reading.normalization import Feature, Normalization, mode_of, resolve_normalizer, with_given
 from reflex_export.reading.processors import (
     PREPROCESSOR_FILE,
     Processors,
@@ -24,7 +26,7 @@ from reflex_export.reading.processors import (
     read_processors,
 )
 from reflex_export.reading.source import Hub, HuggingFaceHub, Source, locate
-from reflex_export.reading.statistics import statistics_in_weights
+from reflex_export.reading.statistics import Statistics, require_statistics_in_weights, statistics_in_weights
 from reflex_export.reading.tensors import WEIGHTS_FILE, SafetensorsTensors, open_weights
 from reflex_export.reading.tokenizer import Vocabulary, find_tokenizer, read_text_settings
 from reflex_export.reading.vlm import Vlm, find_vlm
@@ -41,24 +43,27 @@ def read_checkpoint(
     vlm: Path | None = None,
     tokenizer: Path | None = None,
     revision: str | None = None,
+    stats: Path | None = None,
     hub: Hub | None = None,
 ) -> Checkpoint:
     """Read a policy from a folder or a hub id.
 
     `vlm` is the folder of SmolVLA's VLM config and `tokenizer` the tokenizer's, where the checkpoint lacks them;
-    `revision` is a branch, tag or commit of a hub id. Raises `CheckpointError`, which says what to do next.
+    `revision` is a branch, tag or commit of a hub id; `stats` brings statistics, which go before the checkpoint's own.
+    Raises `CheckpointError`, which says what to do next.
     """
     hub = HuggingFaceHub() if hub is None else hub
     found = locate(source, revision, hub)
     config = read_object(found.folder / "config.json")
     family = family_of(config)
     tensors = open_weights(found.folder)
-    processors = _processors(found.folder, family, config, tensors)
+    given = {} if stats is None else read_given_statistics(stats)
+    processors = _with_given(_processors(found.folder, family, config, tensors, may_lack=bool(given)), given)
     features = read_features(family, config, processors.rename_map)
     vlm_found = find_vlm(found.folder, config, given=vlm, hub=hub) if family == "smolvla" else None
     if family in VLA_FAMILIES:
         check_layout(family, config, vlm_found.config if vlm_found else None, tensors)
-    return Checkpoint(
+    checkpoint = Checkpoint(
         family=family,
         config=config,
         tensors=tensors,
@@ -74,21 +79,49 @@ def read_checkpoint(
         source=found.name,
         revision=found.revision,
     )
+    if stats is not None:
+        _require_use(stats, given, checkpoint)
+    return checkpoint
 
 
-def _processors(folder: Path, family: Family, config: Mapping[str, Any], tensors: SafetensorsTensors) -> Processors:
+def _processors(
+    folder: Path, family: Family, config: Mapping[str, Any], tensors: SafetensorsTensors, *, may_lack: bool
+) -> Processors:
+    """`may_lack`: statistics from elsewhere stand in for those that an old checkpoint lacks."""
     if (folder / PREPROCESSOR_FILE).is_file():
         return read_processors(folder, family)
-    return _processors_before_files(family, config, tensors)
+    return _processors_before_files(family, config, tensors, may_lack=may_lack)
 
 
-def _processors_before_files(family: Family, config: Mapping[str, Any], tensors: SafetensorsTensors) -> Processors:
+def _with_given(processors: Processors, given: Statistics) -> Processors:
+    """A dataset has the client's names, so they are renamed as observations are."""
+    renamed = {processors.rename_map.get(name, name): found for name, found in given.items()}
+    return replace(
+        processors, inputs=with_given(processors.inputs, renamed), outputs=with_given(processors.outputs, renamed)
+    )
+
+
+def _require_use(stats: Path, given: Statistics, checkpoint: Checkpoint) -> None:
+    origins = {found.origin for found in given.values()}
+    normalizers = (checkpoint.state, checkpoint.action, *checkpoint.images.values())
+    if not any(normalizer.origin in origins for normalizer in normalizers):
+        raise StatisticsError(
+            f"--stats {stats} has statistics of {', '.join(given) or 'nothing'}, and this policy normalises none of "
+            "it; give those of the dataset that it was trained on, or leave --stats out"
+        )
+
+
+def _processors_before_files(
+    family: Family, config: Mapping[str, Any], tensors: SafetensorsTensors, *, may_lack: bool
+) -> Processors:
     """What lerobot did before 0.4, when the steps lay in its code and the statistics in the weights."""
     if config.get("use_relative_actions"):
         raise CheckpointError(f"use_relative_actions needs {PREPROCESSOR_FILE}, which is missing; fetch it")
     modes = typed(config, "normalization_mapping", dict, "config.json")
     names = (*typed(config, "input_features", dict, "config.json", default={}), STATE, ACTION)
     is_normalised = any(mode_of(mode, kind) != "IDENTITY" for kind, mode in modes.items())
+    if is_normalised and not may_lack:
+        require_statistics_in_weights(tensors)
     statistics = statistics_in_weights(tensors, names, WEIGHTS_FILE) if is_normalised else {}
     tokenization = None
     if family in VLA_FAMILIES:

@@ -7,7 +7,7 @@ would go to the motors as units. Here that is an error.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, cast
 
 import numpy as np
@@ -17,7 +17,7 @@ from reflex_export.checkpoint import NEEDED, NormalizationMode, Normalizer
 from reflex_export.errors import StatisticsError, UnsupportedOptionError
 from reflex_export.reading.statistics import FeatureStatistics, Statistics, Values
 
-__all__ = ["Feature", "Normalization", "mode_of", "resolve_normalizer"]
+__all__ = ["Feature", "Normalization", "mode_of", "resolve_normalizer", "with_given"]
 
 _SHOWN: Final = 8
 """As many names of statistics an error lists."""
@@ -71,7 +71,26 @@ def resolve_normalizer(normalization: Normalization, feature: Feature) -> Normal
         raise _incomplete(mode, feature, found, missing)
     values = {name: _checked(found.values[name], f"{feature.name}.{name}", feature.shape) for name in found.values}
     _refuse_never_computed(mode, feature, values)
-    return Normalizer(mode, values, normalization.eps, found.origin)
+    return Normalizer(mode, values, normalization.eps, found.origin, found.replaces)
+
+
+def with_given(normalization: Normalization, given: Statistics) -> Normalization:
+    """Statistics from outside go before the checkpoint's own of the same feature."""
+    own = normalization.statistics
+    placed = {name: _in_place_of(found, own.get(name)) for name, found in given.items()}
+    return replace(normalization, statistics={**own, **placed})
+
+
+def _in_place_of(given: FeatureStatistics, own: FeatureStatistics | None) -> FeatureStatistics:
+    if own is None:
+        return given
+    shared = given.values.keys() & own.values.keys()
+    is_same = all(_is_close(given.values[name], own.values[name]) for name in shared)
+    return given if is_same else replace(given, replaces=own.origin)
+
+
+def _is_close(one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> bool:
+    return one.shape == other.shape and np.allclose(one, other, rtol=1e-4, atol=1e-6)
 
 
 def _is_left_out(feature: Feature, observations: frozenset[str] | None) -> bool:

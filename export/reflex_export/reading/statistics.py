@@ -17,7 +17,16 @@ import numpy.typing as npt
 from reflex_export.checkpoint import TensorSource
 from reflex_export.errors import StatisticsError
 
-__all__ = ["KEPT", "FeatureStatistics", "Statistics", "Values", "by_feature", "statistics_in_weights", "statistics_of"]
+__all__ = [
+    "KEPT",
+    "FeatureStatistics",
+    "Statistics",
+    "Values",
+    "by_feature",
+    "require_statistics_in_weights",
+    "statistics_in_weights",
+    "statistics_of",
+]
 
 Values = Mapping[str, npt.NDArray[np.float32]]
 """By statistic."""
@@ -34,6 +43,8 @@ class FeatureStatistics:
     values: Values
     origin: str
     """The file they are from, for people."""
+    replaces: str = ""
+    """The file whose other numbers they take the place of."""
 
 
 Statistics = Mapping[str, FeatureStatistics]
@@ -45,18 +56,21 @@ def statistics_of(tensors: TensorSource, origin: str) -> Statistics:
     return by_feature(((*_split(name), _loaded(tensors, name)) for name in sorted(tensors.names())), origin)
 
 
-def statistics_in_weights(tensors: TensorSource, features: tuple[str, ...], origin: str) -> Statistics:
-    """An old checkpoint's own; inputs and outputs are looked up under the names that lerobot made of `features`."""
-    names = [name for name in sorted(tensors.names()) if name.startswith(_IN_WEIGHTS)]
-    if not names:
+def require_statistics_in_weights(tensors: TensorSource) -> None:
+    """`StatisticsError` for an old checkpoint that has none at all."""
+    if not _buffers(tensors):
         raise StatisticsError(
             "the checkpoint has neither policy_preprocessor.json nor statistics inside its weights, so it is unknown "
-            "how its observations are normalised: fetch the processor files, or migrate it with lerobot's "
-            "migrate_policy_normalization"
+            "how its observations are normalised: fetch the processor files, migrate it with lerobot's "
+            "migrate_policy_normalization, or bring the statistics with --stats"
         )
+
+
+def statistics_in_weights(tensors: TensorSource, features: tuple[str, ...], origin: str) -> Statistics:
+    """An old checkpoint's own; inputs and outputs are looked up under the names that lerobot made of `features`."""
     feature_of = {_BUFFER + feature.replace(".", "_"): feature for feature in features}
     found = []
-    for name in names:
+    for name in _buffers(tensors):
         key, statistic = _split(name)
         found.append((feature_of.get(key.partition(".")[2], key), statistic, _loaded(tensors, name)))
     return by_feature(iter(found), origin)
@@ -69,6 +83,10 @@ def by_feature(found: Iterator[tuple[str, str, npt.NDArray[np.float32]]], origin
         if statistic in KEPT:
             values.setdefault(feature, {})[statistic] = array
     return {feature: FeatureStatistics(values[feature], origin) for feature in sorted(values)}
+
+
+def _buffers(tensors: TensorSource) -> list[str]:
+    return [name for name in sorted(tensors.names()) if name.startswith(_IN_WEIGHTS)]
 
 
 def _split(name: str) -> tuple[str, str]:

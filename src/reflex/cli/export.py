@@ -75,6 +75,7 @@ def export(source: str, *, as_json: bool, **given: object) -> None:
 Vlm = Annotated[Path | None, _shown("vlm")]
 TokenizerFolder = Annotated[Path | None, _shown("tokenizer")]
 Revision = Annotated[str | None, _shown("revision")]
+Stats = Annotated[Path | None, _shown("stats")]
 
 
 def verify(
@@ -90,6 +91,7 @@ def verify(
     vlm: Vlm = None,
     tokenizer: TokenizerFolder = None,
     revision: Revision = None,
+    stats: Stats = None,
     *,
     as_json: Json = False,
 ) -> None:
@@ -104,6 +106,7 @@ def verify(
             vlm=vlm,
             tokenizer=tokenizer,
             revision=revision,
+            stats=stats,
             as_json=as_json,
         )
     raise typer.Exit(code)

@@ -128,7 +128,8 @@ def test_every_family_is_counted_without_rest(family: str) -> None:
     assert 0 < found.parameters <= found.stored_parameters
     assert found.parts.get("other", 0) < 0.01 * found.parameters
     assert all(phase.flops > phase.weight_reads > 0 for phase in found.phases)
-    assert set(found.normalization) == {"state", "action", *(camera.name for camera in found.cameras)}
+    images = {f"observation.images.{camera.name}" for camera in found.cameras}
+    assert {row.feature for row in found.normalization} == {"observation.state", "action", *images}
 
 
 def test_twice_the_steps_are_twice_the_denoising_and_the_same_encoder() -> None:
@@ -190,3 +191,17 @@ def test_a_policy_without_a_readable_graph_is_refused_by_path(tmp_path: Path, co
         (folder / "model.onnx").write_bytes(content)
     with pytest.raises(RepositoryError, match="demo_encoder"):
         inspect_policy(tmp_path / "demo")
+
+
+def test_a_policys_normalisation_is_told_by_feature_with_its_file(capsys: pytest.CaptureFixture[str]) -> None:
+    source = golden_folder("smolvla")
+
+    assert inspect_command(str(source)) == 0
+    told = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert inspect_command(str(source), as_json=True) == 0
+    rows = json.loads(capsys.readouterr().out)["normalization"]
+
+    file = "policy_postprocessor_step_0_unnormalizer_processor.safetensors"
+    assert f"action MEAN_STD mean, std {file}" in told
+    assert {"feature": "action", "mode": "MEAN_STD", "statistics": ["mean", "std"], "origin": file} in rows
+    assert "observation.images.camera1 IDENTITY none nothing: passed on as it is" in told

@@ -1,0 +1,26 @@
+"""How each input and output of a checkpoint is normalised, as reflex_config.json and `reflex inspect` say it."""
+
+from __future__ import annotations
+
+from reflex.policy_config import NormalizationConfig
+from reflex_export.checkpoint import NEEDED, Checkpoint, Normalizer
+
+__all__ = ["normalization_table"]
+
+
+def normalization_table(checkpoint: Checkpoint) -> tuple[NormalizationConfig, ...]:
+    """State, action, and each camera that a client sends."""
+    normalizers = {"observation.state": checkpoint.state, "action": checkpoint.action}
+    sent = [camera for camera in checkpoint.cameras if not camera.is_empty]
+    normalizers |= {camera.key: checkpoint.images[camera.key] for camera in sent}
+    return tuple(_row(feature, normalizer) for feature, normalizer in normalizers.items())
+
+
+def _row(feature: str, normalizer: Normalizer) -> NormalizationConfig:
+    replaced = f" (in place of {normalizer.replaces})" if normalizer.replaces else ""
+    return NormalizationConfig(
+        feature=feature,
+        mode=normalizer.mode,
+        statistics=NEEDED[normalizer.mode],
+        origin=normalizer.origin + replaced,
+    )
