@@ -35,7 +35,8 @@ class ExportOptions:
     ] = Path("models")
     name: Annotated[str, ExportOption("The policy's name. Default: the checkpoint's.")] = ""
     embodiment: Annotated[
-        str | None, ExportOption("The robot it drives: franka, so101, ur5, or a path to an embodiment's JSON.")
+        str | None,
+        ExportOption("The robot it drives: franka, so101, so101_percent, ur5, or a path to an embodiment's JSON."),
     ] = None
     precision: Annotated[Precision, ExportOption("What the graphs compute in.")] = "fp32"
     engine: Annotated[EngineKind, ExportOption("Build engines too; the ONNX stays beside them.")] = "onnx"
@@ -73,6 +74,12 @@ class ExportOptions:
         ),
     ] = True
     force: Annotated[bool, ExportOption("Publish although parity failed; the record says so.", ("--force",))] = False
+    units_checked: Annotated[
+        bool,
+        ExportOption(
+            "Publish although the statistics read as other units than the embodiment's; warns.", ("--units-checked",)
+        ),
+    ] = False
     replace: Annotated[
         bool,
         ExportOption("Publish in place of a policy of the same name; without it that is refused.", ("--replace",)),

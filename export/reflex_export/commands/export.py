@@ -69,6 +69,8 @@ def _origin(source: str, checkpoint: Checkpoint) -> str:
 
 
 def _print_for_people(report: ExportReport, repository: Path) -> None:
+    for warning in report.warnings:
+        say(f"warning: {warning}")
     for config in report.policies:
         say(parity_sentence(config.policy_id, config.parity or {}))
     for policy in report.engines:
@@ -85,6 +87,7 @@ def _report_as_json(report: ExportReport) -> dict[str, Any]:
         "published": report.published,
         "policies": [_as_json(config) for config in report.policies],
         "engines": [engines_as_json(policy) for policy in report.engines],
+        "warnings": list(report.warnings),
     }
 
 

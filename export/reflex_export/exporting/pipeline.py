@@ -23,7 +23,7 @@ from reflex_export.engines import BuildOptions, PolicyEngines, build_staged, req
 from reflex_export.engines.build import stage_of
 from reflex_export.errors import ParityError
 from reflex_export.exporting.canary import canary_of, canary_tolerance
-from reflex_export.exporting.embodiment_fit import check_cameras, fitting_embodiment
+from reflex_export.exporting.embodiment_fit import check_cameras, check_units, fitting_embodiment
 from reflex_export.exporting.name_taken import policy_ids, require_free
 from reflex_export.exporting.policy_record import Variant, draft_config, source_of, write_policy_files
 from reflex_export.exporting.variants import write_variants
@@ -44,6 +44,8 @@ class ExportReport:
     """As they were compared, from ONNX; an engine that takes its place in the repository has other numbers."""
     published: bool
     engines: tuple[PolicyEngines, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """What is odd about the checkpoint's statistics on this robot."""
 
 
 def export_checkpoint(checkpoint: Checkpoint, options: ExportOptions, progress: Progress = unseen) -> ExportReport:
@@ -73,6 +75,7 @@ def _exported(
     checkpoint: Checkpoint, options: ExportOptions, arithmetic: Arithmetic, progress: Progress
 ) -> ExportReport:
     embodiment = fitting_embodiment(checkpoint, options.embodiment)
+    warnings = check_units(checkpoint, embodiment, is_checked=options.units_checked)
     check_cameras(checkpoint, options.optional_cameras)
     if options.engine != "onnx":
         require_engine(BuildOptions(options.engine))
@@ -88,7 +91,7 @@ def _exported(
         if not options.dry_run:
             progress(Stage("publishing"))
             staged.publish()
-    return ExportReport(tuple(configs), not options.dry_run, engines)
+    return ExportReport(tuple(configs), not options.dry_run, engines, warnings)
 
 
 @dataclass(frozen=True)
