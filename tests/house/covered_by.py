@@ -33,7 +33,6 @@ COVERED_BY: Final[Mapping[str, str]] = {
     "export/reflex_export/commands/engines.py": "tests/unit/reflex_export/engines/test_engines.py",
     "export/reflex_export/commands/export.py": "tests/unit/reflex_export/exporting/test_export_refusals.py",
     "export/reflex_export/commands/inspect.py": "tests/unit/reflex_export/checking/test_inspection.py",
-    "export/reflex_export/commands/source_record.py": "tests/unit/reflex_export/checking/test_verification.py",
     "export/reflex_export/commands/verify.py": "tests/unit/reflex_export/checking/test_verification.py",
     "export/reflex_export/demo_data/demo_checkpoint.py": "tests/unit/reflex_export/commands/test_demo.py",
     "export/reflex_export/demo_data/seeded_weights.py": "tests/unit/reflex_export/commands/test_demo.py",

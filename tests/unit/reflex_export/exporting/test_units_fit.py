@@ -164,9 +164,32 @@ def test_state_and_action_in_different_units_are_named_although_each_is_in_range
     assert doubt.what.startswith("action and observation.state are not in the same unit: shoulder_pan from -95 to 80")
 
 
+def test_three_axes_that_hardly_moved_are_no_other_unit() -> None:
+    low, high = ([*ends] for ends in DEGREES)
+    low[:3], high[:3] = (0, 0, 0), (1, 1, 1)
+    assert doubts(policy(extremes(DEGREES), extremes((low, high)))) == []
+
+
+def test_degrees_that_end_near_100_by_chance_pass_where_others_exceed_it() -> None:
+    assert doubts(policy(extremes(([-99.5, -99, -60, -99.2, -160, 1], [99.2, 60, 99.5, 92, 160, 70])))) == []
+
+
+def test_mean_and_deviation_of_an_axis_that_is_mostly_at_its_end_pass() -> None:
+    normalizer = spread(DEGREES)
+    mean, std = normalizer.statistics["mean"].copy(), normalizer.statistics["std"].copy()
+    mean[5], std[5] = 75, 43.3  # a gripper that is open for three quarters of the time
+    assert doubts(policy(Normalizer("MEAN_STD", {"mean": mean, "std": std}))) == []
+
+
+def test_where_most_axes_do_not_fit_another_unit_is_no_explanation() -> None:
+    found = doubts(policy(extremes(([90, -9, -6, -70, -150, 1], [250, 180, 175, 92, 160, 70]))), "so101_percent")
+    assert {"out of range" in doubt.what for doubt in found} == {True}
+
+
 @pytest.mark.parametrize(
     ("axis", "low", "high", "says"),
     [
+        (1, -9, 125, "shoulder_lift from -9 to 125 against -100 to 100: out of range"),
         (5, 0, 1, "gripper from 0 to 1 against 0 to 100: it reads as a fraction"),
         (0, -130, 120, "shoulder_pan from -130 to 120 against -110 to 110: out of range"),
     ],

@@ -49,6 +49,14 @@ def test_a_datasets_folder_repairs_a_checkpoint_without_statistics(copy: CopyChe
         assert (normalizer.origin, normalizer.replaces) == (str(dataset / "meta/stats.json"), "")
 
 
+def test_a_checkpoint_of_before_the_processor_files_is_repaired_too(copy: CopyCheckpoint, tmp_path: Path) -> None:
+    folder = copy("smolvla")
+    for path in folder.glob("policy_*"):
+        path.unlink()
+    checkpoint = read_checkpoint(folder, stats=write_dataset(tmp_path / "data", "stats.json", STATS))
+    assert checkpoint.action.statistics["mean"].tolist() == SIX
+
+
 @pytest.mark.parametrize("name", ["stats.json", "somewhere/else.json", "stats.safetensors"])
 def test_one_file_by_itself_is_read(name: str, tmp_path: Path) -> None:
     path = tmp_path / name

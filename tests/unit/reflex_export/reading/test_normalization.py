@@ -8,7 +8,7 @@ import pytest
 
 from reflex_export.checkpoint import NormalizationMode, Normalizer
 from reflex_export.errors import StatisticsError, UnsupportedOptionError
-from reflex_export.reading.normalization import Feature, Normalization, mode_of, resolve_normalizer
+from reflex_export.reading.normalization import Feature, Normalization, mode_of, resolve_normalizer, with_given
 from reflex_export.reading.statistics import FeatureStatistics
 
 THREE = np.array([1.0, 2.0, 3.0], np.float32)
@@ -53,6 +53,18 @@ def test_identity_on_purpose_needs_no_statistics(modes: dict[str, str]) -> None:
 def test_an_observation_that_the_checkpoint_leaves_out_is_passed_on() -> None:
     found = dataclasses.replace(normalization("MIN_MAX", kind="STATE"), observations=frozenset({"other"}))
     assert resolve_normalizer(found, STATE).mode == "IDENTITY"
+
+
+def test_what_is_said_of_observations_says_nothing_of_the_action() -> None:
+    found = dataclasses.replace(normalization("MIN_MAX", min=-THREE, max=THREE), observations=frozenset())
+    assert resolve_normalizer(found, ACTION).mode == "MIN_MAX"
+
+
+@pytest.mark.parametrize(("factor", "replaces"), [(1.01, "stats.safetensors"), (1.00001, "")])
+def test_given_statistics_replace_others_where_they_differ_by_more_than_rounding(factor: float, replaces: str) -> None:
+    given = {"action": FeatureStatistics({"mean": THREE * np.float32(factor), "std": THREE}, "given.json")}
+    found = resolve_normalizer(with_given(normalization("MEAN_STD", mean=THREE, std=THREE), given), ACTION)
+    assert (found.origin, found.replaces) == ("given.json", replaces)
 
 
 def test_a_feature_that_the_step_does_not_know_is_refused() -> None:
