@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reflex_export.errors import SourceError, StatisticsError
-from reflex_export.reading.files import MAX_JSON_BYTES, parse_object, read_object
+from reflex_export.reading.files import MAX_JSON_BYTES, read_text
 from reflex_export.reading.statistics import KEPT, FeatureStatistics, Statistics, Values, by_feature, statistics_of
 from reflex_export.reading.tensors import open_file
 
@@ -37,7 +38,7 @@ def read_given_statistics(path: Path) -> Statistics:
     if file.suffix == ".jsonl":
         return _aggregated(_episodes(file), str(file))
     if file.suffix == ".json":
-        return _whole(read_object(file), str(file))
+        return _whole(_parsed(read_text(file), str(file)), str(file))
     raise StatisticsError(f"--stats {path} is none of .json, .jsonl and .safetensors; give a dataset's meta/stats.json")
 
 
@@ -74,7 +75,7 @@ def _episodes(file: Path) -> Iterator[Mapping[str, Any]]:
             number += 1
             origin = f"{file}, line {number}"
             if line.strip():
-                yield _object(parse_object(line.decode(errors="replace"), origin).get("stats"), f"{origin}: stats")
+                yield _object(_parsed(line.decode(errors="replace"), origin).get("stats"), f"{origin}: stats")
 
 
 def _aggregated(episodes: Iterable[Mapping[str, Any]], origin: str) -> Statistics:
@@ -109,6 +110,15 @@ def _pooled(episodes: Sequence[tuple[Array, ...]]) -> Values:
 def _single(values: Array) -> npt.NDArray[np.float32]:
     with np.errstate(over="ignore"):  # an infinity is refused by the name of its feature
         return values.astype(np.float32)
+
+
+def _parsed(text: str, origin: str) -> Mapping[str, Any]:
+    """Lenient with NaN, which a feature that nobody uses may have; one that is used is refused by its name."""
+    try:
+        parsed = json.loads(text)
+    except (ValueError, RecursionError) as exc:
+        raise StatisticsError(f"{origin} is no JSON ({exc}); give a LeRobot dataset's statistics") from exc
+    return _object(parsed, origin)
 
 
 def _object(value: object, what: str) -> Mapping[str, Any]:

@@ -128,10 +128,16 @@ def test_given_statistics_are_checked_like_others(number: str, copy: CopyCheckpo
         read_checkpoint(copy("smolvla"), stats=path)
 
 
+def test_a_feature_that_nobody_uses_may_be_damaged(copy: CopyCheckpoint, tmp_path: Path) -> None:
+    path = tmp_path / "stats.json"
+    path.write_text(json.dumps({**STATS, "temperature": {"mean": [float("nan")]}}))
+    assert read_checkpoint(copy("smolvla"), stats=path).action.statistics["mean"].tolist() == SIX
+
+
 @pytest.mark.parametrize(
     ("name", "content", "why"),
     [
-        ("stats.json", "[]", "must hold a JSON object"),
+        ("stats.json", "[]", "must be an object"),
         ("stats.json", "{", "is no JSON"),
         ("stats.json", '{"action": 3}', "action must be an object"),
         ("stats.json", '{"action": {"mean": ["a"]}}', r"action\.mean is no array of numbers"),
