@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+import numpy as np
+
 from reflex.policy_config import NormalizationConfig
 from reflex_export.checkpoint import NEEDED, Checkpoint, Normalizer
 
 __all__ = ["normalization_table"]
+
+_LEAST_SPREAD: Final = 1e-6
+"""In any unit: less is rounding."""
 
 
 def normalization_table(checkpoint: Checkpoint) -> tuple[NormalizationConfig, ...]:
@@ -23,4 +30,14 @@ def _row(feature: str, normalizer: Normalizer) -> NormalizationConfig:
         mode=normalizer.mode,
         statistics=NEEDED[normalizer.mode],
         origin=normalizer.origin + replaced,
+        never_moved=_never_moved(normalizer),
     )
+
+
+def _never_moved(normalizer: Normalizer) -> tuple[int, ...]:
+    """Of images nothing is said: a black channel is no joint that stood still."""
+    needed = [normalizer.statistics[name] for name in NEEDED[normalizer.mode]]
+    if not needed or needed[0].ndim != 1:
+        return ()
+    spread = needed[1] if normalizer.mode == "MEAN_STD" else needed[1] - needed[0]
+    return tuple(int(entry) for entry in np.flatnonzero(spread <= _LEAST_SPREAD))

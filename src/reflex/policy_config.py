@@ -122,6 +122,8 @@ class NormalizationConfig(_Strict):
     """Those that the mode computes with; empty for IDENTITY."""
     origin: str = ""
     """The file they are from; empty for IDENTITY."""
+    never_moved: tuple[int, ...] = ()
+    """Entries of a state or an action that had one value in all of training: any other is unknown to the policy."""
 
 
 class CanaryConfig(_Strict):
@@ -164,6 +166,8 @@ class PolicyConfig(_Strict):
     """What the export's `--stats` named."""
     normalization: tuple[NormalizationConfig, ...] = ()
     """Of every input and output; empty in what was exported before it was recorded."""
+    warnings: tuple[str, ...] = ()
+    """What the export warned of: statistics that are odd on this robot, or were let through by a person."""
     inputs: tuple[TensorConfig, ...]
     outputs: tuple[TensorConfig, ...]
     canary: CanaryConfig | None = None

@@ -142,6 +142,8 @@ class Inspection:
     """Of the prefix's keys, and of its values; empty for a family without them."""
     normalization: tuple[NormalizationConfig, ...] = ()
     """Empty where the graphs have it built in and nothing records it."""
+    warnings: tuple[str, ...] = ()
+    """What the export of a repository's policy warned of."""
     stored_parameters: int | None = None
     """In the checkpoint's files, with what is never read."""
     precision: str | None = None
@@ -231,6 +233,7 @@ def inspect_policy(folder: Path) -> Inspection:
         phases=_phases(encoder, denoise, config.denoising_steps),
         cache_shape=encoder.output_shape("prefix_keys"),
         normalization=config.normalization,
+        warnings=config.warnings,
         precision=config.precision,
         engine=config.engine,
         exported_from=config.source,

@@ -75,6 +75,7 @@ def _as_json(found: Inspection) -> dict[str, Any]:
         "horizon": found.horizon,
         "denoising_steps": found.steps,
         "normalization": [row.model_dump(mode="json") for row in found.normalization],
+        "warnings": list(found.warnings),
         "prompt": None if found.prompt is None else found.prompt.model_dump(mode="json"),
         "precision": found.precision,
         "engine": found.engine,
@@ -97,7 +98,12 @@ def _lines(found: Inspection) -> Iterator[str]:
     yield from _about(found)
     yield ""
     if found.normalization:
-        yield from _table(("normalisation", "mode", "statistics", "from"), list(_normalization_rows(found)))
+        yield from _table(
+            ("normalisation", "mode", "statistics", "never moved", "from"), list(_normalization_rows(found))
+        )
+        yield ""
+    if found.warnings:
+        yield from (f"warning: {told}" for told in found.warnings)
         yield ""
     yield from _table(("parameters", "count", "FP16 size"), list(_parameter_rows(found)))
     yield ""
@@ -151,7 +157,9 @@ def _prompt(prompt: PromptConfig | None) -> str:
 
 def _normalization_rows(found: Inspection) -> Iterator[tuple[str, ...]]:
     for row in found.normalization:
-        yield row.feature, row.mode, ", ".join(row.statistics) or "none", row.origin or "nothing: passed on as it is"
+        entries = ", ".join(map(str, row.never_moved))
+        statistics = ", ".join(row.statistics) or "none"
+        yield row.feature, row.mode, statistics, entries, row.origin or "nothing: passed on as it is"
 
 
 def _parameter_rows(found: Inspection) -> Iterator[tuple[str, ...]]:

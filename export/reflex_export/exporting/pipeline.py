@@ -85,7 +85,7 @@ def _exported(
     if options.check:
         require_memory(check_bytes(graphs, options.precision), available_bytes())
     with staging(options.repository) as staged:
-        export = _Export(checkpoint, options, arithmetic, embodiment, staged, progress)
+        export = _Export(checkpoint, options, arithmetic, embodiment, warnings, staged, progress)
         configs = export.write(graphs, steps)
         engines = export.build_engines([config.policy_id for config in configs])
         if not options.dry_run:
@@ -102,6 +102,7 @@ class _Export:
     options: ExportOptions
     arithmetic: Arithmetic
     embodiment: Embodiment
+    warnings: tuple[str, ...]
     staged: StagedPolicy
     progress: Progress
 
@@ -156,6 +157,7 @@ class _Export:
             optional_cameras=self.options.optional_cameras,
             export_id=export_id,
             source=self.options.source or source_of(self.checkpoint),
+            warnings=self.warnings,
             stats=None if self.options.stats is None else str(self.options.stats),
             trained=not self.options.untrained,
             description=self.options.description,

@@ -47,6 +47,7 @@ def draft_config(
     export_id: str,
     source: str,
     stats: str | None,
+    warnings: tuple[str, ...],
     trained: bool,
     description: str,
 ) -> PolicyConfig:
@@ -80,6 +81,7 @@ def draft_config(
         source=source,
         stats=stats,
         normalization=normalization_table(checkpoint),
+        warnings=warnings,
         inputs=inputs,
         outputs=outputs,
         versions=_versions(),

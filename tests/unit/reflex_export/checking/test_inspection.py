@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import shutil
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -202,6 +203,18 @@ def test_a_policys_normalisation_is_told_by_feature_with_its_file(capsys: pytest
     rows = json.loads(capsys.readouterr().out)["normalization"]
 
     file = "policy_postprocessor_step_0_unnormalizer_processor.safetensors"
-    assert f"action MEAN_STD mean, std {file}" in told
-    assert {"feature": "action", "mode": "MEAN_STD", "statistics": ["mean", "std"], "origin": file} in rows
+    assert f"action MEAN_STD mean, std 5 {file}" in told
+    action = {"feature": "action", "mode": "MEAN_STD", "statistics": ["mean", "std"], "origin": file}
+    assert action | {"never_moved": [5]} in rows
     assert "observation.images.camera1 IDENTITY none nothing: passed on as it is" in told
+
+
+def test_what_an_export_warned_of_stays_with_the_policy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(DEMO, tmp_path / "models")
+    path = tmp_path / "models" / "demo" / CONFIG_FILE
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"warnings": ["reads as radians"]}))
+
+    assert inspect_command(str(tmp_path / "models"), policy="demo") == 0
+    assert "warning: reads as radians" in capsys.readouterr().out.splitlines()
+    assert inspect_command(str(tmp_path / "models"), policy="demo", as_json=True) == 0
+    assert json.loads(capsys.readouterr().out)["warnings"] == ["reads as radians"]

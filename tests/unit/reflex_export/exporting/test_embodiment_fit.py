@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from reflex.cli import app
 from reflex.embodiments import load_embodiment
+from reflex.policy_config import read_policy_config
 from reflex_export.checkpoint import Checkpoint
 from reflex_export.errors import UnitsError
 from reflex_export.exporting.embodiment_fit import check_units
@@ -72,6 +73,7 @@ def test_a_policy_in_other_units_is_published_only_by_a_person_who_knows(tmp_pat
     assert published.exit_code == 0
     (warning,) = json.loads(published.stdout)["warnings"]
     assert "reads as radians" in warning
+    assert read_policy_config(tmp_path / "m" / "pick").warnings == (warning,)
 
 
 def _in_radians() -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
