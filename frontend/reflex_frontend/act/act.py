@@ -150,6 +150,7 @@ class ActService:
         telemetry: ActTelemetry = {} if self.robot_id is None else {"robot_id": self.robot_id}
         if exchange.routing is not None and self.router.has_two:
             telemetry["policy_slot"] = exchange.routing.slot.name
+            telemetry["routing_degraded"] = exchange.routing.is_degraded
         if exchange.record_seq is not None:
             telemetry["record_seq"] = exchange.record_seq
         latency_ms = (outcome.finished_at - exchange.received_at) * 1000.0

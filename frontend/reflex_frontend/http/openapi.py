@@ -56,7 +56,7 @@ def _paths(policy: ServedPolicy) -> Schema:
         "/act": {"post": _act(policy)},
         "/health": {"get": _get("Whether this instance should get traffic", health, {"503": not_now})},
         "/health/live": {"get": _get("Whether the process itself is alive", {"type": "object"})},
-        "/config": {"get": _get("The policy's reflex_config.json", {"type": "object"})},
+        "/config": {"get": _get("The policy's reflex_config.json, and its embodiment", {"type": "object"})},
         "/metrics": {"get": {"summary": "Prometheus metrics", "operationId": "metrics", "responses": {
             "200": {"description": "Exposition", "content": {"text/plain": {"schema": {"type": "string"}}}}}}},
     }  # fmt: skip
@@ -161,11 +161,16 @@ def _answer_schema(policy: ServedPolicy) -> Schema:
         "guard_clamped": boolean,
         "guard_violations": {"type": "array", "items": {"type": "object"}},
         "request_id": {"type": "string"},
+        "model_version": {"type": "string"},
         "timing": {"type": "object", "additionalProperties": number},
     }
     optional: Schema = {
         "robot_id": {"type": "string", "description": "absent when none is configured"},
         "policy_slot": {"enum": ["a", "b"], "description": "absent with one policy"},
+        "routing_degraded": {
+            "type": "boolean",
+            "description": "no episode_id, or the episode's own slot is out; absent with one policy",
+        },
         "record_seq": {"type": "integer", "minimum": 1, "description": "absent when nothing is recorded"},
     }
     return {"type": "object", "properties": {**properties, **optional}, "required": list(properties)}

@@ -6,12 +6,13 @@ import asyncio
 import time
 from collections.abc import Coroutine, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 
 from reflex.client.acting import Acting, Observation, act_call, new_id
 from reflex.client.call import CONFIG_CALL, HEALTH_CALL, Answer, Call, CallPlan, Send, Sleep, Step, read_health
+from reflex.client.embodiment import embodiment_of
 from reflex.client.http import (
     DEFAULT_URL,
     answer_of,
@@ -24,6 +25,9 @@ from reflex.client.http import (
 )
 from reflex.errors import TransportError
 from reflex.wire import ActResult, HealthReport, parse_act_result, parse_object
+
+if TYPE_CHECKING:
+    from reflex.embodiments import Embodiment
 
 __all__ = ["AsyncEpisode", "AsyncReflexClient"]
 
@@ -65,8 +69,12 @@ class AsyncReflexClient(Acting[ActCoroutine]):
         return read_health(await self._call(HEALTH_CALL, time.monotonic()))
 
     async def config(self) -> dict[str, Any]:
-        """The loaded policy's `reflex_config.json`: `cameras`, `state_dim`, `action_dim`, `horizon`, ..."""
+        """The policy's `reflex_config.json` (`cameras`, `state_dim`, `horizon`, ...) and its embodiment."""
         return parse_object((await self._call(CONFIG_CALL, time.monotonic())).body)
+
+    async def embodiment(self) -> Embodiment:
+        """The served robot: names, units and limits of its axes, and `control_hz`, the rate at which to run a chunk."""
+        return embodiment_of(await self.config())
 
     async def close(self) -> None:
         """Close every connection."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 
 from reflex.client.acting import Acting, Observation, act_call, new_id
 from reflex.client.call import CONFIG_CALL, HEALTH_CALL, Answer, Call, CallPlan, Send, Sleep, Step, read_health
 from reflex.client.deadline_transport import DeadlineTransport
+from reflex.client.embodiment import embodiment_of
 from reflex.client.http import (
     DEFAULT_URL,
     answer_of,
@@ -24,6 +25,9 @@ from reflex.client.http import (
 )
 from reflex.errors import TransportError
 from reflex.wire import ActResult, HealthReport, parse_act_result, parse_object
+
+if TYPE_CHECKING:
+    from reflex.embodiments import Embodiment
 
 __all__ = ["Episode", "ReflexClient"]
 
@@ -61,8 +65,12 @@ class ReflexClient(Acting[ActResult]):
         return read_health(self._call(HEALTH_CALL, time.monotonic()))
 
     def config(self) -> dict[str, Any]:
-        """The loaded policy's `reflex_config.json`: `cameras`, `state_dim`, `action_dim`, `horizon`, ..."""
+        """The policy's `reflex_config.json` (`cameras`, `state_dim`, `horizon`, ...) and its embodiment."""
         return parse_object(self._call(CONFIG_CALL, time.monotonic()).body)
+
+    def embodiment(self) -> Embodiment:
+        """The served robot: names, units and limits of its axes, and `control_hz`, the rate at which to run a chunk."""
+        return embodiment_of(self.config())
 
     def close(self) -> None:
         """Close every connection."""

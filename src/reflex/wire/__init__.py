@@ -6,6 +6,7 @@ All of it is pure, and stands here only: parser, OpenAPI document, clients, mock
 from __future__ import annotations
 
 from reflex.wire.answers import (
+    EMBODIMENT_FIELD,
     ActBody,
     ActResult,
     ActTelemetry,
@@ -69,6 +70,7 @@ __all__ = [
     "CONTENT_TYPE_HEADER",
     "DEADLINE_HEADER",
     "DEFAULT_DEADLINE_MS",
+    "EMBODIMENT_FIELD",
     "EPISODE_HEADER",
     "HEADER_SAFE",
     "HOST_HEADER",

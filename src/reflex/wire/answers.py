@@ -3,9 +3,10 @@
 Annotations are evaluated here: `NotRequired` in a string would not count in `__required_keys__`.
 """
 
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, Final, Literal, NotRequired, TypedDict
 
 __all__ = [
+    "EMBODIMENT_FIELD",
     "ActBody",
     "ActResult",
     "ActTelemetry",
@@ -19,6 +20,9 @@ __all__ = [
 
 SlotName = Literal["a", "b"]
 """Where one of two policies is loaded."""
+
+EMBODIMENT_FIELD: Final = "embodiment_details"
+"""Of `/config`, beside the fields of the policy's own file: every field of the `reflex.embodiments.Embodiment`."""
 
 
 class ActBody(TypedDict):
@@ -65,6 +69,8 @@ class ActTelemetry(TypedDict, total=False):
     """Absent when none is configured."""
     policy_slot: SlotName
     """Which of two policies answered; absent with one."""
+    routing_degraded: bool
+    """With two policies: there was no episode, or its own slot is out and the other one answered."""
     record_seq: int
     """The number under which this request is recorded; absent when nothing is."""
 
@@ -84,6 +90,8 @@ class ActResult(ActTelemetry):
     inference_mode: str
     guard_clamped: bool
     guard_violations: list[GuardViolation]
+    model_version: NotRequired[str]
+    """The policy that answered: its name and the first digits of the hash of its weights."""
     timing: NotRequired[Timing]
 
 

@@ -32,6 +32,9 @@ class AwaitedClient:
     def config(self) -> Any:
         return self._await(self._client.config)
 
+    def embodiment(self) -> Any:
+        return self._await(self._client.embodiment)
+
     def close(self) -> None:
         self._await(self._client.close)
         self._loop.close()

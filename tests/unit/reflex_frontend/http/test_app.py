@@ -165,14 +165,6 @@ def test_health_tells_each_phase() -> None:
     routes(scenario, robot_id="arm-7")
 
 
-def test_config_is_the_policys_own_file() -> None:
-    async def scenario(client: httpx.AsyncClient, _service: ActService) -> None:
-        response = await client.get("/config")
-        assert NO_CAMERA_NEEDED.model_validate_json(response.content) == NO_CAMERA_NEEDED
-
-    routes(scenario)
-
-
 @pytest.mark.parametrize(
     ("origins", "origin", "allowed"),
     [("*", "http://any", "*"), ("http://a", "http://a", "http://a"), ("http://a", "http://b", None)],
