@@ -26,6 +26,7 @@ from reflex_frontend.http.endpoint import ActEndpoint
 from reflex_frontend.http.health import health_of
 from reflex_frontend.http.hosts import AllowedHosts
 from reflex_frontend.http.openapi import document_routes
+from reflex_frontend.http.pages import page_routes
 from reflex_frontend.observing.metrics import CONTENT_TYPE
 from reflex_frontend.settings import Settings
 
@@ -50,8 +51,9 @@ class Server:
 
 def build_app(server: Server) -> FastAPI:
     """An application without state of its own; everything lives in `server`, whose owner starts and stops it."""
-    app = FastAPI(title="Reflex", version=reflex.__version__, docs_url="/docs", redoc_url=None, redirect_slashes=False)
+    app = FastAPI(title="Reflex", version=reflex.__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.router.routes.append(Route("/act", ActEndpoint(server.service)))
+    app.router.routes.extend(page_routes())
     _add_observability(app, server)
     _add_envelope(app)
     document_routes(app, server.service.router.first.loaded.policy)

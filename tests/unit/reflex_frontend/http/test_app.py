@@ -44,7 +44,10 @@ def assert_envelope(response: httpx.Response, status: int, code: str) -> None:
     assert ("retry-after" in response.headers) == (status == 503)
 
 
-@pytest.mark.parametrize("path", ["/", "/nope", "/act/", "/act/x", "/health/x", "/%00", "/..%2f"])
+@pytest.mark.parametrize(
+    "path",
+    ["/nope", "/docs/oauth2-redirect", "/page/", "/page/../app.py", "/act/", "/act/x", "/health/x", "/%00", "/..%2f"],
+)
 def test_an_unknown_route_is_404_with_the_envelope(path: str) -> None:
     async def scenario(client: httpx.AsyncClient, _service: ActService) -> None:
         assert_envelope(await client.get(path, follow_redirects=False), 404, "not_found")
