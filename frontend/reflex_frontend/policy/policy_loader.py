@@ -150,6 +150,7 @@ class PolicyLoader:
             loaded.runner,
             loaded.vitals,
             loaded.policy.canary,
+            models=_config(loaded).models,
             on_hang=self.backend.restart_if_hung,
             on_hung_model=lambda: self._revival.begin(_config(loaded), loaded.vitals, HUNG),
             why_unready=lambda: self.backend.control.why_unready(_config(loaded).models),
