@@ -100,6 +100,7 @@ COVERED_BY: Final[Mapping[str, str]] = {
     "src/reflex/cli/doctor.py": "tests/unit/reflex/cli/test_commands.py",
     "src/reflex/cli/extras.py": "tests/unit/reflex/cli/test_commands.py",
     "src/reflex/cli/interrupted.py": "tests/unit/reflex/cli/test_inspect.py",
+    "src/reflex/cli/live/report.py": "tests/unit/reflex/cli/live/test_commands.py",
     "src/reflex/cli/main.py": "tests/unit/reflex/cli/test_commands.py",
     "src/reflex/cli/options.py": "tests/unit/reflex/cli/test_inspect.py",
     "src/reflex/cli/replay.py": "tests/unit/reflex/cli/test_commands.py",

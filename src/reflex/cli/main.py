@@ -20,6 +20,7 @@ from reflex.cli.engines import engines
 from reflex.cli.export import export, verify
 from reflex.cli.inspect import inspect
 from reflex.cli.keys.group import keys
+from reflex.cli.live.commands import status, watch
 from reflex.cli.replay import replay
 from reflex.cli.serve import serve
 from reflex.cli.traces import compare, traces
@@ -32,6 +33,8 @@ SHORT_HELP: Final[Mapping[str, str]] = MappingProxyType(
         "serve": "Serve a policy over HTTP.",
         "act": "Ask a running server for one action chunk.",
         "check": "Check that a running server answers.",
+        "status": "Say how a running server does.",
+        "watch": "Watch a running server in the terminal.",
         "doctor": "Check this machine for `reflex serve`.",
         "demo": "Copy the demo policy, to try things with.",
         "export": "Turn a LeRobot checkpoint into a policy to serve.",
@@ -64,7 +67,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # Plain help is one third as long, and "[env: ...]" in it is no markup.
 )
-for _command in (act, check, compare, doctor, export, inspect, replace, replay, serve, slots, split, verify):
+for _command in (
+    act,
+    check,
+    compare,
+    doctor,
+    export,
+    inspect,
+    replace,
+    replay,
+    serve,
+    slots,
+    split,
+    status,
+    verify,
+    watch,
+):
     app.command(short_help=SHORT_HELP[_command.__name__])(_command)
 for _name, _group in (("demo", demo), ("engines", engines), ("keys", keys), ("traces", traces)):
     app.add_typer(_group, name=_name, short_help=SHORT_HELP[_name])

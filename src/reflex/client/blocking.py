@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING, Any, Self
 import httpx
 
 from reflex.client.acting import Acting, Observation, act_call, new_id
-from reflex.client.call import CONFIG_CALL, HEALTH_CALL, Answer, Call, CallPlan, Send, Sleep, Step, read_health
+from reflex.client.call import (
+    CONFIG_CALL,
+    HEALTH_CALL,
+    METRICS_CALL,
+    Answer,
+    Call,
+    CallPlan,
+    Send,
+    Sleep,
+    Step,
+    read_health,
+)
 from reflex.client.deadline_transport import DeadlineTransport
 from reflex.client.embodiment import embodiment_of
 from reflex.client.http import (
@@ -71,6 +82,10 @@ class ReflexClient(Acting[ActResult]):
     def embodiment(self) -> Embodiment:
         """The served robot: names, units and limits of its axes, and `control_hz`, the rate at which to run a chunk."""
         return embodiment_of(self.config())
+
+    def metrics(self) -> str:
+        """`GET /metrics`: what the server has counted, as Prometheus reads it."""
+        return self._call(METRICS_CALL, time.monotonic()).body.decode("utf-8", "replace")
 
     def close(self) -> None:
         """Close every connection."""
