@@ -18,6 +18,7 @@ from reflex.cli.demo import demo
 from reflex.cli.doctor import doctor
 from reflex.cli.engines import engines
 from reflex.cli.export import export, verify
+from reflex.cli.init.commands import init
 from reflex.cli.inspect import inspect
 from reflex.cli.keys.group import keys
 from reflex.cli.live.commands import status, watch
@@ -37,6 +38,7 @@ SHORT_HELP: Final[Mapping[str, str]] = MappingProxyType(
         "watch": "Watch a running server in the terminal.",
         "doctor": "Check this machine for `reflex serve`.",
         "demo": "Copy the demo policy, to try things with.",
+        "init": "Begin the description of a robot of your own.",
         "export": "Turn a LeRobot checkpoint into a policy to serve.",
         "verify": "Hold an exported policy against its checkpoint.",
         "inspect": "Say what a policy takes, how large and how fast it is.",
@@ -84,7 +86,7 @@ for _command in (
     watch,
 ):
     app.command(short_help=SHORT_HELP[_command.__name__])(_command)
-for _name, _group in (("demo", demo), ("engines", engines), ("keys", keys), ("traces", traces)):
+for _name, _group in (("demo", demo), ("engines", engines), ("init", init), ("keys", keys), ("traces", traces)):
     app.add_typer(_group, name=_name, short_help=SHORT_HELP[_name])
 
 
