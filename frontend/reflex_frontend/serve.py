@@ -25,10 +25,11 @@ from reflex_frontend.closing_together import closing_together
 from reflex_frontend.exchange.instance import Instance
 from reflex_frontend.exchange.routing import Router, Slot
 from reflex_frontend.http.app import Server, build_app, front_door
+from reflex_frontend.http.bounded_reads import bounded_protocol
 from reflex_frontend.http.endpoint import ActEndpoint
 from reflex_frontend.http.hosts import allowed_hosts, check_bind
 from reflex_frontend.http.listener import BACKLOG, listen, url_of
-from reflex_frontend.http.protocol import Limits, bounded_protocol
+from reflex_frontend.http.protocol import Limits
 from reflex_frontend.http.quiet_server import QuietServer
 from reflex_frontend.http.refusal import QuickRefusal
 from reflex_frontend.logs import set_up_logs

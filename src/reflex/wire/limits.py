@@ -9,6 +9,7 @@ __all__ = [
     "LARGEST_STATE",
     "MAX_BODY_BYTES",
     "MAX_DEADLINE_MS",
+    "MAX_HEADERS",
     "MAX_HEADER_BYTES",
     "MAX_ID_CHARACTERS",
     "MAX_INSTRUCTION_CHARACTERS",
@@ -20,6 +21,7 @@ __all__ = [
 
 MAX_BODY_BYTES: Final = 8 * 1024 * 1024
 MAX_HEADER_BYTES: Final = 64 * 1024
+MAX_HEADERS: Final = 256
 MAX_INSTRUCTION_CHARACTERS: Final = 512
 MAX_ID_CHARACTERS: Final = 256
 """Of an episode_id and of a request_id; at least one, and all of them printable."""
