@@ -90,7 +90,7 @@ class Settings(BaseSettings):
     admin_token: SecretStr | None = None
     """What the admin routes ask for; None makes one and leaves it in a file for this user."""
     triton: str | None = None
-    """`grpc://host:port` of a Triton elsewhere; None starts the embedded one."""
+    """`grpc://host:port` or `unix:/path` of a Triton elsewhere; None starts the embedded one."""
     triton_admin_header: SecretStr | None = None
     """`name=value` that this Triton asks for before it loads a model (its --grpc-restricted-protocol)."""
     host: str = "127.0.0.1"
@@ -151,6 +151,8 @@ class Settings(BaseSettings):
     def _is_grpc_address(cls, value: str | None) -> str | None:
         if value is None:
             return None
+        if value.startswith("unix:/"):
+            return value
         parts = urlsplit(value)
         if parts.scheme != "grpc" or not parts.hostname or parts.path not in ("", "/"):
             raise ValueError("must look like grpc://host:8001")

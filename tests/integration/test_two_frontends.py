@@ -48,7 +48,7 @@ class Pair:
         """Another frontend process before the same Triton."""
         options = ("--model-repository", str(self.folder / "models"), "--no-guard", "--admin-port", "0")
         slots = ("--policy-a", "first", "--policy-b", "second", "--split", str(SPLIT))
-        where = ("--triton", f"grpc://{self.first.process.triton_address()}")
+        where = ("--triton", self.first.process.triton_address())
         with running_server(*options, *slots, *where, env=admin_environment(self.folder)) as process:
             process.triton_address()
             yield process

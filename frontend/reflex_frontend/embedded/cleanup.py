@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ __all__ = [
     "kill_group",
     "owner_prefix",
     "reap_group",
+    "remove_folders_of_dead_owners",
     "remove_regions",
     "remove_regions_of_dead_owners",
     "wait_group_gone",
@@ -28,7 +30,7 @@ __all__ = [
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where POSIX shared memory lies on Linux
 GROUP_POLL_S = 0.005
-OWNED_REGION = re.compile(r"reflex_(?P<namespace>\d+)_(?P<pid>\d+)_(?P<start>\d+)_\d+_")
+OWNED = re.compile(r"reflex_(?P<namespace>\d+)_(?P<pid>\d+)_(?P<start>\d+)_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +64,16 @@ def remove_regions_of_dead_owners(*, folder: Path = SHARED_MEMORY) -> int:
     """Unlink the regions whose owner, in our own pid namespace, no longer runs; return how many there were."""
     removed = 0
     for region in folder.glob("reflex_*"):
-        match = OWNED_REGION.match(region.name)
-        if match and int(match["namespace"]) == _pid_namespace() and not _owner_lives(match):
+        if _is_ownerless(region):
             removed += remove_regions(region.name, folder=folder)
     return removed
+
+
+def remove_folders_of_dead_owners(below: Path) -> None:
+    """The same for the folders of ended runs; see run_folder.py. Those of other users stay."""
+    for folder in below.glob("reflex_*"):
+        if _is_ownerless(folder) and folder.lstat().st_uid == os.geteuid():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def kill_group(group: int) -> None:
@@ -98,9 +106,13 @@ def zombies_of_group(group: int) -> frozenset[int]:
     )
 
 
-def _owner_lives(match: re.Match[str]) -> bool:
+def _is_ownerless(path: Path) -> bool:
+    """Whether its name is that of a process in our own pid namespace that no longer runs."""
+    match = OWNED.match(path.name)
+    if match is None or int(match["namespace"]) != _pid_namespace():
+        return False
     process = _read_process(int(match["pid"]))
-    return process is not None and process.start_ticks == int(match["start"])
+    return process is None or process.start_ticks != int(match["start"])
 
 
 def _pid_namespace() -> int:

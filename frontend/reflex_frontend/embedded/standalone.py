@@ -45,10 +45,8 @@ def command_and_environment(
         installation=installation,
         backends=backend_directory(installation, backends),
         repository=repository,
-        port=GRPC_PORT,
         region_prefix="reflex_",
         threads=default_threads(usable_cores()),
-        admin_secret="",
     )
     command = [str(installation.server), *arguments, f"--backend-directory={run.backends}"]
     return command, server_environment(run, inherited)
