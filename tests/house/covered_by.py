@@ -110,7 +110,6 @@ COVERED_BY: Final[Mapping[str, str]] = {
     "src/reflex/cli/replay.py": "tests/unit/reflex/cli/test_commands.py",
     "src/reflex/cli/serve.py": "tests/unit/reflex/cli/test_commands.py",
     "src/reflex/cli/trace_text.py": "tests/unit/reflex/cli/test_traces.py",
-    "src/reflex/client/acting.py": "tests/unit/reflex/client/test_clients.py",
     "src/reflex/client/aio.py": "tests/unit/reflex/client/test_clients.py",
     "src/reflex/client/blocking.py": "tests/unit/reflex/client/test_clients.py",
     "src/reflex/client/deadline_transport.py": "tests/unit/reflex/client/test_sockets.py",

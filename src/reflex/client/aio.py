@@ -26,7 +26,7 @@ from reflex.client.call import (
 from reflex.client.embodiment import embodiment_of
 from reflex.client.http import (
     DEFAULT_URL,
-    answer_of,
+    IncomingAnswer,
     checked_deadline_s,
     checked_url,
     request_arguments,
@@ -125,10 +125,19 @@ class AsyncReflexClient(Acting[ActCoroutine]):
         try:
             with transport_errors(self._base_url):
                 async with asyncio.timeout(step.timeout_s):
-                    response = await self._http.request(**request_arguments(step))
+                    incoming = await self._receive(step)
         except TransportError as exc:
             return plan.on_broken(exc)
-        return plan.on_answer(answer_of(response))
+        return plan.on_answer(incoming.whole())
+
+    async def _receive(self, send: Send) -> IncomingAnswer:
+        async with self._http.stream(**request_arguments(send)) as response:
+            incoming = IncomingAnswer(response)
+            if incoming.is_wanted:
+                async for piece in response.aiter_bytes():
+                    if not incoming.take(piece):
+                        break
+        return incoming
 
 
 class AsyncEpisode(Acting[ActCoroutine]):

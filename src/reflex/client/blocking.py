@@ -26,7 +26,7 @@ from reflex.client.deadline_transport import DeadlineTransport
 from reflex.client.embodiment import embodiment_of
 from reflex.client.http import (
     DEFAULT_URL,
-    answer_of,
+    IncomingAnswer,
     checked_deadline_s,
     checked_url,
     request_arguments,
@@ -116,10 +116,22 @@ class ReflexClient(Acting[ActResult]):
             return plan.send_now()
         try:
             with transport_errors(self._base_url):
-                response = self._http.request(**request_arguments(step))
+                incoming = self._receive(step)
         except TransportError as exc:
             return plan.on_broken(exc)
-        return plan.on_answer(answer_of(response))
+        return plan.on_answer(incoming.whole())
+
+    def _receive(self, send: Send) -> IncomingAnswer:
+        ends_s = time.monotonic() + send.timeout_s
+        with self._http.stream(**request_arguments(send)) as response:
+            incoming = IncomingAnswer(response)
+            pieces = response.iter_bytes() if incoming.is_wanted else ()
+            for piece in pieces:
+                if time.monotonic() > ends_s:
+                    raise TimeoutError  # a transport of the caller's own may count anew with every piece
+                if not incoming.take(piece):
+                    break
+        return incoming
 
 
 class Episode(Acting[ActResult]):

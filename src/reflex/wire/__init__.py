@@ -45,6 +45,7 @@ from reflex.wire.headers import (
 from reflex.wire.limits import (
     DEFAULT_DEADLINE_MS,
     LARGEST_STATE,
+    MAX_ANSWER_BYTES,
     MAX_BODY_BYTES,
     MAX_DEADLINE_MS,
     MAX_HEADER_BYTES,
@@ -77,6 +78,7 @@ __all__ = [
     "HOST_HEADER",
     "KEY_HEADER",
     "LARGEST_STATE",
+    "MAX_ANSWER_BYTES",
     "MAX_BODY_BYTES",
     "MAX_DEADLINE_MS",
     "MAX_HEADERS",
