@@ -82,7 +82,9 @@ def _row(stats: Mapping[str, Any], feature: str, statistic: str, file: Path) -> 
     found = stats.get(feature)
     values = found.get(statistic) if isinstance(found, Mapping) else None
     if not isinstance(values, list) or not values or not all(map(_is_finite, values)):
-        raise SetupError(f"{file} has no finite {statistic} of {feature}; give the meta/stats.json of a LeRobot dataset")
+        raise SetupError(
+            f"{file} has no finite {statistic} of {feature}; give the meta/stats.json of a LeRobot dataset"
+        )
     return [float(value) for value in values]
 
 
