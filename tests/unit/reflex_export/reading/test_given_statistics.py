@@ -12,6 +12,7 @@ from reflex_export.reading import read_checkpoint
 from reflex_export.reading.given_statistics import read_given_statistics
 from support.checkpoints.random_checkpoint import write_safetensors
 from unit.reflex_export.reading.damage import CopyCheckpoint, edit_json
+from unit.reflex_export.reading.test_any_json import STRANGE, places, replaced
 
 SIX = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
 WHOLE = {"mean": SIX, "std": SIX, "min": [-9.0] * 6, "max": [9.0] * 6, "count": [100]}
@@ -164,3 +165,21 @@ def test_a_dataset_that_is_not_there_is_refused_with_how_to_fetch_it(tmp_path: P
         read_given_statistics(tmp_path / "data")
     with pytest.raises(SourceError, match=r"has no meta/stats\.json and no meta/episodes_stats\.jsonl"):
         read_given_statistics(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["stats.json", "episodes_stats.jsonl"])
+def test_a_strange_value_anywhere_in_given_statistics_is_read_or_refused(name: str, copy: CopyCheckpoint) -> None:
+    folder = copy("act")
+    path = folder / name
+    whole = {"observation.state": WHOLE, "action": WHOLE}
+    content = whole if name == "stats.json" else {"episode_index": 0, "stats": whole}
+    outcomes = set()
+    for number, place in enumerate(places(content)):
+        for value in STRANGE[number % 3 :: 3]:
+            path.write_text(json.dumps(replaced(content, place, value)))
+            try:
+                read_checkpoint(folder, stats=path)
+                outcomes.add("read")
+            except CheckpointError:
+                outcomes.add("refused")
+    assert outcomes == {"read", "refused"}
