@@ -8,7 +8,6 @@ from types import MappingProxyType
 from typing import Annotated, Any, Final
 
 import typer
-from typer.core import TyperGroup
 
 import reflex
 from reflex.cli.act import act
@@ -23,6 +22,7 @@ from reflex.cli.inspect import inspect
 from reflex.cli.keys.group import keys
 from reflex.cli.live.commands import status, watch
 from reflex.cli.replay import replay
+from reflex.cli.root import RootCommand
 from reflex.cli.serve import serve
 from reflex.cli.traces import compare, traces
 from reflex.console import EXIT_INTERRUPTED
@@ -55,7 +55,7 @@ SHORT_HELP: Final[Mapping[str, str]] = MappingProxyType(
 """Each fits its line of `reflex -h`, in the order in which a newcomer meets them."""
 
 
-class _InOrder(TyperGroup):
+class _InOrder(RootCommand):
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401 - Click's, which newer typers bring along
         return sorted(super().list_commands(ctx), key=list(SHORT_HELP).index)
 
