@@ -43,7 +43,7 @@ from reflex_frontend.policy.slo_monitor import SloMonitor
 from reflex_frontend.policy.workers import Workers, decode_threads
 from reflex_frontend.rollout.admin_server import admin_routes
 from reflex_frontend.rollout.rollout import Rollout
-from reflex_frontend.settings import Settings
+from reflex_frontend.settings import Settings, unknown_variables
 from reflex_frontend.triton.backend import TritonBackend
 
 __all__ = ["serve"]
@@ -65,6 +65,8 @@ def serve(overrides: Mapping[str, Any]) -> int:
     """
     settings = Settings.load(overrides)
     set_up_logs(as_json=settings.json_logs)
+    for sentence in unknown_variables():
+        log.warning("%s", sentence)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_serve(settings))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
@@ -14,7 +16,7 @@ from reflex.errors import SetupError
 from reflex_frontend.setting_words import in_plain_words
 from reflex_frontend.slo import Slo, SloMode, parse_slo
 
-__all__ = ["NO_OPTION", "Settings"]
+__all__ = ["NO_OPTION", "Settings", "unknown_variables"]
 
 NO_OPTION: Final = (
     "admin_token",
@@ -24,6 +26,9 @@ NO_OPTION: Final = (
     "slo_window_s",
 )
 """By environment variable only: secrets, which others see in an argument list, and what hardly anybody needs."""
+
+NO_SETTINGS: Final = frozenset({"REFLEX_API_KEY", "REFLEX_ONNX_THREADS"})
+"""Variables of the clients, and of Triton's processes."""
 
 NEEDED: Final[Mapping[str, tuple[tuple[str, ...], str]]] = {
     "split": (("policy_a",), "--split needs --policy-a and --policy-b"),
@@ -184,3 +189,13 @@ class Settings(BaseSettings):
             field = str(first["loc"][0])
             option, variable = "--" + field.replace("_", "-"), "REFLEX_" + field.upper()
             raise SetupError(f"{option} (or {variable}): {in_plain_words(first)}") from exc
+
+
+def unknown_variables(environment: Mapping[str, str] = os.environ) -> Iterator[str]:
+    """A sentence for each REFLEX_* variable that is no setting: a slip of the pen would go unnoticed."""
+    known = {f"REFLEX_{field.upper()}" for field in Settings.model_fields}
+    for name in sorted(environment):
+        if name.startswith("REFLEX_") and name not in known | NO_SETTINGS:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
+            meant = f"; did you mean {near[0]}?" if near else ""
+            yield f"{name} is no setting of `reflex serve` and has no effect{meant}"

@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from reflex.errors import SetupError
-from reflex_frontend.settings import Settings
+from reflex_frontend.settings import Settings, unknown_variables
 from reflex_frontend.slo import Slo
 
 
@@ -236,3 +236,20 @@ def test_the_old_word_for_refusing_is_still_taken(how: str, monkeypatch: pytest.
     given = {"slo_mode": "503"} if how == "option" else {}
 
     assert Settings.load({"slo": "p99=1s", **given}).slo_mode == "refuse"
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("REFLEX_PROT", "REFLEX_PROT is no setting of `reflex serve` and has no effect; did you mean REFLEX_PORT?"),
+        ("REFLEX_SPLITT", "REFLEX_SPLITT is no setting of `reflex serve` and has no effect; did you mean REFLEX_SPLIT?"),
+        ("REFLEX_COLOUR", "REFLEX_COLOUR is no setting of `reflex serve` and has no effect"),
+    ],
+)  # fmt: skip
+def test_a_variable_that_is_no_setting_is_told_of_and_never_its_value(name: str, told: str) -> None:
+    assert list(unknown_variables({name: "s3cret", "PATH": "/bin"})) == [told]
+
+
+def test_settings_and_the_variables_of_other_commands_are_known() -> None:
+    known = [f"REFLEX_{field.upper()}" for field in Settings.model_fields]
+    assert list(unknown_variables(dict.fromkeys([*known, "REFLEX_API_KEY", "REFLEX_ONNX_THREADS"], "1"))) == []
