@@ -242,7 +242,7 @@ def test_the_old_word_for_refusing_is_still_taken(how: str, monkeypatch: pytest.
     ("name", "told"),
     [
         ("REFLEX_PROT", "REFLEX_PROT is no setting of `reflex serve` and has no effect; did you mean REFLEX_PORT?"),
-        ("REFLEX_SPLITT", "REFLEX_SPLITT is no setting of `reflex serve` and has no effect; did you mean REFLEX_SPLIT?"),
+        ("REFLEX_SPLT", "REFLEX_SPLT is no setting of `reflex serve` and has no effect; did you mean REFLEX_SPLIT?"),
         ("REFLEX_COLOUR", "REFLEX_COLOUR is no setting of `reflex serve` and has no effect"),
     ],
 )  # fmt: skip
