@@ -194,12 +194,17 @@ def test_axe_would_find_a_picture_without_words_and_letters_that_cannot_be_read(
 
 @contextlib.contextmanager
 def guarded_server(folder: Path) -> Iterator[str]:
-    """A server that asks for keys, on a Triton that is none."""
+    """A server that asks for keys and lets no other site's page call it, on a Triton that is none."""
     keys = folder / "keys"
     keys.write_text(KeyEntry("arm-1", digest_of(KEY.encode()), None).as_line())
     service = act_service(FakeTriton(), time.monotonic)
     object.__setattr__(service, "keys", KeyRing.read(keys, time.monotonic))
-    config = uvicorn.Config(build_app(Server(service, Settings.load({}))), port=0, log_config=None, ws="none")
+    config = uvicorn.Config(
+        build_app(Server(service, Settings.load({"cors_origins": "https://lab.example"}))),
+        port=0,
+        log_config=None,
+        ws="none",
+    )
     server = QuietServer(config)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
     thread.start()
