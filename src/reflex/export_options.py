@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-__all__ = ["EngineKind", "ExportOption", "ExportOptions", "Precision"]
+__all__ = ["AdapterUse", "EngineKind", "ExportOption", "ExportOptions", "Precision"]
 
 Precision = Literal["fp32", "fp16"]
 EngineKind = Literal["onnx", "tensorrt", "tensorrt-rtx"]
+AdapterUse = Literal["merge", "ignore"]
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,13 @@ class ExportOptions:
         ExportOption("Normalisation statistics: a LeRobot dataset's folder, its stats.json, or a safetensors file."),
     ] = None
     revision: Annotated[str | None, ExportOption("Branch, tag or commit of a Hugging Face id.")] = None
+    base: Annotated[
+        str | None, ExportOption("The base model of an adapter: a folder or a Hugging Face id. Default: as it says.")
+    ] = None
+    adapter: Annotated[
+        AdapterUse | None,
+        ExportOption("What to do with an adapter beside whole weights; must be said when there is one."),
+    ] = None
     cases: Annotated[
         Path | None, ExportOption("A folder of recorded cases (case_*.npz) that the export must reproduce.")
     ] = None

@@ -39,13 +39,7 @@ def export_command(source: str, options: ExportOptions, *, as_json: bool = False
         options = with_fields(options, name=_name(options.name, source))
         check_options(options)  # also before that
         progress(Stage("reading the checkpoint"))
-        checkpoint = read_checkpoint(
-            source,
-            vlm=options.vlm,
-            tokenizer=options.tokenizer,
-            revision=options.revision,
-            stats=options.stats,
-        )
+        checkpoint = _read(source, options)
         report = export_checkpoint(checkpoint, with_fields(options, source=_origin(source, checkpoint)), progress)
     if as_json:
         print_json(_report_as_json(report))
@@ -61,6 +55,18 @@ def _name(name: str, source: str) -> str:
             f"{chosen!r} is no name for a policy: letters, digits, _, - and . only; choose one with --name"
         )
     return chosen
+
+
+def _read(source: str, options: ExportOptions) -> Checkpoint:
+    return read_checkpoint(
+        source,
+        vlm=options.vlm,
+        tokenizer=options.tokenizer,
+        revision=options.revision,
+        stats=options.stats,
+        base=options.base,
+        adapter=options.adapter,
+    )
 
 
 def _origin(source: str, checkpoint: Checkpoint) -> str:

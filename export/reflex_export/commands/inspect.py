@@ -12,6 +12,7 @@ import typer
 
 from reflex.console import print_json, reported_errors
 from reflex.errors import SetupError
+from reflex.export_options import AdapterUse
 from reflex.policy_config import PromptConfig
 from reflex_export.checking.inspection import (
     GPUS,
@@ -46,6 +47,8 @@ def inspect_command(
     tokenizer: Path | None = None,
     revision: str | None = None,
     stats: Path | None = None,
+    base: str | None = None,
+    adapter: AdapterUse | None = None,
     as_json: bool = False,
 ) -> int:
     """Print what a checkpoint or a repository's policy is and needs; the exit code."""
@@ -56,7 +59,9 @@ def inspect_command(
         if folder is not None:
             found = inspect_policy(folder)
         else:
-            checkpoint = read_checkpoint(source, vlm=vlm, tokenizer=tokenizer, revision=revision, stats=stats)
+            checkpoint = read_checkpoint(
+                source, vlm=vlm, tokenizer=tokenizer, revision=revision, stats=stats, base=base, adapter=adapter
+            )
             found = inspect_checkpoint(checkpoint, steps=steps)
     if as_json:
         print_json(_as_json(found))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from reflex.export_options import AdapterUse
 from reflex.policy_config import PolicyConfig
 from reflex_export.checkpoint import Checkpoint
 from reflex_export.errors import CheckpointError, SourceError
@@ -22,6 +23,8 @@ def read_origin(
     tokenizer: Path | None = None,
     revision: str | None = None,
     stats: Path | None = None,
+    base: str | None = None,
+    adapter: AdapterUse | None = None,
 ) -> Checkpoint:
     """The checkpoint that was `given`, or else the recorded one: a folder, or a hub id with its commit.
 
@@ -32,7 +35,13 @@ def read_origin(
         raise SourceError(f"--revision {revision} needs --source: {config.policy_id} names its own commit")
     source, commit = (given, revision) if given is not None else _recorded(repository, config)
     checkpoint = read_checkpoint(
-        source, vlm=vlm, tokenizer=tokenizer, revision=commit, stats=stats or _recorded_stats(repository, config)
+        source,
+        vlm=vlm,
+        tokenizer=tokenizer,
+        revision=commit,
+        stats=stats or _recorded_stats(repository, config),
+        base=base,
+        adapter=adapter,
     )
     _require_same_policy(checkpoint, config)
     return checkpoint

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from reflex.console import EXIT_FAILED, print_json, reported_errors, say
+from reflex.export_options import AdapterUse
 from reflex.policy_config import PolicyConfig, read_policy_config
 from reflex_export.checking.verification import Verification, verify_policy
 from reflex_export.commands.progress_bars import shown_progress
@@ -33,6 +34,8 @@ def verify_command(
     tokenizer: Path | None = None,
     revision: str | None = None,
     stats: Path | None = None,
+    base: str | None = None,
+    adapter: AdapterUse | None = None,
     as_json: bool = False,
 ) -> int:
     """Hold a policy of a repository against its checkpoint; the exit code, 1 when it misses its gate."""
@@ -40,7 +43,15 @@ def verify_command(
         config = read_policy_config(repository / policy)
         progress(Stage("reading the checkpoint"))
         checkpoint = read_origin(
-            repository, config, source, vlm=vlm, tokenizer=tokenizer, revision=revision, stats=stats
+            repository,
+            config,
+            source,
+            vlm=vlm,
+            tokenizer=tokenizer,
+            revision=revision,
+            stats=stats,
+            base=base,
+            adapter=adapter,
         )
         verified = verify_policy(repository, config, checkpoint, cases, progress)
     notes = [verified.note, ENGINE_NOTE if config.engine != "onnx" else ""]

@@ -6,13 +6,14 @@ against the others, and refuses by name what the graphs would not compute. Weigh
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from reflex_export.checkpoint import Checkpoint, Family, Normalizer, RelativeActions, Text
+from reflex_export.checkpoint import Checkpoint, Family, Normalizer, RelativeActions, TensorSource, Text
 from reflex_export.errors import CheckpointError, StatisticsError, UnsupportedOptionError
+from reflex_export.reading.adapters import AdapterUse, find_adapter, policy_weights, settings_folder
 from reflex_export.reading.features import ACTION, STATE, VLA_FAMILIES, Features, family_of, read_features
 from reflex_export.reading.files import read_object, typed
 from reflex_export.reading.given_statistics import read_given_statistics
@@ -27,7 +28,7 @@ from reflex_export.reading.processors import (
 )
 from reflex_export.reading.source import Hub, HuggingFaceHub, Source, locate
 from reflex_export.reading.statistics import Statistics, require_statistics_in_weights, statistics_in_weights
-from reflex_export.reading.tensors import WEIGHTS_FILE, SafetensorsTensors, open_weights
+from reflex_export.reading.tensors import WEIGHTS_FILE, SafetensorsTensors
 from reflex_export.reading.tokenizer import Vocabulary, find_tokenizer, read_text_settings
 from reflex_export.reading.vlm import Vlm, find_vlm
 
@@ -44,23 +45,28 @@ def read_checkpoint(
     tokenizer: Path | None = None,
     revision: str | None = None,
     stats: Path | None = None,
+    base: str | None = None,
+    adapter: AdapterUse | None = None,
     hub: Hub | None = None,
 ) -> Checkpoint:
     """Read a policy from a folder or a hub id.
 
     `vlm` is the folder of SmolVLA's VLM config and `tokenizer` the tokenizer's, where the checkpoint lacks them;
     `revision` is a branch, tag or commit of a hub id; `stats` brings statistics, which go before the checkpoint's own.
-    Raises `CheckpointError`, which says what to do next.
+    `base` is the folder or hub id of an adapter's base model, where the adapter does not lead to it, and `adapter` says
+    what an adapter beside whole weights is for. Raises `CheckpointError`, which says what to do next.
     """
     hub = HuggingFaceHub() if hub is None else hub
     found = locate(source, revision, hub)
+    adapted = find_adapter(found.folder, use=adapter, base=base, hub=hub)
+    found, beside = replace(found, folder=settings_folder(found.folder, adapted)), adapted.others if adapted else ()
     config = read_object(found.folder / "config.json")
     family = family_of(config)
-    tensors = open_weights(found.folder)
+    tensors = policy_weights(found.folder, family, adapted)
     given = {} if stats is None else read_given_statistics(stats)
     processors = _with_given(_processors(found.folder, family, config, tensors, may_lack=bool(given)), given)
     features = read_features(family, config, processors.rename_map)
-    vlm_found = find_vlm(found.folder, config, given=vlm, hub=hub) if family == "smolvla" else None
+    vlm_found = find_vlm(found.folder, config, given=vlm, hub=hub, beside=beside) if family == "smolvla" else None
     if family in VLA_FAMILIES:
         check_layout(family, config, vlm_found.config if vlm_found else None, tensors)
     checkpoint = Checkpoint(
@@ -73,7 +79,7 @@ def read_checkpoint(
         state=resolve_normalizer(processors.inputs, Feature(STATE, "STATE", (features.state_dim,))),
         action=resolve_normalizer(processors.outputs, Feature(ACTION, "ACTION", (features.action_dim,))),
         images=_image_normalizers(family, features, processors.inputs),
-        text=_text(found, family, processors, vlm_found, tensors, tokenizer, hub),
+        text=_text(found, family, processors, vlm_found, tensors, tokenizer, hub, beside),
         vlm_config=vlm_found.config if vlm_found else None,
         relative_actions=_relative_actions(processors.relative, features),
         source=found.name,
@@ -85,7 +91,7 @@ def read_checkpoint(
 
 
 def _processors(
-    folder: Path, family: Family, config: Mapping[str, Any], tensors: SafetensorsTensors, *, may_lack: bool
+    folder: Path, family: Family, config: Mapping[str, Any], tensors: TensorSource, *, may_lack: bool
 ) -> Processors:
     """`may_lack`: statistics from elsewhere stand in for those that an old checkpoint lacks."""
     if (folder / PREPROCESSOR_FILE).is_file():
@@ -112,7 +118,7 @@ def _require_use(stats: Path, given: Statistics, checkpoint: Checkpoint) -> None
 
 
 def _processors_before_files(
-    family: Family, config: Mapping[str, Any], tensors: SafetensorsTensors, *, may_lack: bool
+    family: Family, config: Mapping[str, Any], tensors: TensorSource, *, may_lack: bool
 ) -> Processors:
     """What lerobot did before 0.4, when the steps lay in its code and the statistics in the weights."""
     if config.get("use_relative_actions"):
@@ -164,19 +170,20 @@ def _text(
     family: Family,
     processors: Processors,
     vlm: Vlm | None,
-    tensors: SafetensorsTensors,
+    tensors: TensorSource,
     given: Path | None,
     hub: Hub,
+    others: Sequence[Path],
 ) -> Text | None:
     if processors.tokenization is None:
         return None
     name = processors.tokenization.tokenizer_name
-    beside = () if vlm is None else (vlm.folder,)
+    beside = others if vlm is None else (vlm.folder, *others)
     folder = find_tokenizer(found.folder, name, given=given, beside=beside, hub=hub)
     return read_text_settings(folder, processors.tokenization, _vocabulary(family, vlm, tensors))
 
 
-def _vocabulary(family: Family, vlm: Vlm | None, tensors: SafetensorsTensors) -> Vocabulary:
+def _vocabulary(family: Family, vlm: Vlm | None, tensors: TensorSource) -> Vocabulary:
     rows = tensors.shape(embedding_name(family, tensors))[0]
     image_id = None if vlm is None else vlm.config.get("image_token_id")
     known = {"<image>": image_id} if isinstance(image_id, int) else {}

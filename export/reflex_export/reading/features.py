@@ -65,8 +65,6 @@ def read_features(family: Family, config: Mapping[str, Any], rename_map: Mapping
 
 
 def _refuse_unsupported(family: Family, config: Mapping[str, Any]) -> None:
-    if typed(config, "use_peft", bool, _ORIGIN, default=False):
-        raise UnsupportedOptionError("use_peft: merge the adapter into its base model, save it, and export the result")
     if typed(config, "use_delta_joint_actions_aloha", bool, _ORIGIN, default=False):
         raise UnsupportedOptionError("use_delta_joint_actions_aloha is unfinished in lerobot as well; train without it")
     steps = typed(config, "n_obs_steps", int, _ORIGIN, default=1)

@@ -29,6 +29,7 @@ CHECKPOINT_FILES: Final = (
     "policy_*processor*.json",
     "policy_*processor*.safetensors",
     "adapter_config.json",
+    "adapter_model.safetensors",
     "tokenizer/*.json",
     "vlm/*.json",
 )
@@ -119,10 +120,8 @@ def _local(folder: Path, revision: str | None) -> Source:
 
 
 def _require_config(folder: Path) -> None:
-    if (folder / "config.json").is_file():
+    if any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):
         return
-    if (folder / "adapter_config.json").is_file():
-        raise SourceError(f"{folder} holds an adapter (PEFT); merge it into its base model and export the result")
     inner = folder / "pretrained_model"
     hint = f"; give {inner}, which has one" if (inner / "config.json").is_file() else "; is this a lerobot checkpoint?"
     raise SourceError(f"{folder} has no config.json{hint}")

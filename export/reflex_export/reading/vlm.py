@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -25,10 +25,13 @@ class Vlm:
     config: Mapping[str, Any]
 
 
-def find_vlm(folder: Path, config: Mapping[str, Any], *, given: Path | None, hub: Hub) -> Vlm:
-    """The one given, else `vlm_model_name` inside the checkpoint, else `vlm/`, else from the hub."""
+def find_vlm(
+    folder: Path, config: Mapping[str, Any], *, given: Path | None, hub: Hub, beside: Sequence[Path] = ()
+) -> Vlm:
+    """The one given, else `vlm_model_name` inside the checkpoint, else `vlm/`, the same in `beside`, else the hub's."""
     name = typed(config, "vlm_model_name", str, "config.json")
-    found = _given(given) if given is not None else _inside(folder, name) or _from_hub(folder, name, hub)
+    inside = (_inside(place, name) for place in (folder, *beside))
+    found = _given(given) if given is not None else next(filter(None, inside), None) or _from_hub(folder, name, hub)
     parsed = read_object(found / "config.json")
     for part in ("text_config", "vision_config"):
         typed(parsed, part, dict, f"{found / 'config.json'} (of the VLM)")

@@ -12,7 +12,7 @@ import typer
 from reflex.cli.extras import load_extra
 from reflex.cli.interrupted import ended_by_interruption
 from reflex.cli.options import with_parameters
-from reflex.export_options import ExportOption, ExportOptions
+from reflex.export_options import AdapterUse, ExportOption, ExportOptions
 
 __all__ = ["export", "verify"]
 
@@ -76,6 +76,8 @@ Vlm = Annotated[Path | None, _shown("vlm")]
 TokenizerFolder = Annotated[Path | None, _shown("tokenizer")]
 Revision = Annotated[str | None, _shown("revision")]
 Stats = Annotated[Path | None, _shown("stats")]
+Base = Annotated[str | None, _shown("base")]
+Adapter = Annotated[AdapterUse | None, _shown("adapter")]
 
 
 def verify(
@@ -92,6 +94,8 @@ def verify(
     tokenizer: TokenizerFolder = None,
     revision: Revision = None,
     stats: Stats = None,
+    base: Base = None,
+    adapter: Adapter = None,
     *,
     as_json: Json = False,
 ) -> None:
@@ -107,6 +111,8 @@ def verify(
             tokenizer=tokenizer,
             revision=revision,
             stats=stats,
+            base=base,
+            adapter=adapter,
             as_json=as_json,
         )
     raise typer.Exit(code)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from reflex.cli.extras import load_extra
+from reflex.export_options import AdapterUse
 
 __all__ = ["inspect"]
 
@@ -34,6 +35,11 @@ def inspect(
             help="Normalisation statistics: a LeRobot dataset's folder, its stats.json, or a safetensors file."
         ),
     ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option(help="The base model of an adapter: a folder or a Hugging Face id. Default: as it says."),
+    ] = None,
+    adapter: Annotated[AdapterUse | None, typer.Option(help="What to do with an adapter beside whole weights.")] = None,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON value instead of text.")] = False,
 ) -> None:
@@ -47,6 +53,8 @@ def inspect(
         tokenizer=tokenizer,
         revision=revision,
         stats=stats,
+        base=base,
+        adapter=adapter,
         as_json=as_json,
     )
     raise typer.Exit(code)

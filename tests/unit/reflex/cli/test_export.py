@@ -13,13 +13,13 @@ from reflex.export_options import ExportOptions
 
 GIVEN = {
     "--repository": "r", "--name": "cup", "--embodiment": "so101", "--precision": "fp16", "--engine": "tensorrt",
-    "--max-batch": "4", "--vlm": "v", "--tokenizer": "t", "--stats": "s", "--revision": "main", "--cases": "c",
-    "--description": "d",
+    "--max-batch": "4", "--vlm": "v", "--tokenizer": "t", "--stats": "s", "--revision": "main", "--base": "b",
+    "--adapter": "merge", "--cases": "c", "--description": "d",
 }  # fmt: skip
 WHAT_THEY_MEAN = ExportOptions(
     Path("r"), "cup", "so101", "fp16", "tensorrt", (10, 4), 4, frozenset({"wrist", "base"}), Path("v"), Path("t"),
-    Path("s"), "main", Path("c"), "d", untrained=True, check=False, force=True, units_checked=True, replace=True,
-    dry_run=True,
+    Path("s"), "main", "b", "merge", Path("c"), "d", untrained=True, check=False, force=True, units_checked=True,
+    replace=True, dry_run=True,
 )  # fmt: skip
 NOT_OF_THE_COMMAND_LINE = {"engine_cache", "source"}
 

@@ -156,10 +156,9 @@ def test_the_training_output_above_a_checkpoint_points_to_it(tmp_path: Path, hub
         locate(tmp_path, None, hub)
 
 
-def test_an_adapter_is_no_policy(tmp_path: Path, hub: EmptyHub) -> None:
+def test_an_adapter_may_leave_the_config_to_its_base_model(tmp_path: Path, hub: EmptyHub) -> None:
     (tmp_path / "adapter_config.json").write_text("{}")
-    with pytest.raises(SourceError, match="merge it into its base model"):
-        locate(tmp_path, None, hub)
+    assert locate(tmp_path, None, hub).folder == tmp_path
 
 
 @pytest.mark.parametrize("name", ["./policy", "policy", "/no/such/folder", "a/b/c", "../policy", "owner/..", ""])
