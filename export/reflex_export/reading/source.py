@@ -18,6 +18,7 @@ from huggingface_hub.errors import (
 )
 
 from reflex_export.errors import SourceError
+from reflex_export.reading.openpi import refuse_openpi
 
 __all__ = ["CHECKPOINT_FILES", "Hub", "HuggingFaceHub", "Source", "is_hub_id", "locate"]
 
@@ -120,6 +121,7 @@ def _local(folder: Path, revision: str | None) -> Source:
 
 
 def _require_config(folder: Path) -> None:
+    refuse_openpi(folder)
     if any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):
         return
     inner = folder / "pretrained_model"
