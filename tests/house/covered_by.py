@@ -31,7 +31,6 @@ COVERED_BY: Final[Mapping[str, str]] = {
     "export/reflex_export/checking/tapped.py": "tests/unit/reflex_export/checking/test_verification.py",
     "export/reflex_export/checkpoint.py": "tests/unit/reflex_export/reading/test_golden.py",
     "export/reflex_export/commands/engines.py": "tests/unit/reflex_export/engines/test_engines.py",
-    "export/reflex_export/commands/export.py": "tests/unit/reflex_export/exporting/test_export_refusals.py",
     "export/reflex_export/commands/inspect.py": "tests/unit/reflex_export/checking/test_inspection.py",
     "export/reflex_export/commands/verify.py": "tests/unit/reflex_export/checking/test_verification.py",
     "export/reflex_export/demo_data/demo_checkpoint.py": "tests/unit/reflex_export/commands/test_demo.py",
