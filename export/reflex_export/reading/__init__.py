@@ -19,6 +19,7 @@ from reflex_export.reading.files import read_object, typed
 from reflex_export.reading.given_statistics import read_given_statistics
 from reflex_export.reading.layout import check_layout, embedding_name
 from reflex_export.reading.normalization import Feature, Normalization, mode_of, resolve_normalizer, with_given
+from reflex_export.reading.openpi_statistics import openpi_statistics_file, read_openpi_processors
 from reflex_export.reading.processors import (
     PREPROCESSOR_FILE,
     Processors,
@@ -96,6 +97,9 @@ def _processors(
     """`may_lack`: statistics from elsewhere stand in for those that an old checkpoint lacks."""
     if (folder / PREPROCESSOR_FILE).is_file():
         return read_processors(folder, family)
+    openpi = openpi_statistics_file(folder, family)
+    if openpi is not None:
+        return read_openpi_processors(openpi, family, config, _PALIGEMMA)
     return _processors_before_files(family, config, tensors, may_lack=may_lack)
 
 

@@ -14,7 +14,7 @@ from reflex_export.errors import CheckpointError, SourceError
 from reflex_export.reading.files import read_object
 from reflex_export.reading.tensors import WEIGHTS_FILE, open_file
 
-__all__ = ["refuse_openpi"]
+__all__ = ["refuse_openpi", "statistics_files"]
 
 _CONFIG_KEYS: Final = frozenset({"paligemma_variant", "action_expert_variant"})
 """Of the config.json that openpi's converter writes; lerobot's has them too, and a type."""
@@ -36,9 +36,14 @@ def refuse_openpi(folder: Path) -> None:
     if kind == "pytorch":
         raise SourceError(
             f"This is an openpi checkpoint ({folder}): its weights can be read, but its cameras, and what its state "
-            "and actions mean, stand in openpi's training config only; put a config.json and the policy_*processor "
-            f"files of lerobot with them beside {WEIGHTS_FILE}, as in {_GUIDE}"
+            "and actions mean, stand in openpi's training config only; put a config.json of lerobot with them beside "
+            f"{WEIGHTS_FILE}, as in {_GUIDE}"
         )
+
+
+def statistics_files(folder: Path) -> list[Path]:
+    """Each norm_stats.json under assets/, whose ids may have a slash."""
+    return sorted(path for pattern in _STATISTICS for path in folder.glob(pattern))
 
 
 def _kind(folder: Path) -> Literal["jax", "pytorch"] | None:
@@ -47,8 +52,7 @@ def _kind(folder: Path) -> Literal["jax", "pytorch"] | None:
         return None
     if any((place / name).exists() for place in (folder, folder / "params") for name in _ORBAX_FILES):
         return "jax"
-    has_statistics = any(any(folder.glob(pattern)) for pattern in _STATISTICS)
-    if has_statistics or not _CONFIG_KEYS.isdisjoint(config) or (not config and _has_weights(folder)):
+    if statistics_files(folder) or not _CONFIG_KEYS.isdisjoint(config) or (not config and _has_weights(folder)):
         return "pytorch"
     return None
 

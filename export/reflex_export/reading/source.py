@@ -29,6 +29,7 @@ CHECKPOINT_FILES: Final = (
     "model.safetensors.index.json",
     "policy_*processor*.json",
     "policy_*processor*.safetensors",
+    "assets/*norm_stats.json",
     "adapter_config.json",
     "adapter_model.safetensors",
     "tokenizer/*.json",
