@@ -29,6 +29,14 @@ def backends(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def models(tmp_path: Path) -> Path:
+    """The repository that is shipped, at a path that Triton can hand to its models wherever this folder lies."""
+    link = tmp_path / "models"
+    link.symlink_to(REPOSITORY / "model_repository")
+    return link
+
+
+@pytest.fixture
 def http_status(request: pytest.FixtureRequest) -> Iterator[int]:
     """The port of a server that answers everything with the parameter."""
 
@@ -46,9 +54,9 @@ def http_status(request: pytest.FixtureRequest) -> Iterator[int]:
         server.shutdown()
 
 
-def test_the_arguments_reach_tritonserver_unchanged_and_the_backends_are_ours(backends: Path) -> None:
+def test_the_arguments_reach_tritonserver_unchanged_and_the_backends_are_ours(backends: Path, models: Path) -> None:
     backends.mkdir()
-    arguments = [f"--model-repository={REPOSITORY / 'model_repository'}", "--load-model=*"]
+    arguments = [f"--model-repository={models}", "--load-model=*"]
 
     command, environment = command_and_environment(arguments, {"PATH": "/bin", "PYTHONPATH": "/ros"}, backends)
 
@@ -148,11 +156,11 @@ def test_a_refusal_is_one_line_and_exit_code_1(
     assert capsys.readouterr().err == "reflex: /nowhere: there is no such folder; mount a model repository there\n"
 
 
-def test_triton_serves_the_demo_with_the_flags_of_a_container_and_stops_on_sigterm(backends: Path) -> None:
+def test_triton_serves_the_demo_with_the_flags_of_a_container_and_stops_on_sigterm(
+    backends: Path, models: Path
+) -> None:
     assert entry.main(["prepare", "--backends", str(backends)]) == 0
     ports = [free_port() for _ in range(2)]
-    models = backends.with_name("models")
-    models.symlink_to(REPOSITORY / "model_repository")
     flags = [
         f"--model-repository={models}", "--model-control-mode=explicit", "--load-model=*",
         "--disable-auto-complete-config", "--grpc-address=127.0.0.1", f"--grpc-port={ports[0]}",
