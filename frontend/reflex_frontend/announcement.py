@@ -60,7 +60,8 @@ class Announcement:
         settings = self.settings
         parts = [
             self.shadow and f"shadow: {self.shadow.model_version}, {settings.shadow_percent:g} % of the answers",
-            settings.record and f"recording to the folder given, images: {settings.record_images}",
+            settings.record and f"recording to {settings.record}, images: {settings.record_images}",
+            settings.otel_endpoint and f"traces to {settings.otel_endpoint}",
             settings.slo and f"SLO {settings.slo.text} ({settings.slo_mode})",
             None if settings.guard else "guard OFF: a policy's mistake reaches the motors",
         ]

@@ -188,7 +188,8 @@ class Settings(BaseSettings):
                 raise SetupError(in_plain_words(first)) from exc
             field = str(first["loc"][0])
             option, variable = "--" + field.replace("_", "-"), "REFLEX_" + field.upper()
-            raise SetupError(f"{option} (or {variable}): {in_plain_words(first)}") from exc
+            named = variable if field in NO_OPTION else f"{option} (or {variable})"
+            raise SetupError(f"{named}: {in_plain_words(first)}") from exc
 
 
 def unknown_variables(environment: Mapping[str, str] = os.environ) -> Iterator[str]:

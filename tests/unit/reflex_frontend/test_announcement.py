@@ -47,11 +47,17 @@ def test_an_address_that_no_robot_can_call_is_explained(host: str) -> None:
 def test_what_else_is_at_work_is_one_line() -> None:
     shadow = policy_config(policy_id="new")
     found = announcement(
-        shadow=shadow, record="/recordings", slo="p99=0.15s", slo_mode="refuse", guard=False, record_images="full"
+        shadow=shadow,
+        record="/recordings",
+        slo="p99=0.15s",
+        slo_mode="refuse",
+        guard=False,
+        record_images="full",
+        otel_endpoint="http://collector:4318",
     )
     assert found.also() == (
-        "shadow: new@abababababab, 100 % of the answers; recording to the folder given, images: full; "
-        "SLO p99=150ms (refuse); guard OFF: a policy's mistake reaches the motors"
+        "shadow: new@abababababab, 100 % of the answers; recording to /recordings, images: full; "
+        "traces to http://collector:4318; SLO p99=150ms (refuse); guard OFF: a policy's mistake reaches the motors"
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from reflex.errors import SetupError
-from reflex_frontend.settings import Settings, unknown_variables
+from reflex_frontend.settings import NO_OPTION, Settings, unknown_variables
 from reflex_frontend.slo import Slo
 
 
@@ -135,7 +135,9 @@ def test_an_argument_wins_over_the_environment_and_that_over_the_default(
 def test_a_wrong_value_names_the_option_and_the_variable_without_echoing_it(field: str, value: object) -> None:
     with pytest.raises(SetupError) as caught:
         Settings.load({field: value})
-    assert f"--{field.replace('_', '-')} (or REFLEX_{field.upper()}): " in str(caught.value)
+    variable = f"REFLEX_{field.upper()}"
+    named = variable if field in NO_OPTION else f"--{field.replace('_', '-')} (or {variable})"
+    assert f"{named}: " in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -253,3 +255,12 @@ def test_a_variable_that_is_no_setting_is_told_of_and_never_its_value(name: str,
 def test_settings_and_the_variables_of_other_commands_are_known() -> None:
     known = [f"REFLEX_{field.upper()}" for field in Settings.model_fields]
     assert list(unknown_variables(dict.fromkeys([*known, "REFLEX_API_KEY", "REFLEX_ONNX_THREADS"], "1"))) == []
+
+
+@pytest.mark.parametrize("field", [field for field in NO_OPTION if field.endswith("_s")])
+def test_what_has_no_option_is_named_by_its_variable_alone(monkeypatch: pytest.MonkeyPatch, field: str) -> None:
+    monkeypatch.setenv(f"REFLEX_{field.upper()}", "0")
+    with pytest.raises(SetupError) as caught:
+        Settings.load({"slo": "p99=1s"})
+    assert str(caught.value).startswith(f"REFLEX_{field.upper()}: must be ")
+    assert "--" not in str(caught.value)
