@@ -25,6 +25,8 @@ LABEL_WIDTH: Final = 62
 LARGEST_CHANGE: Final = 1.0
 """Of a relative change that is drawn; what goes beyond ends in an arrow at the border."""
 
+LEAST_MS: Final = 1e-3
+"""On a logarithmic axis: a recording may say 0."""
 Scale: TypeAlias = Callable[[float], float]
 
 
@@ -182,6 +184,7 @@ def _time_ticks(x: Scale, first: float, last: float) -> Iterator[str]:
 
 def _log_ticks(low: float, high: float) -> list[float]:
     """1, 2 and 5 of each decade; in narrow ranges finer ones, in wide ones only the decades."""
+    low, high = max(low, LEAST_MS), max(high, LEAST_MS)
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     ratio = high / low
     digits = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0) if ratio < 6 else (1.0, 2.0, 5.0) if ratio < 300 else (1.0,)
@@ -199,7 +202,7 @@ def _linear_scale(low: float, high: float, start: float, end: float) -> Scale:
 
 
 def _log_scale(low: float, high: float, start: float, end: float) -> Scale:
-    least = max(low, 1e-9)
+    least = max(low, LEAST_MS)
     span = math.log(max(high, least * 1.01) / least)
     return lambda value: start + math.log(max(value, least) / least) / span * (end - start)
 

@@ -8,6 +8,8 @@ import logging
 import sys
 from typing import Final
 
+from reflex.printable import printable_lines
+
 __all__ = ["set_up_logs"]
 
 PLAIN_ATTRIBUTES: Final = frozenset(vars(logging.makeLogRecord({}))) | {
@@ -37,7 +39,7 @@ def _extra(record: logging.LogRecord) -> dict[str, object]:
 class _TextLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         extra = " ".join(f"{key}={value}" for key, value in _extra(record).items())
-        return f"{super().format(record)} {extra}".rstrip()
+        return printable_lines(f"{super().format(record)} {extra}".rstrip())
 
 
 class _JsonLines(logging.Formatter):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from reflex.errors import SetupError
@@ -42,6 +42,13 @@ NEEDED: Final[Mapping[str, tuple[tuple[str, ...], str]]] = {
     "admin_token": (("admin_port", "policy_a"), "REFLEX_ADMIN_TOKEN needs --admin-port, or two policies"),
 }
 """What would have no effect without one of the others, and whoever gave it would think it had."""
+
+
+def _is_shown(name: str) -> str:
+    """It stands in answers, logs and metrics."""
+    if not name.isprintable():
+        raise ValueError("takes letters, digits and other visible characters: no line ends, no escapes")
+    return name
 
 
 class Settings(BaseSettings):
@@ -100,7 +107,7 @@ class Settings(BaseSettings):
     """`name=value` that this Triton asks for before it loads a model (its --grpc-restricted-protocol)."""
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
-    robot_id: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    robot_id: Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_is_shown)] | None = None
     max_queue: Annotated[int, Field(ge=0, le=10_000)] | None = None
     """Ceiling on requests that wait for a place in flight; None is as many as may be in flight."""
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ("*",)

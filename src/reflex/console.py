@@ -10,8 +10,9 @@ from typing import Any, Final
 import typer
 
 from reflex.errors import ReflexError, ServiceError, UnauthorizedError
+from reflex.printable import escaped_in_json, printable_lines
 
-__all__ = ["EXIT_FAILED", "EXIT_INTERRUPTED", "EXIT_USAGE", "print_json", "reported_errors", "say"]
+__all__ = ["EXIT_FAILED", "EXIT_INTERRUPTED", "EXIT_USAGE", "print_json", "reported_errors", "say", "show"]
 
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
@@ -20,13 +21,18 @@ KEY_HINT: Final = "set REFLEX_API_KEY to the key that `reflex keys new` printed,
 
 
 def say(text: str) -> None:
-    """Print one line for a person."""
-    typer.echo(text, err=True)
+    """Print one line for a person. Whatever of it is not ours, like a server's message, moves no terminal."""
+    typer.echo(printable_lines(text), err=True)
+
+
+def show(text: str) -> None:
+    """Print one line of a result, as `say` does."""
+    typer.echo(printable_lines(text))
 
 
 def print_json(value: object) -> None:
     """Print the one JSON value of a `--json` run."""
-    typer.echo(json.dumps(value, ensure_ascii=False))
+    typer.echo(escaped_in_json(json.dumps(value, ensure_ascii=False)))
 
 
 @contextmanager

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from reflex.cli.options import ApiKeyOption
-from reflex.console import print_json, reported_errors, say
+from reflex.console import print_json, reported_errors, say, show
 from reflex.errors import ReflexError
+from reflex.printable import printable
 
 if TYPE_CHECKING:
     from reflex.client import ReflexClient
@@ -87,7 +88,7 @@ def _plot(result: ActResult, embodiment: Embodiment | None) -> None:
     actions = result["actions"]
     labels = axis_labels(embodiment, len(actions[0]))
     for line in chunk_lines(actions, labels, shutil.get_terminal_size(WIDE).columns):
-        typer.echo(line)
+        show(line)
     for line in summary_lines(result):
         say(line)
 
@@ -128,4 +129,4 @@ def _wanted_state(client: ReflexClient) -> str:
         return "none is given: the robot's state in robot units, numbers separated by commas"
     zeros = ",".join(["0"] * count)
     policy = f"{config.get('policy_id', 'this policy')} on {config.get('embodiment', 'its robot')}"
-    return f"none is given; {policy} takes {count} numbers in robot units, like --state {zeros}"
+    return f"none is given; {printable(policy)} takes {count} numbers in robot units, like --state {zeros}"

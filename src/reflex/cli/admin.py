@@ -8,7 +8,7 @@ import typer
 
 from reflex.admin import DEFAULT_PORT, read_admin
 from reflex.cli.interrupted import interruption_told
-from reflex.console import print_json, reported_errors, say
+from reflex.console import print_json, reported_errors, say, show
 from reflex.errors import SetupError
 
 __all__ = ["replace", "slots", "split"]
@@ -70,6 +70,10 @@ def _call(method: str, path: str, port: int, body: dict[str, Any] | None) -> dic
             response = client.request(
                 method, address.url + path, json=body, headers={"Authorization": f"Bearer {address.token}"}
             )
+        if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+            raise SetupError(
+                f"the server's admin port {port} is busy with other connections; try again in a few seconds"
+            )
         answer: dict[str, Any] = response.json()
     except (httpx.HTTPError, ValueError) as exc:
         raise SetupError(
@@ -86,9 +90,9 @@ def _show(answer: dict[str, Any], *, as_json: bool) -> None:
         return
     shares = {"a": answer["split"], "b": 100 - answer["split"]}
     for name, slot in answer["slots"].items():
-        typer.echo(f"{name}  {slot['model_version']}  {shares[name]} %  {_state(slot)}")
+        show(f"{name}  {slot['model_version']}  {shares[name]} %  {_state(slot)}")
     if shadow := answer.get("shadow"):
-        typer.echo(f"shadow  {shadow['model_version']}  {_state(shadow)}")
+        show(f"shadow  {shadow['model_version']}  {_state(shadow)}")
 
 
 def _state(shown: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ import typer
 
 from reflex.cli.act import JsonOption
 from reflex.cli.options import ApiKeyOption
-from reflex.console import print_json, reported_errors
+from reflex.console import print_json, reported_errors, show
 
 __all__ = ["check"]
 
@@ -43,7 +43,7 @@ def check(
     if as_json:
         print_json(answer)
         return
-    typer.echo(
+    show(
         f"passed: {url} answers /act: {policy.horizon} x {policy.action_dim} finite values of {policy.policy_id}, "
         f"in {answer['latency_ms']:.1f} ms"
     )

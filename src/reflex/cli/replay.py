@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reflex.cli.options import ApiKeyOption
-from reflex.console import EXIT_FAILED, print_json, reported_errors, say
+from reflex.console import EXIT_FAILED, print_json, reported_errors, say, show
 from reflex.errors import SetupError
 
 if TYPE_CHECKING:
@@ -126,13 +126,13 @@ def _show(found: Replay) -> None:
     from reflex.cli.trace_text import loss_lines
 
     for deviation in found.deviations:
-        typer.echo(_deviation_line(deviation))
+        show(_deviation_line(deviation))
     if found.differing > len(found.deviations):
-        typer.echo(f"... and {found.differing - len(found.deviations):,} more")
+        show(f"... and {found.differing - len(found.deviations):,} more")
     if _compared(found):
         for code, count in found.failures.items():
-            typer.echo(f"{count:,} failed now with {code}")
-    typer.echo(_verdict(found))
+            show(f"{count:,} failed now with {code}")
+    show(_verdict(found))
     for reason, count in found.skipped.items():
         say(f"not replayed: {count:,}, {'each ' if count > 1 else ''}because {reason}")
     for recorded, now in found.other_hashes.items():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reflex.console import print_json, reported_errors, say
+from reflex.console import print_json, reported_errors, say, show
 from reflex.errors import SetupError
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def summary(recording: Recording, *, html: Html = None, as_json: Json = False) -
         print_json(dataclasses.asdict(found))
         return
     for line in summary_lines(found):
-        typer.echo(line)
+        show(line)
     for line in loss_lines(found.losses):
         say(f"reflex: {line}")
     if html is not None:
@@ -95,7 +95,7 @@ def compare(recording: Recording, *, metric: Metrics = None, as_json: Json = Fal
         print_json(dataclasses.asdict(found) | {"losses": dataclasses.asdict(reader.losses)})
         return
     for line in comparison_lines(found):
-        typer.echo(line)
+        show(line)
     for line in loss_lines(reader.losses):
         say(f"reflex: {line}")
 

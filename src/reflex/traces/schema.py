@@ -17,6 +17,7 @@ import numpy.typing as npt
 from pydantic import AfterValidator, ConfigDict, Field, PlainValidator, TypeAdapter, ValidationError
 
 from reflex.errors import SetupError
+from reflex.printable import printable
 from reflex.wire import SlotName
 
 __all__ = [
@@ -40,6 +41,17 @@ __all__ = [
 SCHEMA_VERSION: Final = 1
 MAX_AXES: Final = 4_096
 """No robot has more; a damaged number must not become the length of a table."""
+
+LATEST_AT: Final = 253_402_300_799.0
+"""The end of the year 9999, beyond which no calendar goes."""
+LONGEST_MS: Final = 1e9
+"""Twelve days."""
+
+Label: TypeAlias = Annotated[str, AfterValidator(printable)]
+"""A name that is shown to people, in a terminal or on a page."""
+Moment: TypeAlias = Annotated[float, Field(ge=0, le=LATEST_AT)]
+"""Unix seconds."""
+Milliseconds: TypeAlias = Annotated[float, Field(ge=0, le=LONGEST_MS)]
 
 Encoder: TypeAlias = Callable[[object], bytes]
 
@@ -69,17 +81,17 @@ class PolicyRecord:
     """The policy of a slot while the lines below its header were written."""
 
     __pydantic_config__ = _STRICT
-    policy_id: str
-    policy_hash: str
-    model_version: str
-    family: str
-    embodiment: str
+    policy_id: Label
+    policy_hash: Label
+    model_version: Label
+    family: Label
+    embodiment: Label
     state_dim: int
     action_dim: int
     horizon: int
     denoising_steps: int
     noise_dim: int
-    action_names: tuple[str, ...]
+    action_names: tuple[Label, ...]
     control_hz: float | None = None
 
 
@@ -91,9 +103,9 @@ class TraceHeader:
     """
 
     __pydantic_config__ = _STRICT
-    server_id: str
-    started_at: float
-    reflex_version: str
+    server_id: Label
+    started_at: Moment
+    reflex_version: Label
     policies: Mapping[str, PolicyRecord]
     settings: Mapping[str, Any] = field(default_factory=dict)
     """`guard`, `split`, `record_images` and other settings that change answers; never a secret."""
@@ -119,10 +131,10 @@ class ViolationRecord:
     __pydantic_config__ = _STRICT
     step: int
     axis: Annotated[int, Field(ge=0, lt=MAX_AXES)]
-    name: str
+    name: Label
     value: float
     limit: float
-    kind: str
+    kind: Label
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,15 +168,15 @@ class RequestRecord:
 
     __pydantic_config__ = _STRICT
     record_seq: Annotated[int, Field(ge=1)]
-    at: float
+    at: Moment
     episode_id: str | None = None
     request_id: str
     slot: SlotName
-    policy: str
+    policy: Label
     """The model version that answered, `name@hash`."""
     routing_degraded: bool = False
     status: int
-    error: str | None = None
+    error: Label | None = None
     instruction: str = ""
     state: tuple[float, ...] = ()
     images: Mapping[str, ImageRecord] = field(default_factory=dict)
@@ -174,7 +186,7 @@ class RequestRecord:
     actions: Chunk | None = None
     guard_clamped: bool = False
     violations: tuple[ViolationRecord, ...] = ()
-    latency_ms: float = 0.0
+    latency_ms: Milliseconds = 0.0
     timing: TimingRecord | None = None
     denoising_steps: int | None = None
     rtc: RtcRecord | None = None
@@ -194,14 +206,14 @@ class ShadowRecord:
 
     __pydantic_config__ = _STRICT
     record_seq: Annotated[int, Field(ge=1)]
-    at: float | None = None
-    policy: str
+    at: Moment | None = None
+    policy: Label
     actions_raw: Chunk | None = None
     cosine: float | None = None
     max_abs: tuple[float, ...] | None = None
-    latency_ms: float | None = None
+    latency_ms: Milliseconds | None = None
     violations: int | None = None
-    error: str | None = None
+    error: Label | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +222,7 @@ class DroppedRecord:
 
     __pydantic_config__ = _STRICT
     count: Annotated[int, Field(ge=0)]
-    at: float | None = None
+    at: Moment | None = None
 
 
 RecordLine: TypeAlias = TraceHeader | RequestRecord | ShadowRecord | DroppedRecord

@@ -104,7 +104,13 @@ def test_a_recording_of_one_slot_has_a_page_without_a_comparison(tmp_path: Path)
 
 @pytest.mark.parametrize(
     "records",
-    [[header()], [header(), request(1)], [header(), request(1, status=503, error="queue_full", actions_raw=None)]],
+    [
+        [header()],
+        [header(), request(1)],
+        [header(), request(1, status=503, error="queue_full", actions_raw=None)],
+        [header(), request(1, latency_ms=0.0)],
+        [header(), request(1, latency_ms=0.0), request(2, latency_ms=9.0)],
+    ],
 )
 def test_there_is_a_page_for_next_to_nothing(tmp_path: Path, records: list[RecordLine]) -> None:
     nesting = Nesting()

@@ -108,6 +108,8 @@ def test_an_argument_wins_over_the_environment_and_that_over_the_default(
         ("max_queue", -1),
         ("robot_id", ""),
         ("robot_id", "r" * 129),
+        ("robot_id", "arm\n7"),
+        ("robot_id", "arm\x1b[2J"),
         ("triton", "localhost:8001"),
         ("triton", "http://localhost:8001"),
         ("triton", "grpc://"),

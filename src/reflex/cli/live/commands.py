@@ -13,6 +13,7 @@ from reflex.cli.act import JsonOption
 from reflex.cli.options import ApiKeyOption
 from reflex.console import EXIT_FAILED, EXIT_INTERRUPTED, print_json, reported_errors
 from reflex.errors import ReflexError
+from reflex.printable import printable
 
 if TYPE_CHECKING:
     from reflex.cli.live.counts import Counts
@@ -128,5 +129,5 @@ def _print(lines: list[str], *, over: int = 0) -> None:
     columns = shutil.get_terminal_size(WIDE).columns
     if over and sys.stdout.isatty():
         typer.echo(CLEAR.format(lines=over), nl=False)
-    for line in lines:
+    for line in map(printable, lines):
         typer.echo(line if len(line) <= columns or not sys.stdout.isatty() else f"{line[: columns - 1]}…")

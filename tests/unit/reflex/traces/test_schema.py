@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 
 import numpy as np
@@ -122,3 +123,29 @@ def test_the_header_says_its_version() -> None:
     assert line["kind"] == "header"
     assert line["schema_version"] == 1
     assert isinstance(parse_line(to_line(header())), TraceHeader)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [{"at": 1e300}, {"at": -1.0}, {"at": 253_402_300_800.0}, {"latency_ms": -1.0}, {"latency_ms": 1e300}],
+    ids=str,
+)
+def test_a_time_that_no_calendar_or_clock_has_is_damage(field: dict[str, float]) -> None:
+    line = json.dumps(json.loads(to_line(request())) | field).encode()
+    with pytest.raises(ValueError, match="no line of a recording"):
+        parse_line(line)
+
+
+def test_names_in_a_recording_that_would_move_a_terminal_are_read_as_their_escapes() -> None:
+    evil, shown = "\x1b]0;x\x07", "\\x1b]0;x\\x07"
+    read = parse_line(to_line(request(policy=evil, error=evil)))
+    assert isinstance(read, RequestRecord)
+    assert (read.policy, read.error) == (shown, shown)
+    plain = parse_line(to_line(header()))
+    assert isinstance(plain, TraceHeader)
+    for part in plain.policies["a"].__dataclass_fields__:
+        if isinstance(getattr(plain.policies["a"], part), str):
+            policy = dataclasses.replace(plain.policies["a"], **{part: evil})  # type: ignore[arg-type]
+            again = parse_line(to_line(dataclasses.replace(plain, policies={"a": policy})))
+            assert isinstance(again, TraceHeader)
+            assert getattr(again.policies["a"], part) == shown, part
