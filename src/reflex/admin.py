@@ -6,6 +6,7 @@ import json
 import os
 import stat
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -45,7 +46,7 @@ def publish_admin(port: int, token: str) -> Path:
         # A file that is there already may be open elsewhere, from when the folder was: the token goes into a new one.
         descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump({"url": f"http://127.0.0.1:{port}", "token": token, "pid": os.getpid()}, file)
+            json.dump({"url": _url(port), "token": token, "pid": os.getpid()}, file)
         scratch.replace(path)
     except OSError as exc:
         raise SetupError(
@@ -69,8 +70,10 @@ def read_admin(port: int) -> AdminAddress:
     """The address and token of the server with this admin port, or `SetupError` with what to do."""
     path = admin_file(port)
     try:
+        _check_owner(path.parent, stat.S_ISDIR)
+        _check_owner(path, stat.S_ISREG)
         found = json.loads(path.read_text(encoding="utf-8"))
-        return AdminAddress(found["url"], found["token"])
+        address = AdminAddress(found["url"], found["token"])
     except FileNotFoundError:
         raise SetupError(
             f"no server of this user with the admin port {port} runs here; start one with --policy-a and --policy-b, "
@@ -78,6 +81,13 @@ def read_admin(port: int) -> AdminAddress:
         ) from None
     except (OSError, ValueError, KeyError, TypeError) as exc:
         raise SetupError(f"{path} cannot be read; start the server again") from exc
+    if address.url != _url(port):
+        raise SetupError(f"{path} names another address than {_url(port)}; remove it, and start the server again")
+    return address
+
+
+def _url(port: int) -> str:
+    return f"http://127.0.0.1:{port}"
 
 
 def _folder() -> Path:
@@ -89,7 +99,11 @@ def _folder() -> Path:
 
 def _check_is_ours(folder: Path) -> None:
     """In a folder that others can write, somebody else may have been there first."""
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-        raise SetupError(f"{folder} belongs to somebody else; remove it, or set XDG_RUNTIME_DIR")
+    _check_owner(folder, stat.S_ISDIR)
     folder.chmod(0o700)  # ours, but perhaps made for something that may be seen
+
+
+def _check_owner(path: Path, is_kind: Callable[[int], bool]) -> None:
+    found = path.lstat()
+    if not is_kind(found.st_mode) or found.st_uid != os.getuid():
+        raise SetupError(f"{path} belongs to somebody else; remove it, or set XDG_RUNTIME_DIR")

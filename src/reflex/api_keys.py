@@ -13,6 +13,7 @@ import hmac
 import os
 import re
 import secrets
+import stat
 import string
 import zlib
 from dataclasses import dataclass
@@ -110,22 +111,37 @@ def parse_key_file(data: bytes) -> tuple[KeyEntry, ...]:
 
 
 def read_key_file(path: Path) -> bytes:
-    """The bytes of a key file; raises `OSError`, or `SetupError` when it is too long to be one."""
-    with path.open("rb") as file:
-        data = file.read(MAX_FILE_BYTES + 1)
+    """The bytes of a key file; raises `OSError`, or `SetupError` for what nobody should take keys from."""
+    # Without O_NONBLOCK a pipe that nobody writes to would hold a server up for ever.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            raise SetupError("the key file is no file, but a pipe, a device or a folder")
+        if mode & stat.S_IWOTH:
+            raise SetupError(f"every user may write the key file, and add a key; run: chmod o-w {path}")
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    finally:
+        os.close(descriptor)
     if len(data) > MAX_FILE_BYTES:
         raise SetupError(f"the key file is longer than {MAX_FILE_BYTES // 1024} KiB; is it the right file?")
     return data
 
 
 def add_entry(path: Path, entry: KeyEntry) -> None:
-    """Append an entry; the file is made for its owner alone. `SetupError` when it cannot be, or is no key file."""
+    """Append an entry. The file is its owner's alone, or becomes that where everybody might read it.
+
+    `SetupError` when it cannot be written, or is no key file.
+    """
     try:
-        before = read_key_file(path) if path.exists() else b""
+        before = _content_of(path)
         _check_is_key_file(before, path)
         separator = "\n" if before and not before.endswith(b"\n") else ""
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
         with os.fdopen(descriptor, "wb") as file:
+            if os.fstat(descriptor).st_mode & stat.S_IRWXO:
+                os.fchmod(descriptor, FILE_MODE)
             file.write(f"{separator}{entry.as_line()}".encode())
             file.flush()
             os.fsync(file.fileno())
@@ -133,6 +149,15 @@ def add_entry(path: Path, entry: KeyEntry) -> None:
         raise SetupError(f"cannot write the key file {path}: make the folder first: mkdir -p {path.parent}") from exc
     except OSError as exc:
         raise SetupError(f"cannot write the key file {path}: {exc.strerror}") from exc
+
+
+def _content_of(path: Path) -> bytes:
+    if not path.exists():
+        return b""
+    try:
+        return read_key_file(path)
+    except SetupError as exc:
+        raise SetupError(f"cannot write the key file {path}: {exc}") from exc
 
 
 def _check_is_key_file(data: bytes, path: Path) -> None:

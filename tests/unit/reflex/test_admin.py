@@ -118,3 +118,28 @@ def test_without_a_runtime_directory_the_folder_is_the_users_own_in_the_temporar
     monkeypatch.delenv("XDG_RUNTIME_DIR")
     monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
     assert admin_file(8090) == tmp_path / f"reflex-{os.getuid()}" / "admin-8090.json"
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://evil.example:8090", "http://127.0.0.1:8090@evil.example", "https://127.0.0.1:8090", "", "http://[::1]:1"],
+)
+def test_an_address_that_is_not_on_this_machine_gets_no_token(url: str) -> None:
+    path = publish_admin(8090, "s3cret")
+    path.write_text(json.dumps({"url": url, "token": "theirs", "pid": 1}))
+    with pytest.raises(SetupError, match="another address"):
+        read_admin(8090)
+
+
+@pytest.mark.parametrize("what", ["folder", "file"])
+def test_a_file_that_somebody_else_has_put_there_is_not_trusted(
+    what: str, runtime: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = publish_admin(8090, "s3cret")
+    if what == "file":
+        moved = path.rename(path.with_name("elsewhere"))
+        path.symlink_to(moved)
+    else:
+        monkeypatch.setattr(os, "getuid", lambda: runtime.stat().st_uid + 1)
+    with pytest.raises(SetupError, match="belongs to somebody else"):
+        read_admin(8090)

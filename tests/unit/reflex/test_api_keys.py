@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 import re
+import stat
 from pathlib import Path
 
 import pytest
 
-from reflex.api_keys import KeyEntry, add_entry, digest_of, is_well_formed, new_key, parse_key_file
+from reflex.api_keys import KeyEntry, add_entry, digest_of, is_well_formed, new_key, parse_key_file, read_key_file
 from reflex.errors import SetupError
 
 DIGEST = bytes(range(32))
 HASH = DIGEST.hex()
+ENTRY = KeyEntry("arm", DIGEST)
 
 
 def test_a_key_is_the_prefix_thirty_random_characters_and_their_checksum() -> None:
@@ -106,3 +109,37 @@ def test_a_file_that_is_far_too_long_is_refused(tmp_path: Path) -> None:
     (tmp_path / "keys").write_bytes(b"#" * 300_000)
     with pytest.raises(SetupError, match="longer than 256 KiB"):
         add_entry(tmp_path / "keys", KeyEntry("a", DIGEST))
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+def test_what_is_no_file_holds_nobody_up_and_is_refused(tmp_path: Path, kind: str) -> None:
+    path = Path("/dev/zero") if kind == "device" else tmp_path / kind
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    with pytest.raises(SetupError, match="no file"):
+        read_key_file(path)
+
+
+def test_a_file_that_every_user_may_write_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "keys"
+    add_entry(path, ENTRY)
+    for mode in (0o600, 0o640, 0o664, 0o444):
+        path.chmod(mode)
+        assert parse_key_file(read_key_file(path)) == (ENTRY,)
+    for mode in (0o666, 0o602):
+        path.chmod(mode)
+        with pytest.raises(SetupError, match=f"chmod o-w {path}"):
+            read_key_file(path)
+
+
+@pytest.mark.parametrize(("before", "after"), [(0o644, 0o600), (0o604, 0o600), (0o640, 0o640), (0o600, 0o600)])
+def test_a_file_that_everybody_might_read_becomes_its_owners_with_a_new_key(
+    tmp_path: Path, before: int, after: int
+) -> None:
+    path = tmp_path / "keys"
+    path.touch()
+    path.chmod(before)
+    add_entry(path, ENTRY)
+    assert stat.S_IMODE(path.stat().st_mode) == after

@@ -140,6 +140,13 @@ def test_what_is_no_answer_of_a_server_is_said(server: Server, body: bytes) -> N
     assert f"admin port {server.port} does not answer" in ended.stderr
 
 
+def test_a_server_with_too_many_connections_is_busy_and_not_gone(server: Server) -> None:
+    server.status, server.body = 503, b"Service Unavailable"
+    ended = run(server, "slots")
+    assert ended.exit_code == 1
+    assert f"admin port {server.port} is busy" in ended.stderr
+
+
 def test_a_server_that_is_gone_is_said(server: Server) -> None:
     server.shutdown()
     server.server_close()
