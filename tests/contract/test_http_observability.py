@@ -39,6 +39,7 @@ LABELS = {
     "reflex_records_written": set(),
     "reflex_records_dropped": set(),
     "reflex_recording_stopped": set(),
+    "reflex_keys_stale": set(),
     "reflex_traces_dropped": set(),
     "reflex_shadow_latency_seconds": set(),
     "reflex_shadow_cosine_distance": set(),
@@ -48,7 +49,7 @@ LABELS = {
 GAUGES = {
     *("reflex_in_flight_requests", "reflex_robot_info", "reflex_breaker_open", "reflex_triton_restarts"),
     *("reflex_policy_info", "reflex_split_percent", "reflex_slo_violated", "reflex_records_written"),
-    *("reflex_records_dropped", "reflex_recording_stopped", "reflex_traces_dropped"),
+    *("reflex_records_dropped", "reflex_recording_stopped", "reflex_keys_stale", "reflex_traces_dropped"),
 }
 HISTOGRAMS = {
     *("reflex_act_latency_seconds", "reflex_shadow_latency_seconds", "reflex_shadow_cosine_distance"),
@@ -165,7 +166,7 @@ def test_every_field_of_a_200_and_of_health_is_in_the_reference(demo: Served) ->
     answered = {row[0].strip("`") for row in documented_rows("The answer")}
     assert answered - {"policy_slot", "routing_degraded", "record_seq"} == set(demo.act().json())
     health = {row[0].strip("`") for row in documented_rows("GET /health")}
-    optional = {"reason", "slots", "slo_violated", "shadow", "recording"}
+    optional = {"reason", "slots", "slo_violated", "shadow", "recording", "keys"}
     assert health - optional == set(demo.client.get("/health").json())
     assert optional <= health
 

@@ -56,7 +56,7 @@ class EverythingLooksOn:
 
     def health(self) -> ObserversHealth:
         shadow: SlotHealth = {"status": "ready", "model_version": "s@1"}
-        return {"shadow": shadow, "recording": "stopped"}
+        return {"shadow": shadow, "recording": "stopped", "keys": "stale"}
 
     def gauges(self) -> Mapping[str, float]:
         return {}

@@ -108,6 +108,14 @@ class KeyRing:
             )
         return ring
 
+    @property
+    def stale(self) -> str | None:
+        """Why the file was not read again, so that a key that was taken back still works; None while all is well."""
+        self._note_whether_overdue()
+        if self._is_overdue:
+            return "the key file's disk does not answer; the last keys hold on"
+        return None if self._problem is None else "the key file is missing or damaged; the last keys hold on"
+
     def close(self) -> None:
         """Look at the file no more; the keys that were last read stay."""
         self._closing.set()

@@ -140,6 +140,7 @@ def _exposition(server: Server) -> bytes:
         service.metrics.show(observer.gauges())
     if service.tracing is not None:
         service.metrics.traces_dropped.set(service.tracing.sink.dropped)
+    service.metrics.keys_stale.set(service.keys is not None and service.keys.stale is not None)
     service.metrics.triton_restarts.set(server.triton_restarts())
     return service.metrics.exposition()
 

@@ -34,6 +34,8 @@ def health_of(service: ActService, robot_id: str | None) -> tuple[int, HealthRep
     looking_on: ObserversHealth = {}
     for observer in service.observers:
         looking_on.update(observer.health())
+    if service.keys is not None and (stale := service.keys.stale):
+        looking_on["keys"] = stale
     return (200 if status == "ready" else 503), {**body, **looking_on}
 
 

@@ -195,6 +195,7 @@ def _health_schema() -> Schema:
         },
         "shadow": {"type": "object", "description": "the shadow policy"},
         "recording": {"type": "string", "description": "why nothing is being recorded; absent while all is well"},
+        "keys": {"type": "string", "description": "why the keys were not read again; absent while all is well"},
     }
     return {"type": "object", "properties": {**properties, **optional}, "required": list(properties)}
 

@@ -76,6 +76,7 @@ class Metrics:
             "recording_stopped": self._families.recording_stopped,
         }
         self.traces_dropped = self._families.traces_dropped
+        self.keys_stale = self._families.keys_stale
         self.split = self._families.split
         for name, policy in policies.items():
             self._show_policy(name, policy)
@@ -189,6 +190,7 @@ class _Families:
         self.records_written = gauge("reflex_records_written", "Requests in the recordings")
         self.records_dropped = gauge("reflex_records_dropped", "Requests that were answered and not recorded")
         self.recording_stopped = gauge("reflex_recording_stopped", "1 while nothing can be recorded")
+        self.keys_stale = gauge("reflex_keys_stale", "1 while the file of keys is not read again")
         self.traces_dropped = gauge("reflex_traces_dropped", "Traced requests whose spans did not reach the collector")
         self.triton_restarts = gauge("reflex_triton_restarts", "How often the embedded Triton was started again")
         self.robot_info = gauge("reflex_robot_info", "1", "robot_id", "embodiment", "model_id")

@@ -111,6 +111,8 @@ class ObserversHealth(TypedDict, total=False):
     shadow: SlotHealth
     recording: str
     """Why nothing is being recorded; absent while all is well."""
+    keys: str
+    """Why the file of keys was not read again; absent while all is well."""
 
 
 class HealthReport(ObserversHealth):

@@ -298,3 +298,29 @@ def test_a_file_that_was_looked_at_five_seconds_ago_is_not_overdue_and_one_longe
         ring.look()
         ring.authenticate(bearer())
     assert ["does not answer" in record.message for record in caplog.records] == [True, True]
+
+
+def test_a_file_that_is_gone_damaged_or_open_to_all_makes_the_keys_stale_until_it_is_back(
+    file: Path, clock: Clock
+) -> None:
+    ring = KeyRing.read(file, clock)
+    assert ring.stale is None
+    content = file.read_bytes()
+    file.unlink()
+    ring.look()
+    assert ring.stale == "the key file is missing or damaged; the last keys hold on"
+    for damaged in (b"no entry\n", b"\xff"):
+        file.write_bytes(damaged)
+        ring.look()
+        assert ring.stale is not None
+    file.write_bytes(content)
+    ring.look()
+    assert ring.stale is None
+    file.chmod(0o666)
+    ring.look()
+    assert ring.stale is not None
+    file.chmod(0o600)
+    ring.look()
+    assert ring.stale is None
+    clock.now_s += 2 * keys.OVERDUE_S
+    assert ring.stale == "the key file's disk does not answer; the last keys hold on"

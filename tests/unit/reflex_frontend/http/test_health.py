@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from reflex.api_keys import KeyEntry, add_entry, digest_of
 from reflex.wire import ObserversHealth, SlotName
 from reflex_frontend.act.act import ActService
+from reflex_frontend.act.keys import KeyRing
 from reflex_frontend.http.health import health_of
 from reflex_frontend.policy.slo_monitor import SloMonitor
 from reflex_frontend.slo import parse_slo
@@ -118,3 +121,15 @@ def test_whoever_looks_on_has_a_field_and_no_say() -> None:
     service = dataclasses.replace(two(), observers=(Stopped(),))
     status, body = health_of(service, None)
     assert (status, body["recording"]) == (200, "recording stopped: No space left on device")
+
+
+def test_keys_that_are_not_read_again_are_said_and_make_nothing_unready(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    add_entry(file, KeyEntry("arm", digest_of(b"key")))
+    ring = KeyRing.read(file, time.monotonic)
+    service = dataclasses.replace(act_service(FakeTriton(), time.monotonic), keys=ring)
+    assert "keys" not in health_of(service, None)[1]
+    file.unlink()
+    ring.look()
+    status, body = health_of(service, None)
+    assert (status, body["keys"]) == (200, "the key file is missing or damaged; the last keys hold on")
