@@ -22,6 +22,4 @@ def build_graphs(
 
 def default_steps(checkpoint: Checkpoint) -> int:
     """The checkpoint's own number of denoising steps; 1 for a family without a loop."""
-    config = checkpoint.config
-    names = ("num_steps", "num_inference_steps", "num_train_timesteps")
-    return next((int(config[name]) for name in names if config.get(name)), 1)
+    return checkpoint.config.default_steps

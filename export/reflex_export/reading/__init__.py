@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from reflex_export.checkpoint import Checkpoint, Family, Normalizer, RelativeActions, Text
+from reflex_export.configs import FamilyConfig, parse_config
+from reflex_export.configs.pi import PiConfig
+from reflex_export.configs.smolvla import SmolVlaConfig
 from reflex_export.errors import CheckpointError, UnsupportedOptionError
 from reflex_export.reading.features import ACTION, STATE, VLA_FAMILIES, Features, family_of, read_features
 from reflex_export.reading.files import read_object, typed
@@ -50,13 +53,14 @@ def read_checkpoint(
     """
     hub = HuggingFaceHub() if hub is None else hub
     found = locate(source, revision, hub)
-    config = read_object(found.folder / "config.json")
-    family = family_of(config)
+    written = read_object(found.folder / "config.json")
+    family = family_of(written)
+    config = parse_config(family, written)
     tensors = open_weights(found.folder)
-    processors = _processors(found.folder, family, config, tensors)
-    features = read_features(family, config, processors.rename_map)
-    vlm_found = find_vlm(found.folder, config, given=vlm, hub=hub) if family == "smolvla" else None
-    if family in VLA_FAMILIES:
+    processors = _processors(found.folder, family, written, tensors)
+    features = read_features(family, config, written, processors.rename_map)
+    vlm_found = _vlm(found.folder, config, given=vlm, hub=hub)
+    if isinstance(config, PiConfig | SmolVlaConfig):
         check_layout(family, config, vlm_found.config if vlm_found else None, tensors)
     return Checkpoint(
         family=family,
@@ -74,6 +78,12 @@ def read_checkpoint(
         source=found.name,
         revision=found.revision,
     )
+
+
+def _vlm(folder: Path, config: FamilyConfig, *, given: Path | None, hub: Hub) -> Vlm | None:
+    if not isinstance(config, SmolVlaConfig):
+        return None
+    return find_vlm(folder, config.vlm_model_name, given=given, hub=hub)
 
 
 def _processors(folder: Path, family: Family, config: Mapping[str, Any], tensors: SafetensorsTensors) -> Processors:
@@ -156,6 +166,6 @@ def _text(
 
 def _vocabulary(family: Family, vlm: Vlm | None, tensors: SafetensorsTensors) -> Vocabulary:
     rows = tensors.shape(embedding_name(family, tensors))[0]
-    image_id = None if vlm is None else vlm.config.get("image_token_id")
-    known = {"<image>": image_id} if isinstance(image_id, int) else {}
+    image_id = None if vlm is None else vlm.config.image_token_id
+    known = {} if image_id is None else {"<image>": image_id}
     return Vocabulary(rows, known, starts_with_bos=family != "smolvla")
