@@ -74,6 +74,7 @@ COVERED_BY: Final[Mapping[str, str]] = {
     "export/reflex_export/families/smolvla_sizes.py": "tests/unit/reflex_export/families/test_smolvla.py",
     "export/reflex_export/policy_prompt.py": "tests/unit/reflex_export/families/test_pi05.py",
     "export/reflex_export/progress.py": "tests/unit/reflex_export/commands/test_progress_bars.py",
+    "export/reflex_export/publishing/ownership.py": "tests/unit/reflex_export/exporting/test_export_refusals.py",
     "export/reflex_export/publishing/triton_config.py": "tests/unit/reflex_export/publishing/test_staged.py",
     "export/reflex_export/reading/files.py": "tests/unit/reflex_export/reading/test_features.py",
     "export/reflex_export/reading/mapping.py": "tests/unit/reflex_export/graph/test_mapped_pages.py",

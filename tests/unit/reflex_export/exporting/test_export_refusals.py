@@ -90,6 +90,36 @@ def test_nor_is_that_of_a_further_step_count_or_of_what_is_no_policy(exported: P
     assert (tmp_path / "arm-4-4steps" / "notes.txt").exists()
 
 
+def described(name: str, repository: Path, *more: str) -> str:
+    code, said = reflex("export", NOT_A_CHECKPOINT, "--name", name, "--repository", repository, *more)
+    assert code == 1
+    return said
+
+
+def test_no_component_takes_the_place_of_a_policy_nor_a_policy_that_of_a_component(exported: Path) -> None:
+    repository = exported.with_name("collision")
+    shutil.copytree(exported, repository)
+    for part in ("", "_preprocess", "_encoder", "_denoise"):
+        shutil.copytree(exported / f"arm{part}", repository / f"hand_encoder{part}")
+    config = (repository / "hand_encoder" / CONFIG_FILE).read_text()
+    renamed = config.replace('"arm"', '"hand_encoder"').replace('"arm_', '"hand_encoder_')
+    (repository / "hand_encoder" / CONFIG_FILE).write_text(renamed)
+
+    assert "choose another --name: hand would have a component of this one" in described("hand", repository)
+    assert "the policy hand_encoder, whose name a component of hand would have" in described(
+        "hand", repository, "--replace"
+    )
+    assert "a folder arm_encoder, which the policy arm, arm-4steps runs," in described("arm_encoder", repository)
+    assert "arm, arm-4steps runs arm_encoder" in described("arm_encoder", repository, "--replace")
+
+
+def test_policies_that_share_a_component_are_replaced_together(exported: Path) -> None:
+    assert "(not while arm-4steps is there, which needs it)" in described("arm", exported)
+    assert "arm-4steps runs arm_preprocess, which this export would replace" in described("arm", exported, "--replace")
+    together = described("arm", exported, "--replace", "--steps", "10", "--steps", "4")
+    assert "does not exist, and is no hub id" in together
+
+
 def test_a_dry_run_takes_no_place_and_a_replacement_takes_it(tmp_path: Path) -> None:
     options = (str(golden_folder("smolvla")), "--name", "arm", "--repository", tmp_path, *LEAST)
     said = [reflex("export", *options, *more) for more in ((), (), ("--dry-run",), ("--max-batch", 4, "--replace"))]
