@@ -6,7 +6,7 @@ against the others, and refuses by name what the graphs would not compute. Weigh
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,11 @@ from reflex_export.configs import FamilyConfig, parse_config
 from reflex_export.configs.pi import PiConfig
 from reflex_export.configs.smolvla import SmolVlaConfig
 from reflex_export.errors import CheckpointError, UnsupportedOptionError
+from reflex_export.reading.agreement import disagreements, require_one_kind_of_actions
 from reflex_export.reading.features import ACTION, STATE, VLA_FAMILIES, Features, family_of, read_features
 from reflex_export.reading.files import read_object, typed
 from reflex_export.reading.layout import check_layout, embedding_name
+from reflex_export.reading.leftover_files import unread_files
 from reflex_export.reading.processors import (
     PREPROCESSOR_FILE,
     Normalization,
@@ -59,6 +61,7 @@ def read_checkpoint(
     tensors = open_weights(found.folder)
     processors = _processors(found.folder, family, written, tensors)
     features = read_features(family, config, written, processors.rename_map)
+    require_one_kind_of_actions(config, processors.relative)
     vlm_found = _vlm(found.folder, config, given=vlm, hub=hub)
     if isinstance(config, PiConfig | SmolVlaConfig):
         check_layout(family, config, vlm_found.config if vlm_found else None, tensors)
@@ -77,7 +80,17 @@ def read_checkpoint(
         relative_actions=_relative_actions(processors.relative, features),
         source=found.name,
         revision=found.revision,
+        warnings=(
+            *_unwrapping(tensors),
+            *disagreements(found.folder, config, written, processors, features),
+            *unread_files(found.folder),
+        ),
     )
+
+
+def _unwrapping(tensors: SafetensorsTensors) -> Iterator[str]:
+    if tensors.wrapping:
+        yield f"every tensor's name begins with {tensors.wrapping}, as of a policy saved while wrapped: read without it"
 
 
 def _vlm(folder: Path, config: FamilyConfig, *, given: Path | None, hub: Hub) -> Vlm | None:

@@ -23,6 +23,7 @@ VLA_FAMILIES: Final[frozenset[Family]] = frozenset({"smolvla", "pi0", "pi05"})
 _PI: Final[frozenset[Family]] = frozenset({"pi0", "pi05"})
 _IMAGES: Final = "observation.images."
 _ORIGIN: Final = "config.json"
+OPENPI_KEYS: Final = frozenset({"action_dim", "action_horizon"})
 _CLIENT_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 """It becomes part of a tensor's name and of a JSON field."""
 _SMOLVLA_EMPTY_IMAGE: Final = (3, 480, 640)
@@ -44,6 +45,16 @@ def family_of(config: Mapping[str, Any]) -> Family:
     kind = config.get("type")
     if kind in known:
         return cast("Family", kind)
+    if "input_shapes" in config:
+        raise CheckpointError(
+            "config.json has the layout of 2024 (input_shapes, no policy type), whose statistics and names are others; "
+            "load and save it once with lerobot 0.4, and export the result"
+        )
+    if config.keys() >= OPENPI_KEYS:
+        raise UnknownFamilyError(
+            "config.json is openpi's (action_horizon, no policy type), whose layout is not read; convert the "
+            "checkpoint to lerobot's with the conversion script of pi0 there, and export the result"
+        )
     found = f"of the type {kind!r:.60}" if "type" in config else "without a policy type"
     raise UnknownFamilyError(f"config.json is {found}; what can be exported is {', '.join(known)}")
 
@@ -77,8 +88,6 @@ def _refuse_unsupported(config: Mapping[str, Any]) -> None:
 
 def _shapes(config: Mapping[str, Any], key: str, kinds: set[str]) -> dict[str, tuple[int, ...]]:
     """The features' shapes, in the file's order."""
-    if key not in config and "input_shapes" in config:
-        raise CheckpointError("config.json has the old input_shapes layout; load and save it once with lerobot 0.4")
     features = typed(config, key, dict, _ORIGIN, default={})
     shapes: dict[str, tuple[int, ...]] = {}
     for name, feature in features.items():

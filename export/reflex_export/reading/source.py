@@ -29,6 +29,7 @@ CHECKPOINT_FILES: Final = (
     "policy_*processor*.json",
     "policy_*processor*.safetensors",
     "adapter_config.json",
+    "train_config.json",
     "tokenizer/*.json",
     "vlm/*.json",
 )
@@ -123,6 +124,11 @@ def _require_config(folder: Path) -> None:
         return
     if (folder / "adapter_config.json").is_file():
         raise SourceError(f"{folder} holds an adapter (PEFT); merge it into its base model and export the result")
+    if any(folder.glob("assets/*/norm_stats.json")) or (folder / "_CHECKPOINT_METADATA").is_file():
+        raise SourceError(
+            f"{folder} is a checkpoint of openpi (norm_stats.json under assets/, no config.json), whose layout is not "
+            "read; convert it to lerobot's with the conversion script of pi0 there, and export the result"
+        )
     inner = folder / "pretrained_model"
     hint = f"; give {inner}, which has one" if (inner / "config.json").is_file() else "; is this a lerobot checkpoint?"
     raise SourceError(f"{folder} has no config.json{hint}")

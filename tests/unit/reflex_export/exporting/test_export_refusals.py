@@ -233,3 +233,11 @@ def test_verify_lists_the_policies_where_the_named_one_is_not(exported: Path, tm
 
     assert code == 1
     assert "has no policy nosuch: it has arm, arm-4steps" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("_arm", "must begin with a letter or a digit, not with '_'"), ("a" * 120, "has 120 characters, at most 100")],
+)
+def test_a_name_that_no_policy_can_have_says_why(name: str, why: str, tmp_path: Path) -> None:
+    assert why in described(name, tmp_path)

@@ -113,6 +113,13 @@ def test_a_config_of_something_else_is_refused() -> None:
         family_of({"model_type": "llama"})
 
 
+def test_a_config_of_another_layout_is_recognised() -> None:
+    with pytest.raises(CheckpointError, match="layout of 2024"):
+        family_of({"input_shapes": {}, "output_shapes": {}, "n_obs_steps": 1})
+    with pytest.raises(UnknownFamilyError, match="openpi's"):
+        family_of({"action_dim": 32, "action_horizon": 10, "paligemma_variant": "gemma_2b"})
+
+
 def no_state(base: dict[str, Any]) -> None:
     del base["input_features"]["observation.state"]
 
@@ -121,17 +128,11 @@ def no_camera(base: dict[str, Any]) -> None:
     base["input_features"] = {"observation.state": {"type": "STATE", "shape": [6]}}
 
 
-def old_layout(base: dict[str, Any]) -> None:
-    del base["input_features"]
-    base["input_shapes"] = {}
-
-
 @pytest.mark.parametrize(
     ("change", "why"),
     [
         (no_state, "names no observation.state"),
         (no_camera, "no camera that a client could send"),
-        (old_layout, "old input_shapes layout"),
         (lambda base: base.update(input_features=[]), "must be of type dict"),
         (lambda base: base.update(empty_cameras="2"), "empty_cameras is '2', but must be a valid integer"),
         (lambda base: base.update(max_state_dim=5), "more than max_state_dim=5"),

@@ -172,3 +172,11 @@ def test_a_path_that_is_not_there_is_never_asked_of_the_hub(name: str, hub: Empt
 
 def test_what_is_fetched_is_json_and_safetensors_only() -> None:
     assert all(pattern.endswith((".json", ".safetensors")) for pattern in CHECKPOINT_FILES)
+
+
+@pytest.mark.parametrize("file", ["assets/my_robot/norm_stats.json", "_CHECKPOINT_METADATA"])
+def test_a_folder_of_openpi_is_recognised(tmp_path: Path, file: str) -> None:
+    (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / file).touch()
+    with pytest.raises(SourceError, match="is a checkpoint of openpi"):
+        locate(tmp_path, None, EmptyHub())
