@@ -136,6 +136,8 @@ class PolicyConfig(_Strict):
     action_dim: Positive
     noise_dim: Positive
     horizon: Positive
+    n_action_steps: Positive | None = None
+    """Of a chunk's actions, how many the policy was evaluated with before the next chunk; None: not recorded."""
     denoising_steps: Positive
     prompt: PromptConfig | None
     """None for a policy that takes no instruction."""
@@ -165,6 +167,8 @@ class PolicyConfig(_Strict):
             raise ValueError("a prompt and the input `tokens` go together")
         if "actions" not in {tensor.name for tensor in self.outputs}:
             raise ValueError("outputs must contain `actions`")
+        if self.n_action_steps is not None and self.n_action_steps > self.horizon:
+            raise ValueError(f"n_action_steps is {self.n_action_steps}, more than the horizon, {self.horizon}")
         return self
 
     def component(self, role: str) -> str:

@@ -131,6 +131,8 @@ class Inspection:
     state_dim: int
     action_dim: int
     horizon: int
+    executed: int | None
+    """Of the horizon's actions, before the next chunk; None where nothing records it."""
     steps: int
     prompt: PromptConfig | None
     parts: Mapping[str, int]
@@ -203,6 +205,7 @@ def inspect_checkpoint(checkpoint: Checkpoint, *, steps: int | None = None) -> I
         state_dim=checkpoint.state_dim,
         action_dim=checkpoint.action_dim,
         horizon=denoise.output_shape("actions")[0],
+        executed=checkpoint.config.n_action_steps,
         steps=count,
         prompt=prompt_config(checkpoint),
         parts=_parts(encoder, denoise),
@@ -224,6 +227,7 @@ def inspect_policy(folder: Path) -> Inspection:
         state_dim=config.state_dim,
         action_dim=config.action_dim,
         horizon=config.horizon,
+        executed=config.n_action_steps,
         steps=config.denoising_steps,
         prompt=config.prompt,
         parts=_parts(encoder, denoise),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from reflex.wire.answers import (
     ActBody,
+    ActExecution,
     ActResult,
     ActTelemetry,
     GuardViolation,
@@ -88,6 +89,7 @@ __all__ = [
     "ROUTING_HEADERS",
     "TRACEPARENT_HEADER",
     "ActBody",
+    "ActExecution",
     "ActResult",
     "ActTelemetry",
     "GuardViolation",
