@@ -28,7 +28,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from reflex.errors import RepositoryError
-from reflex.model_repository import CONFIG_FILE, policies_of
+from reflex.model_repository import CONFIG_FILE, policies_of, what_it_is_instead
 
 __all__ = [
     "COMPONENT_ROLES",
@@ -207,6 +207,9 @@ def read_policy_config(policy_dir: Path) -> PolicyConfig:
 
 def _no_policy(policy_dir: Path) -> RepositoryError:
     others = ", ".join(policies_of(policy_dir.parent))
+    instead = what_it_is_instead(policy_dir.parent)
+    if instead is not None:
+        return RepositoryError(instead)
     if not others:
         return RepositoryError(
             f"{policy_dir} holds no policy ({CONFIG_FILE} is missing); one is made by `reflex export` or "

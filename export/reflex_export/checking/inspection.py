@@ -19,7 +19,7 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from reflex.errors import RepositoryError
-from reflex.model_repository import CONFIG_FILE, MODEL_FILE, one_policy_of, policies_of
+from reflex.model_repository import CONFIG_FILE, MODEL_FILE, one_policy_of, policies_of, policy_folder
 from reflex.policy_config import PolicyConfig, PromptConfig, read_policy_config
 from reflex_export.checkpoint import Checkpoint
 from reflex_export.families.family_graphs import build_graphs, default_steps
@@ -183,7 +183,7 @@ def find_policy(source: Path, policy: str | None) -> Path | None:
     `SetupError` names the policies when there are several.
     """
     if policy is not None:
-        return source / policy
+        return policy_folder(source, policy)
     if (source / CONFIG_FILE).is_file():
         return source
     return source / one_policy_of(source) if policies_of(source) else None

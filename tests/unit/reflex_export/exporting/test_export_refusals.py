@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -208,9 +209,28 @@ def test_a_case_of_another_family_is_told_by_what_it_lacks(exported: Path) -> No
     case = min(golden_folder("act").glob("case_*.npz"))
 
     with pytest.raises(
-        CheckpointError, match=r"no recorded case of this smolvla policy: it has no array (noise|tokens)"
+        CheckpointError, match=r"no recorded case of this smolvla policy: it has image\.observation\.images\.top, which"
     ):
         wanted(exported, golden_checkpoint("smolvla"), case)
+
+
+@pytest.mark.parametrize(
+    ("array", "shape", "why"),
+    [
+        ("state_raw", (9,), "state is 9, not 6"),
+        ("noise", (1, 4, 32), "noise is 4x32, not 10x32"),
+        ("image.observation.images.camera1", (8, 8, 4), "image.camera1 is 8x8x4, not anyxanyx3"),
+    ],
+)
+def test_a_case_of_other_sizes_says_which_input_differs(
+    exported: Path, tmp_path: Path, array: str, shape: tuple[int, ...], why: str
+) -> None:
+    with np.load(min(golden_folder("smolvla").glob("case_*.npz"))) as recorded:
+        case = {name: recorded[name] for name in recorded.files}
+    np.savez(tmp_path / "case_0.npz", **(case | {array: np.zeros(shape, case[array].dtype)}))
+
+    with pytest.raises(CheckpointError, match=f"of this smolvla policy: {re.escape(why)}; name the folder"):
+        wanted(exported, golden_checkpoint("smolvla"), tmp_path / "case_0.npz")
 
 
 def test_a_case_with_more_tokens_than_the_policy_takes_says_how_many(exported: Path, tmp_path: Path) -> None:
