@@ -9,6 +9,7 @@ from collections.abc import Generator
 import pytest
 from hypothesis import core
 
+from support.server import logs
 from support.skips import summary_of, wanted_tool
 from support.workers import FileScheduling, longest_first
 
@@ -44,6 +45,8 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     if report.skipped and not hasattr(report, "wasxfail") and wanted_tool(reason_of(report)) is None:
         report.outcome = "failed"
         report.longrepr = f"skipped, but for no tool that tests/support/skips.py knows: {reason_of(report)}"
+    if report.failed:
+        report.sections += [(f"log of reflex serve at {address}", log) for address, log in logs().items()]
     return report
 
 

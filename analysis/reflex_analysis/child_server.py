@@ -56,7 +56,9 @@ def served_repository(repository: Path, *, policy: str | None, guard: bool) -> I
 def _command(repository: Path, policy: str | None, port: int, *, guard: bool) -> list[str]:
     options = ["--model-repository", str(repository), "--host", "127.0.0.1", "--port", str(port)]
     options += [] if policy is None else ["--policy", policy]
-    return [sys.executable, "-m", "reflex.cli", "serve", *options, "--guard" if guard else "--no-guard"]
+    # Nobody moves by these answers: what the guard makes of a chunk is compared, however much that is.
+    options += ["--guard", "--max-clamped-share", "100"] if guard else ["--no-guard"]
+    return [sys.executable, "-m", "reflex.cli", "serve", *options]
 
 
 def _environment(own: Mapping[str, str]) -> dict[str, str]:

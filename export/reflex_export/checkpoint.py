@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from reflex_export.configs import Family, FamilyConfig
 from reflex_export.configs.vlm import VlmConfig
 
 __all__ = [
+    "NEEDED",
     "Camera",
     "Checkpoint",
     "Family",
@@ -28,6 +29,14 @@ __all__ = [
 ]
 
 NormalizationMode = Literal["IDENTITY", "MEAN_STD", "MIN_MAX", "QUANTILES", "QUANTILE10"]
+NEEDED: Final[Mapping[NormalizationMode, tuple[str, ...]]] = {
+    "IDENTITY": (),
+    "MEAN_STD": ("mean", "std"),
+    "MIN_MAX": ("min", "max"),
+    "QUANTILES": ("q01", "q99"),
+    "QUANTILE10": ("q10", "q90"),
+}
+"""The statistics that a mode computes with."""
 
 
 class TensorSource(Protocol):
@@ -49,13 +58,17 @@ class Normalizer:
 
     MEAN_STD: (x - mean) / (std + eps), inverse x * std + mean. MIN_MAX: 2 (x - min) / (max - min) - 1, inverse
     (x + 1) / 2 * (max - min) + min; QUANTILES the same with q01/q99, QUANTILE10 with q10/q90; a zero range counts
-    as eps. IDENTITY, or no statistics: unchanged.
+    as eps. IDENTITY: unchanged; every other mode has the statistics that it needs.
     """
 
     mode: NormalizationMode
     statistics: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
     """mean, std, min, max, q01, q99, q10, q90: float32, as long as the feature (images: [3, 1, 1])."""
     eps: float = 1e-8
+    origin: str = ""
+    """The file that the statistics are from."""
+    replaces: str = ""
+    """The checkpoint's own file, whose other numbers they took the place of; empty where there was none."""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ SetupError                     reflex.errors
     ├── MissingTensorError     a tensor that the policy needs and the files lack
     ├── TensorShapeError       a tensor whose shape contradicts the config or another tensor
     ├── StatisticsError        normalisation statistics that are missing or of the wrong length
+    ├── UnitsError             statistics that cannot be those of the robot that the export names
     ├── TokenizerError         a tokenizer that is missing, damaged, or of another vocabulary than the embedding
     ├── UnknownFamilyError     a policy type that nothing here can export
     └── UnsupportedOptionError an option or a processor step whose effect is not in the graphs
@@ -26,6 +27,7 @@ __all__ = [
     "TensorFileError",
     "TensorShapeError",
     "TokenizerError",
+    "UnitsError",
     "UnknownFamilyError",
     "UnsupportedOptionError",
 ]
@@ -71,6 +73,12 @@ class StatisticsError(CheckpointError):
     """Normalisation statistics are missing, or as long as another robot's."""
 
     code = "statistics"
+
+
+class UnitsError(CheckpointError):
+    """The statistics are in other units, of another zero or of another sign than the embodiment's."""
+
+    code = "units"
 
 
 class TokenizerError(CheckpointError):

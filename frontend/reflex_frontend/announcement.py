@@ -67,16 +67,13 @@ class Announcement:
         return "; ".join(part for part in parts if part)
 
     def warnings(self) -> Iterator[str]:
-        """One for each trained policy that was not held against its checkpoint, or missed its gate."""
+        """One for each trained policy that was not held against its checkpoint, or missed its gate.
+
+        And one for each thing that an export warned of.
+        """
         for config in self._policies():
-            verdict = (config.parity or {}).get("verdict", "not checked")
-            if not config.trained or verdict == "passed":
-                continue
-            told = "failed their gate against" if verdict == "failed" else "were never compared with"
-            yield (
-                f"{config.model_version}: its numbers {told} those of its checkpoint; "
-                f"`reflex verify REPOSITORY --policy {config.policy_id}` says how far they are apart"
-            )
+            yield from _unproven(config)
+            yield from (f"{config.model_version} was exported with a warning: {told}" for told in config.warnings)
 
     def _policies(self) -> Iterator[PolicyConfig]:
         for slot in self.router.slots.values():
@@ -99,3 +96,14 @@ class Announcement:
         if not self.router.has_two:
             return shown[0]
         return f"{shown[0]} to {self.router.split} % of the episodes and {shown[1]} to the rest"
+
+
+def _unproven(config: PolicyConfig) -> Iterator[str]:
+    verdict = (config.parity or {}).get("verdict", "not checked")
+    if not config.trained or verdict == "passed":
+        return
+    told = "failed their gate against" if verdict == "failed" else "were never compared with"
+    yield (
+        f"{config.model_version}: its numbers {told} those of its checkpoint; "
+        f"`reflex verify REPOSITORY --policy {config.policy_id}` says how far they are apart"
+    )

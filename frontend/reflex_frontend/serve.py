@@ -25,10 +25,11 @@ from reflex_frontend.closing_together import closing_together
 from reflex_frontend.exchange.instance import Instance
 from reflex_frontend.exchange.routing import Router, Slot
 from reflex_frontend.http.app import Server, build_app, front_door
+from reflex_frontend.http.bounded_reads import bounded_protocol
 from reflex_frontend.http.endpoint import ActEndpoint
 from reflex_frontend.http.hosts import allowed_hosts, check_bind
 from reflex_frontend.http.listener import BACKLOG, listen, url_of
-from reflex_frontend.http.protocol import Limits, bounded_protocol
+from reflex_frontend.http.protocol import Limits
 from reflex_frontend.http.quiet_server import QuietServer
 from reflex_frontend.http.refusal import QuickRefusal
 from reflex_frontend.logs import set_up_logs
@@ -42,7 +43,7 @@ from reflex_frontend.policy.slo_monitor import SloMonitor
 from reflex_frontend.policy.workers import Workers, decode_threads
 from reflex_frontend.rollout.admin_server import admin_routes
 from reflex_frontend.rollout.rollout import Rollout
-from reflex_frontend.settings import Settings
+from reflex_frontend.settings import Settings, unknown_variables
 from reflex_frontend.triton.backend import TritonBackend
 
 __all__ = ["serve"]
@@ -64,6 +65,8 @@ def serve(overrides: Mapping[str, Any]) -> int:
     """
     settings = Settings.load(overrides)
     set_up_logs(as_json=settings.json_logs)
+    for sentence in unknown_variables():
+        log.warning("%s", sentence)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_serve(settings))
@@ -89,7 +92,10 @@ async def _serve(settings: Settings) -> int:
         await backend.start()
         async with asyncio.TaskGroup() as tasks:
             workers = Workers(decode_threads(), time.monotonic)
-            loader = PolicyLoader(backend, workers, tasks.create_task, settings.max_queue, guarded=settings.guard)
+            loader = PolicyLoader(
+                backend, workers, tasks.create_task, settings.max_queue,
+                guarded=settings.guard, max_clamped_percent=settings.max_clamped_share,
+            )  # fmt: skip
             backend.on_down = loader.note_down
             await _serve_policies(settings, policy_set, repository, loader, backend, listener, stop, started)
             await loader.stop()

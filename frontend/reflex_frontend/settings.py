@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
@@ -14,7 +16,7 @@ from reflex.errors import SetupError
 from reflex_frontend.setting_words import in_plain_words
 from reflex_frontend.slo import Slo, SloMode, parse_slo
 
-__all__ = ["NO_OPTION", "Settings"]
+__all__ = ["NO_OPTION", "Settings", "unknown_variables"]
 
 NO_OPTION: Final = (
     "admin_token",
@@ -24,6 +26,9 @@ NO_OPTION: Final = (
     "slo_window_s",
 )
 """By environment variable only: secrets, which others see in an argument list, and what hardly anybody needs."""
+
+NO_SETTINGS: Final = frozenset({"REFLEX_API_KEY", "REFLEX_ONNX_THREADS"})
+"""Variables of the clients, and of Triton's processes."""
 
 NEEDED: Final[Mapping[str, tuple[tuple[str, ...], str]]] = {
     "split": (("policy_a",), "--split needs --policy-a and --policy-b"),
@@ -90,7 +95,7 @@ class Settings(BaseSettings):
     admin_token: SecretStr | None = None
     """What the admin routes ask for; None makes one and leaves it in a file for this user."""
     triton: str | None = None
-    """`grpc://host:port` of a Triton elsewhere; None starts the embedded one."""
+    """`grpc://host:port` or `unix:/path` of a Triton elsewhere; None starts the embedded one."""
     triton_admin_header: SecretStr | None = None
     """`name=value` that this Triton asks for before it loads a model (its --grpc-restricted-protocol)."""
     host: str = "127.0.0.1"
@@ -100,6 +105,8 @@ class Settings(BaseSettings):
     """Ceiling on requests that wait for a place in flight; None is as many as may be in flight."""
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ("*",)
     guard: bool = True
+    max_clamped_share: Annotated[float, Field(ge=0, le=100)] = 50.0
+    """Percent of one axis' steps that the guard may change before the chunk is refused; 100 refuses none."""
     json_logs: bool = False
     receive_timeout_s: Annotated[float, Field(gt=0, le=300)] = 5.0
     """From the first byte of a request to the last of its body."""
@@ -132,6 +139,8 @@ class Settings(BaseSettings):
             raise ValueError("two policies need both --policy-a and --policy-b")
         if self.policy is not None and self.policy_a is not None:
             raise ValueError("give either --policy, or --policy-a and --policy-b")
+        if not self.guard and "max_clamped_share" in self.model_fields_set:
+            raise ValueError("--max-clamped-share needs the guard: leave out --no-guard")
         for field, (enabling, needed) in NEEDED.items():
             if field in self.model_fields_set and all(getattr(self, name) is None for name in enabling):
                 raise ValueError(needed)
@@ -147,6 +156,8 @@ class Settings(BaseSettings):
     def _is_grpc_address(cls, value: str | None) -> str | None:
         if value is None:
             return None
+        if value.startswith("unix:/"):
+            return value
         parts = urlsplit(value)
         if parts.scheme != "grpc" or not parts.hostname or parts.path not in ("", "/"):
             raise ValueError("must look like grpc://host:8001")
@@ -178,3 +189,13 @@ class Settings(BaseSettings):
             field = str(first["loc"][0])
             option, variable = "--" + field.replace("_", "-"), "REFLEX_" + field.upper()
             raise SetupError(f"{option} (or {variable}): {in_plain_words(first)}") from exc
+
+
+def unknown_variables(environment: Mapping[str, str] = os.environ) -> Iterator[str]:
+    """A sentence for each REFLEX_* variable that is no setting: a slip of the pen would go unnoticed."""
+    known = {f"REFLEX_{field.upper()}" for field in Settings.model_fields}
+    for name in sorted(environment):
+        if name.startswith("REFLEX_") and name not in known | NO_SETTINGS:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
+            meant = f"; did you mean {near[0]}?" if near else ""
+            yield f"{name} is no setting of `reflex serve` and has no effect{meant}"

@@ -11,9 +11,10 @@ import typer
 
 from reflex.errors import ReflexError, ServiceError, UnauthorizedError
 
-__all__ = ["EXIT_FAILED", "EXIT_INTERRUPTED", "print_json", "reported_errors", "say"]
+__all__ = ["EXIT_FAILED", "EXIT_INTERRUPTED", "EXIT_USAGE", "print_json", "reported_errors", "say"]
 
 EXIT_FAILED: Final = 1
+EXIT_USAGE: Final = 2
 EXIT_INTERRUPTED: Final = 130
 KEY_HINT: Final = "set REFLEX_API_KEY to the key that `reflex keys new` printed, or give it with --api-key"
 

@@ -76,6 +76,7 @@ STATUS_OF: Final[Mapping[str, int]] = {
     "rate_limited": 429,
     "inference_failed": 500,
     "non_finite_action": 500,
+    "implausible_action": 500,
     "internal": 500,
     "warming_up": 503,
     "queue_full": 503,

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-__all__ = ["EngineKind", "ExportOption", "ExportOptions", "Precision"]
+__all__ = ["AdapterUse", "EngineKind", "ExportOption", "ExportOptions", "Precision"]
 
 Precision = Literal["fp32", "fp16"]
 EngineKind = Literal["onnx", "tensorrt", "tensorrt-rtx"]
+AdapterUse = Literal["merge", "ignore"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ class ExportOptions:
     ] = Path("models")
     name: Annotated[str, ExportOption("The policy's name. Default: the checkpoint's.")] = ""
     embodiment: Annotated[
-        str | None, ExportOption("The robot it drives: franka, so101, ur5, or a path to an embodiment's JSON.")
+        str | None,
+        ExportOption("The robot it drives: franka, so101, so101_percent, ur5, or a path to an embodiment's JSON."),
     ] = None
     precision: Annotated[Precision, ExportOption("What the graphs compute in.")] = "fp32"
     engine: Annotated[EngineKind, ExportOption("Build engines too; the ONNX stays beside them.")] = "onnx"
@@ -53,7 +55,18 @@ class ExportOptions:
     tokenizer: Annotated[Path | None, ExportOption("The folder with tokenizer.json, if the checkpoint has none.")] = (
         None
     )
+    stats: Annotated[
+        Path | None,
+        ExportOption("Normalisation statistics: a LeRobot dataset's folder, its stats.json, or a safetensors file."),
+    ] = None
     revision: Annotated[str | None, ExportOption("Branch, tag or commit of a Hugging Face id.")] = None
+    base: Annotated[
+        str | None, ExportOption("The base model of an adapter: a folder or a Hugging Face id. Default: as it says.")
+    ] = None
+    adapter: Annotated[
+        AdapterUse | None,
+        ExportOption("What to do with an adapter beside whole weights; must be said when there is one."),
+    ] = None
     cases: Annotated[
         Path | None, ExportOption("A folder of recorded cases (case_*.npz) that the export must reproduce.")
     ] = None
@@ -69,6 +82,12 @@ class ExportOptions:
         ),
     ] = True
     force: Annotated[bool, ExportOption("Publish although parity failed; the record says so.", ("--force",))] = False
+    units_checked: Annotated[
+        bool,
+        ExportOption(
+            "Publish although the statistics read as other units than the embodiment's; warns.", ("--units-checked",)
+        ),
+    ] = False
     replace: Annotated[
         bool,
         ExportOption("Publish in place of a policy of the same name; without it that is refused.", ("--replace",)),

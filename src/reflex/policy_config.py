@@ -35,6 +35,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "CameraConfig",
     "CanaryConfig",
+    "NormalizationConfig",
     "PolicyConfig",
     "PromptConfig",
     "StateBinsConfig",
@@ -51,6 +52,7 @@ OTHER_INPUTS: Final = frozenset(
 )
 
 Positive = Annotated[int, Field(ge=1)]
+NormalizationMode = Literal["IDENTITY", "MEAN_STD", "MIN_MAX", "QUANTILES", "QUANTILE10"]
 
 
 class _Strict(BaseModel):
@@ -70,7 +72,7 @@ class StateBinsConfig(_Strict):
     normalised = 2 (state - low) / (high - low) - 1 with a zero range counted as `eps`, or (state - mean) / (std + eps).
     """
 
-    mode: Literal["IDENTITY", "MEAN_STD", "MIN_MAX", "QUANTILES", "QUANTILE10"]
+    mode: NormalizationMode
     low: tuple[float, ...] = ()
     """The lower statistic, or the mean."""
     high: tuple[float, ...] = ()
@@ -108,6 +110,20 @@ class TensorConfig(_Strict):
     name: str
     datatype: str
     shape: tuple[int, ...]
+
+
+class NormalizationConfig(_Strict):
+    """How one input or output is normalised inside the graphs."""
+
+    feature: str
+    """By its name in the checkpoint: `observation.state`, `action`, `observation.images.<camera>`."""
+    mode: NormalizationMode
+    statistics: tuple[str, ...] = ()
+    """Those that the mode computes with; empty for IDENTITY."""
+    origin: str = ""
+    """The file they are from; empty for IDENTITY."""
+    never_moved: tuple[int, ...] = ()
+    """Entries of a state or an action that had one value in all of training: any other is unknown to the policy."""
 
 
 class CanaryConfig(_Strict):
@@ -148,6 +164,12 @@ class PolicyConfig(_Strict):
     """Model name by role (preprocess, encoder, denoise), where it is not `<policy_id>_<role>`."""
     source: str | None = None
     """The checkpoint: hub id or folder name, with `@revision` when it has one."""
+    stats: str | None = None
+    """What the export's `--stats` named."""
+    normalization: tuple[NormalizationConfig, ...] = ()
+    """Of every input and output; empty in what was exported before it was recorded."""
+    warnings: tuple[str, ...] = ()
+    """What the export warned of: statistics that are odd on this robot, or were let through by a person."""
     inputs: tuple[TensorConfig, ...]
     outputs: tuple[TensorConfig, ...]
     canary: CanaryConfig | None = None

@@ -183,6 +183,16 @@ SERVE_OPTIONS: Final = (
         flags="--guard/--no-guard",
     ),
     ServeOption(
+        "max_clamped_share",
+        float,
+        "Refuse a chunk when the guard has to change more than this share of one axis' steps, or half of it of all "
+        "values: its unit is wrong, most likely. 100 refuses none. Default: 50.",
+        metavar="PERCENT",
+        default=50.0,
+        least=0,
+        most=100,
+    ),
+    ServeOption(
         "json_logs",
         bool,
         "One JSON object a line on stderr, for log collectors.",

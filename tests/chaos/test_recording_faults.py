@@ -137,7 +137,7 @@ def test_kill_9_in_the_middle_of_a_write_costs_at_most_the_last_line(
     repository: Path, healthy: ServerProcess, tmp_path: Path, promise: Promise
 ) -> None:
     """The frontends share one Triton, so that each is there soon."""
-    where = ("--triton", f"grpc://{healthy.triton_address()}")
+    where = ("--triton", healthy.triton_address())
     for kill in range(KILLS):
         folder = tmp_path / str(kill)
         options = ("--record", str(folder), "--record-images", "full", "--record-by", ("hour", "episode")[kill % 2])

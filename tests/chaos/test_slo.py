@@ -59,7 +59,7 @@ def course(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Course]:
     with nonce_server(folder, *SLO, "--slo-mode", "refuse", env=ENVIRONMENT) as server:
         set_behaviour(folder / "behaviour.json")
         address = server.process.triton_address()
-        options = ("--model-repository", str(folder / "models"), "--no-guard", "--triton", f"grpc://{address}", *SLO)
+        options = ("--model-repository", str(folder / "models"), "--no-guard", "--triton", address, *SLO)
         with running_server(*options, env=ENVIRONMENT) as logging:
             course = Course(logging, server.process)
             run(through_all(course, address, folder / "behaviour.json"))

@@ -33,6 +33,8 @@ PAUSE_S = 0.05
 HUNG_MS = 600_000.0
 HUNG_DEADLINE_MS = 500
 """Of what may be asked of a hung model."""
+PULSE = "Triton does not answer"
+"""Why a machine that has no time for Triton's pulse refuses for a moment; on a quiet one nobody is."""
 SLOT, DEGRADED = "x-reflex-policy-slot", "x-reflex-routing-degraded"
 
 
@@ -81,25 +83,35 @@ def assert_tabled(answer: Answer) -> None:
 
 
 @pytest.mark.parametrize("fault", ["wrong_shape", "nan", "error", "hang", "exit"])
-def test_a_broken_slot_opens_alone_and_the_other_answers_its_episodes(server: TwoPolicies, fault: str) -> None:
+def test_a_broken_slot_opens_alone_and_the_other_answers_its_episodes(
+    server: TwoPolicies, promise: Promise, fault: str
+) -> None:
     async def scenario() -> None:
         async with LoadClient(server.port) as client:
             await comes_back(client)
             broken: Fault = None if fault == "hang" else fault  # type: ignore[assignment]
             server.behave("second", fault=broken, delay_ms=HUNG_MS if fault == "hang" else 0)
             theirs, mine = episodes_of("b"), episodes_of("a")
-            failures = 0
+            failures = refused = 0
             for _ in range(40):
                 answer = await ask(client, next(theirs), HUNG_DEADLINE_MS)
                 assert_tabled(answer)
                 failures += answer.status != 200
                 own = await ask(client, next(mine))
+                if own.status == 503 and PULSE in str(own):
+                    refused += 1
+                    continue
                 assert own.is_right, str(own)
                 assert (own.headers[SLOT], own.headers[DEGRADED]) == ("a", "false")
                 assert (await client.get("/health")).status == 200
-            assert failures <= FAILURES_THAT_OPEN, failures
-            answer = await ask(client, next(theirs))
-            assert (answer.is_right, answer.headers[SLOT], answer.headers[DEGRADED]) == (True, "a", "true")
+            assert failures <= FAILURES_THAT_OPEN + refused, failures
+            promise("requests of the sound policy that were refused", refused, at_most=0, unit="")
+
+            async def is_taken_over() -> bool:
+                answer = await ask(client, next(theirs))
+                return (answer.is_right, answer.headers[SLOT], answer.headers[DEGRADED]) == (True, "a", "true")
+
+            await eventually(is_taken_over, "the sound policy answers for the broken one")
             server.behave("second")
             await comes_back(client)
 

@@ -45,7 +45,10 @@ def test_every_variable_is_explained_and_no_other() -> None:
 
 
 def test_the_documented_default_is_the_real_one() -> None:
-    own = {"REFLEX_CORS_ORIGINS": "*", "REFLEX_GUARD": "true", "REFLEX_RECEIVE_TIMEOUT_S": "5.0"}
+    own = {
+        "REFLEX_CORS_ORIGINS": "*", "REFLEX_GUARD": "true", "REFLEX_MAX_CLAMPED_SHARE": "50",
+        "REFLEX_RECEIVE_TIMEOUT_S": "5.0",
+    }  # fmt: skip
     real = {
         name: defaults - {"/run/secrets/reflex/api-keys", "/dev/null"}
         for name, defaults in variables_of_compose().items()

@@ -20,6 +20,7 @@ from starlette.routing import Route
 
 from reflex.api_keys import KeyEntry, digest_of, new_key
 from reflex_frontend.http.app import Server, build_app
+from reflex_frontend.http.pages import page_routes
 from reflex_frontend.rollout.admin import Admin, build_admin
 from reflex_frontend.settings import Settings
 from support.fakes import FakeTriton, act_service
@@ -32,8 +33,9 @@ from support.two_policies import TwoPolicies, two_policies
 from support.waiting import HANGS_S, let_pass, wait_until
 
 NEED_A_KEY: Final = {"/act", "/config"}
-NEED_NONE: Final = {"/health", "/health/live", "/metrics", "/openapi.json", "/docs", "/docs/oauth2-redirect"}
-"""Orchestrators and Prometheus have no key; the description of the routes holds nothing of this server's own."""
+NEED_NONE: Final = {"/health", "/health/live", "/metrics", "/openapi.json", *(route.path for route in page_routes())}
+"""Orchestrators and Prometheus have no key; the description of the routes and the pages hold nothing of this server's
+own."""
 KEY, LIMITED, REVOKED, TO_BE_REVOKED = new_key(), new_key(), new_key(), new_key()
 ADMIN_TOKEN: Final = "an-admin-token-of-thirty-two-characters"
 LIMIT_PER_S: Final = 2

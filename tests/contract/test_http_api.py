@@ -17,8 +17,8 @@ from support.images import as_base64, encoded, photo, png_file
 
 ANSWER_FIELDS = {
     "actions": list, "num_actions": int, "action_dim": int, "latency_ms": float, "hz": float, "denoising_steps": int,
-    "inference_mode": str, "guard_clamped": bool, "guard_violations": list, "request_id": str, "timing": dict,
-    "n_action_steps": int, "robot_id": str,
+    "inference_mode": str, "guard_clamped": bool, "guard_violations": list, "request_id": str, "model_version": str,
+    "timing": dict, "n_action_steps": int, "robot_id": str,
 }  # fmt: skip
 
 

@@ -18,7 +18,7 @@ BARE_POST = b"POST /act HTTP/1.1\r\nHost: localhost\r\nContent-Type: application
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/nope", "/act/x", "/act/", "/health/", "/ACT", "//act", "/../act", "/%00", "/act%2f"]
+    "path", ["/page", "/nope", "/act/x", "/act/", "/health/", "/ACT", "//act", "/../act", "/%00", "/act%2f"]
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_an_unknown_route_is_404_not_found(demo: Served, method: str, path: str) -> None:

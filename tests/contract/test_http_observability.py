@@ -9,8 +9,11 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from reflex.client.embodiment import embodiment_of
+from reflex.embodiments import load_embodiment
 from reflex.errors import STATUS_OF
 from reflex.model_repository import CONFIG_FILE
+from reflex.wire import EMBODIMENT_FIELD
 from support.bodies import valid_body
 from support.hostile_served import Served
 
@@ -29,6 +32,7 @@ LABELS = {
     "reflex_triton_restarts": set(),
     "reflex_slot_answers_total": {"policy_slot", "status"},
     "reflex_slot_guard_clamped_total": {"policy_slot"},
+    "reflex_implausible_actions_total": {"policy_slot"},
     "reflex_policy_info": {"policy_slot", "model_id"},
     "reflex_split_percent": set(),
     "reflex_slo_violated": {"policy_slot"},
@@ -98,9 +102,11 @@ def test_liveness_is_the_processs_own(demo: Served) -> None:
     assert (answer.status_code, answer.json()) == (200, {"status": "live"})
 
 
-def test_config_is_the_policys_own_file(demo: Served) -> None:
+def test_config_is_the_policys_own_file_and_its_embodiment(demo: Served) -> None:
     file = json.loads((ROOT / "model_repository" / "demo" / CONFIG_FILE).read_text())
-    assert demo.client.get("/config").json() == file
+    config = demo.client.get("/config").json()
+    assert embodiment_of(config) == load_embodiment(file["embodiment"])
+    assert {name: value for name, value in config.items() if name != EMBODIMENT_FIELD} == file
 
 
 def test_metrics_are_exactly_the_promised_names_types_and_labels(demo: Served) -> None:
@@ -157,9 +163,9 @@ def test_every_error_code_is_in_the_reference_with_its_status() -> None:
 
 def test_every_field_of_a_200_and_of_health_is_in_the_reference(demo: Served) -> None:
     answered = {row[0].strip("`") for row in documented_rows("The answer")}
-    assert answered - {"policy_slot", "record_seq"} == set(demo.act().json())
+    assert answered - {"policy_slot", "routing_degraded", "record_seq"} == set(demo.act().json())
     health = {row[0].strip("`") for row in documented_rows("GET /health")}
-    optional = {"reason", "slots", "shadow", "recording"}
+    optional = {"reason", "slots", "slo_violated", "shadow", "recording"}
     assert health - optional == set(demo.client.get("/health").json())
     assert optional <= health
 

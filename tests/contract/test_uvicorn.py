@@ -19,6 +19,7 @@ import uvicorn
 from packaging.requirements import Requirement
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http import httptools_impl
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
@@ -31,7 +32,9 @@ METHODS: Final = {
     "connection_lost": "(self, exc)",
     "data_received": "(self, data)",
     "on_message_begin": "(self)",
+    "on_header": "(self, name, value)",
     "on_headers_complete": "(self)",
+    "on_body": "(self, body)",
     "on_message_complete": "(self)",
     "on_response_complete": "(self)",
     "pause_writing": "(self)",
@@ -39,13 +42,15 @@ METHODS: Final = {
     "send_400_response": "(self, msg)",
 }
 """Of a connection: what is overridden or called."""
-CONNECTION: Final = {"cycle", "expect_100_continue", "headers", "loop", "parser", "scope", "transport", "url"}
+CONNECTION: Final = {"cycle", "expect_100_continue", "flow", "headers", "loop", "parser", "scope", "transport", "url"}
 CYCLE: Final = {
     "body", "default_headers", "disconnected", "keep_alive", "message_event", "more_body", "on_response",
     "response_complete", "response_started", "waiting_for_100_continue",
 }  # fmt: skip
 """Of a request and its answer."""
-PARSER: Final = {"get_method", "should_keep_alive", "should_upgrade"}
+FLOW: Final = {"pause_reading", "resume_reading", "write_paused"}
+"""Of what a connection reads and writes."""
+PARSER: Final = {"get_http_version", "get_method", "should_keep_alive", "should_upgrade"}
 
 
 async def application(_scope: Scope, _receive: Receive, _send: Send) -> None:
@@ -91,6 +96,7 @@ def test_each_attribute_of_a_connection_a_request_and_the_parser_is_there(connec
     assert CONNECTION - set(vars(connection)) == set()
     assert isinstance(connection.cycle, RequestResponseCycle)
     assert CYCLE - set(vars(connection.cycle)) == set()
+    assert [name for name in FLOW if not hasattr(connection.flow, name)] == []
     assert [name for name in PARSER if not callable(getattr(connection.parser, name, None))] == []
     assert (connection.url, connection.parser.get_method()) == (b"/act", b"POST")
     assert connection.headers == connection.scope["headers"] == [(b"host", b"x"), (b"content-length", b"4")]
@@ -103,6 +109,13 @@ def test_status_lines_are_whole_bytes() -> None:
     assert httptools_impl.STATUS_LINE[503] == b"HTTP/1.1 503 Service Unavailable\r\n"
 
 
+def test_reading_is_paused_and_resumed_by_methods_that_can_be_overridden(connection: HttpToolsProtocol) -> None:
+    assert isinstance(connection.flow, FlowControl)
+    assert connection.cycle.flow is connection.flow
+    assert plain_signature(FlowControl.__init__) == "(self, transport)"
+    assert plain_signature(FlowControl.resume_reading) == plain_signature(FlowControl.pause_reading) == "(self)"
+
+
 def test_the_server_has_the_method_that_takes_its_signals_away() -> None:
     assert plain_signature(uvicorn.Server.capture_signals) == "(self)"
 
@@ -112,12 +125,13 @@ def test_the_tables_above_name_all_that_the_protocol_takes() -> None:
     (ours,) = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "BoundedProtocol")
     inherited = {name for name in vars(HttpToolsProtocol) if not name.startswith("__") or name == "__init__"}
     overridden = inherited & vars(protocol.BoundedProtocol).keys()
-    own = {name for name in vars(protocol.BoundedProtocol) if name not in overridden} | {"limits"}
+    own = {name for name in vars(protocol.BoundedProtocol) if name not in overridden} | {"limits", "pieces"}
     used = _behind("self.", ours) | _behind("super().", ours)
     public = {name for name in used if not name.startswith("_") or name == "__init__"}
     assert (public - own) | overridden == CONNECTION | set(METHODS)
     assert [name for name in used if name not in public and name in inherited] == [], "its private ones"
     assert _behind("cycle.", tree) | _behind("self.cycle.", tree) == CYCLE
+    assert _behind("self.flow.", tree) == {*FLOW, "is_held"}
     assert _behind("self.parser.", tree) == PARSER
 
 

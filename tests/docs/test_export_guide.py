@@ -1,7 +1,8 @@
 """Every shell command of the export guide runs, in its order and in one folder, on a recorded checkpoint; so does the
 server that it starts.
 
-What differs from a reader's terminal: the port, and that the folder holds the recorded checkpoint as `my_checkpoint`.
+What differs from a reader's terminal: the port, and that the folder holds the recorded checkpoint as `my_checkpoint`,
+and an adapter of it as `my_adapter`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from reflex.cli import app
 from reflex.model_repository import policies_of
 from reflex.policy_config import read_policy_config
 from reflex_export.checking.parity import GATES
+from support.checkpoints.adapted import adapter_folder
 from support.checkpoints.golden import golden_folder
 from support.server import ServerProcess, running_server
 from support.skips import skip_for_want_of
@@ -54,6 +56,7 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Walk:
     folder = tmp_path_factory.mktemp("guide")
     for name in ("my_checkpoint", "my_cases"):
         (folder / name).symlink_to(golden_folder("smolvla").resolve())
+    adapter_folder(folder / "my_adapter", "smolvla")
     shutil.copy(REPOSITORY / "examples" / "cup.jpg", folder)
     (folder / "export").symlink_to(REPOSITORY / "export")
     return Walk(folder, {block.line: run_command(block.code, folder) for block in BEFORE})
@@ -84,7 +87,7 @@ def run_command(code: str, folder: Path) -> str:
 
 def test_every_command_before_the_server_runs_and_publishes_what_the_guide_names(walk: Walk) -> None:
     named = {"pick_cup", "pick_cup_steps", "pick_cup_steps-4steps", "pick_cup_wrist_off", "pick_cup_fp16"}
-    named |= {"pick_cup_unchecked"}
+    named |= {"pick_cup_unchecked", "pick_cup_tuned"}
 
     assert set(policies_of(walk.models)) == {"demo_checkpoint", *named}
     assert read_policy_config(walk.models / "pick_cup_steps-4steps").denoising_steps == 4

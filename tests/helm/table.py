@@ -99,6 +99,8 @@ LEVELS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
     },
     "pod": {
         "plain": {},
+        "of the cluster's choice": {"pod": {"runAsUser": None}},
+        "of a number of OpenShift": {"pod": {"runAsUser": 1000680000}},
         "dressed": {
             "pod": {
                 "labels": {"team": "cell-7"},
@@ -139,6 +141,14 @@ LEVELS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
     "service": {
         "inside": {},
         "balancer": {"service": {"type": "LoadBalancer", "port": 80, "annotations": {"example.com/internal": "true"}}},
+        "balancer of a class": {
+            "service": {
+                "type": "LoadBalancer", "nodePort": 30080, "loadBalancerClass": "example.com/internal",
+                "externalTrafficPolicy": "Local", "loadBalancerSourceRanges": ["10.20.0.0/16", "2001:db8::/32"],
+                "ipFamilyPolicy": "PreferDualStack", "ipFamilies": ["IPv6", "IPv4"],
+            }
+        },
+        "node": {"service": {"type": "NodePort", "nodePort": 30080, "externalTrafficPolicy": "Cluster"}},
     },
     "names": {
         "default": {},

@@ -97,6 +97,14 @@ def test_the_settings_that_the_chart_renders_are_taken(monkeypatch: pytest.Monke
     assert settings.json_logs
 
 
+@pytest.mark.parametrize("share", [0, 12.5, 100])
+def test_the_share_that_may_be_clamped_is_told_to_a_server_with_a_guard(share: float) -> None:
+    frontend = {"maxClampedShare": share}
+
+    assert float(environment({"frontend": frontend})["REFLEX_MAX_CLAMPED_SHARE"]) == share
+    assert "REFLEX_MAX_CLAMPED_SHARE" not in environment({"frontend": {**frontend, "guard": False}})
+
+
 def test_a_warming_pod_is_not_restarted() -> None:
     for name in ("frontend", "triton"):
         startup = container(name)["startupProbe"]

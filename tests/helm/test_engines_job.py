@@ -78,7 +78,9 @@ def test_the_job_gets_the_gpu_of_its_pool() -> None:
     release = render(merged(ENGINES, {"pools": [L40S, H100], "pod": {"nodeSelector": {"zone": "a"}}}))
     specs = {job["metadata"]["name"]: job["spec"]["template"]["spec"] for job in of_kind(release, "Job")}
 
-    assert specs["cell-reflex-l40s-engines"]["nodeSelector"] == {"zone": "a", "gpu": "l40s"}
+    assert specs["cell-reflex-l40s-engines"]["nodeSelector"] == {
+        "kubernetes.io/arch": "amd64", "zone": "a", "gpu": "l40s",
+    }  # fmt: skip
     assert specs["cell-reflex-h100-engines"]["tolerations"] == H100["tolerations"]
     for spec in specs.values():
         assert containers_of(spec)["engines"]["resources"]["limits"]["nvidia.com/gpu"] == "1"

@@ -74,7 +74,7 @@ def triton_of(containers: dict[str, Manifest], ports: dict[str, int], models: Pa
     installation = locate()
     backends = backend_directory(installation, cache_folder(cache_candidates(os.environ)))
     region = f"helm_test_{os.getpid()}_"
-    run = Run(installation, backends, models, ports["grpc"], region, 1, "")
+    run = Run(installation, backends, models, region, 1)
     with tempfile.TemporaryFile() as log:
         made = Pod(containers, ports, psutil.Process())
         arguments = [made.moved(word).replace(MODELS, str(run.repository)) for word in containers["triton"]["args"]]

@@ -163,6 +163,32 @@ IMPOSSIBLE: list[tuple[dict[str, Any], str]] = [
         ),
     ),
     (
+        {"service": {"nodePort": 30080}},
+        (
+            "service.nodePort and service.externalTrafficPolicy are of a Service that is reached from outside: set "
+            "service.type to NodePort or LoadBalancer."
+        ),
+    ),
+    (
+        {"service": {"type": "NodePort", "loadBalancerClass": "internal"}},
+        "service.loadBalancerClass and service.loadBalancerSourceRanges need service.type LoadBalancer.",
+    ),
+    (
+        {"commonLabels": {"app.kubernetes.io/name": "arm"}},
+        ("commonLabels and pod.labels cannot set app.kubernetes.io/name, by which the chart finds its objects."),
+    ),
+    (
+        {"commonLabels": {"team": "a"}, "pod": {"labels": {"team": "b"}}},
+        "commonLabels and pod.labels both set team: set it in one of them.",
+    ),
+    (
+        {"enabled": False},
+        (
+            "enabled is for a chart that has this one as a dependency, with `condition: reflex.enabled`: without one "
+            "it switches nothing off."
+        ),
+    ),
+    (
         {"frontend": {"env": [{"name": "REFLEX_TRITON", "value": "grpc://elsewhere"}]}},
         "frontend.env sets REFLEX_TRITON, which the chart sets itself: use the value of the chart.",
     ),
@@ -207,6 +233,13 @@ def test_all_problems_are_told_at_once() -> None:
         ({"pools": [{"name": "a-name-too-long"}]}, "/pools/0/name"),
         ({"triton": {"extraArgs": ["; reboot"]}}, "/triton/extraArgs/0"),
         ({"policy": "a b"}, "/policy"),
+        ({"service": {"nodePort": 70000}}, "/service/nodePort"),
+        (
+            {"service": {"type": "LoadBalancer", "loadBalancerSourceRanges": ["10.0.0.1"]}},
+            "/loadBalancerSourceRanges/0",
+        ),
+        ({"service": {"ipFamilies": ["ipv4"]}}, "/service/ipFamilies/0"),
+        ({"pod": {"runAsUser": "1000"}}, "/pod/runAsUser"),
     ],
 )
 def test_an_unknown_or_wrong_value_is_refused_by_name(values: dict[str, Any], words: str) -> None:
@@ -223,7 +256,7 @@ def test_every_object_of_the_schema_is_closed() -> None:
 def test_the_schema_knows_every_value_and_no_other() -> None:
     default = render_defaults()
 
-    assert leaves_of_schema(SCHEMA) == leaves_of(default)
+    assert leaves_of_schema(SCHEMA) - OF_A_DEPENDENCY == leaves_of(default)
 
 
 def test_the_values_are_short_and_every_line_says_what_it_is() -> None:
@@ -262,6 +295,9 @@ def objects_of(schema: Any, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
         for number, value in enumerate(schema):
             yield from objects_of(value, f"{path}/{number}")
 
+
+OF_A_DEPENDENCY = {("global",), ("enabled",)}
+"""What Helm, and a parent chart, put into the values of a dependency: nothing that the chart itself reads."""
 
 FREE_FORM = {"nodeSelector", "annotations", "labels", "commonLabels", "requests", "limits", "affinity"}
 

@@ -31,6 +31,7 @@ ON_VIRTUAL_TIME: Final = ("run_virtual", "act_scene import", "rollout_scene impo
 """Names by which a test lets hours pass in no time."""
 ENVIRONMENT_READERS: Final[Mapping[str, str]] = {
     f"{EMBEDDED}__main__.py": "becomes tritonserver in its container, and hands the environment on",
+    "frontend/reflex_frontend/settings.py": "names the variables that are no settings, which Pydantic passes over",
     "export/reflex_export/__init__.py": "keeps ONNX Runtime from reporting its use, which only a variable does",
     "src/reflex/admin.py": "XDG_RUNTIME_DIR, where a user's running programs leave word for each other",
     "analysis/reflex_analysis/child_server.py": "hands the environment on to a server, without this one's settings",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -169,23 +171,76 @@ def test_a_lost_triton_is_replaced_at_the_same_address_and_leaves_nothing(
     asyncio.run(scenario())
 
 
-def test_stop_is_quick_and_leaves_no_process_no_memory_and_no_port(repository: Path, promise: Promise) -> None:
+def test_a_models_process_that_dies_as_it_comes_up_costs_seconds_not_minutes(repository: Path) -> None:
+    """Killed as it is born: Triton itself would wait two minutes for its first word."""
+
+    async def scenario() -> None:
+        events: list[TritonEvent] = []
+        triton = EmbeddedTriton(
+            EmbeddedOptions(model_repository=repository, models=("affine",)), on_event=events.append
+        )
+        await triton.start()
+        try:
+            first = _pid(triton)
+            await eventually(lambda: _kill_a_stub(first), "a model's process is born")
+            await eventually(lambda: triton.restarts == 1, "another Triton is started")
+            await _ready_at(triton.grpc_address)
+        finally:
+            await triton.stop()
+        assert "the process of a model died as it came up" in next(e for e in events if e.kind == "hung").message
+
+    asyncio.run(scenario())
+
+
+def test_no_other_user_can_talk_to_triton_or_read_its_memory(repository: Path) -> None:
+    async def scenario() -> None:
+        async with _serving(repository, "affine") as (triton, _):
+            group, address = _pid(triton), triton.grpc_address.removeprefix("unix:")
+            assert stat.S_IMODE(Path(address).parent.stat().st_mode) == 0o700
+            modes = {stat.S_IMODE((SHARED_MEMORY / name).stat().st_mode) for name in _regions(owner_prefix())}
+            assert modes == {0o600}
+            listening = [psutil.Process(pid).net_connections("inet") for pid in _living(group)]
+            assert not any(listening), "there is a port"
+            if os.geteuid() == 0:
+                tried = await asyncio.to_thread(subprocess.run, [sys.executable, "-c", STRANGER, address], check=False)
+                assert tried.returncode == errno.EACCES
+
+    asyncio.run(scenario())
+
+
+def _kill_a_stub(triton: int) -> bool:
+    """As soon as there is one, so before it can have said a word."""
+    for child in psutil.Process(triton).children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if child.name().startswith("triton_python"):
+                child.kill()
+                return True
+    return False
+
+
+def test_stop_is_quick_and_leaves_no_process_no_memory_and_no_file(repository: Path, promise: Promise) -> None:
     async def scenario() -> None:
         async with _serving(repository, "affine", "user") as (triton, _):
-            group, port = _pid(triton), int(triton.grpc_address.rpartition(":")[2])
+            group, folder = _pid(triton), Path(triton.grpc_address.removeprefix("unix:")).parent
+            assert (folder / "tmp").is_dir()
             assert len(_living(group)) == 5  # tritonserver, three stubs, the guardian
             before_s = time.monotonic()
             await triton.stop()
             promise("the embedded Triton stops", time.monotonic() - before_s, at_most=1.5)
             assert not _living(group)
             assert not _regions(owner_prefix())
-            assert not any(
-                connection.laddr.port == port for connection in psutil.Process().net_connections() if connection.laddr
-            )
+            assert not folder.exists()
 
     asyncio.run(scenario())
 
 
+STRANGER = """
+import os, socket, sys
+os.setgroups([])
+os.setgid(65534)
+os.setuid(65534)
+sys.exit(socket.socket(socket.AF_UNIX).connect_ex(sys.argv[1]))
+"""
 OWNER = """
 import asyncio, sys
 from pathlib import Path
@@ -214,7 +269,10 @@ def test_kill_9_of_the_frontend_takes_triton_its_stubs_and_their_memory_along(
         else:
             wait_until(lambda: len(_living(group)) > 2, "the first stub has just been born")
         owner.kill()
-    gone_s = wait_until(lambda: not _living(group) and not _regions(prefix), "nothing is left of Triton")
+    folder = Path(words[1].removeprefix("unix:")).parent
+    gone_s = wait_until(
+        lambda: not _living(group) and not _regions(prefix) and not folder.exists(), "nothing is left of Triton"
+    )
     promise("kill -9 of its owner takes the embedded Triton along", gone_s, at_most=2.0)
 
 

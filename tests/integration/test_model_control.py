@@ -7,6 +7,8 @@ from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
+import grpc.aio
 import pytest
 
 from reflex.model_repository import model_file
@@ -96,19 +98,27 @@ def test_a_damaged_model_is_refused_in_one_line_and_the_others_go_on(on_triton: 
     on_triton(scenario)
 
 
-def test_whoever_has_not_the_header_changes_nothing(on_triton: Callable[[Scenario], None]) -> None:
-    async def scenario(backend: TritonBackend) -> None:
-        for metadata in ((), (("triton-grpc-protocol-reflex", "guessed"),), (("reflex", "guessed"),)):
-            stranger = TritonModelControl(backend.address, metadata)
-            for change in (stranger.load("second"), stranger.unload("first")):
-                with pytest.raises(ModelControlError) as caught:
-                    await change
-                told(caught, "REFLEX_TRITON_ADMIN_HEADER=name=value")
-            await stranger.close()
-        assert await is_ready(backend, "first")
-        assert not await is_ready(backend, "second")
+def test_a_triton_elsewhere_that_asks_for_a_header_is_told_with_what_to_do() -> None:
+    async def refuse(_request: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
+        await context.abort(grpc.StatusCode.UNAVAILABLE, "This protocol is restricted, expecting header 'x'")
+        raise AssertionError("unreachable")
 
-    on_triton(scenario)
+    async def scenario() -> None:
+        server = grpc.aio.server()
+        calls = {name: grpc.unary_unary_rpc_method_handler(refuse) for name in ("RepositoryModelLoad",)}
+        server.add_generic_rpc_handlers(
+            (grpc.method_handlers_generic_handler("inference.GRPCInferenceService", calls),)
+        )
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        elsewhere = TritonModelControl(f"127.0.0.1:{port}")
+        with pytest.raises(ModelControlError) as caught:
+            await elsewhere.load("second")
+        told(caught, "REFLEX_TRITON_ADMIN_HEADER=name=value")
+        await elsewhere.close()
+        await server.stop(None)
+
+    asyncio.run(scenario())
 
 
 def test_a_triton_that_is_gone_is_said(on_triton: Callable[[Scenario], None]) -> None:

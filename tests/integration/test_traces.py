@@ -14,6 +14,7 @@ from docs.documents import REPOSITORY
 from reflex_frontend.embedded import EmbeddedOptions, EmbeddedTriton
 from reflex_frontend.embedded import server as embedded_server
 from reflex_frontend.embedded.command import Run, server_arguments
+from reflex_frontend.embedded.run_folder import RunFolder
 from reflex_frontend.observing.spans import episode_hash
 from support.bodies import valid_body
 from support.collector import Collector, Span, running_collector
@@ -120,7 +121,7 @@ def test_what_is_left_is_sent_when_the_server_stops() -> None:
 
 def test_tritons_own_spans_hang_below_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
     def ask(collector: Collector, address: str) -> None:
-        with running_server("--triton", f"grpc://{address}", "--otel-endpoint", collector.url) as server:
+        with running_server("--triton", address, "--otel-endpoint", collector.url) as server:
             assert act(server, request_id="through-triton").status_code == 200
 
     async def scenario(collector: Collector) -> None:
@@ -144,13 +145,13 @@ def test_tritons_own_spans_hang_below_the_call(monkeypatch: pytest.MonkeyPatch) 
     assert infer.began_ns <= below[0].began_ns <= infer.ended_ns  # it ends when Triton has tidied up
 
 
-def tracing_arguments(url: str) -> Callable[[Run, EmbeddedOptions, Sequence[str]], list[str]]:
+def tracing_arguments(url: str) -> Callable[[Run, RunFolder, EmbeddedOptions, Sequence[str]], list[str]]:
     """Triton's command line with its own tracing: one request in a thousand, and those that come with a traceparent."""
 
-    def arguments(run: Run, options: EmbeddedOptions, models: Sequence[str]) -> list[str]:
+    def arguments(run: Run, folder: RunFolder, options: EmbeddedOptions, models: Sequence[str]) -> list[str]:
         configs = ("mode=opentelemetry", f"opentelemetry,url={url}", "opentelemetry,bsp_schedule_delay=100")
         more = [f"--trace-config={config}" for config in (*configs, "rate=1000", "level=TIMESTAMPS")]
-        return [*server_arguments(run, options, models), *more]
+        return [*server_arguments(run, folder, options, models), *more]
 
     return arguments
 

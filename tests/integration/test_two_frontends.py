@@ -48,7 +48,7 @@ class Pair:
         """Another frontend process before the same Triton."""
         options = ("--model-repository", str(self.folder / "models"), "--no-guard", "--admin-port", "0")
         slots = ("--policy-a", "first", "--policy-b", "second", "--split", str(SPLIT))
-        where = ("--triton", f"grpc://{self.first.process.triton_address()}")
+        where = ("--triton", self.first.process.triton_address())
         with running_server(*options, *slots, *where, env=admin_environment(self.folder)) as process:
             process.triton_address()
             yield process
@@ -92,10 +92,10 @@ def slots_seen(port: int, episodes: tuple[str, ...]) -> dict[str, str]:
         answer = ask(port, episode_id=episode)
         routing = routing_of(answer)
         assert answer.status == 200, answer.body
-        assert (routing["x-reflex-routing-degraded"], answer.json()["policy_slot"]) == (
-            "false",
-            routing["x-reflex-policy-slot"],
-        )
+        assert routing["x-reflex-routing-degraded"] == "false"
+        assert answer.json()["routing_degraded"] is False
+        assert answer.json()["policy_slot"] == routing["x-reflex-policy-slot"]
+        assert answer.json()["model_version"] == routing["x-reflex-model-version"]
         seen[episode] = routing["x-reflex-policy-slot"]
     return seen
 
@@ -202,6 +202,7 @@ def test_with_one_policy_no_answer_has_any_of_them(tmp_path: Path) -> None:
     for kind, answer in answers.items():
         assert not [name for name in answer.headers if name in ROUTING], kind
         assert b"policy_slot" not in answer.body
+        assert b"routing_degraded" not in answer.body
 
 
 def test_a_slot_that_is_out_is_named_with_the_one_that_answered(own_pair: Pair) -> None:
@@ -216,7 +217,8 @@ def test_a_slot_that_is_out_is_named_with_the_one_that_answered(own_pair: Pair) 
             break
         assert (answer.status, routing_of(answer)["x-reflex-policy-slot"]) == (500, "b")
     assert routing_of(answer) == diverted
-    assert answer.json()["policy_slot"] == "a"
+    assert (answer.json()["policy_slot"], answer.json()["routing_degraded"]) == ("a", True)
+    assert answer.json()["model_version"] == known["a"]
 
 
 def test_a_server_that_is_stopped_still_names_the_episodes_own_slot(own_pair: Pair) -> None:

@@ -36,6 +36,7 @@ TARGETS: Final = (
     Target("src/reflex/client/call.py", (f"{UNIT}/reflex/client/test_call.py",)),
     Target("frontend/reflex_frontend/policy/admission.py", (f"{UNIT}/reflex_frontend/policy/test_admission.py",)),
     Target("frontend/reflex_frontend/policy/breaker.py", (f"{UNIT}/reflex_frontend/policy/test_breaker.py",)),
+    Target("frontend/reflex_frontend/policy/plausibility.py", (f"{UNIT}/reflex_frontend/policy/test_plausibility.py",)),
     Target("frontend/reflex_frontend/policy/vitals.py", (f"{UNIT}/reflex_frontend/policy/test_vitals.py",)),
     Target(
         "frontend/reflex_frontend/policy/inference.py",

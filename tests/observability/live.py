@@ -115,7 +115,7 @@ def _started(repository: Path, ports: Mapping[str, str], log: IO[bytes]) -> subp
     }  # fmt: skip
     command, environment = _of_compose({**moved, **ports})
     # The port is given by the command; the rest of the description says only what its environment needs.
-    inherited = server_environment(Run(installation, backends, repository, 0, region, 1, ""), os.environ)
+    inherited = server_environment(Run(installation, backends, repository, region, 1), os.environ)
     return subprocess.Popen(command, env=inherited | environment, stdout=log, stderr=subprocess.STDOUT)
 
 

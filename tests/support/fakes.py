@@ -71,6 +71,7 @@ class FakeTriton:
     metadata: list[Metadata] = field(default_factory=list)
     live_probes: int = 0
     closed: bool = False
+    instances: int = 1
 
     async def infer(self, inputs: Sequence[RawTensor], metadata: Metadata = ()) -> Outputs:
         if self.closed:
@@ -90,6 +91,9 @@ class FakeTriton:
         self.live_probes += 1
         await self._silence()
         return self.live and not self.closed
+
+    async def most_instances(self, models: Sequence[str]) -> int:  # noqa: ARG002 - the protocol's
+        return self.instances
 
     async def close(self) -> None:
         self.closed = True

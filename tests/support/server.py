@@ -20,13 +20,16 @@ import psutil
 
 from support.waiting import HANGS_S, wait_until
 
-__all__ = ["ServerProcess", "free_port", "running_server"]
+__all__ = ["ServerProcess", "free_port", "logs", "running_server"]
 
 START_TIMEOUT_S = 180.0
 STOP_TIMEOUT_S = HANGS_S
 FIRST_PORT = 20_000
 PORTS = 12_000
 """Up to 32,000: from 32,768 on they are Linux' to give."""
+LOG_LINES = 60
+"""Of each server, beside the failure of a test."""
+_RUNNING: list[ServerProcess] = []
 _PORT_NUMBERS = itertools.count(os.getpid() * 997)
 
 
@@ -119,12 +122,19 @@ def running_server(*options: str, env: dict[str, str] | None = None, ready: bool
             command(port, options), stdout=log, stderr=subprocess.STDOUT, env={**os.environ, **(env or {})}
         )
         server = ServerProcess(process, port, Path(log.name))
+        _RUNNING.append(server)
         try:
             if ready:
                 server.wait_ready()
             yield server
         finally:
+            _RUNNING.remove(server)
             _end(server)
+
+
+def logs() -> dict[str, str]:
+    """What each running server said last, by its address."""
+    return {server.base_url: "\n".join(server.log.splitlines()[-LOG_LINES:]) for server in _RUNNING}
 
 
 def command(port: int, options: Sequence[str]) -> list[str]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -20,9 +20,10 @@ from google.protobuf.message import DecodeError
 
 from reflex.errors import RepositoryError
 from reflex.model_repository import CONFIG_FILE, MODEL_FILE, one_policy_of, policies_of, policy_folder
-from reflex.policy_config import PolicyConfig, PromptConfig, read_policy_config
+from reflex.policy_config import NormalizationConfig, PolicyConfig, PromptConfig, read_policy_config
 from reflex_export.checkpoint import Checkpoint
 from reflex_export.families.family_graphs import build_graphs, default_steps
+from reflex_export.normalization_table import normalization_table
 from reflex_export.policy_prompt import prompt_config
 
 __all__ = [
@@ -141,8 +142,10 @@ class Inspection:
     """Encoder, denoise."""
     cache_shape: tuple[int, ...]
     """Of the prefix's keys, and of its values; empty for a family without them."""
-    normalization: Mapping[str, str] = field(default_factory=dict)
-    """By feature; empty where the graphs have it built in and nothing records it."""
+    normalization: tuple[NormalizationConfig, ...] = ()
+    """Empty where the graphs have it built in and nothing records it."""
+    warnings: tuple[str, ...] = ()
+    """What the export of a repository's policy warned of."""
     stored_parameters: int | None = None
     """In the checkpoint's files, with what is never read."""
     precision: str | None = None
@@ -211,7 +214,7 @@ def inspect_checkpoint(checkpoint: Checkpoint, *, steps: int | None = None) -> I
         parts=_parts(encoder, denoise),
         phases=_phases(encoder, denoise, count),
         cache_shape=encoder.output_shape("prefix_keys"),
-        normalization=_normalization(checkpoint),
+        normalization=normalization_table(checkpoint),
         stored_parameters=sum(math.prod(tensors.shape(name)) for name in tensors.names()),
     )
 
@@ -233,6 +236,8 @@ def inspect_policy(folder: Path) -> Inspection:
         parts=_parts(encoder, denoise),
         phases=_phases(encoder, denoise, config.denoising_steps),
         cache_shape=encoder.output_shape("prefix_keys"),
+        normalization=config.normalization,
+        warnings=config.warnings,
         precision=config.precision,
         engine=config.engine,
         exported_from=config.source,
@@ -337,13 +342,3 @@ def _phase_bound(phase: Phase, gpu: Gpu) -> tuple[float, str]:
     memory_s = phase.weight_reads * FP16_BYTES / gpu.bandwidth_bytes_s
     compute_s = phase.flops / gpu.fp16_flops_s
     return (memory_s * 1e3, "memory") if memory_s > compute_s else (compute_s * 1e3, "compute")
-
-
-def _normalization(checkpoint: Checkpoint) -> dict[str, str]:
-    """A mode without statistics changes nothing, which a reader of config.json cannot see."""
-    normalizers = {"state": checkpoint.state, "action": checkpoint.action}
-    normalizers |= {camera.name: checkpoint.images[camera.key] for camera in checkpoint.cameras}
-    return {
-        name: normalizer.mode + ("" if normalizer.statistics or normalizer.mode == "IDENTITY" else " (no statistics)")
-        for name, normalizer in normalizers.items()
-    }

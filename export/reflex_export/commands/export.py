@@ -40,12 +40,10 @@ def export_command(source: str, options: ExportOptions, *, as_json: bool = False
         options = with_fields(options, name=_name(options.name, source))
         check_options(options)  # also before that
         progress(Stage("reading the checkpoint"))
-        checkpoint = read_checkpoint(source, vlm=options.vlm, tokenizer=options.tokenizer, revision=options.revision)
-        for warning in checkpoint.warnings:
-            say(f"warning: {warning}")
+        checkpoint = _read(source, options)
         report = export_checkpoint(checkpoint, with_fields(options, source=_origin(source, checkpoint)), progress)
     if as_json:
-        print_json({**_report_as_json(report), "warnings": list(checkpoint.warnings)})
+        print_json(_report_as_json(report))
     else:
         _print_for_people(report, options.repository)
     return 0
@@ -66,12 +64,26 @@ def _fault(name: str) -> str:
     return "letters, digits, _, - and . only"
 
 
+def _read(source: str, options: ExportOptions) -> Checkpoint:
+    return read_checkpoint(
+        source,
+        vlm=options.vlm,
+        tokenizer=options.tokenizer,
+        revision=options.revision,
+        stats=options.stats,
+        base=options.base,
+        adapter=options.adapter,
+    )
+
+
 def _origin(source: str, checkpoint: Checkpoint) -> str:
     """A folder as it was given, since `verify` shall find it again; a hub id with its commit."""
     return source_of(checkpoint) if checkpoint.revision else source
 
 
 def _print_for_people(report: ExportReport, repository: Path) -> None:
+    for warning in report.warnings:
+        say(f"warning: {warning}")
     for config in report.policies:
         say(parity_sentence(config.policy_id, config.parity or {}))
     for policy in report.engines:
@@ -88,6 +100,7 @@ def _report_as_json(report: ExportReport) -> dict[str, Any]:
         "published": report.published,
         "policies": [_as_json(config) for config in report.policies],
         "engines": [engines_as_json(policy) for policy in report.engines],
+        "warnings": list(report.warnings),
     }
 
 

@@ -12,6 +12,7 @@ import typer
 
 from reflex.console import print_json, reported_errors
 from reflex.errors import SetupError
+from reflex.export_options import AdapterUse
 from reflex.policy_config import PromptConfig
 from reflex_export.checking.inspection import (
     GPUS,
@@ -45,6 +46,9 @@ def inspect_command(
     vlm: Path | None = None,
     tokenizer: Path | None = None,
     revision: str | None = None,
+    stats: Path | None = None,
+    base: str | None = None,
+    adapter: AdapterUse | None = None,
     as_json: bool = False,
 ) -> int:
     """Print what a checkpoint or a repository's policy is and needs; the exit code."""
@@ -55,7 +59,9 @@ def inspect_command(
         if folder is not None:
             found = inspect_policy(folder)
         else:
-            checkpoint = read_checkpoint(source, vlm=vlm, tokenizer=tokenizer, revision=revision)
+            checkpoint = read_checkpoint(
+                source, vlm=vlm, tokenizer=tokenizer, revision=revision, stats=stats, base=base, adapter=adapter
+            )
             found = inspect_checkpoint(checkpoint, steps=steps)
     if as_json:
         print_json(_as_json(found))
@@ -74,7 +80,8 @@ def _as_json(found: Inspection) -> dict[str, Any]:
         "horizon": found.horizon,
         "n_action_steps": found.executed,
         "denoising_steps": found.steps,
-        "normalization": dict(found.normalization),
+        "normalization": [row.model_dump(mode="json") for row in found.normalization],
+        "warnings": list(found.warnings),
         "prompt": None if found.prompt is None else found.prompt.model_dump(mode="json"),
         "precision": found.precision,
         "engine": found.engine,
@@ -96,6 +103,14 @@ def _as_json(found: Inspection) -> dict[str, Any]:
 def _lines(found: Inspection) -> Iterator[str]:
     yield from _about(found)
     yield ""
+    if found.normalization:
+        yield from _table(
+            ("normalisation", "mode", "statistics", "never moved", "from"), list(_normalization_rows(found))
+        )
+        yield ""
+    if found.warnings:
+        yield from (f"warning: {told}" for told in found.warnings)
+        yield ""
     yield from _table(("parameters", "count", "FP16 size"), list(_parameter_rows(found)))
     yield ""
     yield from _table(("work per chunk", "runs", "weights read", "FLOP"), [_work(phase) for phase in found.phases])
@@ -115,8 +130,7 @@ def _about(found: Inspection) -> Iterator[str]:
         "state, action": f"{found.state_dim}, {found.action_dim} dimensions",
         "chunk": f"{found.horizon} actions in {found.steps} denoising step{'s' if found.steps > 1 else ''}"
         + _executed(found),
-        "normalisation": ", ".join(f"{name} {mode}" for name, mode in found.normalization.items())
-        or "built into the graphs",
+        **({} if found.normalization else {"normalisation": "built into the graphs"}),
         "prompt": _prompt(found.prompt),
         "weights": weights,
         "K/V per request": f"{_bytes(found.cache_bytes)} in FP16 {list(found.cache_shape)} twice"
@@ -152,6 +166,13 @@ def _prompt(prompt: PromptConfig | None) -> str:
     if prompt is None:
         return "none: takes no instruction"
     return f"{prompt.style} {prompt.template!r}, {prompt.max_tokens} tokens, padded on the {prompt.padding_side}"
+
+
+def _normalization_rows(found: Inspection) -> Iterator[tuple[str, ...]]:
+    for row in found.normalization:
+        entries = ", ".join(map(str, row.never_moved))
+        statistics = ", ".join(row.statistics) or "none"
+        yield row.feature, row.mode, statistics, entries, row.origin or "nothing: passed on as it is"
 
 
 def _parameter_rows(found: Inspection) -> Iterator[tuple[str, ...]]:

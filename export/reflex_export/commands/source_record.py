@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from reflex.export_options import AdapterUse
 from reflex.policy_config import PolicyConfig
 from reflex_export.checkpoint import Checkpoint
 from reflex_export.errors import CheckpointError, SourceError
@@ -21,6 +22,9 @@ def read_origin(
     vlm: Path | None = None,
     tokenizer: Path | None = None,
     revision: str | None = None,
+    stats: Path | None = None,
+    base: str | None = None,
+    adapter: AdapterUse | None = None,
 ) -> Checkpoint:
     """The checkpoint that was `given`, or else the recorded one: a folder, or a hub id with its commit.
 
@@ -30,7 +34,15 @@ def read_origin(
     if given is None and revision is not None:
         raise SourceError(f"--revision {revision} needs --source: {config.policy_id} names its own commit")
     source, commit = (given, revision) if given is not None else _recorded(repository, config)
-    checkpoint = read_checkpoint(source, vlm=vlm, tokenizer=tokenizer, revision=commit)
+    checkpoint = read_checkpoint(
+        source,
+        vlm=vlm,
+        tokenizer=tokenizer,
+        revision=commit,
+        stats=stats or _recorded_stats(repository, config),
+        base=base,
+        adapter=adapter,
+    )
     _require_same_policy(checkpoint, config)
     return checkpoint
 
@@ -49,6 +61,14 @@ def _recorded(repository: Path, config: PolicyConfig) -> tuple[str, str | None]:
         f"{recorded}, the checkpoint that {config.policy_id} was exported from, is neither here nor beside "
         f"{repository}; pass the folder, or the hub id, to --source"
     )
+
+
+def _recorded_stats(repository: Path, config: PolicyConfig) -> Path | None:
+    """The file or folder that `--stats` named; given as it was, so that an error says what is not there."""
+    if config.stats is None:
+        return None
+    beside = repository.resolve().parent / config.stats
+    return beside if beside.exists() and not Path(config.stats).exists() else Path(config.stats)
 
 
 def _require_same_policy(checkpoint: Checkpoint, config: PolicyConfig) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from reflex.console import EXIT_FAILED, print_json, reported_errors, say
+from reflex.export_options import AdapterUse
 from reflex.model_repository import policy_folder
 from reflex.policy_config import PolicyConfig, read_policy_config
 from reflex_export.checking.servable import require_servable
@@ -34,6 +35,9 @@ def verify_command(
     vlm: Path | None = None,
     tokenizer: Path | None = None,
     revision: str | None = None,
+    stats: Path | None = None,
+    base: str | None = None,
+    adapter: AdapterUse | None = None,
     as_json: bool = False,
 ) -> int:
     """Hold a policy of a repository against its checkpoint; the exit code, 1 when it misses its gate."""
@@ -41,7 +45,17 @@ def verify_command(
         config = read_policy_config(policy_folder(repository, policy))
         require_servable(repository, policy, config)
         progress(Stage("reading the checkpoint"))
-        checkpoint = read_origin(repository, config, source, vlm=vlm, tokenizer=tokenizer, revision=revision)
+        checkpoint = read_origin(
+            repository,
+            config,
+            source,
+            vlm=vlm,
+            tokenizer=tokenizer,
+            revision=revision,
+            stats=stats,
+            base=base,
+            adapter=adapter,
+        )
         verified = verify_policy(repository, config, checkpoint, cases, progress)
     notes = [verified.note, ENGINE_NOTE if config.engine != "onnx" else ""]
     note = "; ".join(filter(None, notes))

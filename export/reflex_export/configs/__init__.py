@@ -1,7 +1,7 @@
 """config.json as typed values: one frozen class for each family, which declares every option that a graph reads.
 
 An option has a type, a range and, where lerobot's own files leave it out, a default. What only training reads is
-declared in `training`; any other key is refused, since it may change what the policy computes (docs/adr/0014).
+declared in `training`; any other key is refused, since it may change what the policy computes (docs/adr/0015).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whether the robot and the cameras that an export names are those of the checkpoint."""
+"""Whether the robot, its units and the cameras that an export names are those of the checkpoint."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Set as AbstractSet
 
 from reflex.embodiments import Embodiment, bundled_embodiments, load_embodiment
 from reflex_export.checkpoint import Checkpoint
-from reflex_export.errors import CheckpointError, UnsupportedOptionError
+from reflex_export.errors import CheckpointError, UnitsError, UnsupportedOptionError
+from reflex_export.exporting.units_fit import doubts_about_units
 
-__all__ = ["check_cameras", "fitting_embodiment"]
+__all__ = ["check_cameras", "check_units", "fitting_embodiment"]
 
 
 def fitting_embodiment(checkpoint: Checkpoint, name: str | None) -> Embodiment:
@@ -29,6 +30,23 @@ def fitting_embodiment(checkpoint: Checkpoint, name: str | None) -> Embodiment:
             f"{embodiment.state_dim} and {embodiment.action_dim}; pass the --embodiment that it was trained for"
         )
     return embodiment
+
+
+def check_units(checkpoint: Checkpoint, embodiment: Embodiment, *, is_checked: bool) -> tuple[str, ...]:
+    """What to warn of. `UnitsError` for statistics that cannot be this robot's, unless a person has checked them."""
+    doubts = doubts_about_units(checkpoint, embodiment)
+    certain = [doubt.what for doubt in doubts if doubt.is_certain]
+    if certain and not is_checked:
+        raise UnitsError(
+            f"the checkpoint's statistics are not those of embodiment {embodiment.name}. {'. '.join(certain)}. "
+            "Nothing was published; --units-checked publishes all the same, if you know why that is right"
+        )
+    replaced = [
+        f"{name}: the given statistics are not those of {normalizer.replaces}, in whose place they are"
+        for name, normalizer in (("observation.state", checkpoint.state), ("action", checkpoint.action))
+        if normalizer.replaces
+    ]
+    return (*replaced, *(doubt.what for doubt in doubts))
 
 
 def check_cameras(checkpoint: Checkpoint, optional: AbstractSet[str]) -> None:

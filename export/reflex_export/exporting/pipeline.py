@@ -23,7 +23,7 @@ from reflex_export.engines import BuildOptions, PolicyEngines, build_staged, req
 from reflex_export.engines.build import stage_of
 from reflex_export.errors import ParityError
 from reflex_export.exporting.canary import canary_of, canary_tolerance
-from reflex_export.exporting.embodiment_fit import check_cameras, fitting_embodiment
+from reflex_export.exporting.embodiment_fit import check_cameras, check_units, fitting_embodiment
 from reflex_export.exporting.name_taken import policy_ids, require_free, require_unshared
 from reflex_export.exporting.policy_record import Variant, draft_config, source_of, write_policy_files
 from reflex_export.exporting.variants import write_variants
@@ -44,6 +44,8 @@ class ExportReport:
     """As they were compared, from ONNX; an engine that takes its place in the repository has other numbers."""
     published: bool
     engines: tuple[PolicyEngines, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """What is odd about the checkpoint's statistics on this robot."""
 
 
 def export_checkpoint(checkpoint: Checkpoint, options: ExportOptions, progress: Progress = unseen) -> ExportReport:
@@ -78,6 +80,7 @@ def _exported(
     checkpoint: Checkpoint, options: ExportOptions, arithmetic: Arithmetic, progress: Progress
 ) -> ExportReport:
     embodiment = fitting_embodiment(checkpoint, options.embodiment)
+    warnings = (*checkpoint.warnings, *check_units(checkpoint, embodiment, is_checked=options.units_checked))
     check_cameras(checkpoint, options.optional_cameras)
     if options.engine != "onnx":
         require_engine(BuildOptions(options.engine))
@@ -87,14 +90,14 @@ def _exported(
     if options.check:
         require_memory(check_bytes(graphs, options.precision), available_bytes())
     with staging(options.repository) as staged:
-        export = _Export(checkpoint, options, arithmetic, embodiment, staged, progress)
+        export = _Export(checkpoint, options, arithmetic, embodiment, warnings, staged, progress)
         configs = export.write(graphs, steps)
         engines = export.build_engines([config.policy_id for config in configs])
         if not options.dry_run:
             progress(Stage("publishing"))
             _check_place(options)  # again: this export is the only writer now
             staged.publish()
-    return ExportReport(tuple(configs), not options.dry_run, engines)
+    return ExportReport(tuple(configs), not options.dry_run, engines, warnings)
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,7 @@ class _Export:
     options: ExportOptions
     arithmetic: Arithmetic
     embodiment: Embodiment
+    warnings: tuple[str, ...]
     staged: StagedPolicy
     progress: Progress
 
@@ -159,6 +163,8 @@ class _Export:
             optional_cameras=self.options.optional_cameras,
             export_id=export_id,
             source=self.options.source or source_of(self.checkpoint),
+            warnings=self.warnings,
+            stats=None if self.options.stats is None else str(self.options.stats),
             trained=not self.options.untrained,
             description=self.options.description,
         )

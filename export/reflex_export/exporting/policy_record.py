@@ -15,6 +15,7 @@ from reflex.policy_config import CameraConfig, PolicyConfig
 from reflex_export.checkpoint import Checkpoint
 from reflex_export.families.common import Precision
 from reflex_export.graph.graph import Array
+from reflex_export.normalization_table import normalization_table
 from reflex_export.policy_prompt import prompt_config
 from reflex_export.publishing.staged import StagedModel, identity_of, write_contract
 from reflex_export.publishing.triton_config import ensemble_inputs
@@ -45,6 +46,8 @@ def draft_config(
     optional_cameras: AbstractSet[str],
     export_id: str,
     source: str,
+    stats: str | None,
+    warnings: tuple[str, ...],
     trained: bool,
     description: str,
 ) -> PolicyConfig:
@@ -77,6 +80,9 @@ def draft_config(
         inference_mode="onnx_cpu",
         components={model.component.role: model.name for model in variant.models},
         source=source,
+        stats=stats,
+        normalization=normalization_table(checkpoint),
+        warnings=warnings,
         inputs=inputs,
         outputs=outputs,
         versions=_versions(),

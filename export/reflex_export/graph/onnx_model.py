@@ -19,8 +19,8 @@ from reflex.model_repository import MODEL_FILE
 from reflex.policy_config import TensorConfig
 from reflex_export.errors import CheckpointError
 from reflex_export.graph.float16 import HalfConverter
-from reflex_export.graph.mapped_pages import release
 from reflex_export.graph.streaming import stream_to_disk
+from reflex_export.reading.mapping import release
 
 __all__ = ["DATA_FILE", "Array", "ExternalTensor", "OnnxModel", "StoredTensor", "place_weights"]
 

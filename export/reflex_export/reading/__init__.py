@@ -6,31 +6,35 @@ against the others, and refuses by name what the graphs would not compute. Weigh
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from reflex_export.checkpoint import Checkpoint, Family, Normalizer, RelativeActions, Text
+from reflex_export.checkpoint import Checkpoint, Family, Normalizer, RelativeActions, TensorSource, Text
 from reflex_export.configs import FamilyConfig, parse_config
 from reflex_export.configs.pi import PiConfig
 from reflex_export.configs.smolvla import SmolVlaConfig
-from reflex_export.errors import CheckpointError, UnsupportedOptionError
+from reflex_export.errors import CheckpointError, StatisticsError, UnsupportedOptionError
+from reflex_export.reading.adapters import AdapterUse, find_adapter, policy_weights, settings_folder
 from reflex_export.reading.agreement import disagreements, require_one_kind_of_actions
 from reflex_export.reading.features import ACTION, STATE, VLA_FAMILIES, Features, family_of, read_features
 from reflex_export.reading.files import read_object, typed
+from reflex_export.reading.given_statistics import read_given_statistics
 from reflex_export.reading.layout import check_layout, embedding_name
 from reflex_export.reading.leftover_files import unread_files
+from reflex_export.reading.normalization import Feature, Normalization, mode_of, resolve_normalizer, with_given
+from reflex_export.reading.openpi_statistics import openpi_statistics_file, read_openpi_processors
 from reflex_export.reading.processors import (
     PREPROCESSOR_FILE,
-    Normalization,
     Processors,
     Relative,
     Tokenization,
     read_processors,
 )
 from reflex_export.reading.source import Hub, HuggingFaceHub, Source, locate
-from reflex_export.reading.statistics import build_normalizer, mode_of, statistics_in_weights
-from reflex_export.reading.tensors import SafetensorsTensors, open_weights
+from reflex_export.reading.statistics import Statistics, require_statistics_in_weights, statistics_in_weights
+from reflex_export.reading.tensors import WEIGHTS_FILE, SafetensorsTensors
 from reflex_export.reading.tokenizer import Vocabulary, find_tokenizer, read_text_settings
 from reflex_export.reading.vlm import Vlm, find_vlm
 
@@ -46,36 +50,44 @@ def read_checkpoint(
     vlm: Path | None = None,
     tokenizer: Path | None = None,
     revision: str | None = None,
+    stats: Path | None = None,
+    base: str | None = None,
+    adapter: AdapterUse | None = None,
     hub: Hub | None = None,
 ) -> Checkpoint:
     """Read a policy from a folder or a hub id.
 
     `vlm` is the folder of SmolVLA's VLM config and `tokenizer` the tokenizer's, where the checkpoint lacks them;
-    `revision` is a branch, tag or commit of a hub id. Raises `CheckpointError`, which says what to do next.
+    `revision` is a branch, tag or commit of a hub id; `stats` brings statistics, which go before the checkpoint's own.
+    `base` is the folder or hub id of an adapter's base model, where the adapter does not lead to it, and `adapter` says
+    what an adapter beside whole weights is for. Raises `CheckpointError`, which says what to do next.
     """
     hub = HuggingFaceHub() if hub is None else hub
     found = locate(source, revision, hub)
+    adapted = find_adapter(found.folder, use=adapter, base=base, hub=hub)
+    found, beside = replace(found, folder=settings_folder(found.folder, adapted)), adapted.others if adapted else ()
     written = read_object(found.folder / "config.json")
     family = family_of(written)
     config = parse_config(family, written)
-    tensors = open_weights(found.folder)
-    processors = _processors(found.folder, family, written, tensors)
+    tensors = policy_weights(found.folder, family, adapted)
+    given = {} if stats is None else read_given_statistics(stats)
+    processors = _with_given(_processors(found.folder, family, written, tensors, may_lack=bool(given)), given)
     features = read_features(family, config, written, processors.rename_map)
     require_one_kind_of_actions(config, processors.relative)
-    vlm_found = _vlm(found.folder, config, given=vlm, hub=hub)
+    vlm_found = _vlm(found.folder, config, given=vlm, hub=hub, beside=beside)
     if isinstance(config, PiConfig | SmolVlaConfig):
         check_layout(family, config, vlm_found.config if vlm_found else None, tensors)
-    return Checkpoint(
+    checkpoint = Checkpoint(
         family=family,
         config=config,
         tensors=tensors,
         cameras=features.cameras,
         state_dim=features.state_dim,
         action_dim=features.action_dim,
-        state=_input_normalizer(processors.inputs, STATE, "STATE", (features.state_dim,)),
-        action=_normalizer(processors.outputs, ACTION, "ACTION", (features.action_dim,)),
+        state=resolve_normalizer(processors.inputs, Feature(STATE, "STATE", (features.state_dim,))),
+        action=resolve_normalizer(processors.outputs, Feature(ACTION, "ACTION", (features.action_dim,))),
         images=_image_normalizers(family, features, processors.inputs),
-        text=_text(found, family, processors, vlm_found, tensors, tokenizer, hub),
+        text=_text(found, family, processors, vlm_found, tensors, tokenizer, hub, beside),
         vlm_config=vlm_found.config if vlm_found else None,
         relative_actions=_relative_actions(processors.relative, features),
         source=found.name,
@@ -86,33 +98,65 @@ def read_checkpoint(
             *unread_files(found.folder),
         ),
     )
+    if stats is not None:
+        _require_use(stats, given, checkpoint)
+    return checkpoint
 
 
-def _unwrapping(tensors: SafetensorsTensors) -> Iterator[str]:
-    if tensors.wrapping:
-        yield f"every tensor's name begins with {tensors.wrapping}, as of a policy saved while wrapped: read without it"
+def _unwrapping(tensors: TensorSource) -> Iterator[str]:
+    wrapping = getattr(tensors, "wrapping", "")
+    if wrapping:
+        yield f"every tensor's name begins with {wrapping}, as of a policy saved while wrapped: read without it"
 
 
-def _vlm(folder: Path, config: FamilyConfig, *, given: Path | None, hub: Hub) -> Vlm | None:
+def _vlm(folder: Path, config: FamilyConfig, *, given: Path | None, hub: Hub, beside: Sequence[Path]) -> Vlm | None:
     if not isinstance(config, SmolVlaConfig):
         return None
-    return find_vlm(folder, config.vlm_model_name, given=given, hub=hub)
+    return find_vlm(folder, config.vlm_model_name, given=given, hub=hub, beside=beside)
 
 
-def _processors(folder: Path, family: Family, config: Mapping[str, Any], tensors: SafetensorsTensors) -> Processors:
+def _processors(
+    folder: Path, family: Family, config: Mapping[str, Any], tensors: TensorSource, *, may_lack: bool
+) -> Processors:
+    """`may_lack`: statistics from elsewhere stand in for those that an old checkpoint lacks."""
     if (folder / PREPROCESSOR_FILE).is_file():
         return read_processors(folder, family)
-    return _processors_before_files(family, config, tensors)
+    openpi = openpi_statistics_file(folder, family)
+    if openpi is not None:
+        return read_openpi_processors(openpi, family, config, _PALIGEMMA)
+    return _processors_before_files(family, config, tensors, may_lack=may_lack)
 
 
-def _processors_before_files(family: Family, config: Mapping[str, Any], tensors: SafetensorsTensors) -> Processors:
+def _with_given(processors: Processors, given: Statistics) -> Processors:
+    """A dataset has the client's names, so they are renamed as observations are."""
+    renamed = {processors.rename_map.get(name, name): found for name, found in given.items()}
+    return replace(
+        processors, inputs=with_given(processors.inputs, renamed), outputs=with_given(processors.outputs, renamed)
+    )
+
+
+def _require_use(stats: Path, given: Statistics, checkpoint: Checkpoint) -> None:
+    origins = {found.origin for found in given.values()}
+    normalizers = (checkpoint.state, checkpoint.action, *checkpoint.images.values())
+    if not any(normalizer.origin in origins for normalizer in normalizers):
+        raise StatisticsError(
+            f"--stats {stats} has statistics of {', '.join(given) or 'nothing'}, and this policy normalises none of "
+            "it; give those of the dataset that it was trained on, or leave --stats out"
+        )
+
+
+def _processors_before_files(
+    family: Family, config: Mapping[str, Any], tensors: TensorSource, *, may_lack: bool
+) -> Processors:
     """What lerobot did before 0.4, when the steps lay in its code and the statistics in the weights."""
     if config.get("use_relative_actions"):
         raise CheckpointError(f"use_relative_actions needs {PREPROCESSOR_FILE}, which is missing; fetch it")
     modes = typed(config, "normalization_mapping", dict, "config.json")
     names = (*typed(config, "input_features", dict, "config.json", default={}), STATE, ACTION)
     is_normalised = any(mode_of(mode, kind) != "IDENTITY" for kind, mode in modes.items())
-    statistics = statistics_in_weights(tensors, names) if is_normalised else {}
+    if is_normalised and not may_lack:
+        require_statistics_in_weights(tensors)
+    statistics = statistics_in_weights(tensors, names, WEIGHTS_FILE) if is_normalised else {}
     tokenization = None
     if family in VLA_FAMILIES:
         name = config.get("vlm_model_name") if family == "smolvla" else _PALIGEMMA
@@ -121,20 +165,9 @@ def _processors_before_files(family: Family, config: Mapping[str, Any], tensors:
     return Processors(normalization, normalization, tokenization)
 
 
-def _normalizer(normalization: Normalization, feature: str, kind: str, shape: tuple[int, ...]) -> Normalizer:
-    mode = mode_of(normalization.modes.get(kind), feature)
-    return build_normalizer(mode, normalization.statistics, feature, shape, normalization.eps)
-
-
-def _input_normalizer(normalization: Normalization, feature: str, kind: str, shape: tuple[int, ...]) -> Normalizer:
-    if normalization.observations is not None and feature not in normalization.observations:
-        return Normalizer("IDENTITY")
-    return _normalizer(normalization, feature, kind, shape)
-
-
 def _image_normalizers(family: Family, features: Features, inputs: Normalization) -> dict[str, Normalizer]:
     normalizers = {
-        camera.key: _input_normalizer(inputs, camera.key, "VISUAL", (camera.shape[0], 1, 1))
+        camera.key: resolve_normalizer(inputs, Feature(camera.key, "VISUAL", (camera.shape[0], 1, 1)))
         for camera in features.cameras
     }
     for key, normalizer in normalizers.items():
@@ -165,19 +198,20 @@ def _text(
     family: Family,
     processors: Processors,
     vlm: Vlm | None,
-    tensors: SafetensorsTensors,
+    tensors: TensorSource,
     given: Path | None,
     hub: Hub,
+    others: Sequence[Path],
 ) -> Text | None:
     if processors.tokenization is None:
         return None
     name = processors.tokenization.tokenizer_name
-    beside = () if vlm is None else (vlm.folder,)
+    beside = others if vlm is None else (vlm.folder, *others)
     folder = find_tokenizer(found.folder, name, given=given, beside=beside, hub=hub)
     return read_text_settings(folder, processors.tokenization, _vocabulary(family, vlm, tensors))
 
 
-def _vocabulary(family: Family, vlm: Vlm | None, tensors: SafetensorsTensors) -> Vocabulary:
+def _vocabulary(family: Family, vlm: Vlm | None, tensors: TensorSource) -> Vocabulary:
     rows = tensors.shape(embedding_name(family, tensors))[0]
     image_id = None if vlm is None else vlm.config.image_token_id
     known = {} if image_id is None else {"<image>": image_id}

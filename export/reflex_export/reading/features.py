@@ -63,7 +63,6 @@ def read_features(
     family: Family, config: FamilyConfig, written: Mapping[str, Any], rename_map: Mapping[str, str]
 ) -> Features:
     """`rename_map` is the preprocessor's: from the client's feature names to the policy's."""
-    _refuse_unsupported(written)
     inputs = _shapes(written, "input_features", {"STATE", "VISUAL"})
     outputs = _shapes(written, "output_features", {"ACTION"})
     cameras = tuple(_cameras(config, inputs, rename_map))
@@ -79,11 +78,6 @@ def read_features(
         state_dim=_vector(family, inputs, STATE, _widest(config, "max_state_dim")),
         action_dim=_vector(family, outputs, ACTION, _widest(config, "max_action_dim")),
     )
-
-
-def _refuse_unsupported(config: Mapping[str, Any]) -> None:
-    if typed(config, "use_peft", bool, _ORIGIN, default=False):
-        raise UnsupportedOptionError("use_peft: merge the adapter into its base model, save it, and export the result")
 
 
 def _shapes(config: Mapping[str, Any], key: str, kinds: set[str]) -> dict[str, tuple[int, ...]]:

@@ -18,7 +18,7 @@ from reflex_export.configs.smolvla import SmolVlaConfig
 from reflex_export.configs.vlm import VlmConfig
 from reflex_export.errors import CheckpointError, MissingTensorError, TensorShapeError
 
-__all__ = ["check_layout", "embedding_name", "live_tensors"]
+__all__ = ["check_layout", "embedding_name", "embedding_names", "live_tensors", "stored_name"]
 
 Shape = tuple[str | int, ...]
 """Letters for sizes of the architecture; `2E` is twice E."""
@@ -38,10 +38,15 @@ _RENAMED: Final = (("time_mlp_", "action_time_mlp_"), ("action_time_mlp_", "time
 """lerobot reads either name for the time MLP of pi0 and pi0.5."""
 
 
+def embedding_names(family: Family) -> tuple[str, ...]:
+    """Every name that a file may give to the text embedding, the current one first; none without text."""
+    return _EMBEDDINGS.get(family, ())
+
+
 def embedding_name(family: Family, tensors: TensorSource) -> str:
     """The text embedding [vocabulary, width] by the name that the file gives it."""
     for name in _EMBEDDINGS[family]:
-        found = _find(tensors.names(), name)
+        found = stored_name(tensors.names(), name)
         if found is not None:
             return found
     raise MissingTensorError(f"the checkpoint has no {_EMBEDDINGS[family][0]}, the text embedding; fetch it again")
@@ -57,7 +62,7 @@ def check_layout(
     embedding = embedding_name(family, tensors)
     _bind(embedding, tensors.shape(embedding), ("V", "W"), sizes, origin)
     for name, shape in live_tensors(family, config, names):
-        found = _find(names, name)
+        found = stored_name(names, name)
         if found is None:
             raise MissingTensorError(f"the checkpoint has no tensor {name}; it is incomplete, so fetch it again")
         _bind(found, tensors.shape(found), shape, sizes, origin)
@@ -113,7 +118,7 @@ def _split(symbol: str | int) -> tuple[int, str]:
     return int(symbol[:-1] or 1), symbol[-1]
 
 
-def _find(names: frozenset[str], name: str) -> str | None:
+def stored_name(names: frozenset[str], name: str) -> str | None:
     """The name in the file: with or without `model.`, or by another name that lerobot knows."""
     renamed = [name.replace(old, new, 1) for old, new in _RENAMED if name.startswith(old)]
     candidates = [prefix + candidate for candidate in (name, *renamed) for prefix in (_PREFIX, "")]

@@ -12,7 +12,7 @@ __all__ = ["unread_files"]
 DATA_SUFFIXES: Final = (".safetensors", ".json", ".bin", ".pt", ".pth", ".ckpt", ".pkl", ".npz", ".npy", ".msgpack")
 """What could be a part of a policy. Cards, licences and pictures are not."""
 KNOWN: Final = re.compile(
-    r"config\.json|train_config\.json|model(-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json"
+    r"config\.json|adapter_config\.json|adapter_model\.safetensors|train_config\.json|model(-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json"
     r"|policy_(pre|post)processor\w*\.(json|safetensors)|case_\w+\.npz"
     # What a tokenizer and a trainer leave beside them.
     r"|tokenizer(_config)?\.json|special_tokens_map\.json|added_tokens\.json|vocab\.json|preprocessor_config\.json"

@@ -7,7 +7,7 @@ has a setting with an effect that no graph computes is refused, since leaving it
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,10 +15,11 @@ from reflex_export.checkpoint import Family
 from reflex_export.errors import CheckpointError, UnsupportedOptionError
 from reflex_export.reading.features import VLA_FAMILIES
 from reflex_export.reading.files import plain_name, read_object, typed
+from reflex_export.reading.normalization import Normalization
 from reflex_export.reading.statistics import Statistics, statistics_of
 from reflex_export.reading.tensors import open_file
 
-__all__ = ["PREPROCESSOR_FILE", "Normalization", "Processors", "Relative", "Tokenization", "read_processors"]
+__all__ = ["PREPROCESSOR_FILE", "Processors", "Relative", "Tokenization", "read_processors"]
 
 PREPROCESSOR_FILE: Final = "policy_preprocessor.json"
 POSTPROCESSOR_FILE: Final = "policy_postprocessor.json"
@@ -37,17 +38,6 @@ PROMPT_STEP: Final[Mapping[Family, str]] = {
     "pi0": "pi0_new_line_processor",
     "pi05": STATE_PROMPT,
 }
-
-
-@dataclass(frozen=True)
-class Normalization:
-    """Of all features: modes by feature type, statistics by feature."""
-
-    modes: Mapping[str, Any]
-    statistics: Statistics
-    eps: float = 1e-8
-    observations: frozenset[str] | None = None
-    """The observations that are normalised; None means all."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +91,7 @@ def read_processors(folder: Path, family: Family) -> Processors:
         _check_order(before, (RENAME, *state_first, *text_steps), required=text_steps)
     return Processors(
         inputs=_normalization(before[NORMALIZER], folder),
-        outputs=_normalization(after[UNNORMALIZER], folder),
+        outputs=replace(_normalization(after[UNNORMALIZER], folder), features=None),
         tokenization=_tokenization(before[TOKENIZER]) if family in VLA_FAMILIES else None,
         rename_map=_rename_map(before.get(RENAME)),
         relative=_relative(before.get(RELATIVE), after.get(ABSOLUTE)),
@@ -163,14 +153,14 @@ def _normalization(step: _Step, folder: Path) -> Normalization:
     statistics: Statistics = {}
     if step.state_file is not None:
         name = plain_name(step.state_file, suffix=".safetensors", origin=step.origin)
-        statistics = statistics_of(open_file(folder / name))
-    features = typed(step.config, "features", dict, step.origin, default={})
-    keys = typed(step.config, "normalize_observation_keys", list, step.origin, default=list(features))
+        statistics = statistics_of(open_file(folder / name), name)
+    keys = typed(step.config, "normalize_observation_keys", list, step.origin, default=[])
     return Normalization(
         modes=typed(step.config, "norm_map", dict, step.origin, default={}),
         statistics=statistics,
         eps=typed(step.config, "eps", float, step.origin, default=1e-8),
-        observations=frozenset(features) & frozenset(map(str, keys)),
+        features=frozenset(typed(step.config, "features", dict, step.origin, default={})),
+        observations=None if step.config.get("normalize_observation_keys") is None else frozenset(map(str, keys)),
     )
 
 

@@ -18,6 +18,7 @@ from huggingface_hub.errors import (
 )
 
 from reflex_export.errors import SourceError
+from reflex_export.reading.openpi import refuse_openpi
 
 __all__ = ["CHECKPOINT_FILES", "Hub", "HuggingFaceHub", "Source", "is_hub_id", "locate"]
 
@@ -28,8 +29,10 @@ CHECKPOINT_FILES: Final = (
     "model.safetensors.index.json",
     "policy_*processor*.json",
     "policy_*processor*.safetensors",
+    "assets/*norm_stats.json",
     "adapter_config.json",
     "train_config.json",
+    "adapter_model.safetensors",
     "tokenizer/*.json",
     "vlm/*.json",
 )
@@ -120,15 +123,9 @@ def _local(folder: Path, revision: str | None) -> Source:
 
 
 def _require_config(folder: Path) -> None:
-    if (folder / "config.json").is_file():
+    refuse_openpi(folder)
+    if any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):
         return
-    if (folder / "adapter_config.json").is_file():
-        raise SourceError(f"{folder} holds an adapter (PEFT); merge it into its base model and export the result")
-    if any(folder.glob("assets/*/norm_stats.json")) or (folder / "_CHECKPOINT_METADATA").is_file():
-        raise SourceError(
-            f"{folder} is a checkpoint of openpi (norm_stats.json under assets/, no config.json), whose layout is not "
-            "read; convert it to lerobot's with the conversion script of pi0 there, and export the result"
-        )
     inner = folder / "pretrained_model"
     hint = f"; give {inner}, which has one" if (inner / "config.json").is_file() else "; is this a lerobot checkpoint?"
     raise SourceError(f"{folder} has no config.json{hint}")

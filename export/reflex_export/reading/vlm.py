@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -25,9 +26,10 @@ class Vlm:
     config: VlmConfig
 
 
-def find_vlm(folder: Path, name: str, *, given: Path | None, hub: Hub) -> Vlm:
-    """The one given, else `name` (vlm_model_name) inside the checkpoint, else `vlm/`, else from the hub."""
-    found = _given(given) if given is not None else _inside(folder, name) or _from_hub(folder, name, hub)
+def find_vlm(folder: Path, name: str, *, given: Path | None, hub: Hub, beside: Sequence[Path] = ()) -> Vlm:
+    """The one given, else `name` (vlm_model_name) inside the checkpoint, `vlm/`, both in `beside`, or the hub's."""
+    inside = (_inside(place, name) for place in (folder, *beside))
+    found = _given(given) if given is not None else next(filter(None, inside), None) or _from_hub(folder, name, hub)
     path = found / "config.json"
     return Vlm(found, parse_vlm_config(read_object(path), str(path)))
 

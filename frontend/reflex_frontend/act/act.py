@@ -91,13 +91,12 @@ class ActService:
         counts = self.metrics.of_slot(routing.slot.name)
         known = self.resent.find(key)
         if known is not None:
-            counts.cache_hit.inc()
             with contextlib.suppress(DeadlineExceededError):  # the first copy's deadline is not this one's
                 body, exchange.routing = await self.workers.until(exchange.deadline, asyncio.shield(known))
+                counts.cache_hit.inc()
                 return body
             if self.now() >= exchange.deadline:
                 raise DeadlineExceededError("deadline_exceeded", "the deadline passed while the first copy was running")
-        counts.cache_miss.inc()
         kept = self.resent.begin(key)
         try:
             body = await self._answer(exchange, request, routing)
@@ -105,6 +104,7 @@ class ActService:
             # Whoever waits for this answer gets the same error; cancellation concerns this client alone.
             kept.set_exception(exc) if isinstance(exc, ServiceError) else kept.cancel()
             raise
+        counts.cache_miss.inc()
         kept.set_result((body, exchange.routing or routing))
         return body
 
@@ -138,6 +138,8 @@ class ActService:
             waited_s = self.now() - (exchange.stage_times.received_at or exchange.received_at)
             if waited_s > slo.slo.threshold_s:  # a robot that waits for less says nothing about the objective
                 slo.record(waited_s)
+        if routing is not None and error.code == "implausible_action":
+            self.metrics.of_slot(routing.slot.name).implausible.inc()
         self._tell(exchange, error)
 
     def _tell(self, exchange: Exchange, error: ServiceError | None) -> None:
@@ -148,6 +150,7 @@ class ActService:
         telemetry: ActTelemetry = {} if self.robot_id is None else {"robot_id": self.robot_id}
         if exchange.routing is not None and self.router.has_two:
             telemetry["policy_slot"] = exchange.routing.slot.name
+            telemetry["routing_degraded"] = exchange.routing.is_degraded
         if exchange.record_seq is not None:
             telemetry["record_seq"] = exchange.record_seq
         latency_ms = (outcome.finished_at - exchange.received_at) * 1000.0

@@ -61,6 +61,7 @@ def act_body(
         "guard_clamped": result.clamped,
         "guard_violations": [violation.as_dict() for violation in result.violations],
         "request_id": request_id,
+        "model_version": config.model_version,
         "timing": timing,
         **execution,
         **telemetry,

@@ -14,6 +14,7 @@ from pathlib import Path
 from reflex.errors import SetupError
 from reflex_frontend.embedded.cleanup import kill_group, reap_group, remove_regions, wait_group_gone
 from reflex_frontend.embedded.log import TritonLog
+from reflex_frontend.embedded.run_folder import RunFolder
 
 __all__ = ["Child"]
 
@@ -30,12 +31,18 @@ class Child:
     """
 
     def __init__(
-        self, command: Sequence[str], environment: Mapping[str, str], region_prefix: str, log_path: Path | None
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        region_prefix: str,
+        folder: RunFolder,
+        log_path: Path | None,
     ) -> None:
         self.log = TritonLog()
         self.started_at_s = time.monotonic()
         self.exit_code: int | None = None
         self._region_prefix = region_prefix
+        self._folder = folder
         self._log_file = log_path.open("ab", buffering=0) if log_path else None
         self._loop = asyncio.get_running_loop()
         self._exited = asyncio.Event()
@@ -74,7 +81,7 @@ class Child:
         await self.dispose()
 
     async def dispose(self) -> None:
-        """Kill what still runs of the group, reap it, close the pipe, remove the shared memory. Idempotent."""
+        """Kill what still runs of the group, reap it, remove its memory and temporary files. Idempotent."""
         if self.exit_code is not None:
             return
         kill_group(self.pid)
@@ -87,6 +94,7 @@ class Child:
         finally:
             reap_group(self.pid)
             remove_regions(self._region_prefix)
+            self._folder.clear()
 
     def _spawn(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
         self._log_pipe, write_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)

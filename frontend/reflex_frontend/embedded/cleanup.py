@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -20,18 +21,21 @@ __all__ = [
     "kill_group",
     "owner_prefix",
     "reap_group",
+    "remove_folders_of_dead_owners",
     "remove_regions",
     "remove_regions_of_dead_owners",
     "wait_group_gone",
+    "zombies_of_group",
 ]
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where POSIX shared memory lies on Linux
 GROUP_POLL_S = 0.005
-OWNED_REGION = re.compile(r"reflex_(?P<namespace>\d+)_(?P<pid>\d+)_(?P<start>\d+)_\d+_")
+OWNED = re.compile(r"reflex_(?P<namespace>\d+)_(?P<pid>\d+)_(?P<start>\d+)_")
 
 
 @dataclass(frozen=True, slots=True)
 class _Process:
+    pid: int
     state: str
     group: int
     start_ticks: int
@@ -60,10 +64,16 @@ def remove_regions_of_dead_owners(*, folder: Path = SHARED_MEMORY) -> int:
     """Unlink the regions whose owner, in our own pid namespace, no longer runs; return how many there were."""
     removed = 0
     for region in folder.glob("reflex_*"):
-        match = OWNED_REGION.match(region.name)
-        if match and int(match["namespace"]) == _pid_namespace() and not _owner_lives(match):
+        if _is_ownerless(region):
             removed += remove_regions(region.name, folder=folder)
     return removed
+
+
+def remove_folders_of_dead_owners(below: Path) -> None:
+    """The same for the folders of ended runs; see run_folder.py. Those of other users stay."""
+    for folder in below.glob("reflex_*"):
+        if _is_ownerless(folder) and folder.lstat().st_uid == os.geteuid():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def kill_group(group: int) -> None:
@@ -89,9 +99,20 @@ def wait_group_gone(group: int, timeout_s: float) -> bool:
     return True
 
 
-def _owner_lives(match: re.Match[str]) -> bool:
+def zombies_of_group(group: int) -> frozenset[int]:
+    """Processes of the group, but for its leader, that have ended and that nobody has collected."""
+    return frozenset(
+        process.pid for process in _processes() if process.group == group != process.pid and process.state == "Z"
+    )
+
+
+def _is_ownerless(path: Path) -> bool:
+    """Whether its name is that of a process in our own pid namespace that no longer runs."""
+    match = OWNED.match(path.name)
+    if match is None or int(match["namespace"]) != _pid_namespace():
+        return False
     process = _read_process(int(match["pid"]))
-    return process is not None and process.start_ticks == int(match["start"])
+    return process is None or process.start_ticks != int(match["start"])
 
 
 def _pid_namespace() -> int:
@@ -113,4 +134,4 @@ def _read_process(pid: int) -> _Process | None:
     except (FileNotFoundError, ProcessLookupError):
         return None
     fields = text.rpartition(")")[2].split()
-    return _Process(state=fields[0], group=int(fields[2]), start_ticks=int(fields[19]))
+    return _Process(pid=pid, state=fields[0], group=int(fields[2]), start_ticks=int(fields[19]))

@@ -11,6 +11,7 @@ from typing import Final
 
 from reflex_frontend.embedded.locate import Installation
 from reflex_frontend.embedded.options import EmbeddedOptions
+from reflex_frontend.embedded.run_folder import PORT, RunFolder
 
 __all__ = ["Run", "server_arguments", "server_environment", "trampoline"]
 
@@ -26,20 +27,17 @@ class Run:
     installation: Installation
     backends: Path
     repository: Path
-    port: int
     region_prefix: str
     threads: int
-    admin_secret: str
-    """Without it nobody can load or unload models through gRPC."""
 
 
-def trampoline(run: Run, arguments: list[str]) -> list[str]:
+def trampoline(run: Run, folder: RunFolder, arguments: list[str]) -> list[str]:
     """The command that binds `arguments` to the life of this process; see launch.py."""
-    return [sys.executable, "-I", "-S", str(LAUNCH), str(os.getpid()), run.region_prefix, *arguments]
+    return [sys.executable, "-I", "-S", str(LAUNCH), str(os.getpid()), run.region_prefix, str(folder.path), *arguments]
 
 
-def server_arguments(run: Run, options: EmbeddedOptions, models: Sequence[str]) -> list[str]:
-    """Everything on loopback, gRPC only; ready means that every wanted model is; a model that cannot load ends it."""
+def server_arguments(run: Run, folder: RunFolder, options: EmbeddedOptions, models: Sequence[str]) -> list[str]:
+    """gRPC on a socket in `folder` only; ready means that every wanted model is; one that cannot load ends it."""
     return [
         str(run.installation.server),
         f"--model-repository={run.repository}",
@@ -57,15 +55,12 @@ def server_arguments(run: Run, options: EmbeddedOptions, models: Sequence[str]) 
         f"--backend-config=python,stub-timeout-seconds={STUB_START_S}",
         "--allow-http=false",
         "--allow-metrics=false",
-        "--grpc-address=127.0.0.1",
-        f"--grpc-port={run.port}",
-        # Shares the port with the socket by which we keep it reserved over restarts; see `reserve_port`.
-        "--reuse-grpc-port=true",
-        # A client may ping as often as it likes: on loopback that is how it notices a dead server.
+        # No secret is needed, and none could be given: everybody on this machine can read a command line.
+        f"--grpc-address={folder.listens_at}",
+        f"--grpc-port={PORT}",
+        # A client may ping as often as it likes: on one machine that is how it notices a dead server.
         "--grpc-keepalive-permit-without-calls=true",
         "--grpc-http2-max-ping-strikes=0",
-        # Loading a model through the API can bring code with it; nobody but us has business there.
-        f"--grpc-restricted-protocol=model-repository,shared-memory,trace,logging:reflex={run.admin_secret}",
         "--pinned-memory-pool-byte-size=0",
         f"--log-verbose={options.log_verbosity}",
     ]

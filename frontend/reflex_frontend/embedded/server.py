@@ -6,9 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import os
-import secrets
 import signal
-import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,7 +25,8 @@ from reflex_frontend.embedded.layout import (
 )
 from reflex_frontend.embedded.locate import Installation, locate
 from reflex_frontend.embedded.options import EmbeddedOptions, TritonEvent
-from reflex_frontend.embedded.port import reserve_port
+from reflex_frontend.embedded.run_folder import RunFolder
+from reflex_frontend.embedded.start_watch import dead_before_serving
 
 __all__ = ["EmbeddedTriton"]
 
@@ -45,7 +44,7 @@ class EmbeddedTriton:
         self._run_numbers = itertools.count(1)
         self._delay_s = options.restart_delay_s
         self._failed_starts = 0
-        self._reservation: socket.socket | None = None
+        self._folder: RunFolder | None = None
         self._child: Child | None = None
         self._keeper: asyncio.Task[None] | None = None
         self.restarts = 0
@@ -54,15 +53,13 @@ class EmbeddedTriton:
         self._failure: str | None = None
         self.models = options.models
         """What the next start loads; who loads and unloads models through gRPC keeps it up to date."""
-        self.admin_secret = secrets.token_hex(16)
-        """What the repository calls of gRPC want in the metadata `triton-grpc-protocol-reflex`."""
 
     @property
     def grpc_address(self) -> str:
-        """`127.0.0.1:<port>`, the same over restarts; known once `start` has returned."""
-        if self._reservation is None:
+        """`unix:<path>`, the same over restarts; known once `start` has returned."""
+        if self._folder is None:
             raise RuntimeError("start() the embedded Triton before asking for its address")
-        return f"127.0.0.1:{self._reservation.getsockname()[1]}"
+        return self._folder.address
 
     @property
     def pid(self) -> int | None:
@@ -91,17 +88,17 @@ class EmbeddedTriton:
         _check_models(self._options)
         self._installation, self._backends, self._repository = await asyncio.to_thread(_prepare, self._options)
         self._threads = self._options.threads or default_threads(usable_cores())
-        self._reservation = reserve_port()
+        self._folder = RunFolder()
         try:
-            self._child = self._spawn()
+            self._child = self._spawn(self._folder)
         except BaseException:
-            self._reservation.close()
-            self._reservation = None
+            self._folder.remove()
+            self._folder = None
             raise
-        self._keeper = asyncio.create_task(self._keep_running(self._child), name="embedded-triton")
+        self._keeper = asyncio.create_task(self._keep_running(self._child, self._folder), name="embedded-triton")
 
     async def stop(self, grace_s: float = 5.0) -> None:
-        """Stop Triton within about `grace_s` and leave nothing: no process, no shared memory, no port. Idempotent."""
+        """Stop Triton within about `grace_s` and leave nothing: no process, shared memory or file. Idempotent."""
         if self._keeper is None:
             return
         self._keeper.cancel()
@@ -111,9 +108,9 @@ class EmbeddedTriton:
         if self._child is not None:
             await self._child.stop(grace_s)
             self._child = None
-        if self._reservation is not None:
-            self._reservation.close()
-            self._reservation = None
+        if self._folder is not None:
+            self._folder.remove()
+            self._folder = None
         self._on_event(TritonEvent(kind="stopped", message="Triton stopped"))
 
     def report_hang(self, reason: str = "Triton does not answer") -> None:
@@ -122,31 +119,37 @@ class EmbeddedTriton:
             self._on_event(TritonEvent(kind="hung", message=f"{reason}; starting it again", pid=self._child.pid))
             self._child.kill()
 
-    def _spawn(self) -> Child:
+    def _spawn(self, folder: RunFolder) -> Child:
         prefix = f"{owner_prefix()}{next(self._run_numbers)}_"
-        port = int(self.grpc_address.rpartition(":")[2])
-        run = Run(self._installation, self._backends, self._repository, port, prefix, self._threads,
-                  self.admin_secret)  # fmt: skip
-        command = trampoline(run, server_arguments(run, self._options, self.models))
-        child = Child(command, server_environment(run, os.environ), prefix, self._options.log_path)
+        run = Run(self._installation, self._backends, self._repository, prefix, self._threads)
+        command = trampoline(run, folder, server_arguments(run, folder, self._options, self.models))
+        environment = server_environment(run, os.environ) | {"TMPDIR": str(folder.temporary)}
+        child = Child(command, environment, prefix, folder, self._options.log_path)
         self._on_event(TritonEvent(kind="started", message=f"Triton started (pid {child.pid})", pid=child.pid))
         return child
 
-    async def _keep_running(self, child: Child) -> None:
+    async def _keep_running(self, child: Child, folder: RunFolder) -> None:
         while True:
-            await child.wait()
+            async with asyncio.TaskGroup() as tasks:
+                watch = tasks.create_task(self._watch_start(child))
+                await child.wait()
+                watch.cancel()
             await child.dispose()
             if self._note_exit(child):
                 return
-            self._child = child = await self._respawn()
+            self._child = child = await self._respawn(folder)
 
-    async def _respawn(self) -> Child:
+    async def _watch_start(self, child: Child) -> None:
+        if await dead_before_serving(child):
+            self.report_hang("the process of a model died as it came up")
+
+    async def _respawn(self, folder: RunFolder) -> Child:
         """Start again after the delay, and again when the machine cannot start a process at the moment."""
         while True:
             await asyncio.sleep(self._next_delay_s())
             self.restarts += 1
             try:
-                return self._spawn()
+                return self._spawn(folder)
             except (OSError, SetupError) as exc:
                 self._failure = str(exc)
                 self._on_event(TritonEvent(kind="exited", message=f"Triton cannot be started: {exc}",

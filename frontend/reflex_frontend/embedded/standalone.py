@@ -18,7 +18,7 @@ from typing import Final
 from reflex.errors import SetupError
 from reflex_frontend.embedded.command import Run, server_environment
 from reflex_frontend.embedded.cores import default_threads, usable_cores
-from reflex_frontend.embedded.layout import backend_directory
+from reflex_frontend.embedded.layout import backend_directory, is_shell_safe
 from reflex_frontend.embedded.locate import locate
 
 __all__ = ["command_and_environment", "is_ready", "is_there", "prepare", "stand_aside"]
@@ -45,10 +45,8 @@ def command_and_environment(
         installation=installation,
         backends=backend_directory(installation, backends),
         repository=repository,
-        port=GRPC_PORT,
         region_prefix="reflex_",
         threads=default_threads(usable_cores()),
-        admin_secret="",
     )
     command = [str(installation.server), *arguments, f"--backend-directory={run.backends}"]
     return command, server_environment(run, inherited)
@@ -102,6 +100,8 @@ def _repository(arguments: Sequence[str]) -> Path:
     repository = Path(given[-1])
     if not repository.is_dir():
         raise SetupError(f"{repository}: there is no such folder; mount a model repository there")
+    if not is_shell_safe(repository):
+        raise SetupError(f"{repository}: Triton takes no path with a space or a special character; mount it elsewhere")
     if not any(repository.glob("*/config.pbtxt")):
         raise SetupError(f"{repository} holds no model (no */config.pbtxt); mount what `reflex export` wrote")
     return repository

@@ -21,11 +21,12 @@ from reflex.errors import ServiceError, service_error
 from reflex.wire import ANSWER_HEADERS, ORIGIN_HEADER, PAGE_HEADERS, raw_name
 from reflex_frontend.act.act import ActService
 from reflex_frontend.act.answer import JSON, error_response, json_response
-from reflex_frontend.exchange.routing import Router
+from reflex_frontend.http.config import configs_of
 from reflex_frontend.http.endpoint import ActEndpoint
 from reflex_frontend.http.health import health_of
 from reflex_frontend.http.hosts import AllowedHosts
 from reflex_frontend.http.openapi import document_routes
+from reflex_frontend.http.pages import page_routes
 from reflex_frontend.observing.metrics import CONTENT_TYPE
 from reflex_frontend.settings import Settings
 
@@ -50,8 +51,9 @@ class Server:
 
 def build_app(server: Server) -> FastAPI:
     """An application without state of its own; everything lives in `server`, whose owner starts and stops it."""
-    app = FastAPI(title="Reflex", version=reflex.__version__, docs_url="/docs", redoc_url=None, redirect_slashes=False)
+    app = FastAPI(title="Reflex", version=reflex.__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.router.routes.append(Route("/act", ActEndpoint(server.service)))
+    app.router.routes.extend(page_routes())
     _add_observability(app, server)
     _add_envelope(app)
     document_routes(app, server.service.router.first.loaded.policy)
@@ -63,6 +65,8 @@ def build_app(server: Server) -> FastAPI:
         allow_headers=[name.lower() for name in PAGE_HEADERS],
         expose_headers=[name.lower() for name in ANSWER_HEADERS],
         allow_credentials=False,
+        # A page of the internet reaches a server on a private network only where its origin was named.
+        allow_private_network="*" not in server.settings.cors_origins,
     )
     return app
 
@@ -114,21 +118,13 @@ def _add_observability(app: FastAPI, server: Server) -> None:
     async def config(request: Request) -> Response:
         if server.service.keys is not None:
             server.service.keys.authenticate(request.scope["headers"])
-        return Response(_configs(server.service.router), media_type=JSON)
+        return Response(configs_of(server.service.router), media_type=JSON)
 
     async def metrics(_request: Request) -> Response:
         return Response(_exposition(server), media_type=CONTENT_TYPE)
 
     routes = {"/health": health, "/health/live": live, "/config": config, "/metrics": metrics}
     app.router.routes.extend(Route(path, endpoint, methods=["GET"]) for path, endpoint in routes.items())
-
-
-def _configs(router: Router) -> bytes:
-    """The one policy's reflex_config.json, or those of both by slot."""
-    rendered = {name: slot.loaded.policy.config.model_dump_json().encode() for name, slot in router.slots.items()}
-    if not router.has_two:
-        return rendered["a"]
-    return b"{" + b",".join(f'"{name}":'.encode() + body for name, body in rendered.items()) + b"}"
 
 
 def _exposition(server: Server) -> bytes:

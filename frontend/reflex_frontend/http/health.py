@@ -26,6 +26,9 @@ def health_of(service: ActService, robot_id: str | None) -> tuple[int, HealthRep
     }
     if reason is not None:
         body["reason"] = reason
+    violated = [each.slo.is_violated for each in service.router.slots.values() if each.slo is not None]
+    if violated:
+        body["slo_violated"] = any(violated)
     if service.router.has_two:
         body["slots"] = {name: _slot_health(each) for name, each in service.router.slots.items()}
     looking_on: ObserversHealth = {}

@@ -11,6 +11,8 @@ from reflex.errors import SetupError
 __all__ = ["BACKLOG", "listen", "url_of"]
 
 BACKLOG: Final = 1024
+SEND_BUFFER_BYTES: Final = 256 * 1024
+"""Of a connection, in the kernel: several of the largest answers. By itself it grows to 4 MB for who does not read."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -18,6 +20,7 @@ def listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
     try:
         listener.bind((host, port))
     except (OSError, UnicodeError) as exc:

@@ -56,7 +56,7 @@ def _paths(policy: ServedPolicy) -> Schema:
         "/act": {"post": _act(policy)},
         "/health": {"get": _get("Whether this instance should get traffic", health, {"503": not_now})},
         "/health/live": {"get": _get("Whether the process itself is alive", {"type": "object"})},
-        "/config": {"get": _get("The policy's reflex_config.json", {"type": "object"})},
+        "/config": {"get": _get("The policy's reflex_config.json, and its embodiment", {"type": "object"})},
         "/metrics": {"get": {"summary": "Prometheus metrics", "operationId": "metrics", "responses": {
             "200": {"description": "Exposition", "content": {"text/plain": {"schema": {"type": "string"}}}}}}},
     }  # fmt: skip
@@ -161,6 +161,7 @@ def _answer_schema(policy: ServedPolicy) -> Schema:
         "guard_clamped": boolean,
         "guard_violations": {"type": "array", "items": {"type": "object"}},
         "request_id": {"type": "string"},
+        "model_version": {"type": "string"},
         "timing": {"type": "object", "additionalProperties": number},
     }
     optional: Schema = {
@@ -171,6 +172,10 @@ def _answer_schema(policy: ServedPolicy) -> Schema:
         },
         "robot_id": {"type": "string", "description": "absent when none is configured"},
         "policy_slot": {"enum": ["a", "b"], "description": "absent with one policy"},
+        "routing_degraded": {
+            "type": "boolean",
+            "description": "no episode_id, or the episode's own slot is out; absent with one policy",
+        },
         "record_seq": {"type": "integer", "minimum": 1, "description": "absent when nothing is recorded"},
     }
     return {"type": "object", "properties": {**properties, **optional}, "required": list(properties)}
@@ -189,6 +194,10 @@ def _health_schema() -> Schema:
     optional: Schema = {
         "reason": {"type": "string", "description": "why it is not ready; absent when it is"},
         "slots": {"type": "object", "description": "each of two policies"},
+        "slo_violated": {
+            "type": "boolean",
+            "description": "whether the latency objective is missed; absent without one",
+        },
         "shadow": {"type": "object", "description": "the shadow policy"},
         "recording": {"type": "string", "description": "why nothing is being recorded; absent while all is well"},
     }

@@ -1,8 +1,9 @@
 """uvicorn's HTTP protocol with the limits that it lacks.
 
 A request must be whole `receive_timeout_s` after its first byte, a response must be read as fast, headers are bounded,
-and what is no HTTP gets the same error envelope as everything else. When the instance is full, /act is refused as soon
-as its headers are in: a refusal must cost almost nothing, or an overload becomes an outage.
+and what is no HTTP gets the same error envelope as everything else. A connection has one request in being: what comes
+before its answer is taken waits unparsed, and is no longer read. When the instance is full, /act is refused as soon as
+its headers are in: a refusal must cost almost nothing, or an overload becomes an outage.
 """
 
 from __future__ import annotations
@@ -12,21 +13,37 @@ import functools
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, cast
 
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from reflex.errors import ServiceError, service_error
-from reflex.wire import MAX_HEADER_BYTES, ORIGIN_HEADER, raw_name
+from reflex.wire import (
+    CONTENT_LENGTH_HEADER,
+    HOST_HEADER,
+    MAX_HEADER_BYTES,
+    MAX_HEADERS,
+    ORIGIN_HEADER,
+    raw_name,
+)
 from reflex_frontend.act.answer import whole_response
 from reflex_frontend.http.endpoint import RECEIVED_AT, RESPOND, WHOLE_BODY, RawHeaders
+from reflex_frontend.http.pieces import Pieces
+from reflex_frontend.http.turnstile import Turnstile
 
-__all__ = ["Limits", "bounded_protocol"]
+__all__ = ["BoundedProtocol", "Limits"]
 
+CONTENT_LENGTH: Final = raw_name(CONTENT_LENGTH_HEADER)
+HOST: Final = raw_name(HOST_HEADER)
 ORIGIN: Final = raw_name(ORIGIN_HEADER)
 UPGRADE_HEADER: Final = re.compile(rb"(\r\n)upgrade([ \t]*:)", re.IGNORECASE)
+"""It gets another name of the same length: RFC 9110 (7.8) lets a server ignore it. Java's HttpClient and `curl --http2`
+offer h2c with every plain request; the parser would take what follows the headers for another protocol. A header cut in
+two by the network escapes this and is refused."""
 SMALL_BODY_BYTES: Final = 64 * 1024
+ABSOLUTE_TARGET: Final = re.compile(rb"https?://([^/?#]*)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +58,7 @@ class Limits:
     """What every answer of /act carries, also when the request was never whole."""
     is_draining: Callable[[], bool] = bool
     """Whether this server is on its way out, so that clients had better connect elsewhere."""
+    turnstile: Turnstile = field(default_factory=Turnstile)
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -48,36 +66,39 @@ class BoundedProtocol(HttpToolsProtocol):
 
     limits: ClassVar[Limits]
 
+    flow: _Flow
     # uvicorn says that this is always set; before the first request it is not.
     cycle: RequestResponseCycle | None  # type: ignore[assignment]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - uvicorn's signature
         super().__init__(*args, **kwargs)
         self.url = b""  # uvicorn sets it with the first request
+        self.pieces = Pieces()
         self._receive_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
-        self._header_bytes = 0
+        self._bytes_without_body = 0
+        """Since the last byte of a body: of headers, trailers and what surrounds chunks."""
         self._in_headers = True
+        self._is_waiting = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.flow = _Flow(transport)
+        transport.set_write_buffer_limits(high=0)  # what the kernel does not take, its reader has not taken
         self._expect_request()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.pieces.drop()
         self._request_is_whole()
         self._reader_is_back()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._in_headers:
-            self._header_bytes += len(data)
-            if self._receive_timer is None:
-                self._expect_request()
-            if b"pgrade" in data:
-                data = _without_upgrade(data)
-        super().data_received(data)
-        if self._in_headers and self._header_bytes > MAX_HEADER_BYTES:
-            self._refuse_and_close(service_error("invalid_http", "the headers are longer than 64 KiB"))
+        self.pieces.add(data)
+        if not self._is_waiting:
+            self._feed()
+        if len(self.pieces):
+            self._hold()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -85,28 +106,48 @@ class BoundedProtocol(HttpToolsProtocol):
             self._expect_request()
         self.scope[RECEIVED_AT] = time.monotonic()  # type: ignore[typeddict-unknown-key]
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._in_headers:
+            return  # trailers: nobody has asked for them, and the application has read the headers
+        if len(self.headers) < MAX_HEADERS:
+            super().on_header(name, value)
+        else:
+            self._refuse_and_close(service_error("invalid_http", f"there are more than {MAX_HEADERS} headers"))
+
     def on_headers_complete(self) -> None:
         self._in_headers = False
-        self._header_bytes = 0
-        if self.parser.should_upgrade():
-            # The parser takes what follows for another protocol: the body would be lost, or read as a request.
-            self._refuse_and_close(service_error("invalid_http", "send the request without an Upgrade header"))
+        self._bytes_without_body = 0
+        if self.transport.is_closing():
             return
+        if problem := self._problem():
+            self._refuse_and_close(service_error("invalid_http", problem))
+            return
+        self.pieces.body_left = int(self._header(CONTENT_LENGTH) or 0)
         refusal = self.limits.refusal() if self._is_plain_act() else None
         if refusal is not None:
             self._refuse_unread(refusal)
             return
         super().on_headers_complete()
-        if self.cycle is not None and self.parser.get_method() == b"POST" and not self._has_origin():
+        if self.cycle is not None and self.parser.get_method() == b"POST" and self._header(ORIGIN) is None:
             self.scope[RESPOND] = functools.partial(self._respond, self.cycle)  # type: ignore[typeddict-unknown-key]
             self.scope[WHOLE_BODY] = functools.partial(_whole_body, self.cycle)  # type: ignore[typeddict-unknown-key]
+
+    def on_body(self, body: bytes) -> None:
+        self._bytes_without_body = 0
+        if not self.transport.is_closing():
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         self._in_headers = True
         self._request_is_whole()
-        super().on_message_complete()
         if self.cycle is not None:
+            super().on_message_complete()
             self._part_when_draining(self.cycle)
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if len(self.pieces):
+            self._hold()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -115,9 +156,59 @@ class BoundedProtocol(HttpToolsProtocol):
     def resume_writing(self) -> None:
         self._reader_is_back()
         super().resume_writing()
+        if len(self.pieces):
+            self._hold()
 
     def send_400_response(self, msg: str) -> None:
         self._refuse_and_close(service_error("invalid_http", msg))
+
+    def _feed(self) -> None:
+        """Give the parser what is held, up to the end of one request; nothing where it must wait."""
+        while len(self.pieces) and not self._must_wait():
+            self._feed_piece(self.pieces.take())
+            if self._is_between or self.transport.is_closing():
+                return
+
+    def _feed_piece(self, piece: bytes) -> None:
+        if self._is_between:
+            self._expect_request()
+        self._bytes_without_body += len(piece)
+        if self._bytes_without_body > MAX_HEADER_BYTES:
+            self._refuse_and_close(service_error("invalid_http", "the headers are longer than 64 KiB"))
+            return
+        if self._in_headers and b"pgrade" in piece:
+            piece = UPGRADE_HEADER.sub(rb"\1x-grade\2", piece)
+        super().data_received(piece)
+
+    @property
+    def _is_between(self) -> bool:
+        """Whether the last request is whole, and of the next one nothing has been fed."""
+        return self._receive_timer is None
+
+    def _must_wait(self) -> bool:
+        """Whether a request may not begin: its predecessor's answer is not given, or not taken."""
+        is_answered = self.cycle is None or self.cycle.response_complete
+        return self._is_between and (self.flow.write_paused or not is_answered)
+
+    def _hold(self) -> None:
+        """Read no more until what is held has been fed; once it may be, this connection stands in line for that."""
+        if self.transport.is_closing():
+            self.pieces.drop()
+            return
+        self.flow.is_held = True
+        self.flow.pause_reading()
+        if not self._is_waiting and not self._must_wait():
+            self._is_waiting = True
+            self.limits.turnstile.wait(self._go_on)
+
+    def _go_on(self) -> None:
+        self._is_waiting = False
+        self._feed()
+        if len(self.pieces):
+            self._hold()
+        elif not self.transport.is_closing():
+            self.flow.is_held = False
+            self.flow.resume_reading()
 
     def _respond(self, cycle: RequestResponseCycle, status: int, headers: RawHeaders, body: bytes) -> None:
         """The whole answer in one write: ASGI's two would be two system calls, and wake the client twice."""
@@ -144,15 +235,26 @@ class BoundedProtocol(HttpToolsProtocol):
             cycle.keep_alive = False
 
     def _is_plain_act(self) -> bool:
-        """Whether nothing but the path to the model awaits this request: no CORS, no pipelining, no 100-continue."""
-        is_idle = self.cycle is None or self.cycle.response_complete
+        """Whether nothing but the path to the model awaits this request: no CORS, no 100-continue."""
         is_act = self.url == b"/act" and self.parser.get_method() == b"POST"
-        is_plain = not self.expect_100_continue and not self._has_origin() and not self.limits.is_draining()
-        return is_idle and is_act and is_plain and bool(self.parser.should_keep_alive())
+        is_plain = not self.expect_100_continue and self._header(ORIGIN) is None and not self.limits.is_draining()
+        return is_act and is_plain and bool(self.parser.should_keep_alive())
 
-    def _has_origin(self) -> bool:
-        """A browser's request: its answer must pass through the CORS middleware."""
-        return any(name == ORIGIN for name, _ in self.headers)
+    def _header(self, wanted: bytes) -> bytes | None:
+        return next((value for name, value in self.headers if name == wanted), None)
+
+    def _problem(self) -> str | None:
+        """What is wrong with a request whose headers could be read."""
+        if self.parser.should_upgrade():
+            # The parser takes what follows for another protocol: the body would be lost, or read as a request.
+            return "send the request without an Upgrade header"
+        if self.parser.get_http_version() not in ("1.0", "1.1"):
+            return "send the request as HTTP/1.1"
+        if not self.url.startswith(b"/") and self.url != b"*":
+            found = ABSOLUTE_TARGET.match(self.url)
+            if found is None or found[1].lower() != (self._header(HOST) or b"").lower():
+                return "ask for a path, like /act, or for a URL of the host that the Host header names"
+        return None
 
     def _refuse_unread(self, refusal: bytes) -> None:
         """Answer before the body has come; the parser goes on to skip it."""
@@ -176,9 +278,6 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _receive_timed_out(self) -> None:
         self._receive_timer = None
-        if self.cycle is not None and not self.cycle.response_complete and not self.cycle.more_body:
-            self._expect_request()  # a pipelined request waits behind one that is being answered
-            return
         self._refuse_and_close(service_error("request_timeout", "the request did not arrive whole in time"))
 
     def _refuse_and_close(self, error: ServiceError) -> None:
@@ -191,6 +290,16 @@ class BoundedProtocol(HttpToolsProtocol):
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         self.transport.close()
+
+
+class _Flow(FlowControl):
+    """An application that waits for more of a request must not make a connection read the next ones."""
+
+    is_held = False
+
+    def resume_reading(self) -> None:
+        if not self.is_held:
+            super().resume_reading()
 
 
 def _whole_body(cycle: RequestResponseCycle) -> bytes | None:
@@ -210,18 +319,3 @@ class _AnsweredCycle:
 
     def __init__(self) -> None:
         self.message_event = asyncio.Event()
-
-
-def _without_upgrade(data: bytes) -> bytes:
-    """Give the Upgrade header another name of the same length: RFC 9110 (7.8) lets a server ignore it.
-
-    Java's HttpClient and `curl --http2` offer h2c with every plain request; the parser would take what follows the
-    headers for another protocol. A header cut in two by the network escapes this and is refused.
-    """
-    head, end, rest = data.partition(b"\r\n\r\n")
-    return UPGRADE_HEADER.sub(rb"\1x-grade\2", head) + end + rest
-
-
-def bounded_protocol(limits: Limits) -> type[asyncio.Protocol]:
-    """The protocol class for uvicorn, bound to one server's limits (uvicorn makes the instances itself)."""
-    return type("BoundProtocol", (BoundedProtocol,), {"limits": limits})

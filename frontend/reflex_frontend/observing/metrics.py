@@ -36,6 +36,7 @@ class SlotMetrics:
         self.cache_hit = families.cache_hit.labels(embodiment, slot)
         self.cache_miss = families.cache_miss.labels(embodiment, slot)
         self.breaker_open = families.breaker_open.labels(slot)
+        self.implausible = families.implausible.labels(slot)
         self._slo_violated = families.slo_violated.labels(slot)
         self._slo_violations = families.slo_violations
         self._embodiment = embodiment
@@ -160,10 +161,13 @@ class _Families:
         )
         self.clamped = counter("reflex_guard_clamped", "Answers in which ActionGuard changed an action", "embodiment")
         self.slot_clamped = counter("reflex_slot_guard_clamped", "The same, of each slot", "policy_slot")
+        self.implausible = counter(
+            "reflex_implausible_actions", "Chunks of each slot refused as implausible", "policy_slot"
+        )
         self.in_flight = gauge("reflex_in_flight_requests", "Requests that Triton works on", "policy_slot")
         self.cache_hit = counter("reflex_cache_hit", "Resent requests answered again", "embodiment", "policy_slot")
         self.cache_miss = counter(
-            "reflex_cache_miss", "Requests that could have been resent", "embodiment", "policy_slot"
+            "reflex_cache_miss", "Answers that may be asked for again", "embodiment", "policy_slot"
         )
         self.breaker_open = gauge("reflex_breaker_open", "1 while the circuit breaker is open", "policy_slot")
         self.split = gauge("reflex_split_percent", "Share of the episodes that slot a gets")

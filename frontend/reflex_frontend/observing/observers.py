@@ -85,6 +85,7 @@ def _recording(settings: Settings, router: Router, shadow: ServedPolicy | None) 
         return None
     shown = {
         "guard": settings.guard,
+        "max_clamped_share": settings.max_clamped_share,
         "split": router.split if router.has_two else None,
         "record_images": settings.record_images,
         "slo_mode": settings.slo_mode if settings.slo else None,

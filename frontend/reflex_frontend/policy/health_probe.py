@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final, TypeVar
 
 from reflex.errors import ServiceError
@@ -28,6 +28,8 @@ CANARY_TIMEOUT_S: Final = 10.0
 """At least; a model that is known to take long gets three times what it took. A hang is noticed by the pulse."""
 IDLE_SHARE: Final = 0.2
 """Of the time that a slow model may spend on canaries while nobody asks it anything."""
+TURNS: Final = 2
+"""Of each instance, while a policy warms up: another policy's request may take one's turn."""
 NO_ANSWER: Final = "the canary was not answered in time"
 
 T = TypeVar("T")
@@ -45,6 +47,7 @@ class HealthProbe:
         vitals: Vitals,
         canary: Canary | None,
         *,
+        models: Sequence[str] = (),
         on_hang: Callable[[float], bool] = lambda _silent_s: False,
         on_hung_model: Callable[[], None] = lambda: None,
         why_unready: Callable[[], Awaitable[str | None]] | None = None,
@@ -53,6 +56,7 @@ class HealthProbe:
         self._runner = runner
         self._vitals = vitals
         self._canary = canary
+        self._models = models
         self._on_hang = on_hang
         self._on_hung_model = on_hung_model
         self._why_unready = why_unready
@@ -87,7 +91,7 @@ class HealthProbe:
             return
         if self._vitals.warming_reason is None or "canary" not in self._vitals.warming_reason:
             self._vitals.warming_reason = "running the canary"
-        problem = await self._canary_problem()
+        problem = await self._warm_up_problem()
         if problem is None:
             self._vitals.warming_reason = None
         else:
@@ -154,7 +158,7 @@ class HealthProbe:
         breaker = self._vitals.breaker
         if not came_back and breaker.probe_in_s > 0:
             return
-        problem = await self._canary_problem()
+        problem = await (self._warm_up_problem() if came_back else self._canary_problem())
         if problem is None:
             log.info("the model answers again")
             breaker.close()
@@ -168,6 +172,17 @@ class HealthProbe:
         if self._mended_outage != self._vitals.breaker.opened_total:
             self._mended_outage = self._vitals.breaker.opened_total
             self._on_hung_model()
+
+    async def _warm_up_problem(self) -> str | None:
+        """The canary on every instance of every model, which take turns: its first run takes ten times the second."""
+        if self._canary is None:
+            return None
+        instances = await self._triton.most_instances(self._models)
+        for _ in range(instances if instances == 1 else TURNS * instances):
+            problem = await self._canary_problem()
+            if problem is not None:
+                return problem
+        return None
 
     async def _canary_problem(self) -> str | None:
         """None when the stored observation has its stored answer; otherwise what is wrong."""

@@ -62,6 +62,7 @@ class LoadedPolicy:
         chunk = await self.runner.infer(tensors, deadline, metadata)
         stage_times.inferred_at = inferred_at = now()
         result = self.guarded(chunk)
+        self.vitals.plausibility.check(result)
         stage_times.guarded_at = guarded_at = now()
         timing: Timing = {
             "decode_ms": _ms(decoded_at - admitted_at),

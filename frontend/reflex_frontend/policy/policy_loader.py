@@ -16,6 +16,7 @@ from reflex_frontend.policy.breaker import Breaker
 from reflex_frontend.policy.health_probe import HealthProbe
 from reflex_frontend.policy.inference import ModelRunner
 from reflex_frontend.policy.loaded_policy import LoadedPolicy
+from reflex_frontend.policy.plausibility import MAX_CLAMPED_PERCENT, NO_LIMIT_PERCENT
 from reflex_frontend.policy.policy import ServedPolicy
 from reflex_frontend.policy.revival import DEAD, HUNG, Revival
 from reflex_frontend.policy.vitals import Vitals
@@ -60,6 +61,7 @@ class PolicyLoader:
     """Like `TaskGroup.create_task`: a probe that fails must end the server, not be forgotten."""
     max_queue: int | None = None
     guarded: bool = True
+    max_clamped_percent: float = MAX_CLAMPED_PERCENT
     noise: NoiseSource = field(default_factory=NoiseSource)
     _loaded: list[_Loaded] = field(default_factory=list)
     _revival: Revival = field(init=False)
@@ -78,7 +80,7 @@ class PolicyLoader:
         With `admission` it shares another one's places in flight, as it shares its GPU. `is_kept` is False for a policy
         on trial: a Triton that has to start anew starts without it.
         """
-        vitals = Vitals(self.workers.now, Breaker(self.workers.now), warming_reason=self.backend.waiting_for)
+        vitals = self._vitals(policy)
         if admission is None:
             max_queue = policy.max_in_flight if self.max_queue is None else self.max_queue
             admission = Admission(policy.config.policy_id, policy.max_in_flight, max_queue, self.workers.now)
@@ -123,6 +125,12 @@ class PolicyLoader:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
+    def _vitals(self, policy: ServedPolicy) -> Vitals:
+        # What an untrained policy says is implausible by design; it is there for trying the request path.
+        percent = self.max_clamped_percent if policy.config.trained else NO_LIMIT_PERCENT
+        now, waiting_for = self.workers.now, self.backend.waiting_for
+        return Vitals(now, Breaker(now), warming_reason=waiting_for, max_clamped_percent=percent)
+
     def _tell_backend(self) -> None:
         self.backend.keep_loaded([_config(each.loaded) for each in self._loaded if each.is_kept])
 
@@ -142,6 +150,7 @@ class PolicyLoader:
             loaded.runner,
             loaded.vitals,
             loaded.policy.canary,
+            models=_config(loaded).models,
             on_hang=self.backend.restart_if_hung,
             on_hung_model=lambda: self._revival.begin(_config(loaded), loaded.vitals, HUNG),
             why_unready=lambda: self.backend.control.why_unready(_config(loaded).models),

@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 from reflex.errors import UnavailableError
 from reflex_frontend.policy.breaker import Breaker
+from reflex_frontend.policy.plausibility import MAX_CLAMPED_PERCENT, Plausibility
 
 __all__ = ["Status", "Vitals"]
 
@@ -28,6 +29,9 @@ class Vitals:
     """Why no request is taken yet; None once the canary has been answered."""
     failed_canary: str | None = None
     """How the canary has failed before the policy was ready for the first time."""
+    max_clamped_percent: float = MAX_CLAMPED_PERCENT
+    plausibility: Plausibility = field(init=False)
+    """Whether its chunks make sense; one that does not is refused, and the next is asked for."""
     started_at: float = field(init=False)
     last_success_at: float = -math.inf
     last_attempt_at: float = -math.inf
@@ -40,6 +44,7 @@ class Vitals:
 
     def __post_init__(self) -> None:
         self.started_at = self.now()
+        self.plausibility = Plausibility(self.now, self.max_clamped_percent)
 
     @property
     def is_out(self) -> bool:
@@ -69,6 +74,8 @@ class Vitals:
             return "degraded", self.breaker.reason
         if self.unanswered_since is not None and self.now() - self.unanswered_since > STALE_SUCCESS_S:
             return "degraded", "no inference has succeeded lately"
+        if (implausible := self.plausibility.problem) is not None:
+            return "degraded", implausible
         return "ready", None
 
     def admit(self) -> None:

@@ -17,8 +17,6 @@ __all__ = ["TritonBackend"]
 
 STOP_GRACE_S: Final = 2.0
 """Every request has its answer by now; a Triton that takes longer to stop is hung."""
-ADMIN_METADATA: Final = "triton-grpc-protocol-reflex"
-"""Triton's prefix, and the name that `--grpc-restricted-protocol` gives the secret."""
 
 log = logging.getLogger("reflex.triton")
 
@@ -66,8 +64,7 @@ class TritonBackend:
     def control(self) -> TritonModelControl:
         """Loads and unloads models; known once `start` has returned."""
         if self._control is None:
-            secret = () if self._embedded is None else ((ADMIN_METADATA, self._embedded.admin_secret),)
-            self._control = TritonModelControl(self.address, secret or self._remote_metadata)
+            self._control = TritonModelControl(self.address, self._remote_metadata)
         return self._control
 
     @property

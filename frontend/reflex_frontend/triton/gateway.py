@@ -7,6 +7,7 @@ image that is one copy instead of four.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 from collections.abc import Mapping, Sequence
@@ -56,6 +57,7 @@ class Triton(Protocol):
     async def infer(self, inputs: Sequence[RawTensor], metadata: Metadata = ()) -> Outputs: ...
     async def is_model_ready(self) -> bool: ...
     async def is_live(self) -> bool: ...
+    async def most_instances(self, models: Sequence[str]) -> int: ...
     async def close(self) -> None: ...
 
 
@@ -77,6 +79,7 @@ class TritonGateway:
         self._infer = service_call(self._channel, "ModelInfer", takes_bytes=True)
         self._ready = service_call(self._channel, "ModelReady")
         self._live = service_call(self._channel, "ServerLive")
+        self._config = service_call(self._channel, "ModelConfig")
 
     async def infer(self, inputs: Sequence[RawTensor], metadata: Metadata = ()) -> Outputs:
         """Run the ensemble once: the outputs by name, or `TritonCallError`.
@@ -105,6 +108,19 @@ class TritonGateway:
         except (grpc.aio.AioRpcError, grpc.aio.UsageError):
             return False
         return bool(answer.live)
+
+    async def most_instances(self, models: Sequence[str]) -> int:
+        """How many instances Triton runs of that of `models` which has the most; 1 where it does not say.
+
+        Triton decides: without an `instance_group`, one for each GPU, and two on a CPU.
+        """
+        counts = [1]
+        for model in models:
+            with contextlib.suppress(grpc.aio.AioRpcError, grpc.aio.UsageError):
+                answer = await self._config(service_pb2.ModelConfigRequest(name=model), timeout=PROBE_TIMEOUT_S)
+                groups = answer.config.instance_group
+                counts.append(sum(max(1, group.count) * max(1, len(group.gpus)) for group in groups))
+        return max(counts)
 
     async def close(self) -> None:
         self.is_closed = True

@@ -65,6 +65,27 @@
 {{- end -}}
 {{- end -}}
 
+{{- if and (eq $v.service.type "ClusterIP") (or $v.service.nodePort $v.service.externalTrafficPolicy) -}}
+{{- $problems = append $problems "service.nodePort and service.externalTrafficPolicy are of a Service that is reached from outside: set service.type to NodePort or LoadBalancer." -}}
+{{- end -}}
+{{- if and (ne $v.service.type "LoadBalancer") (or $v.service.loadBalancerClass $v.service.loadBalancerSourceRanges) -}}
+{{- $problems = append $problems "service.loadBalancerClass and service.loadBalancerSourceRanges need service.type LoadBalancer." -}}
+{{- end -}}
+{{- $own := list "helm.sh/chart" "app.kubernetes.io/version" "app.kubernetes.io/managed-by" "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component" "reflex-pool" -}}
+{{- range $own -}}
+{{- if or (hasKey $v.commonLabels .) (hasKey $v.pod.labels .) -}}
+{{- $problems = append $problems (printf "commonLabels and pod.labels cannot set %s, by which the chart finds its objects." .) -}}
+{{- end -}}
+{{- end -}}
+{{- range $key, $_ := $v.pod.labels -}}
+{{- if hasKey $v.commonLabels $key -}}
+{{- $problems = append $problems (printf "commonLabels and pod.labels both set %s: set it in one of them." $key) -}}
+{{- end -}}
+{{- end -}}
+{{- if eq $v.enabled false -}}
+{{- $problems = append $problems "enabled is for a chart that has this one as a dependency, with `condition: reflex.enabled`: without one it switches nothing off." -}}
+{{- end -}}
+
 {{- if and $v.ingress.enabled $v.ingress.episodeAffinity (not $v.ingress.controller) -}}
 {{- $problems = append $problems "ingress.episodeAffinity has no form that every controller knows: set ingress.controller to nginx or traefik, or use ingress.annotations of your own." -}}
 {{- end -}}

@@ -1,22 +1,30 @@
 {{/* Names, labels and images. */}}
 
+{{- /* A DNS-1035 label, which a Service's name must be: releases may have dots and begin with a digit, aliases of a chart
+       may have capitals. Call with (dict "text" "..." "length" 63). */ -}}
+{{- define "reflex.dnsLabel" -}}
+{{- $text := regexReplaceAll "[^a-z0-9-]+" (lower .text) "-" | trimAll "-" | default "reflex" -}}
+{{- if regexMatch "^[0-9]" $text -}}{{- $text = printf "r%s" $text -}}{{- end -}}
+{{- regexReplaceAll "-+$" (trunc (int .length) $text) "" -}}
+{{- end -}}
+
 {{- define "reflex.name" -}}
-{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
+{{- include "reflex.dnsLabel" (dict "text" (default .Chart.Name .Values.nameOverride) "length" 63) -}}
 {{- end -}}
 
 {{- /* 40 characters, so that a pool's name and a suffix still fit into the 63 of a label. */ -}}
 {{- define "reflex.fullname" -}}
+{{- $text := printf "%s-%s" .Release.Name (include "reflex.name" .) -}}
 {{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- $text = .Values.fullnameOverride -}}
 {{- else if contains (include "reflex.name" .) .Release.Name -}}
-{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
-{{- else -}}
-{{- printf "%s-%s" .Release.Name (include "reflex.name" .) | trunc 40 | trimSuffix "-" -}}
+{{- $text = .Release.Name -}}
 {{- end -}}
+{{- include "reflex.dnsLabel" (dict "text" $text "length" 40) -}}
 {{- end -}}
 
 {{- define "reflex.labels" -}}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+helm.sh/chart: {{ include "reflex.dnsLabel" (dict "text" .Chart.Name "length" 30) }}-{{ .Chart.Version | replace "+" "_" | trunc 32 }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{ include "reflex.selector" . }}
@@ -26,8 +34,8 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 
 {{- define "reflex.selector" -}}
-app.kubernetes.io/name: {{ include "reflex.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "reflex.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{- define "reflex.serverSelector" -}}
@@ -58,7 +66,7 @@ app.kubernetes.io/component: server
 {{- with .Values.image.pullSecrets }}
 imagePullSecrets:
 {{- range . }}
-  - name: {{ . }}
+  - name: {{ . | quote }}
 {{- end }}
 {{- end }}
 {{- end -}}
@@ -104,10 +112,13 @@ imagePullSecrets:
 {{- /* The Pod Security Standard "restricted", for pod and container. */ -}}
 {{- define "reflex.podSecurity" -}}
 runAsNonRoot: true
-runAsUser: {{ .Values.pod.runAsUser }}
-runAsGroup: {{ .Values.pod.runAsUser }}
-fsGroup: {{ .Values.pod.runAsUser }}
+{{- /* Helm's numbers are floats, which print a UID of OpenShift as 1.00068e+09. Without one, the cluster chooses. */ -}}
+{{- if not (kindIs "invalid" .Values.pod.runAsUser) }}
+runAsUser: {{ int64 .Values.pod.runAsUser }}
+runAsGroup: {{ int64 .Values.pod.runAsUser }}
+fsGroup: {{ int64 .Values.pod.runAsUser }}
 fsGroupChangePolicy: OnRootMismatch
+{{- end }}
 seccompProfile: {type: RuntimeDefault}
 {{- end -}}
 

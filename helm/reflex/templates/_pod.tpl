@@ -4,7 +4,7 @@
 {{- $root := .root -}}
 {{- $pool := .pool -}}
 {{- $init := include "reflex.servingInit" . -}}
-serviceAccountName: {{ include "reflex.serviceAccountName" $root }}
+serviceAccountName: {{ include "reflex.serviceAccountName" $root | quote }}
 automountServiceAccountToken: false
 enableServiceLinks: false
 {{- include "reflex.pullSecrets" $root }}
@@ -12,10 +12,10 @@ securityContext: {{- include "reflex.podSecurity" $root | nindent 2 }}
 # The frontend's delay and drain (10 s), then Triton's own end, and some seconds for the node.
 terminationGracePeriodSeconds: {{ add $root.Values.drain.delaySeconds 10 $root.Values.triton.exitTimeoutSeconds 7 }}
 {{- with $root.Values.triton.runtimeClassName }}
-runtimeClassName: {{ . }}
+runtimeClassName: {{ . | quote }}
 {{- end }}
 {{- with $root.Values.pod.priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- with .pool.nodeSelector }}
 nodeSelector: {{- toYaml . | nindent 2 }}
@@ -34,7 +34,7 @@ topologySpreadConstraints:
     labelSelector:
       matchLabels:
         {{- include "reflex.serverSelector" $root | nindent 8 }}
-        reflex-pool: {{ $pool.name }}
+        reflex-pool: {{ $pool.name | quote }}
     matchLabelKeys: [pod-template-hash] # else the pods of an update are spread together with those that they replace
 {{- end }}
 {{- if or $init $root.Values.pod.extraInitContainers }}
@@ -62,7 +62,7 @@ volumes:
     emptyDir: {medium: Memory, sizeLimit: {{ $root.Values.triton.sharedMemory }}}
 {{- with $root.Values.auth.existingSecret }}
   - name: api-keys
-    secret: {secretName: {{ . }}, defaultMode: 0440}
+    secret: {secretName: {{ . | quote }}, defaultMode: 0440}
 {{- end }}
 {{- with $root.Values.pod.extraVolumes }}
 {{ toYaml . | indent 2 }}
@@ -72,7 +72,7 @@ volumes:
 {{- define "reflex.frontendContainer" -}}
 {{- $root := .root -}}
 - name: frontend
-  image: {{ include "reflex.image" (dict "root" $root "image" $root.Values.frontend.image) }}
+  image: {{ include "reflex.image" (dict "root" $root "image" $root.Values.frontend.image) | quote }}
   imagePullPolicy: {{ $root.Values.image.pullPolicy }}
   securityContext: {{- include "reflex.containerSecurity" $root | nindent 4 }}
   command: [reflex]
@@ -80,7 +80,7 @@ volumes:
   env:
 {{ include "reflex.commonEnvironment" $root | indent 4 }}
 {{- range $name, $value := include "reflex.frontendSettings" $root | fromYaml }}
-    - {name: {{ $name }}, value: {{ $value | quote }}}
+    - {name: {{ $name | quote }}, value: {{ $value | quote }}}
 {{- end }}
 {{- with $root.Values.frontend.env }}
 {{ toYaml . | indent 4 }}
@@ -129,6 +129,9 @@ REFLEX_PORT: "8000"
 REFLEX_MODEL_REPOSITORY: /models/repository
 REFLEX_JSON_LOGS: "true"
 REFLEX_GUARD: {{ .Values.frontend.guard | quote }}
+{{- if .Values.frontend.guard }}
+REFLEX_MAX_CLAMPED_SHARE: {{ .Values.frontend.maxClampedShare | quote }}
+{{- end }}
 REFLEX_CORS_ORIGINS: {{ .Values.frontend.corsOrigins | quote }}
 REFLEX_RECEIVE_TIMEOUT_S: {{ .Values.frontend.receiveTimeoutSeconds | quote }}
 {{- with .Values.policy }}
@@ -148,7 +151,7 @@ REFLEX_INSECURE: "true"
 {{- $root := .root -}}
 {{- $isGpu := eq $root.Values.triton.accelerator "gpu" -}}
 - name: triton
-  image: {{ include "reflex.tritonImage" $root }}
+  image: {{ include "reflex.tritonImage" $root | quote }}
   imagePullPolicy: {{ $root.Values.image.pullPolicy }}
   securityContext: {{- include "reflex.containerSecurity" $root | nindent 4 }}
   args: {{- include "reflex.tritonArguments" $root | nindent 4 }}

@@ -8,14 +8,14 @@
   imagePullPolicy: {{ .Values.image.pullPolicy }}
   securityContext: {{- include "reflex.containerSecurity" . | nindent 4 }}
 {{- if eq $source "demo" }}
-  image: {{ include "reflex.image" (dict "root" . "image" .Values.frontend.image) }}
+  image: {{ include "reflex.image" (dict "root" . "image" .Values.frontend.image) | quote }}
   command: [reflex, demo, copy]
   args: [/models/repository, --replace] # the container may start again
 {{- else if eq $source "image" }}
-  image: {{ .Values.modelRepository.image.reference }}
+  image: {{ .Values.modelRepository.image.reference | quote }}
   command: [cp, -R, {{ printf "%s/." (trimSuffix "/" .Values.modelRepository.image.path) }}, /models/repository/]
 {{- else if eq $source "fetch" }}
-  image: {{ .Values.modelRepository.fetch.image }}
+  image: {{ .Values.modelRepository.fetch.image | quote }}
   command: {{- toYaml .Values.modelRepository.fetch.command | nindent 4 }}
   env:
     - {name: REFLEX_TARGET, value: /models/repository}
@@ -25,7 +25,7 @@
 {{- end }}
 {{- with .Values.modelRepository.fetch.existingSecret }}
   envFrom:
-    - secretRef: {name: {{ . }}}
+    - secretRef: {name: {{ . | quote }}}
 {{- end }}
 {{- end }}
   resources:
@@ -42,7 +42,7 @@
 {{- define "reflex.repositoryVolume" -}}
 - name: models
 {{- if eq .Values.modelRepository.source "claim" }}
-  persistentVolumeClaim: {claimName: {{ .Values.modelRepository.claim.name }}, readOnly: true}
+  persistentVolumeClaim: {claimName: {{ .Values.modelRepository.claim.name | quote }}, readOnly: true}
 {{- else }}
   emptyDir: {sizeLimit: {{ .Values.modelRepository.sizeLimit }}}
 {{- end }}
@@ -53,11 +53,11 @@
 {{- /* How a container reads it. Call with (dict "root" $ "path" "/source"). */ -}}
 {{- define "reflex.repositoryMount" -}}
 - name: models
-  mountPath: {{ .path }}
+  mountPath: {{ .path | quote }}
   readOnly: true
 {{- if eq .root.Values.modelRepository.source "claim" }}
 {{- with .root.Values.modelRepository.claim.subPath }}
-  subPath: {{ . }}
+  subPath: {{ . | quote }}
 {{- end }}
 {{- end }}
 {{- end -}}
@@ -77,7 +77,7 @@
 - name: repository-link
   emptyDir: {sizeLimit: 1Mi}
 - name: engines
-  persistentVolumeClaim: {claimName: {{ include "reflex.enginesClaim" . }}, readOnly: true}
+  persistentVolumeClaim: {claimName: {{ include "reflex.enginesClaim" . | quote }}, readOnly: true}
 {{- else -}}
 {{ include "reflex.repositoryVolume" . }}
 {{- end -}}
@@ -86,7 +86,7 @@
 {{- define "reflex.servingInit" -}}
 {{- if .root.Values.engines.enabled -}}
 - name: wait-for-engines
-  image: {{ include "reflex.image" (dict "root" .root "image" .root.Values.frontend.image) }}
+  image: {{ include "reflex.image" (dict "root" .root "image" .root.Values.frontend.image) | quote }}
   imagePullPolicy: {{ .root.Values.image.pullPolicy }}
   securityContext: {{- include "reflex.containerSecurity" .root | nindent 4 }}
   command: [reflex, engines, wait]
@@ -94,7 +94,7 @@
     - /engines/{{ include "reflex.enginesKey" . }}
     - --link=/models/repository
     - --job={{ .pool.fullname }}-engines
-    - --timeout={{ .root.Values.engines.waitTimeoutSeconds }}
+    - --timeout={{ int64 .root.Values.engines.waitTimeoutSeconds }}
   resources:
     requests: {cpu: 10m, memory: 64Mi}
     limits: {memory: 128Mi}

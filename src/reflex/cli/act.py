@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from reflex.cli.options import ApiKeyOption
 from reflex.console import print_json, reported_errors, say
+from reflex.errors import ReflexError
 
 if TYPE_CHECKING:
     from reflex.client import ReflexClient
+    from reflex.embodiments import Embodiment
+    from reflex.wire import ActResult
 
 __all__ = ["act"]
 
@@ -39,6 +43,10 @@ DeadlineOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the server's answer as one JSON object.")]
 
 
+WIDE: Final = (1000, 24)
+"""Of what is no terminal: a file or a pipe gets the whole plot."""
+
+
 def act(
     instruction: Instruction,
     *,
@@ -53,7 +61,6 @@ def act(
     as_json: JsonOption = False,
 ) -> None:
     """Ask a running server for one action chunk and plot it, one line per action axis."""
-    from reflex.cli.plot import chunk_lines, summary_lines
     from reflex.client import ReflexClient
 
     cameras = _cameras(camera or [])
@@ -68,13 +75,29 @@ def act(
             raise typer.BadParameter(_wanted_state(client), param_hint="--state")
         asked = client if episode is None else client.episode(episode)
         result = asked.act(state=values, instruction=instruction, image=image, images=cameras or None, seed=seed)
-    if as_json:
-        print_json(result)
-        return
-    for line in chunk_lines(result["actions"]):
+        if as_json:
+            print_json(result)
+        else:
+            _plot(result, _embodiment(client))
+
+
+def _plot(result: ActResult, embodiment: Embodiment | None) -> None:
+    from reflex.cli.plot import axis_labels, chunk_lines, summary_lines
+
+    actions = result["actions"]
+    labels = axis_labels(embodiment, len(actions[0]))
+    for line in chunk_lines(actions, labels, shutil.get_terminal_size(WIDE).columns):
         typer.echo(line)
     for line in summary_lines(result):
         say(line)
+
+
+def _embodiment(client: ReflexClient) -> Embodiment | None:
+    """None when the server does not say: the chunk is there all the same."""
+    try:
+        return client.embodiment()
+    except ReflexError:
+        return None
 
 
 def _numbers(text: str) -> list[float]:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from reflex.admin import DEFAULT_PORT, read_admin
+from reflex.cli.interrupted import interruption_told
 from reflex.console import print_json, reported_errors, say
 from reflex.errors import SetupError
 
@@ -15,6 +16,7 @@ __all__ = ["replace", "slots", "split"]
 CONNECT_S = 2.0
 REPLACE_S = 900.0
 """A large engine from a slow disk, its canary, and the probation after the switch."""
+GOES_ON = "interrupted; the server goes on with the change: `reflex slots` says how it ends"
 
 AdminPort = Annotated[
     int, typer.Option(min=1, max=65535, help="The server's --admin-port.", show_default=True, metavar="PORT")
@@ -53,7 +55,7 @@ def replace(
     It is loaded and must answer its canary before it gets a request; if it fails in its first seconds, the old policy
     is back. Returns when that is decided.
     """
-    with reported_errors(as_json=as_json):
+    with interruption_told(lambda: GOES_ON, as_json=as_json), reported_errors(as_json=as_json):
         if not as_json:
             say(f"loading {policy}; it serves once its canary is right, and the old one is kept a while")
         _show(_call("POST", f"/slots/{slot}", admin_port, {"policy": policy}), as_json=as_json)

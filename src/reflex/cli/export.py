@@ -12,7 +12,7 @@ import typer
 from reflex.cli.extras import load_extra
 from reflex.cli.interrupted import ended_by_interruption
 from reflex.cli.options import with_parameters
-from reflex.export_options import ExportOption, ExportOptions
+from reflex.export_options import AdapterUse, ExportOption, ExportOptions
 
 __all__ = ["export", "verify"]
 
@@ -75,6 +75,9 @@ def export(source: str, *, as_json: bool, **given: object) -> None:
 Vlm = Annotated[Path | None, _shown("vlm")]
 TokenizerFolder = Annotated[Path | None, _shown("tokenizer")]
 Revision = Annotated[str | None, _shown("revision")]
+Stats = Annotated[Path | None, _shown("stats")]
+Base = Annotated[str | None, _shown("base")]
+Adapter = Annotated[AdapterUse | None, _shown("adapter")]
 
 
 def verify(
@@ -90,6 +93,9 @@ def verify(
     vlm: Vlm = None,
     tokenizer: TokenizerFolder = None,
     revision: Revision = None,
+    stats: Stats = None,
+    base: Base = None,
+    adapter: Adapter = None,
     *,
     as_json: Json = False,
 ) -> None:
@@ -104,6 +110,9 @@ def verify(
             vlm=vlm,
             tokenizer=tokenizer,
             revision=revision,
+            stats=stats,
+            base=base,
+            adapter=adapter,
             as_json=as_json,
         )
     raise typer.Exit(code)

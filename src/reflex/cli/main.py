@@ -8,7 +8,6 @@ from types import MappingProxyType
 from typing import Annotated, Any, Final
 
 import typer
-from typer.core import TyperGroup
 
 import reflex
 from reflex.cli.act import act
@@ -18,9 +17,12 @@ from reflex.cli.demo import demo
 from reflex.cli.doctor import doctor
 from reflex.cli.engines import engines
 from reflex.cli.export import export, verify
+from reflex.cli.init.commands import init
 from reflex.cli.inspect import inspect
-from reflex.cli.keys import keys
+from reflex.cli.keys.group import keys
+from reflex.cli.live.commands import status, watch
 from reflex.cli.replay import replay
+from reflex.cli.root import RootCommand
 from reflex.cli.serve import serve
 from reflex.cli.traces import compare, traces
 from reflex.console import EXIT_INTERRUPTED
@@ -32,8 +34,11 @@ SHORT_HELP: Final[Mapping[str, str]] = MappingProxyType(
         "serve": "Serve a policy over HTTP.",
         "act": "Ask a running server for one action chunk.",
         "check": "Check that a running server answers.",
+        "status": "Say how a running server does.",
+        "watch": "Watch a running server in the terminal.",
         "doctor": "Check this machine for `reflex serve`.",
         "demo": "Copy the demo policy, to try things with.",
+        "init": "Begin the description of a robot of your own.",
         "export": "Turn a LeRobot checkpoint into a policy to serve.",
         "verify": "Hold an exported policy against its checkpoint.",
         "inspect": "Say what a policy takes, how large and how fast it is.",
@@ -41,7 +46,7 @@ SHORT_HELP: Final[Mapping[str, str]] = MappingProxyType(
         "slots": "Show the policies of a running server.",
         "split": "Share the episodes out anew between two policies.",
         "replace": "Change a policy of a running server, without a pause.",
-        "keys": "Make API keys for a server.",
+        "keys": "Make, show and take back API keys of a server.",
         "traces": "Say what a recording of `reflex serve` holds.",
         "compare": "Compare the two policies of a recording.",
         "replay": "Ask recorded requests again, and compare the answers.",
@@ -50,7 +55,7 @@ SHORT_HELP: Final[Mapping[str, str]] = MappingProxyType(
 """Each fits its line of `reflex -h`, in the order in which a newcomer meets them."""
 
 
-class _InOrder(TyperGroup):
+class _InOrder(RootCommand):
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401 - Click's, which newer typers bring along
         return sorted(super().list_commands(ctx), key=list(SHORT_HELP).index)
 
@@ -64,9 +69,24 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # Plain help is one third as long, and "[env: ...]" in it is no markup.
 )
-for _command in (act, check, compare, doctor, export, inspect, replace, replay, serve, slots, split, verify):
+for _command in (
+    act,
+    check,
+    compare,
+    doctor,
+    export,
+    inspect,
+    replace,
+    replay,
+    serve,
+    slots,
+    split,
+    status,
+    verify,
+    watch,
+):
     app.command(short_help=SHORT_HELP[_command.__name__])(_command)
-for _name, _group in (("demo", demo), ("engines", engines), ("keys", keys), ("traces", traces)):
+for _name, _group in (("demo", demo), ("engines", engines), ("init", init), ("keys", keys), ("traces", traces)):
     app.add_typer(_group, name=_name, short_help=SHORT_HELP[_name])
 
 

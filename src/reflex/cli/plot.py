@@ -4,30 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from reflex.wire import ActResult
 
-__all__ = ["MAX_PLOT_STEPS", "chunk_lines", "sparkline", "summary_lines"]
+if TYPE_CHECKING:
+    from reflex.embodiments import Embodiment
+
+__all__ = ["MAX_PLOT_STEPS", "axis_labels", "chunk_lines", "sparkline", "summary_lines"]
 
 MAX_PLOT_STEPS: Final = 50
+FEWEST_PLOT_STEPS: Final = 8
+"""A terminal narrower than this leaves room for wraps its lines."""
 _BLOCKS: Final = "▁▂▃▄▅▆▇█"
 _FLAT: Final = "▄"
 
 
-def chunk_lines(actions: Sequence[Sequence[float]]) -> list[str]:
-    """One line per axis of `actions` [steps][axes]: its index, its course, its least and greatest value."""
+def axis_labels(embodiment: Embodiment | None, count: int) -> list[str]:
+    """`shoulder_pan (deg)` for each of `count` axes; their numbers where the embodiment is unknown or another one."""
+    if embodiment is None or embodiment.action_dim != count:
+        return [f"axis {index}" for index in range(count)]
+    axes = zip(embodiment.action_names, embodiment.action_units, strict=True)
+    return [f"{name} ({unit})" for name, unit in axes]
+
+
+def chunk_lines(actions: Sequence[Sequence[float]], labels: Sequence[str], columns: int = 1000) -> list[str]:
+    """One line per axis of `actions` [steps][axes]: its label, its course, its least and greatest value.
+
+    The course has as many blocks as fit into `columns`.
+    """
     axes = list(zip(*actions, strict=True))
-    label_width = len(f"axis {len(axes) - 1}")
+    ranges = [f"{min(values):+.4g} .. {max(values):+.4g}" for values in axes]
+    label_width = max(map(len, labels))
+    room = columns - label_width - max(map(len, ranges)) - 2 * len("  ")
+    most = max(FEWEST_PLOT_STEPS, min(MAX_PLOT_STEPS, room))
     return [
-        f"{f'axis {index}':<{label_width}}  {sparkline(values)}  {min(values):+.4g} .. {max(values):+.4g}"
-        for index, values in enumerate(axes)
+        f"{label:<{label_width}}  {sparkline(values, most)}  {span}"
+        for label, values, span in zip(labels, axes, ranges, strict=True)
     ]
 
 
-def sparkline(values: Sequence[float]) -> str:
-    """One block per value, lowest to highest; more than `MAX_PLOT_STEPS` values are averaged in groups."""
-    points = _averaged(values, MAX_PLOT_STEPS)
+def sparkline(values: Sequence[float], most: int = MAX_PLOT_STEPS) -> str:
+    """One block per value, lowest to highest; more than `most` values are averaged in groups."""
+    points = _averaged(values, most)
     low, high = min(points), max(points)
     # Half before the difference: the span of two large finite numbers can itself be infinite.
     half_span = high / 2 - low / 2
@@ -68,7 +87,10 @@ def _guard_line(result: ActResult) -> str:
 def _slot_lines(result: ActResult) -> list[str]:
     """Only a server with two policies says which of them answered."""
     slot = result.get("policy_slot")
-    return [] if slot is None else [f"slot {slot}: {result.get('model_version', 'unknown policy')}"]
+    if slot is None:
+        return []
+    aside = " (no episode named its slot, or that slot is out)" if result.get("routing_degraded") else ""
+    return [f"slot {slot}: {result.get('model_version', 'unknown policy')}{aside}"]
 
 
 def _averaged(values: Sequence[float], most: int) -> list[float]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import operator
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from reflex.client.call import Call
 from reflex.client.images import ImageInput, encode_image
@@ -16,6 +18,9 @@ from reflex.errors import service_error
 from reflex.wire import ActBody
 
 __all__ = ["Acting", "Observation", "act_call", "new_id"]
+
+TEXTS: Final = ("S", "U")
+"""What numpy calls arrays of text."""
 
 OutcomeT = TypeVar("OutcomeT")
 
@@ -104,7 +109,7 @@ def act_call(observation: Observation) -> Call:
     if observation.images is not None:
         fields["images"] = {name: encode_image(image) for name, image in observation.images.items()}
     if observation.seed is not None:
-        fields["seed"] = int(observation.seed)
+        fields["seed"] = _whole_number("seed", observation.seed)
     if observation.episode_id is not None:
         fields["episode_id"] = observation.episode_id
     return Call(
@@ -113,11 +118,37 @@ def act_call(observation: Observation) -> Call:
 
 
 def _finite_state(state: Iterable[float]) -> list[float]:
-    try:
-        values = [float(value) for value in state]
-    except (TypeError, ValueError) as exc:
-        raise service_error("wrong_type", "state must be a flat sequence of numbers") from exc
+    values = [_number(f"state[{index}]", value) for index, value in enumerate(_listed(state))]
     for index, value in enumerate(values):
         if not math.isfinite(value):
             raise service_error("not_finite", f"state[{index}] is {value}; a sensor that has no value must not be sent")
     return values
+
+
+def _listed(state: object) -> list[object]:
+    with contextlib.suppress(TypeError):
+        if not isinstance(state, str | bytes | bytearray):
+            return list(state)  # type: ignore[call-overload, no-any-return]  # tried
+    raise service_error("wrong_type", "state must be a flat sequence of numbers")
+
+
+def _number(name: str, value: object) -> float:
+    """A number of Python, numpy or torch. Text and truth values are none, though `float` takes them for such."""
+    if not _is_truth_or_text(value):
+        with contextlib.suppress(TypeError, ValueError, OverflowError):
+            return float(value)  # type: ignore[arg-type]  # tried
+    raise service_error("wrong_type", f"{name} is a {type(value).__name__}; state must be a flat sequence of numbers")
+
+
+def _whole_number(name: str, value: object) -> int:
+    if not _is_truth_or_text(value):
+        with contextlib.suppress(TypeError):
+            return operator.index(value)  # type: ignore[arg-type]  # tried
+    raise service_error("wrong_type", f"{name} is a {type(value).__name__}; it must be a whole number")
+
+
+def _is_truth_or_text(value: object) -> bool:
+    kind = getattr(value, "dtype", "")
+    return (
+        isinstance(value, bool | str | bytes | bytearray) or "bool" in str(kind) or getattr(kind, "kind", "") in TEXTS
+    )

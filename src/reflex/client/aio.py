@@ -6,15 +6,27 @@ import asyncio
 import time
 from collections.abc import Coroutine, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 
 from reflex.client.acting import Acting, Observation, act_call, new_id
-from reflex.client.call import CONFIG_CALL, HEALTH_CALL, Answer, Call, CallPlan, Send, Sleep, Step, read_health
+from reflex.client.call import (
+    CONFIG_CALL,
+    HEALTH_CALL,
+    METRICS_CALL,
+    Answer,
+    Call,
+    CallPlan,
+    Send,
+    Sleep,
+    Step,
+    read_health,
+)
+from reflex.client.embodiment import embodiment_of
 from reflex.client.http import (
     DEFAULT_URL,
-    answer_of,
+    IncomingAnswer,
     checked_deadline_s,
     checked_url,
     request_arguments,
@@ -24,6 +36,9 @@ from reflex.client.http import (
 )
 from reflex.errors import TransportError
 from reflex.wire import ActResult, HealthReport, parse_act_result, parse_object
+
+if TYPE_CHECKING:
+    from reflex.embodiments import Embodiment
 
 __all__ = ["AsyncEpisode", "AsyncReflexClient"]
 
@@ -65,8 +80,16 @@ class AsyncReflexClient(Acting[ActCoroutine]):
         return read_health(await self._call(HEALTH_CALL, time.monotonic()))
 
     async def config(self) -> dict[str, Any]:
-        """The loaded policy's `reflex_config.json`: `cameras`, `state_dim`, `action_dim`, `horizon`, ..."""
+        """The policy's `reflex_config.json` (`cameras`, `state_dim`, `horizon`, ...) and its embodiment."""
         return parse_object((await self._call(CONFIG_CALL, time.monotonic())).body)
+
+    async def embodiment(self) -> Embodiment:
+        """The served robot: names, units and limits of its axes, and `control_hz`, the rate at which to run a chunk."""
+        return embodiment_of(await self.config())
+
+    async def metrics(self) -> str:
+        """`GET /metrics`: what the server has counted, as Prometheus reads it."""
+        return (await self._call(METRICS_CALL, time.monotonic())).body.decode("utf-8", "replace")
 
     async def close(self) -> None:
         """Close every connection."""
@@ -102,10 +125,19 @@ class AsyncReflexClient(Acting[ActCoroutine]):
         try:
             with transport_errors(self._base_url):
                 async with asyncio.timeout(step.timeout_s):
-                    response = await self._http.request(**request_arguments(step))
+                    incoming = await self._receive(step)
         except TransportError as exc:
             return plan.on_broken(exc)
-        return plan.on_answer(answer_of(response))
+        return plan.on_answer(incoming.whole())
+
+    async def _receive(self, send: Send) -> IncomingAnswer:
+        async with self._http.stream(**request_arguments(send)) as response:
+            incoming = IncomingAnswer(response)
+            if incoming.is_wanted:
+                async for piece in response.aiter_bytes():
+                    if not incoming.take(piece):
+                        break
+        return incoming
 
 
 class AsyncEpisode(Acting[ActCoroutine]):

@@ -5,16 +5,28 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 
 from reflex.client.acting import Acting, Observation, act_call, new_id
-from reflex.client.call import CONFIG_CALL, HEALTH_CALL, Answer, Call, CallPlan, Send, Sleep, Step, read_health
+from reflex.client.call import (
+    CONFIG_CALL,
+    HEALTH_CALL,
+    METRICS_CALL,
+    Answer,
+    Call,
+    CallPlan,
+    Send,
+    Sleep,
+    Step,
+    read_health,
+)
 from reflex.client.deadline_transport import DeadlineTransport
+from reflex.client.embodiment import embodiment_of
 from reflex.client.http import (
     DEFAULT_URL,
-    answer_of,
+    IncomingAnswer,
     checked_deadline_s,
     checked_url,
     request_arguments,
@@ -24,6 +36,9 @@ from reflex.client.http import (
 )
 from reflex.errors import TransportError
 from reflex.wire import ActResult, HealthReport, parse_act_result, parse_object
+
+if TYPE_CHECKING:
+    from reflex.embodiments import Embodiment
 
 __all__ = ["Episode", "ReflexClient"]
 
@@ -61,8 +76,16 @@ class ReflexClient(Acting[ActResult]):
         return read_health(self._call(HEALTH_CALL, time.monotonic()))
 
     def config(self) -> dict[str, Any]:
-        """The loaded policy's `reflex_config.json`: `cameras`, `state_dim`, `action_dim`, `horizon`, ..."""
+        """The policy's `reflex_config.json` (`cameras`, `state_dim`, `horizon`, ...) and its embodiment."""
         return parse_object(self._call(CONFIG_CALL, time.monotonic()).body)
+
+    def embodiment(self) -> Embodiment:
+        """The served robot: names, units and limits of its axes, and `control_hz`, the rate at which to run a chunk."""
+        return embodiment_of(self.config())
+
+    def metrics(self) -> str:
+        """`GET /metrics`: what the server has counted, as Prometheus reads it."""
+        return self._call(METRICS_CALL, time.monotonic()).body.decode("utf-8", "replace")
 
     def close(self) -> None:
         """Close every connection."""
@@ -93,10 +116,22 @@ class ReflexClient(Acting[ActResult]):
             return plan.send_now()
         try:
             with transport_errors(self._base_url):
-                response = self._http.request(**request_arguments(step))
+                incoming = self._receive(step)
         except TransportError as exc:
             return plan.on_broken(exc)
-        return plan.on_answer(answer_of(response))
+        return plan.on_answer(incoming.whole())
+
+    def _receive(self, send: Send) -> IncomingAnswer:
+        ends_s = time.monotonic() + send.timeout_s
+        with self._http.stream(**request_arguments(send)) as response:
+            incoming = IncomingAnswer(response)
+            pieces = response.iter_bytes() if incoming.is_wanted else ()
+            for piece in pieces:
+                if time.monotonic() > ends_s:
+                    raise TimeoutError  # a transport of the caller's own may count anew with every piece
+                if not incoming.take(piece):
+                    break
+        return incoming
 
 
 class Episode(Acting[ActResult]):

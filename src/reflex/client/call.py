@@ -31,7 +31,8 @@ from reflex.wire import (
     parse_health,
 )
 
-__all__ = ["CONFIG_CALL", "HEALTH_CALL", "Answer", "Call", "CallPlan", "Clock", "Send", "Sleep", "Step", "read_health"]
+__all__ = ["CONFIG_CALL", "HEALTH_CALL", "METRICS_CALL", "Answer", "Call", "CallPlan", "Clock", "Send", "Sleep", "Step",
+           "read_health"]  # fmt: skip
 
 Clock = Callable[[], float]
 
@@ -81,6 +82,7 @@ Step = Send | Sleep | Answer
 
 HEALTH_CALL: Final = Call("GET", "/health", final_statuses=frozenset({200, 503}))
 CONFIG_CALL: Final = Call("GET", "/config")
+METRICS_CALL: Final = Call("GET", "/metrics")
 
 
 def read_health(answer: Answer) -> HealthReport:

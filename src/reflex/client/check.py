@@ -56,10 +56,10 @@ def check_server(client: ReflexClient) -> Checked:
         seed=0,
     )
     policy = shapes.get(answer.get("policy_slot"), asked)
-    lengths = {len(action) for action in answer["actions"]}
-    if len(answer["actions"]) != policy.horizon or lengths != {policy.action_dim}:
+    shape = (answer["num_actions"], answer["action_dim"])
+    if shape != (policy.horizon, policy.action_dim):
         raise RepositoryError(
-            f"{policy.policy_id} answered with {len(answer['actions'])} x {'/'.join(map(str, sorted(lengths)))} values "
+            f"{policy.policy_id} answered with {shape[0]} x {shape[1]} values "
             f"and promises {policy.horizon} x {policy.action_dim} in /config; export it again"
         )
     return Checked(policy, answer)

@@ -23,35 +23,51 @@ __all__ = ["DeadlineTransport"]
 
 
 class DeadlineTransport(httpx.BaseTransport):
-    """HTTP/1.1 over pooled connections, without proxies. Reads the answer whole, within the request's read timeout."""
+    """HTTP/1.1 over pooled connections, without proxies. The answer can be read until the request's read timeout."""
 
     def __init__(self, *, ssl_context: ssl.SSLContext | None = None) -> None:
         self._pool = httpcore.ConnectionPool(ssl_context=ssl_context, network_backend=_DeadlineBackend())
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send, and read to the end. `httpx.TimeoutException` at the deadline; the connection is then closed."""
+        """Send. `httpx.TimeoutException` at the deadline, also of reading the answer; the connection is then closed."""
         timeout_s = request.extensions["timeout"]["read"]
         ends_s = time.monotonic() + timeout_s
         # The pool waits by itself, in seconds; every other phase reaches `_DeadlineStream`, which takes the moment.
         timeouts = {"pool": timeout_s, "connect": ends_s, "write": ends_s, "read": ends_s}
         with _as_httpx_errors():
-            response = self._pool.request(
-                request.method,
-                httpcore.URL(
-                    scheme=request.url.raw_scheme,
-                    host=request.url.raw_host,
-                    port=request.url.port,
-                    target=request.url.raw_path,
-                ),
-                headers=request.headers.raw,
-                content=request.read(),
-                extensions={"timeout": timeouts},
+            response = self._pool.handle_request(
+                httpcore.Request(
+                    request.method,
+                    httpcore.URL(
+                        scheme=request.url.raw_scheme,
+                        host=request.url.raw_host,
+                        port=request.url.port,
+                        target=request.url.raw_path,
+                    ),
+                    headers=request.headers.raw,
+                    content=request.read(),
+                    extensions={"timeout": timeouts},
+                )
             )
-        return httpx.Response(response.status, headers=response.headers, content=response.content)
+        return httpx.Response(response.status, headers=response.headers, stream=_Incoming(response))
 
     def close(self) -> None:
         """Close every connection."""
         self._pool.close()
+
+
+class _Incoming(httpx.SyncByteStream):
+    """The body as it comes, so that who reads can stop."""
+
+    def __init__(self, response: httpcore.Response) -> None:
+        self._response = response
+
+    def __iter__(self) -> Iterator[bytes]:
+        with _as_httpx_errors():
+            yield from self._response.iter_stream()
+
+    def close(self) -> None:
+        self._response.close()
 
 
 class _DeadlineBackend(httpcore.SyncBackend):

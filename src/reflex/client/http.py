@@ -13,9 +13,10 @@ import reflex
 from reflex.api_keys import is_well_formed
 from reflex.client.call import Answer, Send
 from reflex.errors import ClientTimeoutError, SetupError, TransportError
+from reflex.wire import MAX_ANSWER_BYTES
 
-__all__ = ["DEFAULT_URL", "answer_of", "checked_deadline_s", "checked_url", "request_arguments", "session_arguments",
-           "tls_for", "transport_errors"]  # fmt: skip
+__all__ = ["DEFAULT_URL", "IncomingAnswer", "checked_deadline_s", "checked_url", "request_arguments",
+           "session_arguments", "tls_for", "transport_errors"]  # fmt: skip
 
 DEFAULT_URL: Final = "http://localhost:8000"
 
@@ -72,9 +73,35 @@ def request_arguments(send: Send) -> dict[str, Any]:
     }
 
 
-def answer_of(response: httpx.Response) -> Answer:
-    """The whole answer, already read."""
-    return Answer(response.status_code, response.headers, response.content)
+class IncomingAnswer:
+    """An answer while it is read: as much of it as a client wants to hold."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self._response = response
+        self._body = bytearray()
+        encoding = response.headers.get("Content-Encoding", "identity")
+        # Unasked for, and a few of its bytes may become gigabytes.
+        self._problem = None if encoding == "identity" else "is compressed, which was not asked for"
+
+    @property
+    def is_wanted(self) -> bool:
+        return self._problem is None
+
+    def take(self, piece: bytes) -> bool:
+        """False once no more is wanted."""
+        self._body += piece
+        if len(self._body) > MAX_ANSWER_BYTES:
+            self._problem = "is longer than 8 MiB"
+        return self.is_wanted
+
+    def whole(self) -> Answer:
+        """`TransportError` when it is not one that a Reflex server gives; asking again would not help."""
+        if self._problem is not None:
+            raise TransportError(
+                f"the answer {self._problem} and was dropped; check that the URL is that of a Reflex server, and any "
+                "proxy in between"
+            )
+        return Answer(self._response.status_code, self._response.headers, bytes(self._body))
 
 
 @contextmanager

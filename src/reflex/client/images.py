@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import base64
 import io
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from PIL import Image
 
 from reflex.errors import ServiceError, service_error
+from reflex.wire import MAX_BODY_BYTES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,14 +53,20 @@ def _image_file(image: object) -> bytes:
 
 
 def _checked_file(content: bytes, what: str) -> bytes:
+    if len(content) > MAX_BODY_BYTES:
+        raise _refusal("payload_too_large", f"{what} more than 8 MiB, the most of a request; make it smaller")
     if not content.startswith(_FILE_STARTS):
         raise _refusal("invalid_image", f"{what} neither a JPEG nor a PNG; convert the image first")
     return content
 
 
 def _read(path: Path) -> bytes:
+    """At most a byte more than may be sent: the path may be that of a video, a pipe, or a device without end."""
     try:
-        return path.read_bytes()
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise _refusal("invalid_image", f"{path} is no file; give that of a JPEG or PNG")
+        with path.open("rb") as file:
+            return file.read(MAX_BODY_BYTES + 1)
     except OSError as exc:
         raise _refusal("invalid_image", f"{path} cannot be read: {exc.strerror}") from exc
 

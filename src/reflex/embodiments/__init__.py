@@ -19,7 +19,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from reflex.errors import SetupError
 
-__all__ = ["Embodiment", "LimitSource", "bundled_embodiments", "load_embodiment"]
+__all__ = ["Embodiment", "LimitSource", "bundled_embodiments", "load_embodiment", "parse_embodiment"]
 
 NAME_PATTERN: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 """The name becomes a label of the metrics."""
@@ -100,13 +100,27 @@ def load_embodiment(name_or_path: str) -> Embodiment:
     A bundled name wins over a file of that name; write `./franka` for the file. Raises `SetupError` saying what to fix.
     """
     if name_or_path in bundled_embodiments():
-        return _parse(name_or_path, _read(resources.files(__package__) / f"{name_or_path}.json"))
+        return parse_embodiment(name_or_path, _read(resources.files(__package__) / f"{name_or_path}.json"))
     if name_or_path.endswith(".json") or "/" in name_or_path:
-        return _parse(name_or_path, _read(Path(name_or_path)))
+        return parse_embodiment(name_or_path, _read(Path(name_or_path)))
     raise SetupError(
         f"no embodiment is called {name_or_path!r}; use one of {', '.join(bundled_embodiments())}, "
         "or the path of a JSON file (docs/embodiments.md says how to write one)"
     )
+
+
+def parse_embodiment(origin: str, text: bytes) -> Embodiment:
+    """Read JSON that is one embodiment; `SetupError`, which calls it `origin`, says what is wrong in it."""
+    try:
+        embodiment = _PARSER.validate_json(text)
+        json.loads(text, object_pairs_hook=_refuse_duplicate_keys)
+    except ValidationError as exc:
+        first = exc.errors(include_url=False, include_input=False, include_context=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise SetupError(f"embodiment {origin}: {where}: {first['msg']}; correct the file") from exc
+    except ValueError as exc:
+        raise SetupError(f"embodiment {origin}: {exc}; correct the file") from exc
+    return embodiment
 
 
 def _read(file: Traversable) -> bytes:
@@ -118,19 +132,6 @@ def _read(file: Traversable) -> bytes:
             f"embodiment file {file} cannot be read ({reason}), and without limits no robot may be served; "
             f"correct the path or use one of {', '.join(bundled_embodiments())}"
         ) from exc
-
-
-def _parse(origin: str, text: bytes) -> Embodiment:
-    try:
-        embodiment = _PARSER.validate_json(text)
-        json.loads(text, object_pairs_hook=_refuse_duplicate_keys)
-    except ValidationError as exc:
-        first = exc.errors(include_url=False, include_input=False, include_context=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise SetupError(f"embodiment {origin}: {where}: {first['msg']}; correct the file") from exc
-    except ValueError as exc:
-        raise SetupError(f"embodiment {origin}: {exc}; correct the file") from exc
-    return embodiment
 
 
 def _refuse_duplicate_keys(pairs: list[tuple[str, object]]) -> None:

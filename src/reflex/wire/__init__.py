@@ -6,6 +6,7 @@ All of it is pure, and stands here only: parser, OpenAPI document, clients, mock
 from __future__ import annotations
 
 from reflex.wire.answers import (
+    EMBODIMENT_FIELD,
     ActBody,
     ActExecution,
     ActResult,
@@ -25,6 +26,7 @@ from reflex.wire.envelope import (
 from reflex.wire.headers import (
     ANSWER_HEADERS,
     AUTHORIZATION_HEADER,
+    BROWSER_HEADERS,
     CONTENT_ENCODING_HEADER,
     CONTENT_LENGTH_HEADER,
     CONTENT_TYPE_HEADER,
@@ -44,9 +46,11 @@ from reflex.wire.headers import (
 from reflex.wire.limits import (
     DEFAULT_DEADLINE_MS,
     LARGEST_STATE,
+    MAX_ANSWER_BYTES,
     MAX_BODY_BYTES,
     MAX_DEADLINE_MS,
     MAX_HEADER_BYTES,
+    MAX_HEADERS,
     MAX_ID_CHARACTERS,
     MAX_INSTRUCTION_CHARACTERS,
     MAX_NUMBERS,
@@ -63,18 +67,22 @@ from reflex.wire.reading import (
 __all__ = [
     "ANSWER_HEADERS",
     "AUTHORIZATION_HEADER",
+    "BROWSER_HEADERS",
     "CONTENT_ENCODING_HEADER",
     "CONTENT_LENGTH_HEADER",
     "CONTENT_TYPE_HEADER",
     "DEADLINE_HEADER",
     "DEFAULT_DEADLINE_MS",
+    "EMBODIMENT_FIELD",
     "EPISODE_HEADER",
     "HEADER_SAFE",
     "HOST_HEADER",
     "KEY_HEADER",
     "LARGEST_STATE",
+    "MAX_ANSWER_BYTES",
     "MAX_BODY_BYTES",
     "MAX_DEADLINE_MS",
+    "MAX_HEADERS",
     "MAX_HEADER_BYTES",
     "MAX_ID_CHARACTERS",
     "MAX_INSTRUCTION_CHARACTERS",

@@ -3,9 +3,10 @@
 Annotations are evaluated here: `NotRequired` in a string would not count in `__required_keys__`.
 """
 
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, Final, Literal, NotRequired, TypedDict
 
 __all__ = [
+    "EMBODIMENT_FIELD",
     "ActBody",
     "ActExecution",
     "ActResult",
@@ -20,6 +21,9 @@ __all__ = [
 
 SlotName = Literal["a", "b"]
 """Where one of two policies is loaded."""
+
+EMBODIMENT_FIELD: Final = "embodiment_details"
+"""Of `/config`, beside the fields of the policy's own file: every field of the `reflex.embodiments.Embodiment`."""
 
 
 class ActBody(TypedDict):
@@ -66,6 +70,8 @@ class ActTelemetry(TypedDict, total=False):
     """Absent when none is configured."""
     policy_slot: SlotName
     """Which of two policies answered; absent with one."""
+    routing_degraded: bool
+    """With two policies: there was no episode, or its own slot is out and the other one answered."""
     record_seq: int
     """The number under which this request is recorded; absent when nothing is."""
 
@@ -92,6 +98,8 @@ class ActResult(ActExecution, ActTelemetry):
     inference_mode: str
     guard_clamped: bool
     guard_violations: list[GuardViolation]
+    model_version: NotRequired[str]
+    """The policy that answered: its name and the first digits of the hash of its weights."""
     timing: NotRequired[Timing]
 
 
@@ -125,5 +133,7 @@ class HealthReport(ObserversHealth):
     robot_id: NotRequired[str | None]
     cuda_graphs_active: NotRequired[bool]
     reason: NotRequired[str]
+    slo_violated: NotRequired[bool]
+    """Whether the latency objective is missed, by one of two policies at least; absent without one."""
     slots: NotRequired[dict[SlotName, SlotHealth]]
     """Each of two policies; one that is ready is enough."""

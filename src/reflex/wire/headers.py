@@ -7,6 +7,7 @@ from typing import Final
 __all__ = [
     "ANSWER_HEADERS",
     "AUTHORIZATION_HEADER",
+    "BROWSER_HEADERS",
     "CONTENT_ENCODING_HEADER",
     "CONTENT_LENGTH_HEADER",
     "CONTENT_TYPE_HEADER",
@@ -44,10 +45,11 @@ ROUTING_HEADERS: Final = (
 """On every answer of /act by a server with two policies."""
 TRACEPARENT_HEADER: Final = "traceparent"
 
-PAGE_HEADERS: Final = (AUTHORIZATION_HEADER, CONTENT_TYPE_HEADER, DEADLINE_HEADER, KEY_HEADER)
-"""What a web page may send, as a preflight is told; browsers set the others themselves."""
 READ_HEADERS: Final = (
-    *PAGE_HEADERS,
+    AUTHORIZATION_HEADER,
+    CONTENT_TYPE_HEADER,
+    DEADLINE_HEADER,
+    KEY_HEADER,
     CONTENT_ENCODING_HEADER,
     CONTENT_LENGTH_HEADER,
     HOST_HEADER,
@@ -55,6 +57,10 @@ READ_HEADERS: Final = (
     TRACEPARENT_HEADER,
 )
 """What the server reads of a request. What is not here is not read."""
+BROWSER_HEADERS: Final = (CONTENT_LENGTH_HEADER, HOST_HEADER, ORIGIN_HEADER)
+"""No page can set these; a browser does (Fetch Standard, forbidden request-header names)."""
+PAGE_HEADERS: Final = (*(name for name in READ_HEADERS if name not in BROWSER_HEADERS), EPISODE_HEADER)
+"""What a web page may send, as a preflight is told: all that the server, or a load balancer before it, reads."""
 ANSWER_HEADERS: Final = (RETRY_AFTER_HEADER, *ROUTING_HEADERS)
 """What an answer says beyond HTTP's own headers; a web page may read them."""
 

@@ -7,8 +7,10 @@ from typing import Final
 __all__ = [
     "DEFAULT_DEADLINE_MS",
     "LARGEST_STATE",
+    "MAX_ANSWER_BYTES",
     "MAX_BODY_BYTES",
     "MAX_DEADLINE_MS",
+    "MAX_HEADERS",
     "MAX_HEADER_BYTES",
     "MAX_ID_CHARACTERS",
     "MAX_INSTRUCTION_CHARACTERS",
@@ -20,6 +22,9 @@ __all__ = [
 
 MAX_BODY_BYTES: Final = 8 * 1024 * 1024
 MAX_HEADER_BYTES: Final = 64 * 1024
+MAX_HEADERS: Final = 256
+MAX_ANSWER_BYTES: Final = 8 * 1024 * 1024
+"""A client reads no more of an answer; those of a server have a hundredth of it."""
 MAX_INSTRUCTION_CHARACTERS: Final = 512
 MAX_ID_CHARACTERS: Final = 256
 """Of an episode_id and of a request_id; at least one, and all of them printable."""

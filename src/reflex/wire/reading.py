@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+import sys
+from typing import Any, Final
 
 from reflex.errors import TransportError
 from reflex.wire.answers import ActResult, HealthReport
 
 __all__ = ["parse_act_result", "parse_health", "parse_object"]
+
+COUNTS: Final = ("num_actions", "action_dim")
+LARGEST_FLOAT: Final = int(sys.float_info.max)
 
 
 def parse_act_result(body: bytes, request_id: str) -> ActResult:
@@ -17,8 +21,15 @@ def parse_act_result(body: bytes, request_id: str) -> ActResult:
     answer = parse_object(body)
     if answer.setdefault("request_id", request_id) != request_id:
         raise TransportError("the answer belongs to another request and was dropped; check any proxy in between")
-    if not _is_finite_chunk(answer.get("actions")):
+    shape = _shape_of_finite_chunk(answer.get("actions"))
+    if shape is None:
         raise TransportError("the answer carries no finite action chunk and was dropped; is this a Reflex server?")
+    counts = tuple(answer.setdefault(name, count) for name, count in zip(COUNTS, shape, strict=True))
+    if counts != shape or bool in map(type, counts):
+        raise TransportError(
+            f"the answer's chunk is {shape[0]} x {shape[1]}, which its {' and '.join(COUNTS)} deny, and was dropped; "
+            "check any proxy in between"
+        )
     result: ActResult = answer  # type: ignore[assignment]  # its one field that moves a motor is checked above
     return result
 
@@ -44,12 +55,18 @@ def parse_object(body: bytes) -> dict[str, Any]:
     return answer
 
 
-def _is_finite_chunk(actions: object) -> bool:
+def _shape_of_finite_chunk(actions: object) -> tuple[int, int] | None:
+    """(num_actions, action_dim); None when it is anything else than steps of equally many finite numbers."""
     if not isinstance(actions, list) or not actions:
-        return False
-    return all(isinstance(step, list) and step and all(_is_finite(value) for value in step) for step in actions)
+        return None
+    if not all(isinstance(step, list) and step and all(_is_finite(value) for value in step) for step in actions):
+        return None
+    lengths = {len(step) for step in actions}
+    return (len(actions), lengths.pop()) if len(lengths) == 1 else None
 
 
 def _is_finite(value: object) -> bool:
     # Exact types: a bool is an int to isinstance, and JSON's `true` is no action.
-    return (type(value) is float and math.isfinite(value)) or type(value) is int
+    if type(value) is int:
+        return -LARGEST_FLOAT <= value <= LARGEST_FLOAT
+    return type(value) is float and math.isfinite(value)

@@ -141,13 +141,13 @@ def test_a_field_given_twice_is_refused(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_read_says_so_and_what_else_to_use(tmp_path: Path) -> None:
     for path in (str(tmp_path / "missing.json"), str(tmp_path), "/nul\0.json"):
-        with pytest.raises(SetupError, match=r"cannot be read .*use one of franka, so101, ur5"):
+        with pytest.raises(SetupError, match=r"cannot be read .*use one of franka, so101, so101_percent, ur5"):
             load_embodiment(path)
 
 
 @pytest.mark.parametrize("name", ["", "fanka", "Franka", "franka ", "__init__"])
 def test_an_unknown_name_lists_the_known_ones(name: str) -> None:
-    with pytest.raises(SetupError, match="franka, so101, ur5, or the path of a JSON file"):
+    with pytest.raises(SetupError, match="franka, so101, so101_percent, ur5, or the path of a JSON file"):
         load_embodiment(name)
 
 
@@ -181,7 +181,8 @@ SPEED_LIMITS: dict[str, list[float]] = {
     "franka": [2.1750] * 4 + [2.6100] * 3,  # rad/s, as in the file's sources
     "ur5": [math.pi] * 6,
     # 270 degrees/s as a share of each joint's travel in degrees, times the 200 (gripper: 100) units of that travel
-    "so101": [270 / travel * 200 for travel in (220, 200, 193.65, 190, 360)] + [270 / 110 * 100],
+    "so101": [270.0] * 5 + [270 / 110 * 100],
+    "so101_percent": [270 / travel * 200 for travel in (220, 200, 193.65, 190, 360)] + [270 / 110 * 100],
 }
 
 
@@ -201,4 +202,14 @@ def test_loading_an_embodiment_needs_no_numpy() -> None:
 
 def test_every_json_file_beside_the_loader_is_an_embodiment() -> None:
     files = {file.name for file in resources.files("reflex.embodiments").iterdir() if file.name.endswith(".json")}
-    assert files == {f"{name}.json" for name in bundled_embodiments()} == {"franka.json", "so101.json", "ur5.json"}
+    assert files == {f"{name}.json" for name in bundled_embodiments()}
+    assert bundled_embodiments() == ("franka", "so101", "so101_percent", "ur5")
+
+
+def test_so101_is_in_degrees_and_its_percent_are_beside_it_each_with_its_zero() -> None:
+    degrees, percent = load_embodiment("so101"), load_embodiment("so101_percent")
+    assert set(degrees.action_units[:5]) == {"deg"}
+    assert set(percent.action_units[:5]) == {"percent_of_half_range"}
+    assert degrees.action_names == percent.action_names
+    for embodiment in (degrees, percent):
+        assert "Zero is the middle between each joint's two end stops" in embodiment.description

@@ -92,3 +92,9 @@ def test_warnings_are_logged_as_such_behind_the_ready_line(caplog: pytest.LogCap
         announcement(policy_config(trained=True), guard=False).say(1.0)
     assert [record.levelname for record in caplog.records] == ["INFO", "INFO", "WARNING"]
     assert caplog.messages[0].startswith("ready: ")
+
+
+def test_what_an_export_warned_of_is_said_again_where_it_is_served() -> None:
+    told = "action and observation.state: reads as radians"
+    config = policy_config(trained=True, parity={"verdict": "passed"}, warnings=(told,))
+    assert list(announcement(config).warnings()) == [f"small@abababababab was exported with a warning: {told}"]

@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from reflex.errors import SetupError
-from reflex_frontend.settings import Settings
+from reflex_frontend.settings import Settings, unknown_variables
 from reflex_frontend.slo import Slo
 
 
@@ -43,7 +43,7 @@ FIELDS: list[tuple[str, object, str, object, object, object]] = [
     ("allowed_hosts", None, "a,b", ("a", "b"), "c", ("c",)),
     ("admin_port", None, "1", 1, 0, 0),
     ("admin_token", None, "env", SecretStr("env"), "arg", SecretStr("arg")),
-    ("triton", None, "grpc://env:1", "env:1", "grpc://arg", "arg:8001"),
+    ("triton", None, "grpc://env:1", "env:1", "unix:/run/grpc:1", "unix:/run/grpc:1"),
     ("triton_admin_header", None, "a=b", SecretStr("a=b"), "c=d", SecretStr("c=d")),
     ("host", "127.0.0.1", "0.0.0.0", "0.0.0.0", "::1", "::1"),
     ("port", 8000, "1", 1, 0, 0),
@@ -51,6 +51,7 @@ FIELDS: list[tuple[str, object, str, object, object, object]] = [
     ("max_queue", None, "1", 1, 0, 0),
     ("cors_origins", ("*",), "http://a, http://b,", ("http://a", "http://b"), "http://c", ("http://c",)),
     ("guard", True, "false", False, True, True),
+    ("max_clamped_share", 50.0, "30", 30.0, 40.5, 40.5),
     ("json_logs", False, "1", True, False, False),
     ("receive_timeout_s", 5.0, "2.5", 2.5, 1, 1.0),
     ("hang_restart_s", 10.0, "3", 3.0, 4, 4.0),
@@ -112,6 +113,7 @@ def test_an_argument_wins_over_the_environment_and_that_over_the_default(
         ("triton", "grpc://"),
         ("triton", "grpc://host:99999"),
         ("triton", "grpc://host/path"),
+        ("triton", "unix:relative"),
         ("receive_timeout_s", 0),
         ("hang_restart_s", "soon"),
         ("json_logs", "maybe"),
@@ -181,6 +183,7 @@ def test_an_empty_variable_means_that_none_was_given(monkeypatch: pytest.MonkeyP
         ({"record_images": "full"}, "--record-images needs --record"),
         ({"record_by": "episode"}, "--record-by needs --record"),
         ({"record_max_gb": 1}, "--record-max-gb needs --record"),
+        ({"guard": False, "max_clamped_share": 30}, "--max-clamped-share needs the guard"),
         ({"admin_token": "s3cret"}, "REFLEX_ADMIN_TOKEN needs --admin-port, or two policies"),
     ],
 )
@@ -233,3 +236,20 @@ def test_the_old_word_for_refusing_is_still_taken(how: str, monkeypatch: pytest.
     given = {"slo_mode": "503"} if how == "option" else {}
 
     assert Settings.load({"slo": "p99=1s", **given}).slo_mode == "refuse"
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("REFLEX_PROT", "REFLEX_PROT is no setting of `reflex serve` and has no effect; did you mean REFLEX_PORT?"),
+        ("REFLEX_SPLT", "REFLEX_SPLT is no setting of `reflex serve` and has no effect; did you mean REFLEX_SPLIT?"),
+        ("REFLEX_COLOUR", "REFLEX_COLOUR is no setting of `reflex serve` and has no effect"),
+    ],
+)  # fmt: skip
+def test_a_variable_that_is_no_setting_is_told_of_and_never_its_value(name: str, told: str) -> None:
+    assert list(unknown_variables({name: "s3cret", "PATH": "/bin"})) == [told]
+
+
+def test_settings_and_the_variables_of_other_commands_are_known() -> None:
+    known = [f"REFLEX_{field.upper()}" for field in Settings.model_fields]
+    assert list(unknown_variables(dict.fromkeys([*known, "REFLEX_API_KEY", "REFLEX_ONNX_THREADS"], "1"))) == []

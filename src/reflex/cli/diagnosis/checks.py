@@ -140,8 +140,10 @@ def check_extra(name: str, missing: Collection[str]) -> Check:
     return Check(f"extra {name}", "ok", "installed")
 
 
-def check_port(port: int, problem: str | None) -> Check:
-    """Whether `reflex serve` could listen; `problem` is what the system says."""
+def check_port(port: int, problem: str | None, server: str | None = None) -> Check:
+    """Whether `reflex serve` could listen; `problem` is what the system says, `server` a Reflex that listens there."""
+    if problem is not None and server is not None:
+        return Check(f"port {port}", "ok", f"`reflex serve` runs there: {server}")
     if problem is not None:
         other = port + 1 if port < GREATEST_PORT else port - 1
         return Check(

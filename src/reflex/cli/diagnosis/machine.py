@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import importlib
 import importlib.metadata
 import importlib.util
@@ -28,6 +29,8 @@ MODULES_OF_EXTRA: Final[Mapping[str, tuple[str, ...]]] = {
     "embedded": ("pytriton", "onnxruntime"),
 }  # fmt: skip
 NVIDIA_SMI_TIMEOUT_S: Final = 10
+HEALTH_TIMEOUT_S: Final = 1
+HEALTH_BYTES: Final = 64 * 1024
 
 
 def check_machine(port: int) -> Iterator[Check]:
@@ -43,7 +46,8 @@ def check_machine(port: int) -> Iterator[Check]:
     yield checks.check_tritonserver(pytriton)
     yield checks.check_stub(pytriton, version)
     yield checks.check_onnxruntime(*_onnxruntime())
-    yield checks.check_port(port, port_problem(port))
+    problem = port_problem(port)
+    yield checks.check_port(port, problem, None if problem is None else server_at(port))
     yield checks.check_gpu(*_gpus())
 
 
@@ -58,6 +62,22 @@ def port_problem(port: int) -> str | None:
         except OSError as exc:
             return exc.strerror
     return None
+
+
+def server_at(port: int) -> str | None:
+    """The policy and status of the Reflex that listens on this port of this machine; None when it is something else."""
+    from reflex.wire import parse_health
+
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=HEALTH_TIMEOUT_S)
+    try:
+        connection.request("GET", "/health")
+        report = parse_health(connection.getresponse().read(HEALTH_BYTES))
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+    told = None if report is None else f"{report.get('model_version') or 'no policy'}, {report['status']}"
+    return told if told is not None and told.isprintable() else None
 
 
 def _onnxruntime() -> tuple[str | None, str | None]:

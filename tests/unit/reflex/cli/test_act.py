@@ -1,18 +1,30 @@
 from __future__ import annotations
 
+import asyncio
+import dataclasses
 import json
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
 from reflex.cli import app
 from reflex.client import chunk
+from reflex.embodiments import load_embodiment
+from reflex.wire import EMBODIMENT_FIELD
+from reflex_frontend.http.app import Server as ServerParts
+from reflex_frontend.http.app import build_app
+from reflex_frontend.settings import Settings
+from support.fakes import FakeTriton, act_service, policy_config
+
+NO_CAMERA_NEEDED = policy_config(cameras={"base": False})
 
 RAMP = chunk([[step / 49, 1.0, -step / 49] for step in range(50)])
 
@@ -118,9 +130,40 @@ def test_without_a_state_the_error_looks_into_the_slots_of_two_policies(server: 
     assert "demo on franka takes 6 numbers" in reflex_act("--url", server.url).stderr
 
 
-def test_the_slot_that_answered_is_said(server: Server) -> None:
-    server.answer |= {"policy_slot": "b", "model_version": "pick@1234"}
-    assert "slot b: pick@1234" in reflex_act("--state", "0", "--url", server.url).stderr
+@pytest.mark.parametrize(("is_degraded", "aside"), [(False, "\n"), (True, " (no episode named its slot")])
+def test_the_policy_that_answered_for_its_slot_is_said_as_the_server_names_it(
+    server: Server, is_degraded: bool, aside: str
+) -> None:
+    server.answer = answer_of_two_policies(None if is_degraded else "e-1")
+    assert f"slot a: small@abababababab{aside}" in reflex_act("--state", "0", "--url", server.url).stderr
+
+
+def answer_of_two_policies(episode: str | None) -> Any:
+    """What a server with two policies, all of it but Triton, sends."""
+
+    async def ask() -> Any:
+        service = act_service(FakeTriton(), time.monotonic, config=NO_CAMERA_NEEDED, second=FakeTriton())
+        transport = httpx.ASGITransport(app=build_app(ServerParts(service, Settings.load({}))))
+        async with httpx.AsyncClient(transport=transport, base_url="http://robot") as client:
+            body = {"instruction": "", "state": [0.0] * 6, "episode_id": episode}
+            answer = (await client.post("/act", json=body)).json()
+        return {name: value for name, value in answer.items() if name != "request_id"}
+
+    return asyncio.run(ask())
+
+
+def test_the_axes_bear_the_names_and_units_of_the_embodiment(server: Server) -> None:
+    arm = {**dataclasses.asdict(load_embodiment("ur5"))}
+    axes = {name: arm[name][:3] for name in arm if name.startswith(("action_", "state_", "mean_"))}
+    server.config = {**server.config, EMBODIMENT_FIELD: {**arm, **axes}}
+    result = reflex_act("--state", "0", "--url", server.url)
+    assert result.stdout.startswith("shoulder_pan_joint (rad)   ▁▁")
+
+
+def test_a_plot_on_a_narrow_terminal_does_not_wrap(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    lines = reflex_act("--state", "0", "--url", server.url).stdout.splitlines()
+    assert max(map(len, lines)) == 40
 
 
 def test_who_has_no_key_is_told_where_it_goes(server: Server) -> None:

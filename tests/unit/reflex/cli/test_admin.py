@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +19,7 @@ from typer.testing import CliRunner
 
 from reflex.admin import publish_admin
 from reflex.cli import app
+from support.waiting import HANGS_S, wait_until
 
 RUNNER = CliRunner()
 TOKEN = "s3cret-token"
@@ -36,6 +42,7 @@ class Server(ThreadingHTTPServer):
         self.port: int = self.server_address[1]
         self.status = 200
         self.body = json.dumps(SLOTS).encode()
+        self.held: threading.Event | None = None
         self.asked: list[tuple[str, str, Any, str | None]] = []
 
 
@@ -52,10 +59,13 @@ class Answering(BaseHTTPRequestHandler):
         content = self.rfile.read(int(self.headers.get("Content-Length", "0")))
         sent = json.loads(content) if content else None
         self.server.asked.append((self.command, self.path, sent, self.headers["Authorization"]))
+        if self.server.held is not None:
+            self.server.held.wait(HANGS_S)
         self.send_response(self.server.status)
         self.send_header("Content-Length", str(len(self.server.body)))
         self.end_headers()
-        self.wfile.write(self.server.body)
+        with contextlib.suppress(OSError):  # whoever asked may have left
+            self.wfile.write(self.server.body)
 
     def log_message(self, *_arguments: Any) -> None:
         """Say nothing: a test reads stderr."""
@@ -157,3 +167,21 @@ def test_without_a_server_the_message_says_what_to_do(tmp_path: Path) -> None:
 def test_what_cannot_be_meant_is_a_usage_error_and_no_request(server: Server, arguments: tuple[str, ...]) -> None:
     assert run(server, *arguments).exit_code == 2
     assert server.asked == []
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_who_interrupts_a_replacement_is_told_that_it_goes_on(server: Server, tmp_path: Path, as_json: bool) -> None:
+    server.held = threading.Event()
+    command = [sys.executable, "-m", "reflex.cli", "replace", "b", "new", "--admin-port", str(server.port)]
+    environment = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}
+    with subprocess.Popen(
+        command + ["--json"] * as_json, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        wait_until(lambda: bool(server.asked), "the server was asked")
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=HANGS_S)
+        server.held.set()
+
+    told = json.loads(stdout)["message"] if as_json else stderr.splitlines()[-1]
+    assert process.returncode == 130
+    assert "interrupted; the server goes on with the change: `reflex slots` says how it ends" in told

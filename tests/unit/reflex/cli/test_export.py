@@ -13,11 +13,13 @@ from reflex.export_options import ExportOptions
 
 GIVEN = {
     "--repository": "r", "--name": "cup", "--embodiment": "so101", "--precision": "fp16", "--engine": "tensorrt",
-    "--max-batch": "4", "--vlm": "v", "--tokenizer": "t", "--revision": "main", "--cases": "c", "--description": "d",
+    "--max-batch": "4", "--vlm": "v", "--tokenizer": "t", "--stats": "s", "--revision": "main", "--base": "b",
+    "--adapter": "merge", "--cases": "c", "--description": "d",
 }  # fmt: skip
 WHAT_THEY_MEAN = ExportOptions(
     Path("r"), "cup", "so101", "fp16", "tensorrt", (10, 4), 4, frozenset({"wrist", "base"}), Path("v"), Path("t"),
-    "main", Path("c"), "d", untrained=True, check=False, force=True, replace=True, dry_run=True,
+    Path("s"), "main", "b", "merge", Path("c"), "d", untrained=True, check=False, force=True, units_checked=True,
+    replace=True, dry_run=True,
 )  # fmt: skip
 NOT_OF_THE_COMMAND_LINE = {"engine_cache", "source"}
 
@@ -50,7 +52,8 @@ def test_without_options_the_export_gets_the_defaults(exporter: Exporter) -> Non
 
 def test_every_option_reaches_the_export_and_what_is_repeated_counts_once(exporter: Exporter) -> None:
     repeated = ["--steps", "10", "--steps", "4", "--steps", "10", "--optional-camera", "wrist"]
-    flags = ["--optional-camera", "base", "--untrained", "--no-check", "--force", "--replace", "--dry-run", "--json"]
+    flags = ["--optional-camera", "base", "--untrained", "--no-check", "--force", "--units-checked", "--replace"]
+    flags += ["--dry-run", "--json"]
     pairs = [word for pair in GIVEN.items() for word in pair]
 
     CliRunner().invoke(app, ["export", "folder", *pairs, *repeated, *flags])

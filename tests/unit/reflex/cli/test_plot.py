@@ -4,7 +4,8 @@ import sys
 
 import pytest
 
-from reflex.cli.plot import MAX_PLOT_STEPS, chunk_lines, sparkline
+from reflex.cli.plot import MAX_PLOT_STEPS, axis_labels, chunk_lines, sparkline
+from reflex.embodiments import load_embodiment
 
 
 def test_a_ramp_rises_block_by_block() -> None:
@@ -28,5 +29,27 @@ def test_the_largest_numbers_do_not_overflow() -> None:
 
 
 def test_labels_line_up_when_there_are_more_than_ten_axes() -> None:
-    starts = {line.index("▄") for line in chunk_lines([[0.0] * 12])}
+    starts = {line.index("▄") for line in chunk_lines([[0.0] * 12], axis_labels(None, 12))}
     assert starts == {len("axis 10") + 2}
+
+
+def test_an_axis_is_called_by_its_name_with_its_unit() -> None:
+    labels = axis_labels(load_embodiment("ur5"), 6)
+    assert labels[0] == "shoulder_pan_joint (rad)"
+    assert chunk_lines([[0.0] * 6], labels)[2].startswith("elbow_joint (rad)          ▄")
+
+
+def test_the_names_of_another_robot_are_not_put_on_this_ones_axes() -> None:
+    assert axis_labels(load_embodiment("ur5"), 7) == [f"axis {index}" for index in range(7)]
+
+
+@pytest.mark.parametrize("columns", [48, 60, 79, 80, 120, 400])
+def test_no_line_of_the_plot_is_wider_than_the_terminal(columns: int) -> None:
+    actions = [[step * 1.23456, -1e-5 * step, 0.0] for step in range(200)]
+    lines = chunk_lines(actions, ["shoulder_pan (deg)", "axis", "b"], columns)
+    assert max(map(len, lines)) == min(columns, len("shoulder_pan (deg)    +0 .. +245.7  ") + MAX_PLOT_STEPS)
+
+
+def test_a_terminal_too_narrow_for_anything_still_shows_a_course() -> None:
+    (line,) = chunk_lines([[float(step)] for step in range(50)], ["axis 0"], 1)
+    assert "▁▂▃▄▅▆▇█" in line

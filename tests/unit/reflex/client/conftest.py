@@ -32,6 +32,12 @@ class AwaitedClient:
     def config(self) -> Any:
         return self._await(self._client.config)
 
+    def embodiment(self) -> Any:
+        return self._await(self._client.embodiment)
+
+    def metrics(self) -> Any:
+        return self._await(self._client.metrics)
+
     def close(self) -> None:
         self._await(self._client.close)
         self._loop.close()

@@ -206,6 +206,11 @@ def test_health_behind_a_broken_proxy_is_an_error(connect: Any) -> None:
         connect(script=[service_error("queue_full", "full", retry_after_s=0.01)]).health()
 
 
+def test_metrics_are_the_servers_own_text(connect: Any) -> None:
+    transport = httpx.MockTransport(lambda request: httpx.Response(200, text=f"of {request.url.path} 1\n"))
+    assert connect(script=transport).metrics() == "of /metrics 1\n"
+
+
 def test_config_waits_for_a_server_that_warms(connect: Any) -> None:
     script = [service_error("warming_up", "loading", retry_after_s=0.02), {"policy_id": "demo", "state_dim": 6}]
     assert connect(script=script).config()["state_dim"] == 6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import threading
@@ -13,6 +14,8 @@ from typing import Any
 import pytest
 
 from reflex.client import chunk
+from reflex.embodiments import load_embodiment
+from reflex.wire import EMBODIMENT_FIELD
 
 DOCUMENT = Path(__file__).parents[4] / "docs" / "client.md"
 EXAMPLES = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
@@ -24,7 +27,7 @@ class Answering(BaseHTTPRequestHandler):
         self._send(chunk([[0.0] * 7] * 50))
 
     def do_GET(self) -> None:
-        self._send({"status": "ready", "state_dim": 6})
+        self._send({"status": "ready", "state_dim": 6, EMBODIMENT_FIELD: dataclasses.asdict(load_embodiment("franka"))})
 
     def _send(self, answer: Any) -> None:
         body = json.dumps(answer).encode()

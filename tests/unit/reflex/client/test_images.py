@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from PIL import Image
 
 from reflex.client.images import encode_image
 from reflex.errors import InvalidRequestError
+from reflex.wire import MAX_BODY_BYTES
 
 
 def decoded(text: str) -> Image.Image:
@@ -76,3 +78,24 @@ def test_what_is_no_image_is_refused_with_what_to_pass_instead(image: Any, code:
     with pytest.raises(InvalidRequestError, match=hint) as caught:
         encode_image(image)
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize("made", ["device", "pipe", "folder", "large"])
+def test_a_path_that_is_no_picture_is_refused_before_it_fills_memory(tmp_path: Path, made: str) -> None:
+    path = Path("/dev/zero") if made == "device" else tmp_path / made
+    if made == "pipe":
+        os.mkfifo(path)
+    elif made == "folder":
+        path.mkdir()
+    elif made == "large":
+        path.write_bytes(b"\xff\xd8\xff")
+        os.truncate(path, 1 << 40)
+    with pytest.raises(InvalidRequestError, match="8 MiB" if made == "large" else "is no file"):
+        encode_image(path)
+
+
+def test_bytes_beyond_what_a_request_may_have_are_refused() -> None:
+    with pytest.raises(InvalidRequestError, match="8 MiB") as caught:
+        encode_image(b"\xff\xd8\xff" + bytes(MAX_BODY_BYTES))
+    assert caught.value.code == "payload_too_large"
+    encode_image((b"\xff\xd8\xff" + bytes(MAX_BODY_BYTES))[:MAX_BODY_BYTES])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import socket
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,6 +18,7 @@ import pytest
 
 from reflex.client import AsyncReflexClient, ReflexClient, chunk
 from reflex.errors import ClientTimeoutError, TransportError
+from reflex.wire import MAX_ANSWER_BYTES
 from support.promise import Promise
 from support.waiting import HANGS_S, let_pass
 
@@ -147,12 +150,50 @@ def test_a_server_that_drips_bytes_cannot_stretch_the_deadline(connect: Any, pro
         assert is_closed_by_peer(server.connections[0])
 
 
+@pytest.mark.parametrize("framing", [b"", b"Content-Length: 99999999999\r\n", b"Transfer-Encoding: chunked\r\n"])
+def test_an_answer_without_end_is_dropped_after_8_mib_and_not_asked_for_again(connect: Any, framing: bytes) -> None:
+    sent = 0
+
+    def talk(connection: socket.socket, _number: int) -> None:
+        nonlocal sent
+        read_request(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\n" + framing + b"\r\n")
+        piece = b"10000\r\n" + bytes(65536) + b"\r\n" if b"chunked" in framing else bytes(65536)
+        while True:
+            connection.sendall(piece)
+            sent += len(piece)
+
+    with serving(talk) as server:
+        with pytest.raises(TransportError, match="longer than 8 MiB and was dropped; check that the URL"):
+            connect(server.url).act(state=STATE, deadline_s=HANGS_S)
+        assert len(server.connections) == 1
+    assert sent < 8 * MAX_ANSWER_BYTES, "the kernel's buffers aside, no more was taken"
+
+
+def test_a_compressed_answer_is_dropped_unread(connect: Any) -> None:
+    bomb = gzip.compress(bytes(32 * MAX_ANSWER_BYTES), 1)
+
+    def talk(connection: socket.socket, _number: int) -> None:
+        read_request(connection)
+        head = f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {len(bomb)}\r\n\r\n"
+        connection.sendall(head.encode() + bomb)
+
+    with serving(talk) as server:
+        tracemalloc.start()
+        with pytest.raises(TransportError, match="compressed"):
+            connect(server.url).act(state=STATE, deadline_s=HANGS_S)
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert most < 2 * MAX_ANSWER_BYTES
+        assert len(server.connections) == 1
+
+
 def test_a_server_that_reads_slowly_cannot_stretch_the_deadline(connect: Any, promise: Promise) -> None:
     def talk(connection: socket.socket, _number: int) -> None:
         while connection.recv(65536):
             let_pass(0.01)
 
-    picture = b"\xff\xd8\xff" + bytes(16_000_000)
+    picture = b"\xff\xd8\xff" + bytes(8_000_000)
     with serving(talk) as server:
         client = connect(server.url)
         began = time.monotonic()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import httpx
 import pytest
@@ -106,3 +107,24 @@ def test_no_body_breaks_the_readers(body: bytes, status: int) -> None:
 def test_deep_nesting_is_refused_and_not_a_crash() -> None:
     with pytest.raises(TransportError):
         parse_act_result(b"[" * 200_000, "r")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"num_actions": 50}, {"num_actions": 1}, {"action_dim": 7}, {"action_dim": 2.5}, {"action_dim": "3"},
+        {"num_actions": None}, {"num_actions": True, "actions": [[0, 0, 0]]}, {"actions": [[0, 0, 0], [0, 0]]},
+        {"actions": [[0, 0, 0], []]}, {"actions": [[0, 0, 0], [0, 0, 10**400]]}, {"actions": [[0, 0, 0], [0, 0, True]]},
+        {"actions": [[0, 0, 0], [0, 0, "0"]]}, {"actions": [0, 0]}, {"actions": []}, {"actions": [[], []]},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_chunk_that_is_not_what_it_says_of_itself_is_dropped(fields: dict[str, Any]) -> None:
+    body = json.dumps({"actions": [[0, 0, 0], [0, 0, 0]], "num_actions": 2, "action_dim": 3, **fields})
+    with pytest.raises(TransportError, match="dropped"):
+        parse_act_result(body.encode(), "r-1")
+
+
+def test_counts_that_a_chunk_lacks_are_those_that_it_has() -> None:
+    result = parse_act_result(b'{"actions": [[0, 1.5, -1e300], [2, 3, 4]]}', "r-1")
+    assert (result["num_actions"], result["action_dim"]) == (2, 3)

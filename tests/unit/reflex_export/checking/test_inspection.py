@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import shutil
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -129,7 +130,8 @@ def test_every_family_is_counted_without_rest(family: str) -> None:
     assert 0 < found.parameters <= found.stored_parameters
     assert found.parts.get("other", 0) < 0.01 * found.parameters
     assert all(phase.flops > phase.weight_reads > 0 for phase in found.phases)
-    assert set(found.normalization) == {"state", "action", *(camera.name for camera in found.cameras)}
+    images = {f"observation.images.{camera.name}" for camera in found.cameras}
+    assert {row.feature for row in found.normalization} == {"observation.state", "action", *images}
 
 
 def test_twice_the_steps_are_twice_the_denoising_and_the_same_encoder() -> None:
@@ -191,3 +193,29 @@ def test_a_policy_without_a_readable_graph_is_refused_by_path(tmp_path: Path, co
         (folder / "model.onnx").write_bytes(content)
     with pytest.raises(RepositoryError, match="demo_encoder"):
         inspect_policy(tmp_path / "demo")
+
+
+def test_a_policys_normalisation_is_told_by_feature_with_its_file(capsys: pytest.CaptureFixture[str]) -> None:
+    source = golden_folder("smolvla")
+
+    assert inspect_command(str(source)) == 0
+    told = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert inspect_command(str(source), as_json=True) == 0
+    rows = json.loads(capsys.readouterr().out)["normalization"]
+
+    file = "policy_postprocessor_step_0_unnormalizer_processor.safetensors"
+    assert f"action MEAN_STD mean, std 5 {file}" in told
+    action = {"feature": "action", "mode": "MEAN_STD", "statistics": ["mean", "std"], "origin": file}
+    assert action | {"never_moved": [5]} in rows
+    assert "observation.images.camera1 IDENTITY none nothing: passed on as it is" in told
+
+
+def test_what_an_export_warned_of_stays_with_the_policy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(DEMO, tmp_path / "models")
+    path = tmp_path / "models" / "demo" / CONFIG_FILE
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"warnings": ["reads as radians"]}))
+
+    assert inspect_command(str(tmp_path / "models"), policy="demo") == 0
+    assert "warning: reads as radians" in capsys.readouterr().out.splitlines()
+    assert inspect_command(str(tmp_path / "models"), policy="demo", as_json=True) == 0
+    assert json.loads(capsys.readouterr().out)["warnings"] == ["reads as radians"]

@@ -153,7 +153,6 @@ def test_a_config_that_contradicts_itself_is_refused(change: Callable[[dict[str,
         (with_input("observation.velocity", "STATE", [4]), "observation.velocity of type 'STATE'"),
         (with_input("observation.images.depth", "VISUAL", [1, 48, 64]), "3 x height x width"),
         (with_input("observation.state", "STATE", [2, 6]), "only vectors"),
-        (config(use_peft=True), "merge the adapter"),
         (config(use_delta_joint_actions_aloha=True), "use_delta_joint_actions_aloha is True"),
     ],
 )

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reflex_export.errors import CheckpointError, SourceError, UnsupportedOptionError
+from reflex_export.errors import CheckpointError, SourceError, StatisticsError, UnsupportedOptionError
 from reflex_export.reading import read_checkpoint
 from support.checkpoints.random_checkpoint import write_checkpoint
 from support.checkpoints.sizes import PiSizes, SmolVlaSizes
@@ -131,15 +131,19 @@ def test_a_setting_that_changes_the_numbers_is_refused(
         read_checkpoint(folder)
 
 
-@pytest.mark.parametrize("settings", [{"normalize_observation_keys": []}, {"features": {}}])
-def test_a_state_outside_the_normalised_observations_is_left_alone(
-    copy: CopyCheckpoint, settings: dict[str, Any]
-) -> None:
+def test_a_state_outside_the_normalised_observations_is_left_alone(copy: CopyCheckpoint) -> None:
     folder = copy("smolvla")
-    edit_step(folder / PRE, "normalizer_processor", **settings)
+    edit_step(folder / PRE, "normalizer_processor", normalize_observation_keys=[])
     checkpoint = read_checkpoint(folder)
     assert checkpoint.state.mode == "IDENTITY"
     assert checkpoint.action.mode == "MEAN_STD"
+
+
+def test_a_state_that_the_normalizer_does_not_know_is_refused(copy: CopyCheckpoint) -> None:
+    folder = copy("smolvla")
+    edit_step(folder / PRE, "normalizer_processor", features={})
+    with pytest.raises(StatisticsError, match=r"observation\.state is normalised by MEAN_STD, but the normalizer step"):
+        read_checkpoint(folder)
 
 
 def test_the_actions_statistics_are_the_postprocessors(copy: CopyCheckpoint) -> None:

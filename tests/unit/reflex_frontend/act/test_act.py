@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reflex.errors import InvalidRequestError, ServiceError
+from reflex.errors import InferenceError, InvalidRequestError, ServiceError
 from reflex.wire import ObserversHealth
 from reflex_frontend.exchange.exchange import Exchange
 from support.fakes import FakeTriton, act_service, chunk, outputs, policy_config, run_virtual
@@ -57,7 +57,7 @@ def test_small_jpegs_and_everything_else_reach_the_model_alike(kind: str) -> Non
 
 def test_actions_out_of_range_are_clamped_reported_and_counted() -> None:
     wild = chunk()
-    wild[:, 0] = 99.0
+    wild[2:, 0] = 99.0
 
     async def scenario(frontend: Frontend) -> None:
         answer = await frontend.act()
@@ -190,3 +190,19 @@ def test_two_policies_answer_their_own_episodes_and_say_which() -> None:
             assert f'policy_slot="{slot}"' in exposition
 
     run_virtual(main)
+
+
+def test_a_chunk_that_is_mostly_clamped_is_refused_and_counted_and_nothing_else() -> None:
+    wild = chunk()
+    wild[1:, 1] = 57.3
+
+    async def scenario(frontend: Frontend) -> None:
+        error = await frontend.fails(InferenceError)
+        assert error.code == "implausible_action"
+        assert "3 of 4 steps of panda_joint2" in error.message
+        counts = frontend.service.metrics.exposition().decode()
+        assert 'reflex_implausible_actions_total{policy_slot="a"} 1.0' in counts
+        assert 'reflex_slot_guard_clamped_total{policy_slot="a"} 0.0' in counts
+        assert not frontend.loaded.vitals.breaker.is_open
+
+    serve(scenario, FakeTriton(outputs(wild)))

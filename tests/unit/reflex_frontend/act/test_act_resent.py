@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from collections import deque
 from typing import Any
 
 import orjson
@@ -116,3 +118,27 @@ def test_a_resent_request_is_answered_by_the_slot_that_answered_first_whatever_t
         assert service.router.headers(again.routing)["x-reflex-policy-slot"] == "b"
 
     run_virtual(main)
+
+
+def test_only_answers_count_as_resent_or_as_resendable() -> None:
+    async def scenario(frontend: Frontend) -> None:
+        same: dict[str, Any] = {"request_id": "r", "episode_id": "e"}
+        for _ in range(2):
+            await frontend.fails(InferenceError, **same)
+            await asyncio.sleep(0)
+        assert counted(frontend) == (0, 0)
+        await frontend.act(**same)
+        await frontend.act(**same)
+        assert counted(frontend) == (1, 1)
+
+    failure = TritonCallError("model", "it fails")
+    serve(scenario, FakeTriton(script=deque([failure, failure])))
+
+
+def counted(frontend: Frontend) -> tuple[float, float]:
+    """Hits and misses."""
+    text = frontend.service.metrics.exposition().decode()
+    hit, miss = (re.search(rf"^reflex_cache_{kind}_total{{.*}} (.+)$", text, re.MULTILINE) for kind in ("hit", "miss"))
+    assert hit is not None
+    assert miss is not None
+    return float(hit[1]), float(miss[1])

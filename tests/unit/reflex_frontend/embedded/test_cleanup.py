@@ -7,6 +7,7 @@ from pathlib import Path
 
 from reflex_frontend.embedded import cleanup
 from reflex_frontend.embedded.cleanup import owner_prefix, remove_regions, remove_regions_of_dead_owners
+from support.waiting import wait_until
 
 
 def _ended_pid() -> int:
@@ -51,3 +52,19 @@ def test_a_group_is_gone_only_when_its_last_process_is() -> None:
         assert not cleanup.wait_group_gone(leader.pid, 0.05)
         cleanup.kill_group(leader.pid)
         assert cleanup.wait_group_gone(leader.pid, 5.0)
+
+
+def test_the_dead_of_a_group_are_found_until_somebody_collects_them() -> None:
+    code = "import os; print(os.fork() or os._exit(0), flush=True); input(); os.wait(); print(flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, text=True
+    ) as leader:
+        assert leader.stdin is not None
+        assert leader.stdout is not None
+        dead = int(leader.stdout.readline())
+        wait_until(lambda: cleanup.zombies_of_group(leader.pid) == {dead}, "it has ended")
+        leader.stdin.write("collect\n")
+        leader.stdin.flush()
+        leader.stdout.readline()
+        assert not cleanup.zombies_of_group(leader.pid)
+        cleanup.kill_group(leader.pid)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from reflex_frontend.embedded.command import Run, server_arguments, server_environment
 from reflex_frontend.embedded.locate import Installation
 from reflex_frontend.embedded.options import EmbeddedOptions
+from reflex_frontend.embedded.run_folder import RunFolder
 
 
 @pytest.fixture
@@ -15,22 +17,23 @@ def run() -> Run:
         server=Path("/t/tritonserver"), libraries=Path("/t/libs"), backend=Path("/t/python"), stub=Path("/t/stub"),
         libpython=Path("/py/lib/libpython3.11.so.1.0"), python_bin=Path("/venv/bin"),
     )  # fmt: skip
-    return Run(parts, Path("/cache/b"), Path("/models"), 9001, "reflex_1_", threads=3, admin_secret="s3cret")
+    return Run(parts, Path("/cache/b"), Path("/models"), "reflex_1_", threads=3)
 
 
-def test_only_the_named_models_are_loaded_and_only_loopback_listens(run: Run) -> None:
-    arguments = server_arguments(run, EmbeddedOptions(model_repository=Path("/models"), models=()), ("a", "b"))
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[RunFolder]:
+    made = RunFolder(str(tmp_path))
+    yield made
+    made.remove()
+
+
+def test_only_the_named_models_are_loaded_and_no_port_listens(run: Run, folder: RunFolder) -> None:
+    arguments = server_arguments(run, folder, EmbeddedOptions(model_repository=Path("/models"), models=()), ("a", "b"))
     assert [word for word in arguments if "load-model" in word] == ["--load-model=a", "--load-model=b"]
-    assert {"--grpc-address=127.0.0.1", "--grpc-port=9001", "--allow-http=false", "--allow-metrics=false"} < {
-        *arguments
-    }
-
-
-def test_models_are_loaded_only_by_who_knows_the_secret(run: Run) -> None:
-    arguments = server_arguments(run, EmbeddedOptions(model_repository=Path("/models"), models=()), ())
-    restricted = next(word for word in arguments if "restricted-protocol" in word)
-    assert "model-repository" in restricted
-    assert restricted.endswith(":reflex=s3cret")
+    assert {"--allow-http=false", "--allow-metrics=false"} < {*arguments}
+    address, port = (next(word for word in arguments if name in word) for name in ("grpc-address", "grpc-port"))
+    assert f"{address.partition('=')[2]}:{port.partition('=')[2]}" == folder.address
+    assert folder.address.startswith(f"unix:{folder.path}/")
 
 
 def test_the_stub_finds_our_python_and_libraries_before_the_callers(run: Run) -> None:

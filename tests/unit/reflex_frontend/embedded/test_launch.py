@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -35,10 +37,10 @@ def region() -> Iterator[Path]:
     path.unlink(missing_ok=True)
 
 
-def _command(owner_pid: int, region: Path) -> list[str]:
+def _command(owner_pid: int, region: Path, program: str = TRITON, folder: str = "/nowhere") -> list[str]:
     prefix = region.name.removesuffix("region")
-    program = [sys.executable, "-c", TRITON]
-    return [sys.executable, "-I", "-S", str(launch.__file__), str(owner_pid), prefix, *program]
+    trampoline = [sys.executable, "-I", "-S", str(launch.__file__), str(owner_pid), prefix, folder]
+    return [*trampoline, sys.executable, "-c", program]
 
 
 def test_what_a_killed_triton_leaves_is_removed_without_help_of_the_owner(region: Path, promise: Promise) -> None:
@@ -69,3 +71,46 @@ def test_nothing_starts_for_an_owner_that_is_gone(region: Path) -> None:
     ended = subprocess.run(_command(os.getppid(), region), capture_output=True, timeout=HANGS_S, check=False)
     assert (ended.returncode, ended.stdout) == (1, b"")
     assert b"the process that started Triton is gone" in ended.stderr
+
+
+def test_what_is_made_is_for_its_owner_alone_even_where_it_is_opened_up_right_after(
+    region: Path, tmp_path: Path
+) -> None:
+    """As Boost does with the shared memory in which images and states lie."""
+    program = f"""
+import os
+made = os.open({str(tmp_path / "made")!r}, os.O_CREAT | os.O_RDWR, 0o666)
+os.fchmod(made, 0o644)
+other = os.open({str(tmp_path / "other")!r}, os.O_CREAT | os.O_RDWR, 0o666)
+os.fchmod(other, 0o640)
+"""
+    ended = subprocess.run(_command(os.getpid(), region, program), capture_output=True, timeout=HANGS_S, check=False)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert stat.S_IMODE((tmp_path / "made").stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "other").stat().st_mode) == 0o640, "nothing but this one mode is answered for"
+
+
+OWNER = """
+import json, os, subprocess, sys
+command = json.loads(sys.argv[1])
+command[4] = str(os.getpid())
+triton = subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE)
+triton.stdout.readline()
+print(triton.pid, flush=True)
+input()
+"""
+
+
+@pytest.mark.parametrize("dies", ["owner", "triton"])
+def test_the_folder_of_a_run_goes_with_its_owner_and_not_before(region: Path, tmp_path: Path, dies: str) -> None:
+    folder = tmp_path / "run"
+    (folder / "tmp").mkdir(parents=True)
+    command = json.dumps(_command(0, region, folder=str(folder)))
+    arguments = [sys.executable, "-c", OWNER, command]
+    with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as owner:
+        assert owner.stdout is not None
+        triton_pid = int(owner.stdout.readline())
+        os.kill(owner.pid if dies == "owner" else triton_pid, signal.SIGKILL)
+        assert wait_group_gone(triton_pid, HANGS_S)
+        assert folder.exists() == (dies == "triton")
+        owner.kill()

@@ -29,6 +29,14 @@ def backends(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def models(tmp_path: Path) -> Path:
+    """The repository that is shipped, at a path that Triton can hand to its models wherever this folder lies."""
+    link = tmp_path / "models"
+    link.symlink_to(REPOSITORY / "model_repository")
+    return link
+
+
+@pytest.fixture
 def http_status(request: pytest.FixtureRequest) -> Iterator[int]:
     """The port of a server that answers everything with the parameter."""
 
@@ -46,9 +54,9 @@ def http_status(request: pytest.FixtureRequest) -> Iterator[int]:
         server.shutdown()
 
 
-def test_the_arguments_reach_tritonserver_unchanged_and_the_backends_are_ours(backends: Path) -> None:
+def test_the_arguments_reach_tritonserver_unchanged_and_the_backends_are_ours(backends: Path, models: Path) -> None:
     backends.mkdir()
-    arguments = [f"--model-repository={REPOSITORY / 'model_repository'}", "--load-model=*"]
+    arguments = [f"--model-repository={models}", "--load-model=*"]
 
     command, environment = command_and_environment(arguments, {"PATH": "/bin", "PYTHONPATH": "/ros"}, backends)
 
@@ -73,6 +81,14 @@ def test_a_repository_that_cannot_be_served_is_refused_in_words(
 ) -> None:
     with pytest.raises(SetupError, match=message):
         command_and_environment(arguments, {}, backends)
+
+
+def test_a_repository_that_triton_could_not_hand_to_its_models_is_refused_in_words(
+    tmp_path: Path, backends: Path
+) -> None:
+    (tmp_path / "my models").mkdir()
+    with pytest.raises(SetupError, match="no path with a space"):
+        command_and_environment([f"--model-repository={tmp_path / 'my models'}"], {}, backends)
 
 
 @pytest.mark.parametrize(("http_status", "ready"), [(200, True), (400, False)], indirect=["http_status"])
@@ -140,11 +156,13 @@ def test_a_refusal_is_one_line_and_exit_code_1(
     assert capsys.readouterr().err == "reflex: /nowhere: there is no such folder; mount a model repository there\n"
 
 
-def test_triton_serves_the_demo_with_the_flags_of_a_container_and_stops_on_sigterm(backends: Path) -> None:
+def test_triton_serves_the_demo_with_the_flags_of_a_container_and_stops_on_sigterm(
+    backends: Path, models: Path
+) -> None:
     assert entry.main(["prepare", "--backends", str(backends)]) == 0
     ports = [free_port() for _ in range(2)]
     flags = [
-        f"--model-repository={REPOSITORY / 'model_repository'}", "--model-control-mode=explicit", "--load-model=*",
+        f"--model-repository={models}", "--model-control-mode=explicit", "--load-model=*",
         "--disable-auto-complete-config", "--grpc-address=127.0.0.1", f"--grpc-port={ports[0]}",
         "--http-address=127.0.0.1", f"--http-port={ports[1]}", "--allow-metrics=false", "--exit-timeout-secs=8",
         "--backend-config=python,stub-timeout-seconds=120",
@@ -155,10 +173,16 @@ from reflex_frontend.embedded import __main__ as entry
 entry.BACKENDS = pathlib.Path({str(backends)!r})
 sys.exit(entry.main(["tritonserver", *{flags!r}]))
 """
-    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    log = backends.with_name("triton.log")
+    with log.open("wb") as output:
+        process = subprocess.Popen([sys.executable, "-c", code], stderr=output, stdout=output)
     try:
-        wait_until(lambda: process.poll() is not None or is_ready(ports[1]), "it is ready", timeout_s=180)
-        assert process.poll() is None
+        try:
+            wait_until(lambda: process.poll() is not None or is_ready(ports[1]), "it is ready", timeout_s=180)
+        except AssertionError as exc:
+            exc.add_note(log.read_text())
+            raise
+        assert process.poll() is None, log.read_text()
         socket.create_connection(("127.0.0.1", ports[0]), timeout=2).close()
         process.terminate()
         assert process.wait(HANGS_S) == 0

@@ -44,7 +44,10 @@ def assert_envelope(response: httpx.Response, status: int, code: str) -> None:
     assert ("retry-after" in response.headers) == (status == 503)
 
 
-@pytest.mark.parametrize("path", ["/", "/nope", "/act/", "/act/x", "/health/x", "/%00", "/..%2f"])
+@pytest.mark.parametrize(
+    "path",
+    ["/nope", "/docs/oauth2-redirect", "/page/", "/page/../app.py", "/act/", "/act/x", "/health/x", "/%00", "/..%2f"],
+)
 def test_an_unknown_route_is_404_with_the_envelope(path: str) -> None:
     async def scenario(client: httpx.AsyncClient, _service: ActService) -> None:
         assert_envelope(await client.get(path, follow_redirects=False), 404, "not_found")
@@ -165,14 +168,6 @@ def test_health_tells_each_phase() -> None:
     routes(scenario, robot_id="arm-7")
 
 
-def test_config_is_the_policys_own_file() -> None:
-    async def scenario(client: httpx.AsyncClient, _service: ActService) -> None:
-        response = await client.get("/config")
-        assert NO_CAMERA_NEEDED.model_validate_json(response.content) == NO_CAMERA_NEEDED
-
-    routes(scenario)
-
-
 @pytest.mark.parametrize(
     ("origins", "origin", "allowed"),
     [("*", "http://any", "*"), ("http://a", "http://a", "http://a"), ("http://a", "http://b", None)],
@@ -200,6 +195,31 @@ def test_a_browser_may_send_json_and_a_deadline() -> None:
         assert (await client.options("/act", headers=headers)).status_code == 200
 
     routes(scenario)
+
+
+@pytest.mark.parametrize(
+    ("origins", "origin", "granted"),
+    [
+        ("https://lab.example", "https://lab.example", True),
+        ("https://lab.example", "https://evil.example", False),
+        ("*", "https://lab.example", False),
+        ("https://lab.example,*", "https://lab.example", False),
+    ],
+)
+def test_a_page_of_the_internet_calls_a_private_server_only_where_its_origin_was_named(
+    origins: str, origin: str, granted: bool
+) -> None:
+    async def scenario(client: httpx.AsyncClient, _service: ActService) -> None:
+        asked = {
+            "origin": origin, "access-control-request-method": "POST", "access-control-request-private-network": "true",
+        }  # fmt: skip
+        response = await client.options("/act", headers=asked)
+        assert (response.status_code == 200) == granted
+        if granted:
+            assert response.headers["access-control-allow-private-network"] == "true"
+            assert response.headers["access-control-allow-origin"] == origin
+
+    routes(scenario, cors_origins=origins)
 
 
 def test_a_client_that_leaves_before_its_request_is_whole_gets_no_answer_and_counts_nowhere() -> None:

@@ -88,6 +88,20 @@ def test_a_missed_objective_is_told_and_makes_nothing_unready() -> None:
     assert status == 200
     assert body["slots"]["b"]["slo_violated"] is True
     assert "slo_violated" not in body["slots"]["a"]
+    assert body["slo_violated"] is True
+
+
+@pytest.mark.parametrize("is_missed", [False, True])
+def test_one_policy_says_whether_it_misses_its_objective(is_missed: bool) -> None:
+    clock = [0.0]
+    service = act_service(FakeTriton(), time.monotonic)
+    service.router.first.slo = slo = SloMonitor(parse_slo("p50=10ms"), lambda: clock[0])
+    for _ in range(60):
+        slo.record(1.0 if is_missed else 0.001)
+    clock[0] = 2.0
+    status, body = health_of(service, None)
+    assert (status, body["slo_violated"]) == (200, is_missed)
+    assert "slots" not in body
 
 
 def test_whoever_looks_on_has_a_field_and_no_say() -> None:

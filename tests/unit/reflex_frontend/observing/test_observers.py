@@ -99,7 +99,9 @@ def test_the_header_says_what_changes_answers_and_no_secret(tmp_path: Path) -> N
         robot_id="arm",
     )  # fmt: skip
     (header,) = lines_in(tmp_path, "header")
-    assert header["settings"] == {"guard": False, "split": None, "record_images": "hash", "slo_mode": "refuse"}
+    assert header["settings"] == {
+        "guard": False, "max_clamped_share": 50.0, "split": None, "record_images": "hash", "slo_mode": "refuse",
+    }  # fmt: skip
     assert "s3cret" not in orjson.dumps(header).decode()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
@@ -98,6 +99,18 @@ def test_no_request_passes_before_triton_is_ready_and_the_canary_has_its_answer(
         assert scene.triton.calls == [CANARY.inputs]
 
     watch_over(FakeTriton(ready=False), scenario)
+
+
+def test_ready_means_that_every_instance_has_had_two_turns_with_the_right_answer() -> None:
+    async def scenario(scene: Scene) -> None:
+        await scene.until(lambda: len(scene.triton.calls) >= 6)
+        assert scene.vitals.status()[0] == "warming"
+        scene.triton.default = outputs()
+        await scene.until_ready()
+        assert len(scene.triton.calls) == 12
+
+    right = [outputs()] * 5
+    watch_over(FakeTriton(outputs(chunk(0.5)), deque(right), instances=3), scenario)
 
 
 def test_without_a_canary_a_ready_model_is_enough() -> None:

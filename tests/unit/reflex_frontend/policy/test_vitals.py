@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from reflex.errors import UnavailableError
+from reflex.errors import InferenceError, UnavailableError
+from reflex.guard import GuardResult, Violation
 from reflex_frontend.policy.breaker import Breaker
 from reflex_frontend.policy.vitals import Vitals
 
@@ -131,3 +133,21 @@ def test_a_suspicion_wakes_the_canary_and_says_why(vitals: Vitals) -> None:
     vitals.suspect("not finite")
     assert woken == ["not finite"]
     vitals.admit()
+
+
+def test_an_instance_whose_chunks_are_implausible_is_degraded_and_still_admits(vitals: Vitals) -> None:
+    wild = GuardResult(np.zeros((1, 1), np.float32), (Violation(0, 0, "elbow", 9.0, 1.0, "above_range"),))
+    for _ in range(5):
+        with pytest.raises(InferenceError, match="elbow"):
+            vitals.plausibility.check(wild)
+
+    status, reason = vitals.status()
+    assert status == "degraded"
+    assert reason is not None
+    assert "elbow" in reason
+    vitals.admit()
+
+
+def test_how_much_may_be_clamped_is_the_policy_s_own(clock: Clock) -> None:
+    assert Vitals(clock, Breaker(clock)).plausibility.max_percent == 50.0
+    assert Vitals(clock, Breaker(clock), max_clamped_percent=7.0).plausibility.max_percent == 7.0

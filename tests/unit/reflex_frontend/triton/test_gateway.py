@@ -34,6 +34,8 @@ class Peer:
     response: service_pb2.ModelInferResponse = field(default_factory=service_pb2.ModelInferResponse)
     abort: tuple[grpc.StatusCode, str] | None = None
     live: bool = True
+    groups: dict[str, list[tuple[int, list[int]]]] = field(default_factory=dict)
+    """Of each model: how many instances, on which GPUs."""
     requests: list[bytes] = field(default_factory=list)
     headers: list[dict[str, Any]] = field(default_factory=list)
 
@@ -47,13 +49,24 @@ class Peer:
     async def ready(self, _request: bytes, _context: object) -> Any:
         return service_pb2.ModelReadyResponse(ready=self.live)
 
+    async def config(self, request: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+        name = service_pb2.ModelConfigRequest.FromString(request).name
+        if name not in self.groups:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "no such model")
+        answer = service_pb2.ModelConfigResponse()
+        for count, gpus in self.groups[name]:
+            answer.config.instance_group.add(count=count, gpus=gpus)
+        return answer
+
     async def is_live(self, _request: bytes, _context: object) -> Any:
         return service_pb2.ServerLiveResponse(live=self.live)
 
 
 @contextlib.asynccontextmanager
 async def gateway_to(peer: Peer) -> AsyncIterator[TritonGateway]:
-    handlers = {"ModelInfer": peer.infer, "ModelReady": peer.ready, "ServerLive": peer.is_live}
+    handlers = {
+        "ModelInfer": peer.infer, "ModelReady": peer.ready, "ServerLive": peer.is_live, "ModelConfig": peer.config,
+    }  # fmt: skip
     server = grpc.aio.server()
     server.add_generic_rpc_handlers(
         (
@@ -282,3 +295,30 @@ def test_contract_after_close_calls_are_cancelled_and_probes_say_no(triton: Setu
         return await _kind(subject), await subject.is_live(), await subject.is_model_ready()
 
     assert with_triton(triton, "healthy", use) == ("cancelled", False, False)
+
+
+@pytest.mark.parametrize(
+    ("groups", "most"),
+    [
+        ({"denoise": [(2, [])], "encoder": [(1, [])]}, 2),
+        ({"denoise": [(2, [0, 1])], "encoder": [(3, [])]}, 4),
+        ({"denoise": [(1, [0]), (1, [1]), (1, [2])]}, 3),
+        ({"denoise": [], "encoder": []}, 1),
+        ({}, 1),
+    ],
+)
+def test_the_model_with_the_most_instances_counts(groups: dict[str, list[tuple[int, list[int]]]], most: int) -> None:
+    async def main() -> int:
+        async with gateway_to(Peer(groups=groups)) as gateway:
+            return await gateway.most_instances(["encoder", "denoise"])
+
+    assert asyncio.run(main()) == most
+
+
+def test_a_triton_that_is_gone_has_one_instance_for_all_that_is_known() -> None:
+    async def main() -> int:
+        async with gateway_to(Peer()) as gateway:
+            await gateway.close()
+            return await gateway.most_instances(["encoder"])
+
+    assert asyncio.run(main()) == 1

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import shutil
 import socket
+import threading
 from pathlib import Path
 
 import pytest
 
 from reflex.cli.diagnosis import checks
 from reflex.cli.diagnosis.checks import Check
-from reflex.cli.diagnosis.machine import check_machine, port_problem
+from reflex.cli.diagnosis.machine import check_machine, port_problem, server_at
 
 
 def test_an_old_python_fails_and_a_new_one_does_not() -> None:
@@ -103,3 +104,33 @@ def test_every_check_that_asks_for_something_says_how() -> None:
     assert len({check.name for check in found}) == len(found)
     assert all(check.fix for check in found if check.status in ("fail", "warn"))
     assert not any(check.fix for check in found if check.status in ("ok", "info"))
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (b'{"status": "ready", "model_version": "cup@1234"}', "cup@1234, ready"),
+        (b'{"status": "warming"}', "no policy, warming"),
+        (b'{"status": "\\u001b[2J"}', None),
+        (b"hello", None),
+    ],
+)
+def test_a_port_is_fine_where_reflex_itself_listens(answer: bytes, told: str | None) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=_answer_once, args=(listener, answer), daemon=True)
+        thread.start()
+        port = listener.getsockname()[1]
+        found = server_at(port)
+        thread.join()
+
+    assert found == told
+    check = checks.check_port(port, "Address already in use", found)
+    assert check.status == ("fail" if told is None else "ok")
+    assert told is None or check.detail == f"`reflex serve` runs there: {told}"
+
+
+def _answer_once(listener: socket.socket, body: bytes) -> None:
+    connection, _ = listener.accept()
+    with connection:
+        connection.recv(4096)
+        connection.sendall(b"HTTP/1.1 503 -\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))

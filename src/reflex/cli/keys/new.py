@@ -1,4 +1,4 @@
-"""`reflex keys`: make API keys for `reflex serve --api-keys`."""
+"""`reflex keys new`: make a key, which is shown this once."""
 
 from __future__ import annotations
 
@@ -10,18 +10,21 @@ import typer
 from reflex.api_keys import KeyEntry, add_entry, check_name, digest_of, new_key
 from reflex.console import print_json, reported_errors, say
 from reflex.errors import SetupError
+from reflex.key_changes import changing_alone
 
-__all__ = ["keys"]
+__all__ = ["FileOption", "hand_out", "key_file", "new"]
 
-keys = typer.Typer(help="Make API keys for a server.", no_args_is_help=True, rich_markup_mode=None)
+FileOption = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="REFLEX_API_KEYS",
+        show_envvar=False,
+        metavar="PATH",
+        help="The file that `reflex serve --api-keys` reads. [env: REFLEX_API_KEYS]",
+    ),
+]
 
 
-@keys.callback()
-def _keys() -> None:
-    """Make API keys for a server."""
-
-
-@keys.command(short_help="Make a key, and add its hash to a file.")
 def new(
     name: Annotated[str, typer.Option(metavar="NAME", help="Whose key it is: letters, digits, '.', '_', '-'.")],
     file: Annotated[
@@ -44,16 +47,29 @@ def new(
 ) -> None:
     """Make a key, print it once, and add its hash to the file. A running server takes it within a second.
 
-    To take a key back, remove its line. To replace one, make a second of the same name and remove the first line later.
-    """  # fmt: skip
+    `reflex keys rotate` makes a second one of the same name, `reflex keys revoke` takes keys back.
+    """
     with reported_errors(as_json=as_json):
         check_name(name)
-        if file is None:
-            raise SetupError("say which file the key goes into: --file FILE, the one of `reflex serve --api-keys FILE`")
+        path = key_file(file)
         key = new_key()
-        add_entry(file, KeyEntry(name, digest_of(key.encode()), limit))
+        entry = KeyEntry(name, digest_of(key.encode()), limit)
+        with changing_alone(path):
+            add_entry(path, entry)
+    hand_out(key, entry, path, as_json=as_json)
+
+
+def key_file(given: Path | None) -> Path:
+    """The file that was named; `SetupError` without one."""
+    if given is None:
+        raise SetupError("say which key file: --file FILE, the one of `reflex serve --api-keys FILE`")
+    return given
+
+
+def hand_out(key: str, entry: KeyEntry, path: Path, *, as_json: bool) -> None:
+    """Print a new key, on stdout alone; only its hash is stored."""
     say("keep this key: it is shown this once, and only its hash is stored")
     if as_json:
-        print_json({"name": name, "key": key, "file": str(file), "limit_per_s": limit})
+        print_json({"name": entry.name, "key": key, "file": str(path), "limit_per_s": entry.limit_per_s})
     else:
         typer.echo(key)

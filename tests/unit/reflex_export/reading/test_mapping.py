@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reflex_export.graph.mapped_pages import release
-from reflex_export.reading.mapping import map_file
+from reflex_export.reading.mapping import map_file, release
 from reflex_export.reading.tensors import open_file
 from support.checkpoints.random_checkpoint import write_safetensors
 

@@ -1,0 +1,1 @@
+"""Files that one writes once, begun by questions or from what is there: `reflex init`."""

@@ -1,0 +1,132 @@
+"""`reflex status` and `reflex watch`."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from reflex.cli.act import JsonOption
+from reflex.cli.options import ApiKeyOption
+from reflex.console import EXIT_FAILED, EXIT_INTERRUPTED, print_json, reported_errors
+from reflex.errors import ReflexError
+
+if TYPE_CHECKING:
+    from reflex.cli.live.counts import Counts
+    from reflex.client import ReflexClient
+
+__all__ = ["status", "watch"]
+
+DEADLINE_S: Final = 5.0
+CLEAR: Final = "\x1b[{lines}A\x1b[J"
+"""Back to where the page began, and nothing below."""
+WIDE: Final = (1000, 24)
+
+UrlArgument = Annotated[str, typer.Argument(metavar="URL", help="The server.")]
+EveryOption = Annotated[float, typer.Option(metavar="S", min=0.1, help="Seconds between two looks.")]
+AskOption = Annotated[
+    bool,
+    typer.Option("--ask", help="Ask for a chunk at each look too, as `reflex check` does, and plot it axis by axis."),
+]
+OnceOption = Annotated[bool, typer.Option("--once", help="Look once.")]
+
+
+def status(
+    url: UrlArgument = "http://localhost:8000", *, api_key: ApiKeyOption = None, as_json: JsonOption = False
+) -> None:
+    """Say on one page how a running server does: health, policies, robot, latency, errors, guard.
+
+    Exit code 1 unless it is ready.
+
+    Example:
+
+    \b
+      reflex status http://127.0.0.1:9000
+    """
+    from reflex.cli.live.report import look_at, rows_of
+    from reflex.client import ReflexClient
+
+    with reported_errors(as_json=as_json), ReflexClient(url, deadline_s=DEADLINE_S, api_key=api_key) as client:
+        report = look_at(client)
+        if as_json:
+            print_json({"url": url, **report.as_json()})
+        else:
+            _print([f"{url}", *_lines(rows_of(report))])
+    if not report.is_ready:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def watch(
+    url: UrlArgument = "http://localhost:8000",
+    *,
+    every: EveryOption = 2.0,
+    ask: AskOption = False,
+    once: OnceOption = False,
+    api_key: ApiKeyOption = None,
+) -> None:
+    """Watch a running server in the terminal: the page of `reflex status`, renewed until Ctrl-C.
+
+    Example:
+
+    \b
+      reflex watch http://127.0.0.1:9000 --every 1
+    """
+    from reflex.client import ReflexClient
+
+    is_first = True
+    before: Counts | None = None
+    drawn = 0
+    with reported_errors(as_json=False), ReflexClient(url, deadline_s=DEADLINE_S, api_key=api_key) as client:
+        try:
+            while is_first or not once:
+                if not is_first:
+                    time.sleep(every)
+                lines, before = _page(client, url, before, asks=ask)
+                _print(lines, over=drawn)
+                is_first, drawn = False, len(lines)
+        except KeyboardInterrupt:
+            raise typer.Exit(EXIT_INTERRUPTED) from None
+    if before is None:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _page(client: ReflexClient, url: str, before: Counts | None, *, asks: bool) -> tuple[list[str], Counts | None]:
+    """The page, and what it counted; a server that does not answer is a sentence, and may come back."""
+    from reflex.cli.live.report import look_at, rows_of
+
+    try:
+        report = look_at(client)
+        recent = None if before is None else report.counts.since(before)
+        lines = [f"{url}  (Ctrl-C ends)", *_lines(rows_of(report, recent))]
+        return [*lines, *(_chunk(client) if asks else ())], report.counts
+    except ReflexError as exc:
+        return [f"{url}  (Ctrl-C ends)", f"no answer: {exc}"], None
+
+
+def _chunk(client: ReflexClient) -> list[str]:
+    from reflex.cli.plot import axis_labels, chunk_lines
+    from reflex.client.check import check_server
+
+    answer = check_server(client).answer
+    labels = axis_labels(client.embodiment(), len(answer["actions"][0]))
+    return ["", *chunk_lines(answer["actions"], labels, shutil.get_terminal_size(WIDE).columns)]
+
+
+def _lines(rows: Iterable[tuple[str, str]]) -> list[str]:
+    found = list(rows)
+    width = max(len(title) for title, _ in found)
+    return [f"{title:<{width}}  {text}" for title, text in found]
+
+
+def _print(lines: list[str], *, over: int = 0) -> None:
+    """Cut to the terminal's width, so that a page is as many lines as were printed; `over` the page before."""
+    import sys
+
+    columns = shutil.get_terminal_size(WIDE).columns
+    if over and sys.stdout.isatty():
+        typer.echo(CLEAR.format(lines=over), nl=False)
+    for line in lines:
+        typer.echo(line if len(line) <= columns or not sys.stdout.isatty() else f"{line[: columns - 1]}…")

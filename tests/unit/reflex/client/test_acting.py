@@ -1,0 +1,63 @@
+"""What a client takes for numbers, before anything is sent."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+
+from reflex.client.acting import Observation, act_call
+from reflex.errors import InvalidRequestError
+
+
+def sent(**arguments: Any) -> dict[str, Any]:
+    call = act_call(Observation(**{"state": [0.0], "request_id": "r", **arguments}))
+    assert call.body is not None
+    fields: dict[str, Any] = json.loads(call.body)
+    return fields
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["0.1", "", b"1", bytearray(b"1"), True, False, np.bool_(True), np.str_("0.1"), np.bytes_(b"1"), None, [1.0], {},
+     1j, np.array([1.0, 2.0]), np.array([True]), np.array("1"), 10**400],
+    ids=repr,
+)  # fmt: skip
+@pytest.mark.parametrize("before", [0, 2])
+def test_what_is_no_number_is_refused_by_its_index(value: object, before: int) -> None:
+    with pytest.raises(InvalidRequestError, match=rf"^wrong_type: state\[{before}\] is ") as caught:
+        sent(state=[0.5] * before + [value, "later"])
+    assert caught.value.code == "wrong_type"
+
+
+@pytest.mark.parametrize(
+    "state", ["0.1", b"12", np.array([True, False]), np.array(1.0), np.array(["1", "2"]), 5, None], ids=repr
+)
+def test_a_state_that_is_no_sequence_of_numbers_is_refused(state: object) -> None:
+    with pytest.raises(InvalidRequestError, match="flat sequence of numbers"):
+        sent(state=state)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        [1, 2.5], (1, 2.5), np.array([1, 2.5], np.float32), np.array([1, 2.5], np.float16), iter([1, 2.5]),
+        [np.float64(1), np.float32(2.5)], [np.int64(1), Fraction(5, 2)], [np.array(1), np.array(2.5)],
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_numbers_of_python_and_numpy_are_welcome(state: Any) -> None:
+    assert sent(state=state)["state"] == [1.0, 2.5]
+
+
+@pytest.mark.parametrize("seed", ["5", True, 1.5, np.bool_(True), b"5"], ids=repr)
+def test_a_seed_that_is_no_whole_number_is_refused(seed: object) -> None:
+    with pytest.raises(InvalidRequestError, match=r"^wrong_type: seed is "):
+        sent(seed=seed)
+
+
+def test_a_whole_number_of_numpy_is_a_seed() -> None:
+    assert sent(seed=np.int64(5))["seed"] == 5
