@@ -13,6 +13,9 @@ from typing import Any, Final, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from reflex_export.configs import Family, FamilyConfig
+from reflex_export.configs.vlm import VlmConfig
+
 __all__ = [
     "NEEDED",
     "Camera",
@@ -25,7 +28,6 @@ __all__ = [
     "Text",
 ]
 
-Family = Literal["smolvla", "pi0", "pi05", "act", "diffusion"]
 NormalizationMode = Literal["IDENTITY", "MEAN_STD", "MIN_MAX", "QUANTILES", "QUANTILE10"]
 NEEDED: Final[Mapping[NormalizationMode, tuple[str, ...]]] = {
     "IDENTITY": (),
@@ -107,8 +109,8 @@ class Checkpoint:
     """Everything that defines a policy."""
 
     family: Family
-    config: Mapping[str, Any]
-    """config.json, parsed."""
+    config: FamilyConfig
+    """The options of config.json, each checked; of the family's own class."""
     tensors: TensorSource
     cameras: tuple[Camera, ...]
     state_dim: int
@@ -119,9 +121,11 @@ class Checkpoint:
     """By camera key; VISUAL normalisation, IDENTITY for the VLA families."""
     text: Text | None
     """None for ACT and Diffusion Policy."""
-    vlm_config: Mapping[str, Any] | None = None
+    vlm_config: VlmConfig | None = None
     """SmolVLA: the config.json of `vlm_model_name`."""
     relative_actions: RelativeActions | None = None
     source: str = ""
     """Hub id or folder name, for the record."""
     revision: str | None = None
+    warnings: tuple[str, ...] = ()
+    """What whoever exports it should know: a sentence each, with the file and what counts."""

@@ -20,7 +20,9 @@ __all__ = [
     "model_file",
     "one_policy_of",
     "policies_of",
+    "policy_folder",
     "some_policies_of",
+    "what_it_is_instead",
 ]
 
 CONFIG_FILE: Final = "reflex_config.json"
@@ -29,6 +31,8 @@ EMBODIMENT_FILE: Final = "embodiment.json"
 TRITON_CONFIG_FILE: Final = "config.pbtxt"
 VERSION_FOLDER: Final = "1"
 """The only version of each model: an export puts another in its place instead of a second beside it."""
+CHECKPOINT_FILE: Final = "config.json"
+"""What marks the folder that a policy was trained in."""
 MODEL_FILE: Final = "model.onnx"
 
 
@@ -46,8 +50,27 @@ def some_policies_of(repository: Path) -> list[str]:
     """The same where there must be some: `RepositoryError` says how one is made."""
     names = policies_of(repository)
     if not names:
-        raise RepositoryError(f"{repository} holds no policy; make one with `reflex export` or `make demo-policy`")
+        found = what_it_is_instead(repository)
+        reason = found or f"{repository} holds no policy; make one with `reflex export` or `make demo-policy`"
+        raise RepositoryError(reason)
     return names
+
+
+def policy_folder(repository: Path, name: str) -> Path:
+    """Where the policy of that name lies; `SetupError` for what is no name but a path."""
+    if name in {"", ".", ".."} or Path(name).name != name or not name.isprintable():
+        raise SetupError("a policy is named by its folder in the model repository, not by a path")
+    return repository / name
+
+
+def what_it_is_instead(repository: Path) -> str | None:
+    """What to do about a folder that is no model repository but something that was meant by one."""
+    if (repository / CONFIG_FILE).is_file():
+        whole = repository.resolve()
+        return f"{repository} is the policy {whole.name} of {whole.parent}: name that folder, and --policy {whole.name}"
+    if (repository / CHECKPOINT_FILE).is_file() and any(repository.glob("*.safetensors*")):
+        return f"{repository} is a checkpoint, which is no model repository: make one of it with `reflex export` first"
+    return None
 
 
 def one_policy_of(repository: Path) -> str:

@@ -28,7 +28,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from reflex.errors import RepositoryError
-from reflex.model_repository import CONFIG_FILE, policies_of
+from reflex.model_repository import CONFIG_FILE, policies_of, what_it_is_instead
 
 __all__ = [
     "COMPONENT_ROLES",
@@ -152,6 +152,8 @@ class PolicyConfig(_Strict):
     action_dim: Positive
     noise_dim: Positive
     horizon: Positive
+    n_action_steps: Positive | None = None
+    """Of a chunk's actions, how many the policy was evaluated with before the next chunk; None: not recorded."""
     denoising_steps: Positive
     prompt: PromptConfig | None
     """None for a policy that takes no instruction."""
@@ -187,6 +189,8 @@ class PolicyConfig(_Strict):
             raise ValueError("a prompt and the input `tokens` go together")
         if "actions" not in {tensor.name for tensor in self.outputs}:
             raise ValueError("outputs must contain `actions`")
+        if self.n_action_steps is not None and self.n_action_steps > self.horizon:
+            raise ValueError(f"n_action_steps is {self.n_action_steps}, more than the horizon, {self.horizon}")
         return self
 
     def component(self, role: str) -> str:
@@ -225,6 +229,9 @@ def read_policy_config(policy_dir: Path) -> PolicyConfig:
 
 def _no_policy(policy_dir: Path) -> RepositoryError:
     others = ", ".join(policies_of(policy_dir.parent))
+    instead = what_it_is_instead(policy_dir.parent)
+    if instead is not None:
+        return RepositoryError(instead)
     if not others:
         return RepositoryError(
             f"{policy_dir} holds no policy ({CONFIG_FILE} is missing); one is made by `reflex export` or "

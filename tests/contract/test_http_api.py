@@ -18,7 +18,7 @@ from support.images import as_base64, encoded, photo, png_file
 ANSWER_FIELDS = {
     "actions": list, "num_actions": int, "action_dim": int, "latency_ms": float, "hz": float, "denoising_steps": int,
     "inference_mode": str, "guard_clamped": bool, "guard_violations": list, "request_id": str, "model_version": str,
-    "timing": dict, "robot_id": str,
+    "timing": dict, "n_action_steps": int, "robot_id": str,
 }  # fmt: skip
 
 
@@ -42,7 +42,7 @@ def test_a_200_has_exactly_the_promised_fields_and_types(demo: Served) -> None:
 
 
 def test_without_a_configured_robot_id_the_answer_has_none(unguarded: Served) -> None:
-    assert unguarded.act().json().keys() == ANSWER_FIELDS.keys() - {"robot_id"}
+    assert unguarded.act().json().keys() == ANSWER_FIELDS.keys() - {"robot_id", "n_action_steps"}
 
 
 def test_the_chunk_is_num_actions_by_action_dim_and_finite(demo: Served) -> None:

@@ -65,7 +65,9 @@ class EverythingLooksOn:
 def everything() -> httpx.ASGITransport:
     """A server with two policies, an objective, a robot's name, a recording and a shadow: all fields are there."""
     triton = FakeTriton()
-    service = act_service(triton, time.monotonic, config=policy_config(cameras={"base": False}), second=triton)
+    service = act_service(
+        triton, time.monotonic, config=policy_config(cameras={"base": False}, n_action_steps=3), second=triton
+    )
     for slot in service.router.slots.values():
         slot.slo = SloMonitor(parse_slo("p99=150ms"), time.monotonic)
         slot.loaded.vitals.breaker.open("gone") if slot.name == "b" else None

@@ -10,16 +10,17 @@ in an FP16 graph convolutions are FP16; normalisation, activation, sums and the 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import onnx_ir as ir
 
 from reflex_export.blocks.resnet import convolution, group_norm
+from reflex_export.configs.diffusion import DiffusionConfig
 from reflex_export.graph.graph import Array, GraphBuilder
 
 __all__ = ["UNet", "UNetShape", "step_embeddings", "unet_shapes"]
@@ -141,9 +142,9 @@ def step_embeddings(g: GraphBuilder, timesteps: Array) -> Array:
     return embeddings
 
 
-def unet_shapes(config: Mapping[str, Any], action_dim: int, condition: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+def unet_shapes(config: DiffusionConfig, action_dim: int, condition: int) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Every tensor of the network and its shape; `condition` is the width of global_cond."""
-    embedding, widths = config["diffusion_step_embed_dim"], [action_dim, *config["down_dims"]]
+    embedding, widths = config.diffusion_step_embed_dim, [action_dim, *config.down_dims]
     yield from _layer_shapes(f"{_PREFIX}.diffusion_step_encoder.1", 4 * embedding, embedding)
     yield from _layer_shapes(f"{_PREFIX}.diffusion_step_encoder.3", embedding, 4 * embedding)
     block = partial(_block_shapes, config, embedding + condition)
@@ -160,20 +161,18 @@ def unet_shapes(config: Mapping[str, Any], action_dim: int, condition: int) -> I
         yield from block(f"{name}.0", 2 * out, into)
         yield from block(f"{name}.1", into, into)
         yield from _layer_shapes(f"{name}.2", into, into, 4)
-    yield from _layer_shapes(f"{_PREFIX}.final_conv.0.block.0", widths[1], widths[1], config["kernel_size"])
+    yield from _layer_shapes(f"{_PREFIX}.final_conv.0.block.0", widths[1], widths[1], config.kernel_size)
     yield from _layer_shapes(f"{_PREFIX}.final_conv.0.block.1", widths[1])
     yield from _layer_shapes(f"{_PREFIX}.final_conv.1", action_dim, widths[1], 1)
 
 
 def _block_shapes(
-    config: Mapping[str, Any], condition: int, name: str, into: int, out: int
+    config: DiffusionConfig, condition: int, name: str, into: int, out: int
 ) -> Iterator[tuple[str, tuple[int, ...]]]:
     for part, source in (("conv1", into), ("conv2", out)):
-        yield from _layer_shapes(f"{name}.{part}.block.0", out, source, config["kernel_size"])
+        yield from _layer_shapes(f"{name}.{part}.block.0", out, source, config.kernel_size)
         yield from _layer_shapes(f"{name}.{part}.block.1", out)
-    yield from _layer_shapes(
-        f"{name}.cond_encoder.1", 2 * out if config["use_film_scale_modulation"] else out, condition
-    )
+    yield from _layer_shapes(f"{name}.cond_encoder.1", 2 * out if config.use_film_scale_modulation else out, condition)
     if into != out:
         yield from _layer_shapes(f"{name}.residual_conv", out, into, 1)
 

@@ -19,7 +19,7 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from reflex.errors import RepositoryError
-from reflex.model_repository import CONFIG_FILE, MODEL_FILE, one_policy_of, policies_of
+from reflex.model_repository import CONFIG_FILE, MODEL_FILE, one_policy_of, policies_of, policy_folder
 from reflex.policy_config import NormalizationConfig, PolicyConfig, PromptConfig, read_policy_config
 from reflex_export.checkpoint import Checkpoint
 from reflex_export.families.family_graphs import build_graphs, default_steps
@@ -132,6 +132,8 @@ class Inspection:
     state_dim: int
     action_dim: int
     horizon: int
+    executed: int | None
+    """Of the horizon's actions, before the next chunk; None where nothing records it."""
     steps: int
     prompt: PromptConfig | None
     parts: Mapping[str, int]
@@ -184,7 +186,7 @@ def find_policy(source: Path, policy: str | None) -> Path | None:
     `SetupError` names the policies when there are several.
     """
     if policy is not None:
-        return source / policy
+        return policy_folder(source, policy)
     if (source / CONFIG_FILE).is_file():
         return source
     return source / one_policy_of(source) if policies_of(source) else None
@@ -206,6 +208,7 @@ def inspect_checkpoint(checkpoint: Checkpoint, *, steps: int | None = None) -> I
         state_dim=checkpoint.state_dim,
         action_dim=checkpoint.action_dim,
         horizon=denoise.output_shape("actions")[0],
+        executed=checkpoint.config.n_action_steps,
         steps=count,
         prompt=prompt_config(checkpoint),
         parts=_parts(encoder, denoise),
@@ -227,6 +230,7 @@ def inspect_policy(folder: Path) -> Inspection:
         state_dim=config.state_dim,
         action_dim=config.action_dim,
         horizon=config.horizon,
+        executed=config.n_action_steps,
         steps=config.denoising_steps,
         prompt=config.prompt,
         parts=_parts(encoder, denoise),

@@ -47,7 +47,8 @@ def read_case(path: Path, checkpoint: Checkpoint, wanted: Sequence[TensorConfig]
     try:
         with np.load(path, allow_pickle=False) as recorded:
             case = {key: recorded[key] for key in recorded.files}
-        inputs = {tensor.name: _input(tensor, case, checkpoint) for tensor in wanted}
+        _refuse_other_cameras(case, checkpoint)
+        inputs = {tensor.name: _fitting(tensor, _input(tensor, case, checkpoint)) for tensor in wanted}
         steps = int(case["num_steps"]) if "num_steps" in case else None
         tokens = tuple(case["tokens"][case["token_mask"]].tolist()) if "tokens" in case else None
         instruction = str(case.get("task", ""))
@@ -63,6 +64,27 @@ def _no_case(path: Path, checkpoint: Checkpoint, reason: str) -> CheckpointError
         f"{path} is no recorded case of this {checkpoint.family} policy: {reason}; name the folder of this policy's "
         "cases with --cases"
     )
+
+
+def _refuse_other_cameras(case: Mapping[str, Array], checkpoint: Checkpoint) -> None:
+    own = {f"image.{camera.key}" for camera in checkpoint.cameras}
+    other = [name for name in case if name.startswith("image.") and name not in own]
+    if other:
+        raise ValueError(f"it has {other[0]}, which is no camera of the policy")
+
+
+def _fitting(tensor: TensorConfig, array: Array) -> Array:
+    """`ValueError` says which input differs, before a runtime does so in its own words."""
+    found = array.shape[1:]
+    if len(found) != len(tensor.shape) or any(
+        size not in (-1, given) for size, given in zip(tensor.shape, found, strict=True)
+    ):
+        raise ValueError(f"{tensor.name} is {_sizes(found)}, not {_sizes(tensor.shape)}")
+    return array
+
+
+def _sizes(shape: Sequence[int]) -> str:
+    return "x".join("any" if size == -1 else str(size) for size in shape)
 
 
 def _input(tensor: TensorConfig, case: Mapping[str, Array], checkpoint: Checkpoint) -> Array:

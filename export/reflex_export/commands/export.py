@@ -25,6 +25,7 @@ from reflex_export.reading import read_checkpoint
 __all__ = ["export_command"]
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+LONGEST_NAME: Final = 100
 
 
 def export_command(source: str, options: ExportOptions, *, as_json: bool = False) -> int:
@@ -51,10 +52,16 @@ def export_command(source: str, options: ExportOptions, *, as_json: bool = False
 def _name(name: str, source: str) -> str:
     chosen = name or re.sub(r"[^A-Za-z0-9_.-]+", "-", Path(source.rstrip("/")).name).strip("-.")
     if not NAME.fullmatch(chosen):
-        raise SetupError(
-            f"{chosen!r} is no name for a policy: letters, digits, _, - and . only; choose one with --name"
-        )
+        raise SetupError(f"{chosen!r:.120} is no name for a policy: {_fault(chosen)}; choose one with --name")
     return chosen
+
+
+def _fault(name: str) -> str:
+    if len(name) > LONGEST_NAME:
+        return f"it has {len(name)} characters, at most {LONGEST_NAME} are allowed"
+    if name[:1] in {"_", "-", "."}:
+        return f"it must begin with a letter or a digit, not with {name[0]!r}"
+    return "letters, digits, _, - and . only"
 
 
 def _read(source: str, options: ExportOptions) -> Checkpoint:

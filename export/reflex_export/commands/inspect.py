@@ -78,6 +78,7 @@ def _as_json(found: Inspection) -> dict[str, Any]:
         "state_dim": found.state_dim,
         "action_dim": found.action_dim,
         "horizon": found.horizon,
+        "n_action_steps": found.executed,
         "denoising_steps": found.steps,
         "normalization": [row.model_dump(mode="json") for row in found.normalization],
         "warnings": list(found.warnings),
@@ -127,7 +128,8 @@ def _about(found: Inspection) -> Iterator[str]:
         **_publication(found),
         "cameras": ", ".join(map(_camera, found.cameras)) or "none",
         "state, action": f"{found.state_dim}, {found.action_dim} dimensions",
-        "chunk": f"{found.horizon} actions in {found.steps} denoising step{'s' if found.steps > 1 else ''}",
+        "chunk": f"{found.horizon} actions in {found.steps} denoising step{'s' if found.steps > 1 else ''}"
+        + _executed(found),
         **({} if found.normalization else {"normalisation": "built into the graphs"}),
         "prompt": _prompt(found.prompt),
         "weights": weights,
@@ -137,6 +139,12 @@ def _about(found: Inspection) -> Iterator[str]:
     }
     for label, fact in facts.items():
         yield f"{label:<{LABEL_WIDTH}}  {fact}"
+
+
+def _executed(found: Inspection) -> str:
+    if found.executed is None or found.executed == found.horizon:
+        return ""
+    return f", of which {found.executed} are executed before the next chunk"
 
 
 def _publication(found: Inspection) -> dict[str, str]:

@@ -8,7 +8,9 @@ from typing import Final
 
 from reflex.console import EXIT_FAILED, print_json, reported_errors, say
 from reflex.export_options import AdapterUse
+from reflex.model_repository import policy_folder
 from reflex.policy_config import PolicyConfig, read_policy_config
+from reflex_export.checking.servable import require_servable
 from reflex_export.checking.verification import Verification, verify_policy
 from reflex_export.commands.progress_bars import shown_progress
 from reflex_export.commands.source_record import read_origin
@@ -40,7 +42,8 @@ def verify_command(
 ) -> int:
     """Hold a policy of a repository against its checkpoint; the exit code, 1 when it misses its gate."""
     with reported_errors(as_json=as_json), shown_progress() as progress:
-        config = read_policy_config(repository / policy)
+        config = read_policy_config(policy_folder(repository, policy))
+        require_servable(repository, policy, config)
         progress(Stage("reading the checkpoint"))
         checkpoint = read_origin(
             repository,

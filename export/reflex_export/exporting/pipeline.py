@@ -24,7 +24,7 @@ from reflex_export.engines.build import stage_of
 from reflex_export.errors import ParityError
 from reflex_export.exporting.canary import canary_of, canary_tolerance
 from reflex_export.exporting.embodiment_fit import check_cameras, check_units, fitting_embodiment
-from reflex_export.exporting.name_taken import policy_ids, require_free
+from reflex_export.exporting.name_taken import policy_ids, require_free, require_unshared
 from reflex_export.exporting.policy_record import Variant, draft_config, source_of, write_policy_files
 from reflex_export.exporting.variants import write_variants
 from reflex_export.families.common import ARITHMETICS, Arithmetic, FamilyGraphs
@@ -67,15 +67,20 @@ def check_options(options: ExportOptions) -> None:
     """`SetupError` for what can be refused without the checkpoint: cases that are none, a name that is taken."""
     if options.cases is not None:
         find_cases(options.cases)
-    if not options.replace and not options.dry_run:
-        require_free(options.repository, policy_ids(options.name, options.steps))
+    _check_place(options)
+
+
+def _check_place(options: ExportOptions) -> None:
+    if not options.dry_run:
+        names = policy_ids(options.name, options.steps)
+        (require_unshared if options.replace else require_free)(options.repository, names)
 
 
 def _exported(
     checkpoint: Checkpoint, options: ExportOptions, arithmetic: Arithmetic, progress: Progress
 ) -> ExportReport:
     embodiment = fitting_embodiment(checkpoint, options.embodiment)
-    warnings = check_units(checkpoint, embodiment, is_checked=options.units_checked)
+    warnings = (*checkpoint.warnings, *check_units(checkpoint, embodiment, is_checked=options.units_checked))
     check_cameras(checkpoint, options.optional_cameras)
     if options.engine != "onnx":
         require_engine(BuildOptions(options.engine))
@@ -90,6 +95,7 @@ def _exported(
         engines = export.build_engines([config.policy_id for config in configs])
         if not options.dry_run:
             progress(Stage("publishing"))
+            _check_place(options)  # again: this export is the only writer now
             staged.publish()
     return ExportReport(tuple(configs), not options.dry_run, engines, warnings)
 

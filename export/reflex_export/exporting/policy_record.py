@@ -72,6 +72,7 @@ def draft_config(
         action_dim=action_dim,
         noise_dim=noise[0] if noise else action_dim,
         horizon=horizon,
+        n_action_steps=checkpoint.config.n_action_steps or horizon,
         denoising_steps=variant.steps,
         prompt=prompt_config(checkpoint),
         precision=precision,

@@ -9,15 +9,15 @@ Shapes: L observation tokens [latent, state, pixels of camera 0, 1, ...], T chun
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import onnx_ir as ir
 
 from reflex_export.blocks.features import normalize_feature, unnormalize_feature
-from reflex_export.blocks.resnet import BACKBONES, NORM_EPSILON, BackboneNames, FeatureMap, ResNet, convolution
+from reflex_export.blocks.resnet import NORM_EPSILON, BackboneNames, FeatureMap, ResNet, convolution
 from reflex_export.blocks.transformer import (
     attention,
     merge_heads,
@@ -27,20 +27,16 @@ from reflex_export.blocks.transformer import (
     wide_linear,
 )
 from reflex_export.checkpoint import Camera, Checkpoint
+from reflex_export.configs.act import ActConfig
 from reflex_export.errors import UnsupportedOptionError
-from reflex_export.families.common import Arithmetic, FamilyGraphs, empty_graph
-from reflex_export.families.observed import check_shapes, image_planes, refuse_features, refuse_options, require_options
+from reflex_export.families.common import Arithmetic, FamilyGraphs, config_of, empty_graph
+from reflex_export.families.observed import check_shapes, image_planes, refuse_relative_actions
 from reflex_export.graph.graph import Array, GraphBuilder, OnnxModel
 
 __all__ = ["build"]
 
 POSITION_TEMPERATURE: Final = 10_000.0
 POSITION_EPSILON: Final = 1e-6
-OPTIONS: Final = (
-    *("vision_backbone", "feedforward_activation", "pre_norm", "dim_model", "n_heads", "dim_feedforward"),
-    *("n_encoder_layers", "n_decoder_layers", "chunk_size", "input_features"),
-)
-"""What the graphs read of config.json, but for options that old files lack."""
 ACTIVATIONS: Final = {"relu": "Relu", "gelu": "Gelu"}
 
 
@@ -133,14 +129,14 @@ def _build_encoder(checkpoint: Checkpoint, precision: Arithmetic, *, taps: bool)
     positions = _positions(g, transformer, maps)
 
     x = tokens
-    for layer in range(checkpoint.config["n_encoder_layers"]):
+    for layer in range(_config(checkpoint).n_encoder_layers):
         x = _encoder_layer(transformer, x, positions, f"model.encoder.layers.{layer}")
     if transformer.is_pre_norm:
         x = transformer.norm(x, "model.encoder.norm")
     cache = _decoder_cache(checkpoint, transformer, x, positions)
 
     length, width = 2 + sum(image.height * image.width for image in maps), transformer.width
-    shape = (checkpoint.config["n_decoder_layers"], transformer.heads, length, transformer.head_dim)
+    shape = (_config(checkpoint).n_decoder_layers, transformer.heads, length, transformer.head_dim)
     g.output(cache[0], "prefix_keys", "FP32", shape)
     g.output(cache[1], "prefix_values", "FP32", shape)
     if taps:
@@ -156,11 +152,11 @@ def _camera_map(g: GraphBuilder, checkpoint: Checkpoint, camera: Camera) -> Feat
     """FP32 [B, W, h, w]: one token for each pixel of the backbone's map."""
     channels, height, width = camera.shape
     pixels = g.halve(g.input(f"pixels.{camera.name}", "FP32", camera.shape))
-    backbone = ResNet(g, checkpoint.config["vision_backbone"], BackboneNames.by_name("model.backbone"))
+    backbone = ResNet(g, _config(checkpoint).vision_backbone, BackboneNames.by_name("model.backbone"))
     image = backbone(FeatureMap(pixels, channels, height, width))
     check_shapes(
         checkpoint,
-        [("model.encoder_img_feat_input_proj.weight", (checkpoint.config["dim_model"], image.channels, 1, 1))],
+        [("model.encoder_img_feat_input_proj.weight", (_config(checkpoint).dim_model, image.channels, 1, 1))],
     )
     projected = g.widen(convolution(g, image.value, "model.encoder_img_feat_input_proj"))
     return replace(image, value=projected)
@@ -213,7 +209,7 @@ def _decoder_cache(
     """What every decoder layer reads of the observation: no action changes it."""
     g = transformer.g
     placed = g.op("Add", memory, positions)
-    names = [f"model.decoder.layers.{layer}.multihead_attn" for layer in range(checkpoint.config["n_decoder_layers"])]
+    names = [f"model.decoder.layers.{layer}.multihead_attn" for layer in range(_config(checkpoint).n_decoder_layers)]
     keys = [transformer.project(placed, name, 1)[0] for name in names]
     values = [transformer.project(memory, name, 2)[0] for name in names]
     return stack_layers(g, keys), stack_layers(g, values)
@@ -289,53 +285,45 @@ def _tensor(g: GraphBuilder, name: str) -> Array:
     return g.tensor(name).astype(np.float64)
 
 
+def _config(checkpoint: Checkpoint) -> ActConfig:
+    return config_of(checkpoint, ActConfig)
+
+
 def _transformer(checkpoint: Checkpoint, g: GraphBuilder) -> _Transformer:
-    config = checkpoint.config
-    activation = ACTIVATIONS[config["feedforward_activation"]]
-    return _Transformer(g, config["n_heads"], config["dim_model"], activation, config["pre_norm"])
+    config = _config(checkpoint)
+    activation = ACTIVATIONS[config.feedforward_activation]
+    return _Transformer(g, config.n_heads, config.dim_model, activation, config.pre_norm)
 
 
 def _refuse_what_is_unsupported(checkpoint: Checkpoint) -> None:
-    require_options(checkpoint, OPTIONS)
-    refuse_options(
-        checkpoint,
-        {
-            "n_obs_steps": (1,),
-            "vision_backbone": tuple(BACKBONES),
-            "replace_final_stride_with_dilation": (False,),
-            "feedforward_activation": tuple(ACTIVATIONS),
-        },
-    )
-    if checkpoint.config.get("temporal_ensemble_coeff") is not None:
+    if _config(checkpoint).temporal_ensemble_coeff is not None:
         raise UnsupportedOptionError(
             f"{checkpoint.source}: temporal_ensemble_coeff averages over past chunks, which no graph can; set it to "
             "null in config.json and average where the actions are sent to the robot"
         )
-    refuse_features(checkpoint)
+    refuse_relative_actions(checkpoint)
 
 
 def _transformer_shapes(checkpoint: Checkpoint) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Every tensor outside the backbone that the graphs read, and its shape by the config."""
-    config = checkpoint.config
-    width = config["dim_model"]
+    config = _config(checkpoint)
+    width = config.dim_model
     yield "model.encoder_latent_input_proj.bias", (width,)
     yield from _linear_shapes("model.encoder_robot_state_input_proj", width, checkpoint.state_dim)
     yield "model.encoder_img_feat_input_proj.bias", (width,)
     yield "model.encoder_1d_feature_pos_embed.weight", (2, width)
-    yield "model.decoder_pos_embed.weight", (config["chunk_size"], width)
+    yield "model.decoder_pos_embed.weight", (config.chunk_size, width)
     yield from _linear_shapes("model.action_head", checkpoint.action_dim, width)
-    for name in ("model.decoder.norm", *(("model.encoder.norm",) if config["pre_norm"] else ())):
+    for name in ("model.decoder.norm", *(("model.encoder.norm",) if config.pre_norm else ())):
         yield from _norm_shapes(name, width)
-    for layer in range(config["n_encoder_layers"]):
+    for layer in range(config.n_encoder_layers):
         yield from _layer_shapes(f"model.encoder.layers.{layer}", config, ("self_attn",))
-    for layer in range(config["n_decoder_layers"]):
+    for layer in range(config.n_decoder_layers):
         yield from _layer_shapes(f"model.decoder.layers.{layer}", config, ("self_attn", "multihead_attn"))
 
 
-def _layer_shapes(
-    name: str, config: Mapping[str, Any], attentions: Sequence[str]
-) -> Iterator[tuple[str, tuple[int, ...]]]:
-    width, inner = config["dim_model"], config["dim_feedforward"]
+def _layer_shapes(name: str, config: ActConfig, attentions: Sequence[str]) -> Iterator[tuple[str, tuple[int, ...]]]:
+    width, inner = config.dim_model, config.dim_feedforward
     for attention_name in attentions:
         yield f"{name}.{attention_name}.in_proj_weight", (3 * width, width)
         yield f"{name}.{attention_name}.in_proj_bias", (3 * width,)

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 from reflex.export_options import Precision
 from reflex.policy_config import PolicyConfig
 from reflex_export.checkpoint import Checkpoint
+from reflex_export.configs import FamilyConfig
 from reflex_export.graph.graph import FloatType, GraphBuilder, OnnxModel
 
-__all__ = ["ARITHMETICS", "Arithmetic", "FamilyGraphs", "Precision", "arithmetic_of", "empty_graph"]
+__all__ = ["ARITHMETICS", "Arithmetic", "FamilyGraphs", "Precision", "arithmetic_of", "config_of", "empty_graph"]
+
+T = TypeVar("T", bound=FamilyConfig)
 
 Arithmetic = Literal["fp32", "fp16", "fp16_mlp"]
 """What the matrix products are computed in. `fp16` keeps only what is cheap in FP32 (docs/adr/0010); `fp16_mlp` keeps
@@ -42,6 +45,13 @@ def arithmetic_of(config: PolicyConfig) -> Arithmetic:
     recorded = (config.parity or {}).get("arithmetic")
     known: dict[str, Arithmetic] = {one: one for several in ARITHMETICS.values() for one in several}
     return known.get(str(recorded), "fp32" if config.precision == "fp32" else "fp16")
+
+
+def config_of(checkpoint: Checkpoint, kind: type[T]) -> T:
+    """The options of a checkpoint whose family is known."""
+    if not isinstance(checkpoint.config, kind):
+        raise TypeError(f"a {checkpoint.family} checkpoint has {type(checkpoint.config).__name__}, not {kind.__name__}")
+    return checkpoint.config
 
 
 def empty_graph(name: str, checkpoint: Checkpoint, arithmetic: Arithmetic) -> GraphBuilder:

@@ -10,37 +10,23 @@ Shapes: S observation steps, T horizon of the trajectory, A action width, F feat
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final
 
 import numpy as np
 import onnx_ir as ir
 
 from reflex_export.blocks.features import normalize_feature, unnormalize_feature
-from reflex_export.blocks.resnet import BACKBONES, BackboneNames, FeatureMap, ResNet, convolution
-from reflex_export.blocks.reverse_diffusion import BETA_SCHEDULES, SCHEDULERS, ReverseStep, reverse_steps
+from reflex_export.blocks.resnet import BackboneNames, FeatureMap, ResNet, convolution
+from reflex_export.blocks.reverse_diffusion import ReverseStep, reverse_steps
 from reflex_export.blocks.transformer import wide_linear
-from reflex_export.blocks.unet import STRIDE, UNet, UNetShape, step_embeddings, unet_shapes
+from reflex_export.blocks.unet import UNet, UNetShape, step_embeddings, unet_shapes
 from reflex_export.checkpoint import Camera, Checkpoint
+from reflex_export.configs.diffusion import DiffusionConfig
 from reflex_export.errors import CheckpointError, UnsupportedOptionError
-from reflex_export.families.common import Arithmetic, FamilyGraphs, empty_graph
-from reflex_export.families.observed import check_shapes, image_planes, refuse_features, refuse_options, require_options
+from reflex_export.families.common import Arithmetic, FamilyGraphs, config_of, empty_graph
+from reflex_export.families.observed import check_shapes, image_planes, refuse_relative_actions
 from reflex_export.graph.graph import GraphBuilder, OnnxModel
 
-__all__ = ["build", "default_steps"]
-
-OPTIONS: Final = (
-    *("n_obs_steps", "horizon", "n_action_steps", "vision_backbone", "use_group_norm", "spatial_softmax_num_keypoints"),
-    *("down_dims", "kernel_size", "n_groups", "diffusion_step_embed_dim", "use_film_scale_modulation"),
-    *("noise_scheduler_type", "num_train_timesteps", "beta_schedule", "beta_start", "beta_end", "prediction_type"),
-    *("clip_sample", "input_features"),
-)
-"""What the graphs read of config.json, but for options that old files lack."""
-
-
-def default_steps(checkpoint: Checkpoint) -> int:
-    """How many denoising steps the checkpoint asks for."""
-    steps: int = checkpoint.config.get("num_inference_steps") or checkpoint.config["num_train_timesteps"]
-    return steps
+__all__ = ["build"]
 
 
 def build(
@@ -57,7 +43,7 @@ def build(
 def _build_preprocess(checkpoint: Checkpoint) -> OnnxModel:
     """image.<camera> UINT8 [S, h, w, 3] -> pixels.<camera> FP32 [S, 3, H, W], normalised, resized and cropped."""
     g = GraphBuilder("preprocess")
-    frames, resized = _frames(checkpoint), checkpoint.config.get("resize_shape")
+    frames, resized = _frames(checkpoint), _config(checkpoint).resize_shape
     for camera in checkpoint.cameras:
         image = g.input(f"image.{camera.name}", "UINT8", (*frames, *((-1, -1) if resized else camera.shape[1:]), 3))
         planes = image_planes(g, image, None if resized else camera.shape, frames)
@@ -100,8 +86,8 @@ def _cropped(g: GraphBuilder, pixels: ir.Value, checkpoint: Checkpoint, camera: 
 
 def _pixel_size(checkpoint: Checkpoint, camera: Camera) -> tuple[int, int]:
     """Height and width that the backbone sees."""
-    config = checkpoint.config
-    resized, ratio, crop = config.get("resize_shape"), config.get("crop_ratio", 1.0), config.get("crop_shape")
+    config = _config(checkpoint)
+    resized, ratio, crop = config.resize_shape, config.crop_ratio, config.crop_shape
     if resized is not None:
         # With a resize the ratio alone decides: lerobot overwrites crop_shape.
         return (int(resized[0] * ratio), int(resized[1] * ratio))
@@ -109,14 +95,14 @@ def _pixel_size(checkpoint: Checkpoint, camera: Camera) -> tuple[int, int]:
 
 
 def _uncropped_size(checkpoint: Checkpoint, camera: Camera) -> tuple[int, int]:
-    resized = checkpoint.config.get("resize_shape")
+    resized = _config(checkpoint).resize_shape
     return camera.shape[1:] if resized is None else (resized[0], resized[1])
 
 
 def _build_encoder(checkpoint: Checkpoint, precision: Arithmetic, *, taps: bool) -> OnnxModel:
     """pixels.<camera>, state -> global_cond FP32 [S * (state_dim + cameras * F)]."""
     g = empty_graph("encoder", checkpoint, precision)
-    frames = checkpoint.config["n_obs_steps"]
+    frames = _config(checkpoint).n_obs_steps
     features = [_camera_features(g, checkpoint, index) for index in range(len(checkpoint.cameras))]
     state = g.input("state", "FP32", (*_frames(checkpoint), checkpoint.state_dim))
     posture = normalize_feature(g, state, checkpoint.state)
@@ -133,17 +119,17 @@ def _build_encoder(checkpoint: Checkpoint, precision: Arithmetic, *, taps: bool)
 
 def _camera_features(g: GraphBuilder, checkpoint: Checkpoint, index: int) -> ir.Value:
     """FP32 [B, S, F]: where in the picture each of the learnt keypoints is, through one layer."""
-    config, camera, name = checkpoint.config, checkpoint.cameras[index], _encoder_name(checkpoint, index)
+    config, camera, name = _config(checkpoint), checkpoint.cameras[index], _encoder_name(checkpoint, index)
     height, width = _pixel_size(checkpoint, camera)
     pixels = g.input(f"pixels.{camera.name}", "FP32", (*_frames(checkpoint), 3, height, width))
     images = g.halve(g.op("Reshape", pixels, g.ints(-1, 3, height, width)))
     names = BackboneNames.by_number(f"{name}.backbone")
-    backbone = ResNet(g, config["vision_backbone"], names, has_group_norm=config["use_group_norm"])
+    backbone = ResNet(g, config.vision_backbone, names, has_group_norm=config.use_group_norm)
     image = backbone(FeatureMap(images, 3, height, width))
-    check_shapes(checkpoint, _head_shapes(name, image, config["spatial_softmax_num_keypoints"]))
+    check_shapes(checkpoint, _head_shapes(name, image, config.spatial_softmax_num_keypoints))
     keypoints = g.halve(_spatial_softmax(g, image, f"{name}.pool"))
     features = g.op("Relu", wide_linear(g, keypoints, f"{name}.out"))
-    return g.op("Reshape", features, g.ints(-1, config["n_obs_steps"], _feature_width(checkpoint)))
+    return g.op("Reshape", features, g.ints(-1, config.n_obs_steps, _feature_width(checkpoint)))
 
 
 def _spatial_softmax(g: GraphBuilder, image: FeatureMap, name: str) -> ir.Value:
@@ -165,9 +151,9 @@ def _head_shapes(name: str, image: FeatureMap, keypoints: int) -> Iterator[tuple
 
 def _build_denoise(checkpoint: Checkpoint, count: int, precision: Arithmetic, *, taps: bool) -> OnnxModel:
     """global_cond, noise FP32 [T, A], DDPM: step_noise FP32 [count - 1, T, A] -> actions, actions_normalized."""
-    config = checkpoint.config
+    config = _config(checkpoint)
     g = empty_graph("denoise", checkpoint, precision)
-    horizon, width, steps = config["horizon"], checkpoint.action_dim, _steps(checkpoint, count)
+    horizon, width, steps = config.horizon, checkpoint.action_dim, _steps(checkpoint, count)
     condition = g.input("global_cond", "FP32", (_condition_width(checkpoint),))
     x = g.op("Transpose", g.input("noise", "FP32", (horizon, width)), perm=[0, 2, 1])
     noises = _step_noises(g, steps, horizon, width)
@@ -181,10 +167,10 @@ def _build_denoise(checkpoint: Checkpoint, count: int, precision: Arithmetic, *,
         noise = noises[index] if step.from_noise else None
         x = _step_back(g, checkpoint, step, x, answers[-1], noise)
 
-    first = config["n_obs_steps"] - 1
-    kept = g.op("Slice", x, g.ints(first), g.ints(first + config["n_action_steps"]), g.ints(2))
+    first = config.n_obs_steps - 1
+    kept = g.op("Slice", x, g.ints(first), g.ints(first + config.n_action_steps), g.ints(2))
     normalized = g.op("Transpose", kept, perm=[0, 2, 1])
-    shape = (config["n_action_steps"], width)
+    shape = (config.n_action_steps, width)
     g.output(unnormalize_feature(g, normalized, checkpoint.action), "actions", "FP32", shape)
     g.output(normalized, "actions_normalized", "FP32", shape)
     if taps:
@@ -208,14 +194,14 @@ def _step_back(
     g: GraphBuilder, checkpoint: Checkpoint, step: ReverseStep, x: ir.Value, answer: ir.Value, noise: ir.Value | None
 ) -> ir.Value:
     """x one step before."""
-    config = checkpoint.config
+    config = _config(checkpoint)
     origin, eps = answer, answer
-    if config["prediction_type"] == "epsilon":
+    if config.prediction_type == "epsilon":
         origin = _remainder(g, x, answer, step.noise, step.signal)
     elif step.from_eps:
         eps = _remainder(g, x, answer, step.signal, step.noise)
-    if config["clip_sample"]:
-        bound = config.get("clip_sample_range", 1.0)
+    if config.clip_sample:
+        bound = config.clip_sample_range
         origin = g.op("Clip", origin, g.constant(-bound), g.constant(bound))
     terms = [(step.from_origin, origin), (step.from_current, x), (step.from_eps, eps), (step.from_noise, noise)]
     total, *rest = [g.op("Mul", value, g.constant(factor)) for factor, value in terms if factor and value is not None]
@@ -237,27 +223,29 @@ def _stacked(g: GraphBuilder, values: Sequence[ir.Value]) -> ir.Value:
 
 
 def _steps(checkpoint: Checkpoint, count: int) -> tuple[ReverseStep, ...]:
-    config = checkpoint.config
+    config = _config(checkpoint)
     return reverse_steps(
-        config["noise_scheduler_type"],
+        config.noise_scheduler_type,
         count,
-        train_steps=config["num_train_timesteps"],
-        beta_schedule=config["beta_schedule"],
-        beta_start=config["beta_start"],
-        beta_end=config["beta_end"],
+        train_steps=config.num_train_timesteps,
+        beta_schedule=config.beta_schedule,
+        beta_start=config.beta_start,
+        beta_end=config.beta_end,
     )
 
 
 def _unet_shape(checkpoint: Checkpoint) -> UNetShape:
-    config = checkpoint.config
-    return UNetShape(
-        len(config["down_dims"]), config["horizon"], config["n_groups"], config["use_film_scale_modulation"]
-    )
+    config = _config(checkpoint)
+    return UNetShape(len(config.down_dims), config.horizon, config.n_groups, config.use_film_scale_modulation)
+
+
+def _config(checkpoint: Checkpoint) -> DiffusionConfig:
+    return config_of(checkpoint, DiffusionConfig)
 
 
 def _frames(checkpoint: Checkpoint) -> tuple[int, ...]:
     """The axis of observation steps; a policy that looks at one has none."""
-    frames = checkpoint.config["n_obs_steps"]
+    frames = _config(checkpoint).n_obs_steps
     return (frames,) if frames > 1 else ()
 
 
@@ -269,42 +257,25 @@ def _encoder_name(checkpoint: Checkpoint, index: int) -> str:
 
 def _condition_width(checkpoint: Checkpoint) -> int:
     features = len(checkpoint.cameras) * _feature_width(checkpoint)
-    width: int = checkpoint.config["n_obs_steps"] * (checkpoint.state_dim + features)
-    return width
+    return _config(checkpoint).n_obs_steps * (checkpoint.state_dim + features)
 
 
 def _feature_width(checkpoint: Checkpoint) -> int:
     """x and y of each keypoint."""
-    width: int = 2 * checkpoint.config["spatial_softmax_num_keypoints"]
-    return width
+    return 2 * _config(checkpoint).spatial_softmax_num_keypoints
 
 
 def _refuse_what_is_unsupported(checkpoint: Checkpoint, steps: Sequence[int]) -> None:
-    require_options(checkpoint, OPTIONS)
-    refuse_options(
-        checkpoint,
-        {
-            "vision_backbone": tuple(BACKBONES),
-            "noise_scheduler_type": SCHEDULERS,
-            "beta_schedule": BETA_SCHEDULES,
-            "prediction_type": ("epsilon", "sample"),
-        },
-    )
-    refuse_features(checkpoint)
+    refuse_relative_actions(checkpoint)
     _refuse_impossible_sizes(checkpoint)
     for count in steps:
-        most = checkpoint.config["num_train_timesteps"]
+        most = _config(checkpoint).num_train_timesteps
         if not 1 <= count <= most:
             raise UnsupportedOptionError(f"{count} denoising steps: this policy can take 1 to {most}")
 
 
 def _refuse_impossible_sizes(checkpoint: Checkpoint) -> None:
-    config, source = checkpoint.config, checkpoint.source
-    halvings = STRIDE ** (len(config["down_dims"]) - 1)
-    if config["horizon"] % halvings:
-        raise CheckpointError(f"{source}: horizon {config['horizon']} must be divisible by {halvings} (down_dims)")
-    if config["n_obs_steps"] - 1 + config["n_action_steps"] > config["horizon"]:
-        raise CheckpointError(f"{source}: n_action_steps ends after the horizon; lower it in config.json")
+    config, source = _config(checkpoint), checkpoint.source
     for camera in checkpoint.cameras:
         whole, kept = _uncropped_size(checkpoint, camera), _pixel_size(checkpoint, camera)
         if any(small > large for small, large in zip(kept, whole, strict=True)):

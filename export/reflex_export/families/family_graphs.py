@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 from reflex_export.checkpoint import Checkpoint
 from reflex_export.families.common import Arithmetic, FamilyGraphs
+from reflex_export.families.unused import NoticedTensors, require_all_used
 
 __all__ = ["build_graphs", "default_steps"]
 
@@ -16,12 +18,13 @@ def build_graphs(
 ) -> FamilyGraphs:
     """With `taps` the graphs also put out what happens inside them; `CheckpointError` when they cannot be built."""
     family = importlib.import_module(f"reflex_export.families.{checkpoint.family}")
-    graphs: FamilyGraphs = family.build(checkpoint, steps=steps, precision=precision, taps=taps)
+    tensors = NoticedTensors(checkpoint.tensors)
+    noticed = replace(checkpoint, tensors=tensors)
+    graphs: FamilyGraphs = family.build(noticed, steps=steps, precision=precision, taps=taps)
+    require_all_used(checkpoint, tensors.used)
     return graphs
 
 
 def default_steps(checkpoint: Checkpoint) -> int:
     """The checkpoint's own number of denoising steps; 1 for a family without a loop."""
-    config = checkpoint.config
-    names = ("num_steps", "num_inference_steps", "num_train_timesteps")
-    return next((int(config[name]) for name in names if config.get(name)), 1)
+    return checkpoint.config.default_steps

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from collections.abc import Iterable
 
 import onnx_ir as ir
 
 from reflex_export.checkpoint import Checkpoint
-from reflex_export.errors import CheckpointError, TensorShapeError, UnsupportedOptionError
+from reflex_export.errors import TensorShapeError, UnsupportedOptionError
 from reflex_export.graph.graph import GraphBuilder
 
-__all__ = ["check_shapes", "image_planes", "refuse_features", "refuse_options", "require_options"]
-
-_STATE: Final = "observation.state"
+__all__ = ["check_shapes", "image_planes", "refuse_relative_actions"]
 
 
 def image_planes(
@@ -35,32 +32,8 @@ def image_planes(
     return g.op("Div", planes, g.constant(255.0))
 
 
-def require_options(checkpoint: Checkpoint, names: Sequence[str]) -> None:
-    """`CheckpointError` for the first option that config.json lacks."""
-    for name in names:
-        if name not in checkpoint.config:
-            raise CheckpointError(f"{checkpoint.source}: config.json has no {name}; load and save it with lerobot once")
-
-
-def refuse_options(checkpoint: Checkpoint, supported: Mapping[str, Sequence[object]]) -> None:
-    """`UnsupportedOptionError` for the first option of config.json that has none of the supported values.
-
-    An option that config.json leaves out has its default, which is always the first value.
-    """
-    for option, values in supported.items():
-        value = checkpoint.config.get(option, values[0])
-        if value not in values:
-            wanted = " or ".join(repr(one) for one in values)
-            found = f"{checkpoint.source}: config.json has {option} = {value!r}"
-            raise UnsupportedOptionError(f"{found}, which cannot be exported; train with {wanted}")
-
-
-def refuse_features(checkpoint: Checkpoint) -> None:
-    """`UnsupportedOptionError` for what a policy observes besides cameras and the robot's state."""
-    known = {_STATE, *(camera.key for camera in checkpoint.cameras)}
-    for key in checkpoint.config["input_features"]:
-        if key not in known:
-            raise UnsupportedOptionError(f"{checkpoint.source}: the input {key} is neither a camera nor {_STATE}")
+def refuse_relative_actions(checkpoint: Checkpoint) -> None:
+    """`UnsupportedOptionError` for actions that are differences to the state."""
     if checkpoint.relative_actions is not None:
         raise UnsupportedOptionError(f"{checkpoint.source}: relative actions are for pi0 and pi0.5 only")
 

@@ -15,8 +15,9 @@ from reflex_export.blocks.gemma import GemmaStack
 from reflex_export.blocks.resize import build_resizing_preprocess
 from reflex_export.blocks.vision import VisionTower
 from reflex_export.checkpoint import Camera, Checkpoint, Text
-from reflex_export.errors import CheckpointError, TensorShapeError, UnsupportedOptionError
-from reflex_export.families.common import Arithmetic, empty_graph
+from reflex_export.configs.pi import PiConfig, Placement
+from reflex_export.errors import CheckpointError, TensorShapeError
+from reflex_export.families.common import Arithmetic, config_of, empty_graph
 from reflex_export.graph.graph import GraphBuilder, OnnxModel
 
 __all__ = ["PaliGemma", "read_paligemma"]
@@ -24,11 +25,6 @@ __all__ = ["PaliGemma", "read_paligemma"]
 VISION_HEADS: Final = 16
 """SigLIP so400m's: a constant of the reference's code, which no checkpoint has."""
 VISION_EPSILON: Final = 1e-6
-_UNSUPPORTED: Final = {
-    "adapt_to_pi_aloha": "pi0's old Aloha adaptation is not in the graphs; train with lerobot 0.4 or later",
-    "use_visual_memory": "a policy that remembers images is not supported; train without visual memory",
-    "use_proprioceptive_memory": "a policy that remembers states is not supported; train without that memory",
-}
 
 
 @dataclass(frozen=True)
@@ -42,6 +38,7 @@ class PaliGemma:
     """Those that a client can send."""
     image_size: tuple[int, int]
     """Height and width."""
+    picture_place: Placement
     text: Text
     tower: VisionTower
     projector: str
@@ -69,8 +66,8 @@ class PaliGemma:
         return empty_graph(name, self.checkpoint, precision)
 
     def preprocess(self) -> OnnxModel:
-        """image.<camera> -> pixels.<camera>, centred in the frame."""
-        return build_resizing_preprocess([camera.name for camera in self.cameras], self.image_size, "centred")
+        """image.<camera> -> pixels.<camera>, where it lies in the frame."""
+        return build_resizing_preprocess([camera.name for camera in self.cameras], self.image_size, self.picture_place)
 
     def either(self, *names: str) -> str:
         """The first of some names, given without the root, under which the checkpoint has a linear layer."""
@@ -81,24 +78,23 @@ class PaliGemma:
 
 def read_paligemma(checkpoint: Checkpoint) -> PaliGemma:
     """The parts of a checkpoint; refuses by name what the graphs would not compute."""
-    _refuse_unsupported(checkpoint)
-    tensors, config = checkpoint.tensors, checkpoint.config
+    tensors, config = checkpoint.tensors, config_of(checkpoint, PiConfig)
     root = "model." if any(name.startswith("model.paligemma_with_expert.") for name in tensors.names()) else ""
     stem, expert = f"{root}paligemma_with_expert.paligemma", f"{root}paligemma_with_expert.gemma_expert.model"
-    height, width = config["image_resolution"]
     tower = VisionTower.of(
         tensors,
         f"{stem}.model.vision_tower.vision_model",
         heads=VISION_HEADS,
         epsilon=VISION_EPSILON,
-        image_size=(height, width),
+        image_size=config.image_size,
     )
     own_embedding = f"{stem}.model.language_model.embed_tokens.weight"
     policy = PaliGemma(
         checkpoint=checkpoint,
         root=root,
         cameras=tuple(camera for camera in checkpoint.cameras if not camera.is_empty),
-        image_size=(height, width),
+        image_size=config.image_size,
+        picture_place=config.picture_place,
         text=_text(checkpoint),
         tower=tower,
         projector=f"{stem}.model.multi_modal_projector.linear",
@@ -106,9 +102,9 @@ def read_paligemma(checkpoint: Checkpoint) -> PaliGemma:
         embedding=own_embedding if own_embedding in tensors.names() else f"{stem}.lm_head.weight",
         language=GemmaStack.of(tensors, f"{stem}.model.language_model", heads_of=expert),
         expert=GemmaStack.of(tensors, expert),
-        horizon=config["chunk_size"],
-        action_channels=config["max_action_dim"],
-        periods=(config["min_period"], config["max_period"]),
+        horizon=config.chunk_size,
+        action_channels=config.max_action_dim,
+        periods=(config.min_period, config.max_period),
     )
     _check(policy)
     return policy
@@ -118,12 +114,6 @@ def _text(checkpoint: Checkpoint) -> Text:
     if checkpoint.text is None:
         raise CheckpointError(f"{checkpoint.source}: a {checkpoint.family} policy needs its tokenizer")
     return checkpoint.text
-
-
-def _refuse_unsupported(checkpoint: Checkpoint) -> None:
-    for option, effect in _UNSUPPORTED.items():
-        if checkpoint.config.get(option):
-            raise UnsupportedOptionError(f"config.json has {option}={checkpoint.config[option]!r:.60}: {effect}")
 
 
 def _check(p: PaliGemma) -> None:

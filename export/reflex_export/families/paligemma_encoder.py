@@ -87,7 +87,8 @@ def _prefill(g: GraphBuilder, p: PaliGemma, hidden: ir.Value, mask: ir.Value) ->
 def _state_token(g: GraphBuilder, p: PaliGemma, state: ir.Value) -> ir.Value:
     """FP32 [B, expert width]. The reference pads the state with zeros; here the weight loses those columns instead."""
     name, dims = f"{p.root}state_proj", p.checkpoint.state_dim
-    used = g.derived(f"{name}.used", (p.expert.width, dims), lambda: g.tensor(f"{name}.weight")[:, :dims], "FP32")
+    width = g.shape(f"{name}.weight")[0]
+    used = g.derived(f"{name}.used", (width, dims), lambda: g.tensor(f"{name}.weight")[:, :dims], "FP32")
     product = g.op("MatMul", normalize_feature(g, state, p.checkpoint.state), g.op("Transpose", used, perm=[1, 0]))
     return g.op("Add", product, g.weight(f"{name}.bias", "FP32"))
 

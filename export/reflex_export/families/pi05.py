@@ -16,7 +16,8 @@ from reflex_export.blocks.flow import euler_times, sinusoidal_embedding
 from reflex_export.blocks.gemma import Gate, Modulation, modulated_norm
 from reflex_export.blocks.transformer import linear
 from reflex_export.checkpoint import Checkpoint
-from reflex_export.families.common import Arithmetic, FamilyGraphs
+from reflex_export.configs.pi import PiConfig
+from reflex_export.families.common import Arithmetic, FamilyGraphs, config_of
 from reflex_export.families.paligemma import PaliGemma, read_paligemma
 from reflex_export.families.paligemma_denoise import Attended, attended_prefix, build_answer, run_expert
 from reflex_export.families.paligemma_encoder import build_encoder
@@ -49,7 +50,7 @@ def _build_denoise(p: PaliGemma, steps: int, precision: Arithmetic, *, taps: boo
     g = p.graph("denoise", precision)
     attended = attended_prefix(g, p, leading_tokens=0)
     noise = g.input("noise", "FP32", (p.horizon, p.action_channels))
-    if (p.checkpoint.config.get("rtc_training_max_delay") or 0) > 0:
+    if config_of(p.checkpoint, PiConfig).rtc_training_max_delay:
         trace = _trained_loop(g, p, noise, steps, attended)
     else:
         trace = _guided_loop(g, p, noise, steps, attended)

@@ -7,15 +7,16 @@ config.json of the VLM that they were made from.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from tokenizers import Tokenizer
 
 from reflex_export.blocks.aloha import ALOHA_AXES
 from reflex_export.blocks.vision import VisionTower, count_layers
 from reflex_export.checkpoint import Checkpoint, Text
+from reflex_export.configs.smolvla import SmolVlaConfig
+from reflex_export.configs.vlm import VlmConfig
 from reflex_export.errors import (
     CheckpointError,
     MissingTensorError,
@@ -23,6 +24,7 @@ from reflex_export.errors import (
     TokenizerError,
     UnsupportedOptionError,
 )
+from reflex_export.families.common import config_of
 
 __all__ = ["ExpertLayer", "SmolVlaSizes", "read_sizes"]
 
@@ -102,59 +104,57 @@ class SmolVlaSizes:
 
 def read_sizes(checkpoint: Checkpoint) -> SmolVlaSizes:
     """`CheckpointError` names what is missing, contradictory or not supported."""
-    config, tensors = checkpoint.config, checkpoint.tensors
-    vlm = _vlm_config(checkpoint)
-    text, vision = vlm["text_config"], vlm.get("vision_config", {})
-    _refuse_unsupported(checkpoint, text, vision)
+    config, tensors = config_of(checkpoint, SmolVlaConfig), checkpoint.tensors
+    vlm = _vlm_config(checkpoint, config)
+    text = vlm.text
+    _refuse_unsupported(checkpoint, config)
     root = _root(checkpoint)
-    width, heads = int(text["hidden_size"]), int(text["num_attention_heads"])
-    image_size = _image_size(config)
+    width, height = config.resize_imgs_with_padding
     tower = VisionTower.of(
         tensors,
         f"{root}vlm_with_expert.vlm.model.vision_model",
-        heads=int(vision.get("num_attention_heads", 16)),
-        epsilon=float(vision.get("layer_norm_eps", 1e-6)),
-        image_size=image_size,
+        heads=vlm.vision.num_attention_heads,
+        epsilon=vlm.vision.layer_norm_eps,
+        image_size=(height, width),
     )
     expert_width, max_action_dim = tensors.shape(f"{root}action_in_proj.weight")
     sizes = SmolVlaSizes(
         root=root,
         cameras=tuple(camera.name for camera in checkpoint.cameras if not camera.is_empty),
-        image_size=image_size,
+        image_size=(height, width),
         tower=tower,
-        shuffle=int(vlm.get("scale_factor", 2)),
+        shuffle=vlm.scale_factor,
         max_tokens=_text(checkpoint).max_tokens,
-        special_tokens=_special_tokens(checkpoint) if config.get("add_image_special_tokens") else None,
-        absent_slots=_absent_slots(checkpoint),
+        special_tokens=_special_tokens(checkpoint) if config.add_image_special_tokens else None,
+        absent_slots=_absent_slots(checkpoint, config),
         empty_cameras=sum(camera.is_empty for camera in checkpoint.cameras),
         state_dim=checkpoint.state_dim,
         max_state_dim=tensors.shape(f"{root}state_proj.weight")[1],
-        width=width,
-        heads=heads,
-        kv_heads=int(text.get("num_key_value_heads", heads)),
-        head_dim=int(text.get("head_dim") or width // heads),
-        epsilon=float(text.get("rms_norm_eps", 1e-6)),
-        expert=_expert_layers(checkpoint, root),
+        width=text.hidden_size,
+        heads=text.num_attention_heads,
+        kv_heads=text.kv_heads,
+        head_dim=text.head_width,
+        epsilon=text.rms_norm_eps,
+        expert=_expert_layers(checkpoint, config, root),
         expert_width=expert_width,
-        horizon=int(config["chunk_size"]),
+        horizon=config.chunk_size,
         max_action_dim=max_action_dim,
         action_dim=checkpoint.action_dim,
-        min_period=float(config["min_period"]),
-        max_period=float(config["max_period"]),
-        is_aloha=bool(config.get("adapt_to_pi_aloha")),
+        min_period=config.min_period,
+        max_period=config.max_period,
+        is_aloha=config.adapt_to_pi_aloha,
     )
     _check_shapes(checkpoint, sizes)
     return sizes
 
 
-def _vlm_config(checkpoint: Checkpoint) -> Mapping[str, Any]:
-    vlm = checkpoint.vlm_config
-    if vlm is None or "text_config" not in vlm:
-        name = checkpoint.config.get("vlm_model_name")
+def _vlm_config(checkpoint: Checkpoint, config: SmolVlaConfig) -> VlmConfig:
+    if checkpoint.vlm_config is None:
         raise CheckpointError(
-            f"the config.json of the VLM {name!r} is needed for its head counts: give a folder that holds it as --vlm"
+            f"the config.json of the VLM {config.vlm_model_name!r} is needed for its head counts: "
+            "give a folder that holds it as --vlm"
         )
-    return vlm
+    return checkpoint.vlm_config
 
 
 def _text(checkpoint: Checkpoint) -> Text:
@@ -171,33 +171,19 @@ def _root(checkpoint: Checkpoint) -> str:
     raise MissingTensorError(f"the checkpoint has no tensor model.{suffix}: is it a whole SmolVLA policy?")
 
 
-def _refuse_unsupported(checkpoint: Checkpoint, text: Mapping[str, Any], vision: Mapping[str, Any]) -> None:
-    config = checkpoint.config
+def _refuse_unsupported(checkpoint: Checkpoint, config: SmolVlaConfig) -> None:
     refused = {
-        "use_delta_joint_actions_aloha": bool(config.get("use_delta_joint_actions_aloha")),
         "use_relative_actions": checkpoint.relative_actions is not None,
-        "resize_imgs_with_padding: null": config.get("resize_imgs_with_padding") is None,
-        "vlm text_config.attention_bias": bool(text.get("attention_bias")),
-        "vlm text_config.mlp_bias": bool(text.get("mlp_bias")),
-        "vlm text_config.hidden_act": text.get("hidden_act", "silu") != "silu",
-        "vlm vision_config.hidden_act": vision.get("hidden_act", "gelu_pytorch_tanh") != "gelu_pytorch_tanh",
         "normalization_mapping.VISUAL": any(
             normalizer.mode != "IDENTITY" and normalizer.statistics for normalizer in checkpoint.images.values()
         ),
-        "adapt_to_pi_aloha": bool(config.get("adapt_to_pi_aloha"))
-        and min(checkpoint.state_dim, checkpoint.action_dim) < ALOHA_AXES,
+        "adapt_to_pi_aloha": config.adapt_to_pi_aloha and min(checkpoint.state_dim, checkpoint.action_dim) < ALOHA_AXES,
     }
     for option, is_refused in refused.items():
         if is_refused:
             raise UnsupportedOptionError(
                 f"SmolVLA with this value of {option} is not supported: export a checkpoint trained without it"
             )
-
-
-def _image_size(config: Mapping[str, Any]) -> tuple[int, int]:
-    """(height, width): the config's pair is the other way round."""
-    width, height = config["resize_imgs_with_padding"]
-    return int(height), int(width)
 
 
 def _special_tokens(checkpoint: Checkpoint) -> tuple[int, int]:
@@ -211,24 +197,21 @@ def _special_tokens(checkpoint: Checkpoint) -> tuple[int, int]:
     return fake, whole
 
 
-def _absent_slots(checkpoint: Checkpoint) -> int:
+def _absent_slots(checkpoint: Checkpoint, config: SmolVlaConfig) -> int:
     """Of absent cameras, at most `empty_cameras` stay in the prefix: only their special tokens are visible."""
-    wanted = int(checkpoint.config.get("empty_cameras", 0))
-    is_visible = bool(checkpoint.config.get("add_image_special_tokens"))
-    return min(wanted, len(checkpoint.cameras)) if is_visible else 0
+    return min(config.empty_cameras, len(checkpoint.cameras)) if config.add_image_special_tokens else 0
 
 
-def _expert_layers(checkpoint: Checkpoint, root: str) -> tuple[ExpertLayer, ...]:
+def _expert_layers(checkpoint: Checkpoint, config: SmolVlaConfig, root: str) -> tuple[ExpertLayer, ...]:
     """An expert with fewer layers than the VLM has one for every k-th of the VLM's."""
-    config, tensors = checkpoint.config, checkpoint.tensors
+    tensors = checkpoint.tensors
     name = f"{root}vlm_with_expert.lm_expert.layers"
     vlm_layers = count_layers(tensors, f"{root}vlm_with_expert.vlm.model.text_model.layers")
-    vlm_layers = min(vlm_layers, int(config["num_vlm_layers"])) if config["num_vlm_layers"] > 0 else vlm_layers
-    wanted = int(config.get("num_expert_layers", 0))
-    count = wanted if wanted > 0 else vlm_layers
+    vlm_layers = min(vlm_layers, config.num_vlm_layers) if config.num_vlm_layers > 0 else vlm_layers
+    count = config.num_expert_layers if config.num_expert_layers > 0 else vlm_layers
     if count == 0 or vlm_layers % count:
         raise UnsupportedOptionError(f"num_expert_layers {count} does not divide the VLM's {vlm_layers} layers")
-    every, is_crossed = int(config["self_attn_every_n_layers"]), "cross" in config["attention_mode"]
+    every, is_crossed = config.self_attn_every_n_layers, config.attention_mode == "cross_attn"
     stride = vlm_layers // count
     return tuple(
         ExpertLayer(f"{name}.{index}", index * stride, not is_crossed or (every > 0 and index * stride % every == 0))

@@ -6,18 +6,23 @@ against the others, and refuses by name what the graphs would not compute. Weigh
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from reflex_export.checkpoint import Checkpoint, Family, Normalizer, RelativeActions, TensorSource, Text
+from reflex_export.configs import FamilyConfig, parse_config
+from reflex_export.configs.pi import PiConfig
+from reflex_export.configs.smolvla import SmolVlaConfig
 from reflex_export.errors import CheckpointError, StatisticsError, UnsupportedOptionError
 from reflex_export.reading.adapters import AdapterUse, find_adapter, policy_weights, settings_folder
+from reflex_export.reading.agreement import disagreements, require_one_kind_of_actions
 from reflex_export.reading.features import ACTION, STATE, VLA_FAMILIES, Features, family_of, read_features
 from reflex_export.reading.files import read_object, typed
 from reflex_export.reading.given_statistics import read_given_statistics
 from reflex_export.reading.layout import check_layout, embedding_name
+from reflex_export.reading.leftover_files import unread_files
 from reflex_export.reading.normalization import Feature, Normalization, mode_of, resolve_normalizer, with_given
 from reflex_export.reading.openpi_statistics import openpi_statistics_file, read_openpi_processors
 from reflex_export.reading.processors import (
@@ -61,14 +66,16 @@ def read_checkpoint(
     found = locate(source, revision, hub)
     adapted = find_adapter(found.folder, use=adapter, base=base, hub=hub)
     found, beside = replace(found, folder=settings_folder(found.folder, adapted)), adapted.others if adapted else ()
-    config = read_object(found.folder / "config.json")
-    family = family_of(config)
+    written = read_object(found.folder / "config.json")
+    family = family_of(written)
+    config = parse_config(family, written)
     tensors = policy_weights(found.folder, family, adapted)
     given = {} if stats is None else read_given_statistics(stats)
-    processors = _with_given(_processors(found.folder, family, config, tensors, may_lack=bool(given)), given)
-    features = read_features(family, config, processors.rename_map)
-    vlm_found = find_vlm(found.folder, config, given=vlm, hub=hub, beside=beside) if family == "smolvla" else None
-    if family in VLA_FAMILIES:
+    processors = _with_given(_processors(found.folder, family, written, tensors, may_lack=bool(given)), given)
+    features = read_features(family, config, written, processors.rename_map)
+    require_one_kind_of_actions(config, processors.relative)
+    vlm_found = _vlm(found.folder, config, given=vlm, hub=hub, beside=beside)
+    if isinstance(config, PiConfig | SmolVlaConfig):
         check_layout(family, config, vlm_found.config if vlm_found else None, tensors)
     checkpoint = Checkpoint(
         family=family,
@@ -85,10 +92,27 @@ def read_checkpoint(
         relative_actions=_relative_actions(processors.relative, features),
         source=found.name,
         revision=found.revision,
+        warnings=(
+            *_unwrapping(tensors),
+            *disagreements(found.folder, config, written, processors, features),
+            *unread_files(found.folder),
+        ),
     )
     if stats is not None:
         _require_use(stats, given, checkpoint)
     return checkpoint
+
+
+def _unwrapping(tensors: TensorSource) -> Iterator[str]:
+    wrapping = getattr(tensors, "wrapping", "")
+    if wrapping:
+        yield f"every tensor's name begins with {wrapping}, as of a policy saved while wrapped: read without it"
+
+
+def _vlm(folder: Path, config: FamilyConfig, *, given: Path | None, hub: Hub, beside: Sequence[Path]) -> Vlm | None:
+    if not isinstance(config, SmolVlaConfig):
+        return None
+    return find_vlm(folder, config.vlm_model_name, given=given, hub=hub, beside=beside)
 
 
 def _processors(
@@ -189,6 +213,6 @@ def _text(
 
 def _vocabulary(family: Family, vlm: Vlm | None, tensors: TensorSource) -> Vocabulary:
     rows = tensors.shape(embedding_name(family, tensors))[0]
-    image_id = None if vlm is None else vlm.config.get("image_token_id")
-    known = {"<image>": image_id} if isinstance(image_id, int) else {}
+    image_id = None if vlm is None else vlm.config.image_token_id
+    known = {} if image_id is None else {"<image>": image_id}
     return Vocabulary(rows, known, starts_with_bos=family != "smolvla")

@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from typing import Any, Final, cast, get_args
 
 from reflex_export.checkpoint import Camera, Family
+from reflex_export.configs import FamilyConfig
+from reflex_export.configs.family import LONGEST_SIDE
+from reflex_export.configs.pi import PiConfig
+from reflex_export.configs.smolvla import SmolVlaConfig
 from reflex_export.errors import CheckpointError, UnknownFamilyError, UnsupportedOptionError
 from reflex_export.reading.files import typed
 
@@ -19,6 +23,7 @@ VLA_FAMILIES: Final[frozenset[Family]] = frozenset({"smolvla", "pi0", "pi05"})
 _PI: Final[frozenset[Family]] = frozenset({"pi0", "pi05"})
 _IMAGES: Final = "observation.images."
 _ORIGIN: Final = "config.json"
+OPENPI_KEYS: Final = frozenset({"action_dim", "action_horizon"})
 _CLIENT_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 """It becomes part of a tensor's name and of a JSON field."""
 _SMOLVLA_EMPTY_IMAGE: Final = (3, 480, 640)
@@ -40,16 +45,27 @@ def family_of(config: Mapping[str, Any]) -> Family:
     kind = config.get("type")
     if kind in known:
         return cast("Family", kind)
+    if "input_shapes" in config:
+        raise CheckpointError(
+            "config.json has the layout of 2024 (input_shapes, no policy type), whose statistics and names are others; "
+            "load and save it once with lerobot 0.4, and export the result"
+        )
+    if config.keys() >= OPENPI_KEYS:
+        raise UnknownFamilyError(
+            "config.json is openpi's (action_horizon, no policy type), whose layout is not read; convert the "
+            "checkpoint to lerobot's with the conversion script of pi0 there, and export the result"
+        )
     found = f"of the type {kind!r:.60}" if "type" in config else "without a policy type"
     raise UnknownFamilyError(f"config.json is {found}; what can be exported is {', '.join(known)}")
 
 
-def read_features(family: Family, config: Mapping[str, Any], rename_map: Mapping[str, str]) -> Features:
+def read_features(
+    family: Family, config: FamilyConfig, written: Mapping[str, Any], rename_map: Mapping[str, str]
+) -> Features:
     """`rename_map` is the preprocessor's: from the client's feature names to the policy's."""
-    _refuse_unsupported(family, config)
-    inputs = _shapes(config, "input_features", {"STATE", "VISUAL"})
-    outputs = _shapes(config, "output_features", {"ACTION"})
-    cameras = tuple(_cameras(family, config, inputs, rename_map))
+    inputs = _shapes(written, "input_features", {"STATE", "VISUAL"})
+    outputs = _shapes(written, "output_features", {"ACTION"})
+    cameras = tuple(_cameras(config, inputs, rename_map))
     if all(camera.is_empty for camera in cameras):
         raise CheckpointError("config.json: input_features has no camera that a client could send; a policy needs one")
     if len({camera.name for camera in cameras}) != len(cameras):
@@ -59,23 +75,13 @@ def read_features(family: Family, config: Mapping[str, Any], rename_map: Mapping
         )
     return Features(
         cameras,
-        state_dim=_vector(family, config, inputs, STATE, "max_state_dim"),
-        action_dim=_vector(family, config, outputs, ACTION, "max_action_dim"),
+        state_dim=_vector(family, inputs, STATE, _widest(config, "max_state_dim")),
+        action_dim=_vector(family, outputs, ACTION, _widest(config, "max_action_dim")),
     )
-
-
-def _refuse_unsupported(family: Family, config: Mapping[str, Any]) -> None:
-    if typed(config, "use_delta_joint_actions_aloha", bool, _ORIGIN, default=False):
-        raise UnsupportedOptionError("use_delta_joint_actions_aloha is unfinished in lerobot as well; train without it")
-    steps = typed(config, "n_obs_steps", int, _ORIGIN, default=1)
-    if steps < 1 or (steps > 1 and family != "diffusion"):
-        raise UnsupportedOptionError(f"n_obs_steps={steps}: {family} policies are exported for one observation step")
 
 
 def _shapes(config: Mapping[str, Any], key: str, kinds: set[str]) -> dict[str, tuple[int, ...]]:
     """The features' shapes, in the file's order."""
-    if key not in config and "input_shapes" in config:
-        raise CheckpointError("config.json has the old input_shapes layout; load and save it once with lerobot 0.4")
     features = typed(config, key, dict, _ORIGIN, default={})
     shapes: dict[str, tuple[int, ...]] = {}
     for name, feature in features.items():
@@ -96,25 +102,28 @@ def _shapes(config: Mapping[str, Any], key: str, kinds: set[str]) -> dict[str, t
     return shapes
 
 
-def _vector(
-    family: Family, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], name: str, widest: str
-) -> int:
+def _widest(config: FamilyConfig, option: str) -> tuple[str, int | None]:
+    return option, getattr(config, option, None)
+
+
+def _vector(family: Family, shapes: Mapping[str, tuple[int, ...]], name: str, widest: tuple[str, int | None]) -> int:
     """The length of state or action; the base models of pi name none and mean the widest."""
-    if name not in shapes and family in _PI:
-        return typed(config, widest, int, _ORIGIN)
+    option, most = widest
+    if name not in shapes and family in _PI and most is not None:
+        return most
     if name not in shapes:
         raise CheckpointError(f"config.json names no {name}, which every served policy needs; fetch or train it again")
     if len(shapes[name]) != 1:
         raise UnsupportedOptionError(f"config.json: {name} has the shape {shapes[name]}; only vectors are supported")
-    if family in VLA_FAMILIES and shapes[name][0] > typed(config, widest, int, _ORIGIN):
-        raise CheckpointError(f"config.json: {name} has {shapes[name][0]} entries, more than {widest}={config[widest]}")
+    if most is not None and shapes[name][0] > most:
+        raise CheckpointError(f"config.json: {name} has {shapes[name][0]} entries, more than {option}={most}")
     return shapes[name][0]
 
 
 def _cameras(
-    family: Family, config: Mapping[str, Any], inputs: Mapping[str, tuple[int, ...]], rename_map: Mapping[str, str]
+    config: FamilyConfig, inputs: Mapping[str, tuple[int, ...]], rename_map: Mapping[str, str]
 ) -> Iterator[Camera]:
-    empty = _empty_cameras(family, config)
+    empty = _empty_cameras(config)
     for key, shape in {**inputs, **{key: inputs.get(key, shape) for key, shape in empty.items()}}.items():
         if key == STATE:
             continue
@@ -122,19 +131,17 @@ def _cameras(
             raise UnsupportedOptionError(
                 f"config.json: {key} has the shape {shape}; a camera must be 3 x height x width"
             )
+        if max(shape) > LONGEST_SIDE:
+            raise CheckpointError(f"config.json: {key} has the shape {shape}, larger than any image that is served")
         yield Camera(key, _client_name(key, rename_map), (shape[0], shape[1], shape[2]), is_empty=key in empty)
 
 
-def _empty_cameras(family: Family, config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+def _empty_cameras(config: FamilyConfig) -> dict[str, tuple[int, ...]]:
     """By key. They are in a saved config, but not in one that was written by hand."""
-    count = typed(config, "empty_cameras", int, _ORIGIN, default=0)
-    if family not in VLA_FAMILIES or count == 0:
+    if not isinstance(config, PiConfig | SmolVlaConfig):
         return {}
-    resolution = [] if family == "smolvla" else typed(config, "image_resolution", list, _ORIGIN)
-    if not all(type(size) is int and size > 0 for size in resolution):
-        raise CheckpointError(f"config.json: image_resolution is {resolution!r:.60}, but must be height and width")
-    shape = (3, *resolution) if resolution else _SMOLVLA_EMPTY_IMAGE
-    return {f"{_IMAGES}empty_camera_{number}": shape for number in range(count)}
+    shape = (3, *config.image_size) if isinstance(config, PiConfig) else _SMOLVLA_EMPTY_IMAGE
+    return {f"{_IMAGES}empty_camera_{number}": shape for number in range(config.empty_cameras)}
 
 
 def _client_name(key: str, rename_map: Mapping[str, str]) -> str:

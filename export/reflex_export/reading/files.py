@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -42,12 +43,20 @@ def read_object(path: Path) -> Mapping[str, Any]:
 def parse_object(text: str, origin: str) -> Mapping[str, Any]:
     """A JSON object; `CheckpointError` names `origin` when it is none."""
     try:
-        parsed = json.loads(text)
+        parsed = json.loads(text, parse_float=_finite, parse_constant=_finite)
     except (ValueError, RecursionError) as exc:
         raise CheckpointError(f"{origin} is no JSON ({exc}); fetch the checkpoint again") from exc
     if not isinstance(parsed, dict):
         raise CheckpointError(f"{origin} must hold a JSON object; fetch the checkpoint again")
     return parsed
+
+
+def _finite(text: str) -> float:
+    """NaN and Infinity are no JSON, and 1e999 would be read as infinity."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is no finite number")
+    return number
 
 
 def typed(values: Mapping[str, Any], key: str, kind: type[T], origin: str, *, default: T | None = None) -> T:

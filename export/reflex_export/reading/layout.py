@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Final
 
 from reflex_export.checkpoint import Family, TensorSource
+from reflex_export.configs import FamilyConfig
+from reflex_export.configs.pi import PiConfig
+from reflex_export.configs.smolvla import SmolVlaConfig
+from reflex_export.configs.vlm import VlmConfig
 from reflex_export.errors import CheckpointError, MissingTensorError, TensorShapeError
-from reflex_export.reading.files import typed
 
 __all__ = ["check_layout", "embedding_name", "embedding_names", "live_tensors", "stored_name"]
 
@@ -50,11 +53,11 @@ def embedding_name(family: Family, tensors: TensorSource) -> str:
 
 
 def check_layout(
-    family: Family, config: Mapping[str, Any], vlm_config: Mapping[str, Any] | None, tensors: TensorSource
+    family: Family, config: PiConfig | SmolVlaConfig, vlm: VlmConfig | None, tensors: TensorSource
 ) -> None:
     """Every live tensor is there and agrees in shape with the config and the others."""
     names = tensors.names()
-    sizes = _known_sizes(family, config, vlm_config)
+    sizes = _known_sizes(config, vlm)
     origin = dict.fromkeys(sizes, "the config")
     embedding = embedding_name(family, tensors)
     _bind(embedding, tensors.shape(embedding), ("V", "W"), sizes, origin)
@@ -65,11 +68,11 @@ def check_layout(
         _bind(found, tensors.shape(found), shape, sizes, origin)
 
 
-def live_tensors(family: Family, config: Mapping[str, Any], names: frozenset[str]) -> Iterator[tuple[str, Shape]]:
+def live_tensors(family: Family, config: FamilyConfig, names: frozenset[str]) -> Iterator[tuple[str, Shape]]:
     """Names without the optional `model.` prefix; the text embedding is left out. Depths are counted in `names`."""
     vision = f"{_SMOL_VLM}vision_model." if family == "smolvla" else f"{_PALIGEMMA}vision_tower.vision_model."
     yield from _vision(vision, _depth(names, f"{vision}encoder.layers."))
-    if family == "smolvla":
+    if isinstance(config, SmolVlaConfig):
         yield f"{_SMOL_VLM}connector.modality_projection.proj.weight", ("W", "X")
         yield from _smolvla_layers(config, names)
     else:
@@ -78,27 +81,19 @@ def live_tensors(family: Family, config: Mapping[str, Any], names: frozenset[str
     yield from _heads(family)
 
 
-def _known_sizes(family: Family, config: Mapping[str, Any], vlm: Mapping[str, Any] | None) -> dict[str, int]:
-    sizes = {
-        letter: typed(config, f"max_{kind}_dim", int, "config.json")
-        for letter, kind in (("A", "action"), ("S", "state"))
-    }
-    if family != "smolvla" or vlm is None:
+def _known_sizes(config: PiConfig | SmolVlaConfig, vlm: VlmConfig | None) -> dict[str, int]:
+    sizes = {"A": config.max_action_dim, "S": config.max_state_dim}
+    if not isinstance(config, SmolVlaConfig) or vlm is None:
         return sizes
-    text, origin = vlm["text_config"], "the VLM's text_config"
-    heads, width = typed(text, "num_attention_heads", int, origin), typed(text, "hidden_size", int, origin)
-    head_dim = typed(text, "head_dim", int, origin, default=width // max(heads, 1))
-    key_heads = typed(text, "num_key_value_heads", int, origin, default=heads)
-    scale = typed(vlm, "scale_factor", int, "the VLM's config", default=2)
-    vision_width = typed(vlm["vision_config"], "hidden_size", int, "the VLM's vision_config")
+    text, vision = vlm.text, vlm.vision
     return {
         **sizes,
-        "W": width,
-        "Q": heads * head_dim,
-        "K": key_heads * head_dim,
-        "E": int(width * typed(config, "expert_width_multiplier", float, "config.json")),
-        "C": vision_width,
-        "X": vision_width * scale**2,
+        "W": text.hidden_size,
+        "Q": text.num_attention_heads * text.head_width,
+        "K": text.kv_heads * text.head_width,
+        "E": int(text.hidden_size * config.expert_width_multiplier),
+        "C": vision.hidden_size,
+        "X": vision.hidden_size * vlm.scale_factor**2,
     }
 
 
@@ -187,12 +182,11 @@ def _prefix_layers(stem: str, depth: int) -> Iterator[tuple[str, Shape]]:
             yield from _rest_of_layer(name, "W", "F")
 
 
-def _smolvla_layers(config: Mapping[str, Any], names: frozenset[str]) -> Iterator[tuple[str, Shape]]:
+def _smolvla_layers(config: SmolVlaConfig, names: frozenset[str]) -> Iterator[tuple[str, Shape]]:
     prefix, expert = f"{_SMOL_VLM}text_model.layers.", f"{_SMOL_EXPERT}layers."
-    asked = typed(config, "num_vlm_layers", int, "config.json", default=0)
+    asked = config.num_vlm_layers
     yield from _prefix_layers(prefix, asked if asked > 0 else _depth(names, prefix))
-    every = typed(config, "self_attn_every_n_layers", int, "config.json", default=0)
-    is_crossing = "cross" in typed(config, "attention_mode", str, "config.json", default="cross_attn")
+    every, is_crossing = config.self_attn_every_n_layers, config.attention_mode == "cross_attn"
     for layer in range(_depth(names, expert)):
         name = f"{expert}{layer}."
         is_cross = is_crossing and not (every > 0 and layer % every == 0)

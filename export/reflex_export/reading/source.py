@@ -31,6 +31,7 @@ CHECKPOINT_FILES: Final = (
     "policy_*processor*.safetensors",
     "assets/*norm_stats.json",
     "adapter_config.json",
+    "train_config.json",
     "adapter_model.safetensors",
     "tokenizer/*.json",
     "vlm/*.json",

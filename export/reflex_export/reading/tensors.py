@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ __all__ = ["INDEX_FILE", "WEIGHTS_FILE", "SafetensorsTensors", "open_file", "ope
 
 WEIGHTS_FILE: Final = "model.safetensors"
 INDEX_FILE: Final = "model.safetensors.index.json"
+WRAPPINGS: Final = ("_orig_mod.", "module.")
 PICKLE_SUFFIXES: Final = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 PICKLE_MAGICS: Final = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 """A torch archive (zip) and the pickle protocols; none is a header length that a small file could have."""
@@ -39,6 +40,8 @@ class SafetensorsTensors:
 
     origin: str
     places: Mapping[str, _Place]
+    wrapping: str = ""
+    """What every name in the file begins with and none here: torch.compile and DataParallel put it there."""
 
     def names(self) -> frozenset[str]:
         return frozenset(self.places)
@@ -79,6 +82,10 @@ def open_file(path: Path) -> SafetensorsTensors:
 
 def open_weights(folder: Path) -> SafetensorsTensors:
     """Map `model.safetensors` or, without one, the shards that its index names."""
+    return _unwrapped(_open_weights(folder))
+
+
+def _open_weights(folder: Path) -> SafetensorsTensors:
     if (folder / WEIGHTS_FILE).exists():
         return open_file(folder / WEIGHTS_FILE)
     if (folder / INDEX_FILE).exists():
@@ -87,6 +94,15 @@ def open_weights(folder: Path) -> SafetensorsTensors:
     raise SourceError(
         f"{folder} holds neither {WEIGHTS_FILE} nor {INDEX_FILE}, the only weights that are read; fetch them into it"
     )
+
+
+def _unwrapped(tensors: SafetensorsTensors) -> SafetensorsTensors:
+    for wrapping in WRAPPINGS:
+        if tensors.places and all(name.startswith(wrapping) for name in tensors.places):
+            bare = {name.removeprefix(wrapping): place for name, place in tensors.places.items()}
+            inner = _unwrapped(SafetensorsTensors(tensors.origin, bare))
+            return replace(inner, wrapping=wrapping + inner.wrapping)
+    return tensors
 
 
 def _open_shards(folder: Path) -> SafetensorsTensors:

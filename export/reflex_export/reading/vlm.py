@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from reflex_export.configs.vlm import VlmConfig, parse_vlm_config
 from reflex_export.errors import CheckpointError, SourceError
-from reflex_export.reading.files import read_object, typed
+from reflex_export.reading.files import read_object
 from reflex_export.reading.source import Hub, is_hub_id
 from reflex_export.reading.tokenizer import TOKENIZER_FILES
 
@@ -22,20 +23,15 @@ class Vlm:
     """The VLM that the policy was made from; its weights are the policy's own."""
 
     folder: Path
-    config: Mapping[str, Any]
+    config: VlmConfig
 
 
-def find_vlm(
-    folder: Path, config: Mapping[str, Any], *, given: Path | None, hub: Hub, beside: Sequence[Path] = ()
-) -> Vlm:
-    """The one given, else `vlm_model_name` inside the checkpoint, else `vlm/`, the same in `beside`, else the hub's."""
-    name = typed(config, "vlm_model_name", str, "config.json")
+def find_vlm(folder: Path, name: str, *, given: Path | None, hub: Hub, beside: Sequence[Path] = ()) -> Vlm:
+    """The one given, else `name` (vlm_model_name) inside the checkpoint, `vlm/`, both in `beside`, or the hub's."""
     inside = (_inside(place, name) for place in (folder, *beside))
     found = _given(given) if given is not None else next(filter(None, inside), None) or _from_hub(folder, name, hub)
-    parsed = read_object(found / "config.json")
-    for part in ("text_config", "vision_config"):
-        typed(parsed, part, dict, f"{found / 'config.json'} (of the VLM)")
-    return Vlm(found, parsed)
+    path = found / "config.json"
+    return Vlm(found, parse_vlm_config(read_object(path), str(path)))
 
 
 def _given(path: Path) -> Path:

@@ -14,7 +14,15 @@ from starlette.responses import Response
 from reflex.errors import ServiceError
 from reflex.guard import GuardResult
 from reflex.policy_config import PolicyConfig
-from reflex.wire import RETRY_AFTER_HEADER, ActResult, ActTelemetry, Timing, error_envelope, retry_after_header
+from reflex.wire import (
+    RETRY_AFTER_HEADER,
+    ActExecution,
+    ActResult,
+    ActTelemetry,
+    Timing,
+    error_envelope,
+    retry_after_header,
+)
 
 __all__ = [
     "JSON",
@@ -41,6 +49,7 @@ def act_body(
     telemetry: ActTelemetry = _NOTHING,
 ) -> bytes:
     """The 200 of /act, field by field as in docs/http-api.md; `telemetry` are the fields of what is switched on."""
+    execution: ActExecution = {} if config.n_action_steps is None else {"n_action_steps": config.n_action_steps}
     answer: ActResult = {
         "actions": cast("list[list[float]]", result.actions),  # an array, which orjson writes as lists
         "num_actions": config.horizon,
@@ -54,6 +63,7 @@ def act_body(
         "request_id": request_id,
         "model_version": config.model_version,
         "timing": timing,
+        **execution,
         **telemetry,
     }
     return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)

@@ -165,6 +165,11 @@ def _answer_schema(policy: ServedPolicy) -> Schema:
         "timing": {"type": "object", "additionalProperties": number},
     }
     optional: Schema = {
+        "n_action_steps": {
+            **({} if config.n_action_steps is None else {"const": config.n_action_steps}),
+            "type": "integer",
+            "description": "how many of them to execute before the next request; absent where that is unknown",
+        },
         "robot_id": {"type": "string", "description": "absent when none is configured"},
         "policy_slot": {"enum": ["a", "b"], "description": "absent with one policy"},
         "routing_degraded": {

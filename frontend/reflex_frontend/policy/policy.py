@@ -15,7 +15,7 @@ from tritonclient.grpc import model_config_pb2
 
 from reflex.embodiments import Embodiment, load_embodiment
 from reflex.errors import RepositoryError, SetupError
-from reflex.model_repository import EMBODIMENT_FILE, TRITON_CONFIG_FILE, one_policy_of
+from reflex.model_repository import EMBODIMENT_FILE, TRITON_CONFIG_FILE, one_policy_of, policy_folder
 from reflex.policy_config import (
     COMPONENT_ROLES,
     CanaryConfig,
@@ -69,7 +69,7 @@ def load_policy(repository: Path, name: str | None, known: Iterable[PromptEncode
 
     An equal tokenizer of `known` is taken over: reading one of 260,000 tokens holds every thread up for half a second.
     """
-    policy_dir = repository / (name or one_policy_of(repository))
+    policy_dir = policy_folder(repository, name or one_policy_of(repository))
     config = read_policy_config(policy_dir)
     if config.policy_id != policy_dir.name:
         raise RepositoryError(f"{policy_dir} holds policy {config.policy_id!r}: a policy's folder bears its name")

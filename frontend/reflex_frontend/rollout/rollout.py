@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from reflex.errors import ServiceError, SetupError
+from reflex.model_repository import policy_folder
 from reflex.wire import SlotName
 from reflex_frontend.errors import ModelControlError, TritonCallError
 from reflex_frontend.exchange.routing import Router, Slot
@@ -53,8 +54,7 @@ class Rollout:
         """Serve `policy_id` in slot `name`. Raises `SetupError` when that must not be; the old policy then goes on."""
         if name not in self.router.slots:
             raise SetupError(f"there is no slot {name}; this server has {', '.join(self.router.slots)}")
-        if Path(policy_id).name != policy_id or policy_id == ".." or not policy_id.isprintable():
-            raise SetupError("a policy is named by its folder in the model repository, not by a path")
+        policy_folder(self.repository, policy_id)
         if self._lock.locked():
             raise SetupError("another policy is being loaded; try again when that is done")
         async with self._lock:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from reflex.wire.answers import (
     EMBODIMENT_FIELD,
     ActBody,
+    ActExecution,
     ActResult,
     ActTelemetry,
     GuardViolation,
@@ -96,6 +97,7 @@ __all__ = [
     "ROUTING_HEADERS",
     "TRACEPARENT_HEADER",
     "ActBody",
+    "ActExecution",
     "ActResult",
     "ActTelemetry",
     "GuardViolation",

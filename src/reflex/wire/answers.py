@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, NotRequired, TypedDict
 __all__ = [
     "EMBODIMENT_FIELD",
     "ActBody",
+    "ActExecution",
     "ActResult",
     "ActTelemetry",
     "GuardViolation",
@@ -75,7 +76,14 @@ class ActTelemetry(TypedDict, total=False):
     """The number under which this request is recorded; absent when nothing is."""
 
 
-class ActResult(ActTelemetry):
+class ActExecution(TypedDict, total=False):
+    """What an answer says of how it is to be executed, where the policy records it."""
+
+    n_action_steps: int
+    """How many of the actions to execute before the next request, as the policy was evaluated."""
+
+
+class ActResult(ActExecution, ActTelemetry):
     """A 200 of `POST /act`. Newer servers may send further fields; they stay in the mapping."""
 
     actions: list[list[float]]

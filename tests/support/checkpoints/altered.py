@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from reflex_export.checkpoint import Checkpoint
+from reflex_export.configs import parse_config
 from support.checkpoints.golden import Array, ArrayTensors
 
-__all__ = ["tensors_of", "with_doubled_tensor", "with_feature", "with_tensors", "without_tensor"]
+__all__ = ["options_of", "tensors_of", "with_doubled_tensor", "with_options", "with_tensors", "without_tensor"]
 
 
 def tensors_of(checkpoint: Checkpoint) -> dict[str, Array]:
@@ -30,7 +32,12 @@ def without_tensor(checkpoint: Checkpoint, name: str) -> Checkpoint:
     return with_tensors(checkpoint, {one: tensor for one, tensor in tensors_of(checkpoint).items() if one != name})
 
 
-def with_feature(checkpoint: Checkpoint, feature: str) -> Checkpoint:
-    """Its config names a further input."""
-    features = {**checkpoint.config["input_features"], feature: {}}
-    return replace(checkpoint, config={**checkpoint.config, "input_features": features})
+def options_of(checkpoint: Checkpoint) -> dict[str, Any]:
+    """As config.json would have them."""
+    return checkpoint.config.model_dump(exclude_none=True)
+
+
+def with_options(checkpoint: Checkpoint, **changes: Any) -> Checkpoint:
+    """Its config.json says something else; None leaves an option out."""
+    written = {**options_of(checkpoint), **changes}
+    return replace(checkpoint, config=parse_config(checkpoint.family, written))

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reflex_export.checkpoint import Checkpoint, Normalizer
+from support.checkpoints.altered import options_of
 
 Array = npt.NDArray[Any]
 Tensors = Mapping[str, Array]
@@ -138,7 +139,7 @@ def backbone(x: Array, tensors: Tensors, kind: str, stem: Sequence[str], stages:
 
 def act_actions(checkpoint: Checkpoint, images: Mapping[str, Array], state: Array) -> Array:
     """Normalised actions [T, A] for images [H, W, 3] by camera key."""
-    config, tensors = checkpoint.config, doubles(checkpoint)
+    config, tensors = options_of(checkpoint), doubles(checkpoint)
     heads = config["n_heads"]
 
     def attend(q: Array, k: Array, v: Array, name: str) -> Array:
@@ -163,7 +164,8 @@ def act_actions(checkpoint: Checkpoint, images: Mapping[str, Array], state: Arra
         active = gelu(inner) if config["feedforward_activation"] == "gelu" else relu(inner)
         return linear(active, tensors, f"{name}.linear2")
 
-    latent = linear(np.zeros(config["latent_dim"]), tensors, "model.encoder_latent_input_proj")
+    latent_dim = tensors["model.encoder_latent_input_proj.weight"].shape[1]
+    latent = linear(np.zeros(latent_dim), tensors, "model.encoder_latent_input_proj")
     posture = linear(normalize(state, checkpoint.state), tensors, "model.encoder_robot_state_input_proj")
     tokens, places = [latent, posture], list(tensors["model.encoder_1d_feature_pos_embed.weight"])
     for camera in checkpoint.cameras:
@@ -215,13 +217,13 @@ def _place(row: int, column: int, shape: tuple[int, ...]) -> Array:
 
 def diffusion_condition(checkpoint: Checkpoint, pixels: Mapping[str, Array], state: Array) -> Array:
     """global_cond for normalised, resized and cropped pixels [S, 3, H, W] by camera key and a raw state [S, D]."""
-    config, tensors = checkpoint.config, doubles(checkpoint)
+    config, tensors = options_of(checkpoint), doubles(checkpoint)
     rows = []
     for step in range(config["n_obs_steps"]):
         rows.append(normalize(state[step], checkpoint.state))
         for index, camera in enumerate(checkpoint.cameras):
             at = "diffusion.rgb_encoder"
-            at = f"{at}.{index}" if config["use_separate_rgb_encoder_per_camera"] else at
+            at = f"{at}.{index}" if f"{at}.{index}.out.weight" in tensors else at
             names = [f"{at}.backbone.{child}" for child in range(4, 8)]
             stem = (f"{at}.backbone.0", f"{at}.backbone.1")
             found = backbone(pixels[camera.key][step], tensors, config["vision_backbone"], stem, names)
@@ -233,7 +235,7 @@ def diffusion_condition(checkpoint: Checkpoint, pixels: Mapping[str, Array], sta
 
 def unet(checkpoint: Checkpoint, x: Array, timestep: int, condition: Array) -> Array:
     """The network's answer [T, A]."""
-    config, tensors = checkpoint.config, doubles(checkpoint)
+    config, tensors = options_of(checkpoint), doubles(checkpoint)
     at = "diffusion.unet"
     half = config["diffusion_step_embed_dim"] // 2
     angles = timestep * np.exp(-np.log(10_000) / (half - 1) * np.arange(half))
@@ -276,7 +278,7 @@ def unet(checkpoint: Checkpoint, x: Array, timestep: int, condition: Array) -> A
 
 def diffuse(checkpoint: Checkpoint, steps: int, x: Array, condition: Array, step_noise: Array | None) -> Array:
     """The whole normalised trajectory [T, A], by the formulas of the DDPM and DDIM papers."""
-    config = checkpoint.config
+    config = options_of(checkpoint)
     train, jump = config["num_train_timesteps"], config["num_train_timesteps"] // steps
     if config["beta_schedule"] == "squaredcos_cap_v2":
         bar = np.cos((np.arange(train + 1) / train + 0.008) / 1.008 * np.pi / 2) ** 2

@@ -14,6 +14,7 @@ from reflex_export.checkpoint import Checkpoint
 from reflex_export.families import pi0, pi05
 from reflex_export.families.common import FamilyGraphs, Precision
 from reflex_export.reading import read_checkpoint
+from support.checkpoints.altered import options_of
 from support.checkpoints.golden import golden_case, golden_folder, guidance_feeds, observation_feeds, run_graphs
 from support.checkpoints.numpy_pi import Policy, denoise, encode
 
@@ -129,7 +130,7 @@ def random_observation(checkpoint: Checkpoint, *, seed: int, absent: tuple[str, 
     cameras = [camera for camera in checkpoint.cameras if not camera.is_empty]
     images = {f"image.{c.name}": random.randint(0, 256, (1, *c.shape[1:], 3)).astype(np.uint8) for c in cameras}
     length, used = checkpoint.text.max_tokens, checkpoint.text.max_tokens - 3
-    shape = (1, checkpoint.config["chunk_size"], checkpoint.config["max_action_dim"])
+    shape = (1, options_of(checkpoint)["chunk_size"], options_of(checkpoint)["max_action_dim"])
     return {
         **images,
         "camera_mask": np.array([[camera.name not in absent for camera in cameras]]),
@@ -149,7 +150,7 @@ def numpy_chunk(
     """The normalised chunk [T, A] by the independent implementation, from the pixels that the graphs computed."""
     tensors = checkpoint.tensors
     weights = {name.removeprefix("model."): tensors.load(name) for name in tensors.names()}
-    policy = Policy(checkpoint.family, weights, checkpoint.config)
+    policy = Policy(checkpoint.family, weights, options_of(checkpoint))
     present = zip(_names(checkpoint), known["camera_mask"][0], strict=True)
     pixels = [known[f"pixels.{name}"][0] for name, is_present in present if is_present]
     prefix = encode(policy, pixels, known["tokens"][0][known["token_mask"][0]])

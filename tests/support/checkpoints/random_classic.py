@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reflex_export.checkpoint import Camera, Checkpoint, Normalizer
+from reflex_export.configs import parse_config
 from support.checkpoints.golden import ArrayTensors
 from support.checkpoints.numpy_classic import DEPTHS
 
@@ -97,11 +98,11 @@ def _checkpoint(
 ) -> Checkpoint:
     random = np.random.RandomState(seed)
     tensors = {name: _draw(name, shape, random).astype(storage) for name, shape in shapes.items()}
+    sizes_only = {"state_dim", "action_dim", "planes", "keypoints"}
     listed = tuple(Camera(f"{IMAGES}{name}", name, (3, *size)) for name, size in cameras.items())
-    config["input_features"] = {"observation.state": {}, **{camera.key: {} for camera in listed}}
     return Checkpoint(
         family=config["type"],
-        config=config,
+        config=parse_config(config["type"], {key: value for key, value in config.items() if key not in sizes_only}),
         tensors=ArrayTensors(tensors),
         cameras=listed,
         state_dim=sizes["state_dim"],

@@ -1,11 +1,20 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from reflex.errors import RepositoryError, SetupError
-from reflex.model_repository import CONFIG_FILE, model_file, one_policy_of, policies_of, some_policies_of
+from reflex.model_repository import (
+    CONFIG_FILE,
+    model_file,
+    one_policy_of,
+    policies_of,
+    policy_folder,
+    some_policies_of,
+)
+from reflex.policy_config import read_policy_config
 
 
 def repository(folder: Path, *names: str) -> Path:
@@ -44,3 +53,24 @@ def test_a_repository_without_a_policy_is_told_how_one_is_made(tmp_path: Path) -
         one_policy_of(repository(tmp_path))
     with pytest.raises(RepositoryError, match=r"holds no policy; make one with `reflex export`"):
         some_policies_of(tmp_path)
+
+
+def test_a_policys_folder_and_a_checkpoint_are_told_from_a_repository(tmp_path: Path) -> None:
+    grasp = repository(tmp_path, "grasp") / "grasp"
+    with pytest.raises(RepositoryError, match=rf"is the policy grasp of {re.escape(str(tmp_path))}.* --policy grasp$"):
+        one_policy_of(grasp)
+    with pytest.raises(RepositoryError, match=r"is the policy grasp of "):
+        read_policy_config(grasp / "grasp")
+    trained = tmp_path / "trained"
+    trained.mkdir()
+    (trained / "config.json").touch()
+    (trained / "model.safetensors").touch()
+    with pytest.raises(RepositoryError, match=r"is a checkpoint, .* `reflex export` first$"):
+        one_policy_of(trained)
+
+
+@pytest.mark.parametrize("name", ["../../x", "a/b", "/tmp", ".", "..", "", "a\0b"])
+def test_a_policy_is_named_by_its_folder(tmp_path: Path, name: str) -> None:
+    with pytest.raises(SetupError, match="not by a path"):
+        policy_folder(tmp_path, name)
+    assert policy_folder(tmp_path, "grasp-v2.1") == tmp_path / "grasp-v2.1"

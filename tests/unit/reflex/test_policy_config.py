@@ -55,6 +55,13 @@ def test_a_complete_file_is_read_with_its_defaults(tmp_path: Path) -> None:
     assert (config.prompt.padding_side, config.prompt.pad_id, config.canary) == ("right", 0, None)
 
 
+def test_no_more_actions_are_executed_than_a_chunk_has(tmp_path: Path) -> None:
+    assert read(tmp_path, GOOD).n_action_steps is None
+    assert read(tmp_path, GOOD | {"n_action_steps": 50}).n_action_steps == 50
+    assert "n_action_steps is 51, more than the horizon, 50" in problem(tmp_path, GOOD | {"n_action_steps": 51})
+    assert "n_action_steps" in problem(tmp_path, GOOD | {"n_action_steps": 0})
+
+
 def test_what_was_read_can_be_written_and_read_again(tmp_path: Path) -> None:
     config = read(tmp_path, GOOD | {"canary": {"tolerance": 1e-3}, "parity": {"max": 0.1, "by": "cpu"}})
     assert read(tmp_path, config.model_dump_json()) == config

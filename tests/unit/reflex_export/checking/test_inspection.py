@@ -26,6 +26,7 @@ from reflex_export.checking.inspection import (
 )
 from reflex_export.checkpoint import Camera, Checkpoint, Normalizer, Text
 from reflex_export.commands.inspect import inspect_command
+from reflex_export.configs import parse_config
 from reflex_export.reading import read_checkpoint
 from support.checkpoints.golden import golden_folder
 
@@ -61,7 +62,7 @@ def full_pi0(cameras: int, prompt_tokens: int = PROMPT_TOKENS) -> Inspection:
     keys = [f"observation.images.{index}" for index in range(cameras)]
     checkpoint = Checkpoint(
         family="pi0",
-        config=record["config_json_defaults"],
+        config=parse_config("pi0", record["config_json_defaults"]),
         tensors=ShapesOnly({name: tuple(tensor["shape"]) for name, tensor in record["tensors"].items()}),
         cameras=tuple(Camera(key, key.rpartition(".")[2], (3, 224, 224)) for key in keys),
         state_dim=14,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -88,6 +89,36 @@ def test_nor_is_that_of_a_further_step_count_or_of_what_is_no_policy(exported: P
     assert code == 1
     assert "a folder arm-4-4steps, which is no policy of this version" in said
     assert (tmp_path / "arm-4-4steps" / "notes.txt").exists()
+
+
+def described(name: str, repository: Path, *more: str) -> str:
+    code, said = reflex("export", NOT_A_CHECKPOINT, "--name", name, "--repository", repository, *more)
+    assert code == 1
+    return said
+
+
+def test_no_component_takes_the_place_of_a_policy_nor_a_policy_that_of_a_component(exported: Path) -> None:
+    repository = exported.with_name("collision")
+    shutil.copytree(exported, repository)
+    for part in ("", "_preprocess", "_encoder", "_denoise"):
+        shutil.copytree(exported / f"arm{part}", repository / f"hand_encoder{part}")
+    config = (repository / "hand_encoder" / CONFIG_FILE).read_text()
+    renamed = config.replace('"arm"', '"hand_encoder"').replace('"arm_', '"hand_encoder_')
+    (repository / "hand_encoder" / CONFIG_FILE).write_text(renamed)
+
+    assert "choose another --name: hand would have a component of this one" in described("hand", repository)
+    assert "the policy hand_encoder, whose name a component of hand would have" in described(
+        "hand", repository, "--replace"
+    )
+    assert "a folder arm_encoder, which the policy arm, arm-4steps runs," in described("arm_encoder", repository)
+    assert "arm, arm-4steps runs arm_encoder" in described("arm_encoder", repository, "--replace")
+
+
+def test_policies_that_share_a_component_are_replaced_together(exported: Path) -> None:
+    assert "(not while arm-4steps is there, which needs it)" in described("arm", exported)
+    assert "arm-4steps runs arm_preprocess, which this export would replace" in described("arm", exported, "--replace")
+    together = described("arm", exported, "--replace", "--steps", "10", "--steps", "4")
+    assert "does not exist, and is no hub id" in together
 
 
 def test_a_dry_run_takes_no_place_and_a_replacement_takes_it(tmp_path: Path) -> None:
@@ -178,9 +209,28 @@ def test_a_case_of_another_family_is_told_by_what_it_lacks(exported: Path) -> No
     case = min(golden_folder("act").glob("case_*.npz"))
 
     with pytest.raises(
-        CheckpointError, match=r"no recorded case of this smolvla policy: it has no array (noise|tokens)"
+        CheckpointError, match=r"no recorded case of this smolvla policy: it has image\.observation\.images\.top, which"
     ):
         wanted(exported, golden_checkpoint("smolvla"), case)
+
+
+@pytest.mark.parametrize(
+    ("array", "shape", "why"),
+    [
+        ("state_raw", (9,), "state is 9, not 6"),
+        ("noise", (1, 4, 32), "noise is 4x32, not 10x32"),
+        ("image.observation.images.camera1", (8, 8, 4), "image.camera1 is 8x8x4, not anyxanyx3"),
+    ],
+)
+def test_a_case_of_other_sizes_says_which_input_differs(
+    exported: Path, tmp_path: Path, array: str, shape: tuple[int, ...], why: str
+) -> None:
+    with np.load(min(golden_folder("smolvla").glob("case_*.npz"))) as recorded:
+        case = {name: recorded[name] for name in recorded.files}
+    np.savez(tmp_path / "case_0.npz", **(case | {array: np.zeros(shape, case[array].dtype)}))
+
+    with pytest.raises(CheckpointError, match=f"of this smolvla policy: {re.escape(why)}; name the folder"):
+        wanted(exported, golden_checkpoint("smolvla"), tmp_path / "case_0.npz")
 
 
 def test_a_case_with_more_tokens_than_the_policy_takes_says_how_many(exported: Path, tmp_path: Path) -> None:
@@ -203,3 +253,11 @@ def test_verify_lists_the_policies_where_the_named_one_is_not(exported: Path, tm
 
     assert code == 1
     assert "has no policy nosuch: it has arm, arm-4steps" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("_arm", "must begin with a letter or a digit, not with '_'"), ("a" * 120, "has 120 characters, at most 100")],
+)
+def test_a_name_that_no_policy_can_have_says_why(name: str, why: str, tmp_path: Path) -> None:
+    assert why in described(name, tmp_path)

@@ -10,10 +10,12 @@ import typer
 from reflex.errors import SetupError
 from reflex.export_options import ExportOptions
 from reflex.policy_config import read_policy_config
+from reflex_export.checking.inspection import inspect_policy
 from reflex_export.commands.export import export_command
 from reflex_export.exporting import pipeline
 from reflex_export.exporting.pipeline import export_checkpoint
 from reflex_frontend.policy.policy import load_policy
+from support.checkpoints.altered import with_options
 from support.checkpoints.golden import golden_checkpoint, golden_folder
 
 
@@ -77,3 +79,13 @@ def test_cases_cannot_be_reproduced_without_running_anything(
     assert ended.value.exit_code == 1
     assert "--cases" in capsys.readouterr().err
     assert not (tmp_path / "models").exists()
+
+
+@pytest.mark.parametrize(("said", "recorded"), [(3, 3), (None, 10)])
+def test_how_many_actions_are_executed_goes_along(tmp_path: Path, said: int | None, recorded: int) -> None:
+    checkpoint = with_options(golden_checkpoint("act"), n_action_steps=said)
+
+    export_checkpoint(checkpoint, options(tmp_path, check=False))
+
+    assert read_policy_config(tmp_path / "arm").n_action_steps == recorded
+    assert inspect_policy(tmp_path / "arm").executed == recorded

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from reflex_export.checkpoint import Checkpoint
+from support.checkpoints.altered import options_of
 
 Array = npt.NDArray[Any]
 
@@ -20,9 +21,9 @@ class NumpySmolVla:
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         assert checkpoint.vlm_config is not None
-        self.checkpoint, self.config = checkpoint, checkpoint.config
-        self.vlm: Mapping[str, Any] = checkpoint.vlm_config
-        self.text: Mapping[str, Any] = self.vlm["text_config"]
+        self.checkpoint, self.config = checkpoint, options_of(checkpoint)
+        self.vlm: Mapping[str, Any] = checkpoint.vlm_config.model_dump()
+        self.text: Mapping[str, Any] = self.vlm["text"]
         names = checkpoint.tensors.names()
         self.w = {n.removeprefix("model."): checkpoint.tensors.load(n).astype(np.float64) for n in names}
         self.layers = self.config["num_vlm_layers"]
@@ -75,13 +76,15 @@ class NumpySmolVla:
 
     def _image(self, image: Array) -> Array:
         pixels = letterbox(image, self.config["resize_imgs_with_padding"])
-        name, vision = "vlm_with_expert.vlm.model.vision_model", self.vlm["vision_config"]
+        name, vision = "vlm_with_expert.vlm.model.vision_model", self.vlm["vision"]
         kernel = self.w[f"{name}.embeddings.patch_embedding.weight"]
         size, rows = kernel.shape[-1], pixels.shape[1] // kernel.shape[-1]
         blocks = pixels.reshape(3, rows, size, rows, size).transpose(1, 3, 0, 2, 4).reshape(rows**2, -1)
         x = blocks @ kernel.reshape(len(kernel), -1).T + self.w[f"{name}.embeddings.patch_embedding.bias"]
         x = x + self._positions(self.w[f"{name}.embeddings.position_embedding.weight"], rows)
-        for layer in range(vision["num_hidden_layers"]):
+        for layer in range(
+            sum(one.startswith(f"{name}.encoder.layers.") and one.endswith("fc1.bias") for one in self.w)
+        ):
             x = self._vision_layer(x, f"{name}.encoder.layers.{layer}", vision["num_attention_heads"])
         x = self._layer_norm(x, f"{name}.post_layernorm").reshape(rows, rows, -1)
         factor = self.vlm["scale_factor"]

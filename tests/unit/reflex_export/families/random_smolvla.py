@@ -10,6 +10,8 @@ import numpy.typing as npt
 from tokenizers import Tokenizer, models
 
 from reflex_export.checkpoint import Camera, Checkpoint, Normalizer, Text
+from reflex_export.configs import parse_config
+from reflex_export.configs.vlm import VlmConfig, parse_vlm_config
 from support.checkpoints.golden import ArrayTensors
 
 VOCABULARY = 40
@@ -24,10 +26,13 @@ def random_checkpoint(seed: int = 0, *, cameras: int = 2, dim: int = 6, bfloat16
     }  # fmt: skip
     size |= {key: o.pop(key) for key in list(o) if key in size}
     config: dict[str, Any] = {
-        "type": "smolvla", "chunk_size": 5, "max_state_dim": 16, "max_action_dim": 18, "empty_cameras": 0,
+        "type": "smolvla", "vlm_model_name": "./vlm",
+        "chunk_size": 5, "max_state_dim": 16, "max_action_dim": 18, "empty_cameras": 0,
         "resize_imgs_with_padding": [size["image"], size["image"]], "adapt_to_pi_aloha": False,
         "add_image_special_tokens": False, "attention_mode": "cross_attn", "prefix_length": 0, "num_expert_layers": 0,
-        "num_vlm_layers": 4, "self_attn_every_n_layers": 2, "min_period": 4e-3, "max_period": 4.0,
+        "num_vlm_layers": 4,
+        "expert_width_multiplier": size["expert_width"] / size["width"],
+        "self_attn_every_n_layers": 2, "min_period": 4e-3, "max_period": 4.0,
     } | o  # fmt: skip
     keys = [f"camera{index}" for index in range(cameras)]
     keys += [f"empty_camera_{index}" for index in range(config["empty_cameras"])]
@@ -36,7 +41,7 @@ def random_checkpoint(seed: int = 0, *, cameras: int = 2, dim: int = 6, bfloat16
         tensors = {n: t if "action_" in n else t.astype(ml_dtypes.bfloat16) for n, t in tensors.items()}
     return Checkpoint(
         family="smolvla",
-        config=config,
+        config=parse_config("smolvla", config),
         tensors=ArrayTensors(tensors),
         cameras=tuple(Camera(f"observation.images.{k}", k, (3, 24, 32), k.startswith("empty")) for k in keys),
         state_dim=dim,
@@ -49,13 +54,14 @@ def random_checkpoint(seed: int = 0, *, cameras: int = 2, dim: int = 6, bfloat16
     )
 
 
-def _vlm_config(size: dict[str, int]) -> dict[str, Any]:
+def _vlm_config(size: dict[str, int]) -> VlmConfig:
     text = {
         "hidden_size": size["width"], "num_attention_heads": size["heads"], "num_key_value_heads": size["kv_heads"],
         "head_dim": size["head_dim"], "rms_norm_eps": 1e-5,
     }  # fmt: skip
-    vision = {"num_attention_heads": size["vision_heads"], "num_hidden_layers": size["vision_layers"]}
-    return {"scale_factor": size["scale_factor"], "text_config": text, "vision_config": vision}
+    vision = {"num_attention_heads": size["vision_heads"], "hidden_size": size["vision_width"]}
+    whole = {"scale_factor": size["scale_factor"], "text_config": text, "vision_config": vision}
+    return parse_vlm_config(whole, "vlm/config.json")
 
 
 def _statistics(dim: int, seed: int) -> Normalizer:

@@ -16,7 +16,7 @@ from reflex_export.errors import TensorShapeError, UnsupportedOptionError
 from reflex_export.families import pi0
 from reflex_export.policy_prompt import state_bins_config
 from reflex_export.reading import read_checkpoint
-from support.checkpoints.altered import tensors_of, with_tensors
+from support.checkpoints.altered import tensors_of, with_options, with_tensors
 from support.checkpoints.float16 import run_graphs_rounded
 from support.checkpoints.gate import FP16_COSINE, assert_meets_fp16_gate
 from support.checkpoints.golden import golden_case, golden_cases, run_graphs, run_model
@@ -150,16 +150,16 @@ def test_relative_actions_get_the_raw_state_added() -> None:
 
 def test_options_that_change_the_numbers_are_refused_by_name() -> None:
     checkpoint = recorded_checkpoint("pi0")
-    config = {**checkpoint.config, "adapt_to_pi_aloha": True}
+    changed = {"adapt_to_pi_aloha": True}
     with pytest.raises(UnsupportedOptionError, match="adapt_to_pi_aloha"):
-        pi0.build(replace(checkpoint, config=config), steps=[1])
+        pi0.build(with_options(checkpoint, **changed), steps=[1])
 
 
 def test_an_image_size_that_is_not_the_towers_is_refused() -> None:
     checkpoint = recorded_checkpoint("pi0")
-    config = {**checkpoint.config, "image_resolution": [70, 70]}
+    changed = {"image_resolution": [70, 70]}
     with pytest.raises(TensorShapeError, match="image_resolution"):
-        pi0.build(replace(checkpoint, config=config), steps=[1])
+        pi0.build(with_options(checkpoint, **changed), steps=[1])
 
 
 def stored_weights(content: bytes) -> dict[str, int]:

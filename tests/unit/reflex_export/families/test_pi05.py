@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from reflex_export.errors import UnsupportedOptionError
 from reflex_export.families import pi05
 from reflex_export.policy_prompt import prompt_config, state_bins_config
 from reflex_export.reading import read_checkpoint
+from support.checkpoints.altered import with_options
 from support.checkpoints.float16 import run_graphs_rounded
 from support.checkpoints.gate import assert_meets_fp16_gate
 from support.checkpoints.golden import golden_case, golden_cases, run_graphs, run_model
@@ -137,7 +137,7 @@ def test_chunking_that_was_trained_keeps_the_given_actions_and_denoises_the_rest
 def test_policies_that_remember_are_refused_by_name(option: str) -> None:
     checkpoint = recorded_checkpoint("pi05")
     with pytest.raises(UnsupportedOptionError, match=option):
-        pi05.build(replace(checkpoint, config={**checkpoint.config, option: True}), steps=[1])
+        pi05.build(with_options(checkpoint, **{option: True}), steps=[1])
 
 
 def tokens_of(checkpoint: Checkpoint, prompt: str) -> list[int]:

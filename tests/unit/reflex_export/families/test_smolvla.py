@@ -17,7 +17,7 @@ from reflex_export.checkpoint import Checkpoint
 from reflex_export.errors import CheckpointError, TensorShapeError, UnsupportedOptionError
 from reflex_export.families.common import FamilyGraphs, Precision
 from reflex_export.families.smolvla import build
-from support.checkpoints.altered import tensors_of, with_tensors
+from support.checkpoints.altered import options_of, tensors_of, with_options, with_tensors
 from support.checkpoints.gate import FP16_COSINE, FP16_MAX_ABS, assert_meets_fp16_gate
 from support.checkpoints.golden import (
     ArrayTensors,
@@ -181,7 +181,7 @@ def _request(checkpoint: Checkpoint, seed: int, absent: tuple[str, ...]) -> Requ
         "state": random.uniform(-1, 1, (1, checkpoint.state_dim)).astype(np.float32),
         "tokens": np.array([[*words, 2, 2, 2]], np.int64),
         "token_mask": np.arange(7)[None] < 4,
-        "noise": random.standard_normal((1, checkpoint.config["chunk_size"], 18)).astype(np.float32),
+        "noise": random.standard_normal((1, options_of(checkpoint)["chunk_size"], 18)).astype(np.float32),
     }
     return feeds, words, {name: image for name, image in images.items() if name not in absent}
 
@@ -190,7 +190,7 @@ def _request(checkpoint: Checkpoint, seed: int, absent: tuple[str, ...]) -> Requ
 def test_any_checkpoint_agrees_with_an_independent_implementation(option: str, absent: tuple[str, ...]) -> None:
     checkpoint = random_checkpoint(**OPTIONS[option])
     feeds, words, images = _request(checkpoint, 5, absent)
-    horizon = checkpoint.config["chunk_size"]
+    horizon = options_of(checkpoint)["chunk_size"]
 
     out = run_graphs(build(checkpoint, steps=[3]), 3, feeds | guidance_feeds({}, horizon, 18))
 
@@ -252,7 +252,6 @@ def test_large_model_keeps_its_weights_in_a_second_file(tmp_path: Path, monkeypa
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "delta actions": ({"use_delta_joint_actions_aloha": True}, "use_delta_joint_actions_aloha"),
-    "no resizing": ({"resize_imgs_with_padding": None}, "resize_imgs_with_padding"),
     "aloha of six joints": ({"adapt_to_pi_aloha": True}, "adapt_to_pi_aloha"),
     "layers that do not divide": ({"num_expert_layers": 3}, "num_expert_layers 3"),
 }
@@ -264,16 +263,19 @@ def test_unsupported_option_is_refused_by_name(reason: str) -> None:
     options, message = REFUSED[reason]
 
     with pytest.raises(UnsupportedOptionError, match=message):
-        build(dataclasses.replace(checkpoint, config={**checkpoint.config, **options}), steps=[1])
+        build(with_options(checkpoint, **options), steps=[1])
 
 
 def test_another_vlm_is_refused() -> None:
     checkpoint = random_checkpoint()
     assert checkpoint.vlm_config is not None
-    text = {**checkpoint.vlm_config["text_config"], "num_attention_heads": 7}
+    text = checkpoint.vlm_config.text.model_copy(update={"num_attention_heads": 7, "num_key_value_heads": 7})
 
     with pytest.raises(TensorShapeError, match=r"q_proj\.weight has the shape .*--vlm"):
-        build(dataclasses.replace(checkpoint, vlm_config={**checkpoint.vlm_config, "text_config": text}), steps=[1])
+        build(
+            dataclasses.replace(checkpoint, vlm_config=checkpoint.vlm_config.model_copy(update={"text": text})),
+            steps=[1],
+        )
 
 
 def test_missing_vlm_config_says_what_to_give() -> None:

@@ -14,6 +14,7 @@ from reflex_export.checkpoint import Checkpoint, Family
 from reflex_export.errors import CheckpointError
 from reflex_export.families.family_graphs import build_graphs
 from reflex_export.reading import read_checkpoint
+from support.checkpoints.altered import options_of
 from support.checkpoints.golden import Array, golden_case, golden_folder, observation_feeds, run_graphs
 from unit.reflex_export.reading.damage import edit_json
 
@@ -49,7 +50,8 @@ def openpi_folder(folder: Path, family: Family, **changes: Any) -> Path:
 def answered(checkpoint: Checkpoint) -> dict[str, Array]:
     case = golden_case(checkpoint.family, "case_2")
     feeds = observation_feeds(case, checkpoint)
-    horizon, width = checkpoint.config["chunk_size"], checkpoint.config["max_action_dim"]
+    options = options_of(checkpoint)
+    horizon, width = options["chunk_size"], options["max_action_dim"]
     feeds |= {
         "prev_chunk": np.zeros((1, horizon, width), np.float32),
         "rtc_weights": np.zeros((1, horizon), np.float32),

@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 
 from reflex_export.errors import CheckpointError, MissingTensorError, SourceError, TensorFileError
-from reflex_export.reading.tensors import open_file, open_weights
+from reflex_export.reading import read_checkpoint
+from reflex_export.reading.tensors import WEIGHTS_FILE, open_file, open_weights
+from support.checkpoints.golden import golden_folder
 from support.checkpoints.random_checkpoint import write_safetensors
+from unit.reflex_export.reading.damage import CopyCheckpoint, edit_tensors
 
 A = np.arange(6, dtype=np.float32).reshape(2, 3)
 B = np.arange(5).astype(ml_dtypes.bfloat16)
@@ -149,3 +152,23 @@ def test_a_torch_archive_that_calls_itself_safetensors_is_refused_as_a_pickle(tm
 def test_a_folder_without_weights_says_which_are_read(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"neither model\.safetensors nor model\.safetensors\.index\.json"):
         open_weights(tmp_path)
+
+
+@pytest.mark.parametrize("wrapping", ["_orig_mod.", "module.", "module._orig_mod."])
+def test_what_a_wrapper_put_before_every_name_is_left_out_and_told(copy: CopyCheckpoint, wrapping: str) -> None:
+    folder, plain = copy("act"), read_checkpoint(golden_folder("act"))
+    edit_tensors(folder / WEIGHTS_FILE, lambda tensors: wrap(tensors, wrapping))
+    checkpoint = read_checkpoint(folder)
+    assert checkpoint.tensors.names() == plain.tensors.names()
+    assert checkpoint.warnings[0].startswith(f"every tensor's name begins with {wrapping}, ")
+
+
+def test_names_of_which_only_some_are_wrapped_are_left_as_they_are(copy: CopyCheckpoint) -> None:
+    folder = copy("act")
+    edit_tensors(folder / WEIGHTS_FILE, lambda tensors: tensors.update({"module.x": tensors["model.action_head.bias"]}))
+    assert "module.x" in read_checkpoint(folder).tensors.names()
+
+
+def wrap(tensors: dict[str, Any], wrapping: str) -> None:
+    for name in list(tensors):
+        tensors[wrapping + name] = tensors.pop(name)

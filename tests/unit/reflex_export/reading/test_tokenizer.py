@@ -59,7 +59,7 @@ def test_the_vlm_option_brings_config_and_tokenizer(copy: CopyCheckpoint, tmp_pa
     shutil.move(folder / "vlm", tmp_path / "elsewhere")
     checkpoint = read_checkpoint(folder, vlm=tmp_path / "elsewhere", hub=hub)
     assert checkpoint.vlm_config is not None
-    assert checkpoint.vlm_config["scale_factor"] == 2
+    assert checkpoint.vlm_config.scale_factor == 2
     assert checkpoint.text is not None
     assert read_checkpoint(folder, vlm=tmp_path / "elsewhere/config.json", hub=hub) is not None
 

@@ -56,3 +56,10 @@ def test_retry_after_is_whole_seconds_rounded_up_and_at_least_one(wait_s: float,
 
 def test_an_error_that_a_retry_cannot_help_has_no_retry_after() -> None:
     assert error_headers(service_error("wrong_type", "change it")) == {}
+
+
+def test_how_many_actions_to_execute_is_told_where_the_policy_records_it() -> None:
+    for recorded in (None, 3):
+        config = policy_config(n_action_steps=recorded)
+        body = orjson.loads(act_body(config, GuardResult(chunk(), ()), "id", 0.0, TIMING))
+        assert body.get("n_action_steps") == recorded

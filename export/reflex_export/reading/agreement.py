@@ -1,0 +1,99 @@
+"""Places of a checkpoint that say the same thing are compared: what they contradict each other in is named.
+
+Where one of two would turn offsets into absolute targets it is refused. Elsewhere lerobot acts by one of the two, which
+is what counts here as well, and a sentence says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from reflex_export.configs import FamilyConfig
+from reflex_export.configs.pi import PiConfig
+from reflex_export.errors import CheckpointError
+from reflex_export.reading.features import STATE, Features
+from reflex_export.reading.files import read_object
+from reflex_export.reading.processors import Processors, Relative
+
+__all__ = ["disagreements", "require_one_kind_of_actions"]
+
+TRAIN_FILE: Final = "train_config.json"
+COMPARED: Final = ("chunk_size", "horizon", "use_relative_actions", "normalization_mapping", "empty_cameras")
+"""Of train_config.json's policy: what is changed for an evaluation (n_action_steps, the number of steps) is not."""
+_PREPROCESSOR: Final = "policy_preprocessor.json"
+
+
+def require_one_kind_of_actions(config: FamilyConfig, relative: Relative | None) -> None:
+    """`CheckpointError` when config.json and the processor files differ in which actions are offsets to the state."""
+    if not isinstance(config, PiConfig):
+        return
+    said, is_on = config.use_relative_actions, relative is not None
+    if "use_relative_actions" in config.model_fields_set and said != is_on:
+        raise CheckpointError(
+            f"config.json has use_relative_actions = {str(said).lower()}, but {_PREPROCESSOR} has "
+            f"relative_actions_processor {'on' if is_on else 'off'}: one of them would make offsets of absolute "
+            "targets or the reverse. Correct the one that the policy was not trained with"
+        )
+    if relative is None or "relative_exclude_joints" not in config.model_fields_set:
+        return
+    excluded = [joint for joint in config.relative_exclude_joints if joint]
+    if set(excluded) != set(relative.excluded_joints):
+        raise CheckpointError(
+            f"config.json has relative_exclude_joints = {excluded}, but {_PREPROCESSOR} has exclude_joints = "
+            f"{list(relative.excluded_joints)}; correct the one that the policy was not trained with"
+        )
+
+
+def disagreements(
+    folder: Path, config: FamilyConfig, written: Mapping[str, Any], processors: Processors, features: Features
+) -> Iterator[str]:
+    """A sentence for each, with what counts."""
+    yield from _lost_renames(processors.rename_map, features)
+    tokenization, length = processors.tokenization, getattr(config, "tokenizer_max_length", None)
+    if tokenization is not None and length is not None and tokenization.max_tokens != length:
+        yield (
+            f"config.json has tokenizer_max_length = {length}, {_PREPROCESSOR} has max_length = "
+            f"{tokenization.max_tokens}; the latter counts"
+        )
+    yield from _other_modes(written.get("normalization_mapping"), processors)
+    if (folder / TRAIN_FILE).is_file():
+        yield from _since_training(read_object(folder / TRAIN_FILE), written, processors)
+
+
+def _lost_renames(renames: Mapping[str, str], features: Features) -> Iterator[str]:
+    inputs = {camera.key for camera in features.cameras} | {STATE}
+    for source, target in renames.items():
+        if target not in inputs:
+            yield (
+                f"{_PREPROCESSOR}: rename_map maps {source:.100} to {target:.100}, which is no input of this policy "
+                f"({', '.join(sorted(inputs))}): in training its picture was dropped, and whichever input it was meant "
+                "for was empty"
+            )
+
+
+def _other_modes(mapping: object, processors: Processors) -> Iterator[str]:
+    if not isinstance(mapping, dict):
+        return
+    for kind, mode in mapping.items():
+        pipeline = processors.outputs if kind == "ACTION" else processors.inputs
+        found = pipeline.modes.get(str(kind))
+        if found != mode and (found, mode) != (None, "IDENTITY"):
+            yield (
+                f"config.json normalises {kind:.60} by {mode!r:.60}, the processor files by {found!r:.60}; "
+                "the latter count"
+            )
+
+
+def _since_training(train: Mapping[str, Any], written: Mapping[str, Any], processors: Processors) -> Iterator[str]:
+    found = train.get("policy")
+    policy: Mapping[str, Any] = found if isinstance(found, dict) else {}
+    for key in COMPARED:
+        if policy.get(key) is not None and key in written and policy[key] != written[key]:
+            yield (
+                f"config.json has {key} = {written[key]!r:.80}, {TRAIN_FILE} has {policy[key]!r:.80}; the former counts"
+            )
+    renames = train.get("rename_map")
+    if isinstance(renames, dict) and renames and dict(renames) != dict(processors.rename_map):
+        yield f"{TRAIN_FILE} has another rename_map than {_PREPROCESSOR}; the latter counts"
