@@ -6,6 +6,7 @@ the probe: the canary is.
 
 from __future__ import annotations
 
+import logging
 import random
 from collections import deque
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 __all__ = ["Breaker"]
+
+log = logging.getLogger("reflex.breaker")
 
 CONSECUTIVE_FAILURES: Final = 5
 WINDOW: Final = 20
@@ -62,6 +65,7 @@ class Breaker:
     def open(self, reason: str) -> None:
         """Open at once: the connection is lost, or failures crossed a limit. An open breaker keeps its probe."""
         if not self.is_open:
+            log.warning("nothing is asked of the policy until its canary is right again", extra={"reason": reason})
             self.opened_total += 1
             self._probe_delay_s = FIRST_PROBE_S
             self._schedule_probe()

@@ -47,7 +47,7 @@ def test_a_state_that_is_no_sequence_of_numbers_is_refused(state: object) -> Non
         [1, 2.5], (1, 2.5), np.array([1, 2.5], np.float32), np.array([1, 2.5], np.float16), iter([1, 2.5]),
         [np.float64(1), np.float32(2.5)], [np.int64(1), Fraction(5, 2)], [np.array(1), np.array(2.5)],
     ],
-    ids=repr,
+    ids=lambda state: type(state).__name__,
 )  # fmt: skip
 def test_numbers_of_python_and_numpy_are_welcome(state: Any) -> None:
     assert sent(state=state)["state"] == [1.0, 2.5]

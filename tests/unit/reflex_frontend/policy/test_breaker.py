@@ -35,6 +35,14 @@ def test_the_fifth_failure_in_a_row_opens(breaker: Breaker) -> None:
     assert breaker.reason == "broken again"
 
 
+def test_the_log_says_once_why_it_opened(breaker: Breaker, caplog: pytest.LogCaptureFixture) -> None:
+    breaker.open("the model failed: no memory")
+    breaker.open("the model failed: still none")
+    assert [(record.levelname, record.__dict__["reason"]) for record in caplog.records] == [
+        ("WARNING", "the model failed: no memory")
+    ]
+
+
 def test_a_success_starts_the_row_again(breaker: Breaker) -> None:
     for _ in range(3):
         breaker.record_failure("broken")
