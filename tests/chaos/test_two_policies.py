@@ -1,6 +1,6 @@
 """Two policies, one of them broken in every way: the other goes on, and no robot ever gets a wrong answer.
 
-REFLEX_CHAOS_REQUESTS sets how many requests at least go through all of it (1,000).
+Of `make endurance`: faults under load need a machine of their own. REFLEX_CHAOS_REQUESTS sets how many requests at least go through all of it (1,000).
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from support.promise import Promise
 from support.server import free_port
 from support.two_policies import POLICIES, Policy, TwoPolicies, episodes_of, two_policies
 from support.waiting import eventually, let_pass_here
+
+pytestmark = pytest.mark.slow
 
 FAILURES_THAT_OPEN = 5
 REQUESTS = int(os.environ.get("REFLEX_CHAOS_REQUESTS", "1000"))

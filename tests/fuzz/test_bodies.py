@@ -177,7 +177,7 @@ CORPUS: Final[dict[str, tuple[bytes, int, str | None]]] = {
     "path of a megabyte": (b"GET /" + b"a" * 1_000_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 400, "invalid_http"),
     "Latin-1 header": (_head("X-A: \xe9\xff", LENGTH, body=VALID), 200, None),
     "no Host": (b"POST /act HTTP/1.1\r\n" + LENGTH.encode() + b"\r\n\r\n" + VALID, 200, None),
-    "absolute target": (b"GET http://elsewhere.example/nope HTTP/1.1\r\nHost: localhost\r\n\r\n", 404, "not_found"),
+    "absolute target": (b"GET http://elsewhere.example/nope HTTP/1.1\r\nHost: localhost\r\n\r\n", 400, "invalid_http"),
     "unknown method": (b"STEAL /act HTTP/1.1\r\nHost: localhost\r\n\r\n", 400, "invalid_http"),
     "asterisk target": (b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n", 404, "not_found"),
     "expect 100-continue": (_head("Expect: 100-continue", LENGTH, body=VALID), 200, None),
