@@ -1,6 +1,7 @@
 """Two policies, one of them broken in every way: the other goes on, and no robot ever gets a wrong answer.
 
-Of `make endurance`: faults under load need a machine of their own. REFLEX_CHAOS_REQUESTS sets how many requests at least go through all of it (1,000).
+Of `make endurance`: faults under load need a machine of their own. REFLEX_CHAOS_REQUESTS sets how many requests
+at least go through all of it (1,000).
 """
 
 from __future__ import annotations
