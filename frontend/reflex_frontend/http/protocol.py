@@ -80,6 +80,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Since the last byte of a body: of headers, trailers and what surrounds chunks."""
         self._in_headers = True
         self._is_waiting = False
+        self._is_feeding = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -146,7 +147,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if len(self.pieces):
+        if (
+            len(self.pieces) and not self._is_feeding
+        ):  # what is left may be the rest of the very request, refused unread
             self._hold()
 
     def pause_writing(self) -> None:
@@ -164,10 +167,14 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _feed(self) -> None:
         """Give the parser what is held, up to the end of one request; nothing where it must wait."""
-        while len(self.pieces) and not self._must_wait():
-            self._feed_piece(self.pieces.take())
-            if self._is_between or self.transport.is_closing():
-                return
+        self._is_feeding = True
+        try:
+            while len(self.pieces) and not self._must_wait():
+                self._feed_piece(self.pieces.take())
+                if self._is_between or self.transport.is_closing():
+                    return
+        finally:
+            self._is_feeding = False
 
     def _feed_piece(self, piece: bytes) -> None:
         if self._is_between:

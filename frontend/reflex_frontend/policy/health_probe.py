@@ -73,7 +73,8 @@ class HealthProbe:
         """Until cancelled."""
         while self._vitals.warming_reason is not None:
             await self._warm()
-            await asyncio.sleep(TICK_S / 4)
+            if self._vitals.warming_reason is not None:  # else a robot's request may be there, and suspect, at once
+                await asyncio.sleep(TICK_S / 4)
         while True:
             await self._tick()
             await self._sleep()

@@ -10,6 +10,7 @@ import pytest
 
 from reflex.errors import service_error
 from reflex_frontend.act.answer import whole_response
+from reflex_frontend.http.turnstile import Turnstile
 from support.misuse.one_connection import ACT, Client, connected
 from support.promise import Promise
 from support.waiting import eventually, let_pass_here
@@ -131,6 +132,21 @@ def test_a_full_instance_refuses_before_the_body_has_come_and_keeps_the_connecti
 
     connected(scenario, lambda: refusals.pop(0), counted)
     assert counted == [503, 503]
+
+
+def test_a_whole_request_that_is_refused_unread_stands_in_no_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its body is what is left when it is refused: no next request, which would have to wait its turn."""
+    waits: list[object] = []
+    monkeypatch.setattr(Turnstile, "wait", lambda _self, go_on: waits.append(go_on))
+
+    async def scenario(client: Client) -> None:
+        for _ in range(3):
+            client.send(ACT + b"body")
+            assert (await client.answer())[0] == 503
+        await let_pass_here(0.02)
+
+    connected(scenario, lambda: FULL)
+    assert not waits
 
 
 @pytest.mark.parametrize(
