@@ -23,6 +23,8 @@ class ExportOption:
     help: str
     flags: tuple[str, ...] = ()
     """Empty: `--` and the field's name with dashes."""
+    metavar: str | None = None
+    """None: what its type says."""
     least: int | None = None
     most: int | None = None
 
@@ -37,7 +39,10 @@ class ExportOptions:
     name: Annotated[str, ExportOption("The policy's name. Default: the checkpoint's.")] = ""
     embodiment: Annotated[
         str | None,
-        ExportOption("The robot it drives: franka, so101, so101_percent, ur5, or a path to an embodiment's JSON."),
+        ExportOption(
+            "The robot it drives: franka, so101, so101_percent, ur5, or a path to an embodiment's JSON.",
+            metavar="NAME|PATH",
+        ),
     ] = None
     precision: Annotated[Precision, ExportOption("What the graphs compute in.")] = "fp32"
     engine: Annotated[EngineKind, ExportOption("Build engines too; the ONNX stays beside them.")] = "onnx"
@@ -59,9 +64,14 @@ class ExportOptions:
         Path | None,
         ExportOption("Normalisation statistics: a LeRobot dataset's folder, its stats.json, or a safetensors file."),
     ] = None
-    revision: Annotated[str | None, ExportOption("Branch, tag or commit of a Hugging Face id.")] = None
+    revision: Annotated[str | None, ExportOption("Branch, tag or commit of a Hugging Face id.", metavar="REVISION")] = (
+        None
+    )
     base: Annotated[
-        str | None, ExportOption("The base model of an adapter: a folder or a Hugging Face id. Default: as it says.")
+        str | None,
+        ExportOption(
+            "The base model of an adapter: a folder or a Hugging Face id. Default: as it says.", metavar="CHECKPOINT"
+        ),
     ] = None
     adapter: Annotated[
         AdapterUse | None,
@@ -70,7 +80,9 @@ class ExportOptions:
     cases: Annotated[
         Path | None, ExportOption("A folder of recorded cases (case_*.npz) that the export must reproduce.")
     ] = None
-    description: Annotated[str, ExportOption("A sentence about the policy, for whoever serves it.")] = ""
+    description: Annotated[str, ExportOption("A sentence about the policy, for whoever serves it.", metavar="TEXT")] = (
+        ""
+    )
     untrained: Annotated[
         bool, ExportOption("Say that the weights mean nothing, like the demo checkpoint's.", ("--untrained",))
     ] = False

@@ -134,6 +134,7 @@ COVERED_BY: Final[Mapping[str, str]] = {
 
 SEVERAL_MODULES: Final = (
     "tests/unit/reflex/cli/test_documented.py",
+    "tests/unit/reflex/cli/test_helps.py",
     "tests/unit/reflex/client/test_documented.py",
     "tests/unit/reflex/test_embodiments.py",
     "tests/unit/reflex/test_error_tree.py",

@@ -8,7 +8,7 @@ from typing import Final
 
 from reflex.console import EXIT_FAILED, print_json, reported_errors, say
 from reflex.export_options import AdapterUse
-from reflex.model_repository import policy_folder
+from reflex.model_repository import one_policy_of, policy_folder
 from reflex.policy_config import PolicyConfig, read_policy_config
 from reflex_export.checking.servable import require_servable
 from reflex_export.checking.verification import Verification, verify_policy
@@ -29,7 +29,7 @@ ENGINE_NOTE: Final = "its ONNX was run, on the CPU; the engine that serves it wa
 def verify_command(
     repository: Path,
     *,
-    policy: str,
+    policy: str | None = None,
     source: str | None = None,
     cases: Path | None = None,
     vlm: Path | None = None,
@@ -40,10 +40,11 @@ def verify_command(
     adapter: AdapterUse | None = None,
     as_json: bool = False,
 ) -> int:
-    """Hold a policy of a repository against its checkpoint; the exit code, 1 when it misses its gate."""
+    """Hold a policy (None: the only one) of a repository against its checkpoint; the exit code, 1 when it misses."""
     with reported_errors(as_json=as_json), shown_progress() as progress:
-        config = read_policy_config(policy_folder(repository, policy))
-        require_servable(repository, policy, config)
+        name = policy or one_policy_of(repository)
+        config = read_policy_config(policy_folder(repository, name))
+        require_servable(repository, name, config)
         progress(Stage("reading the checkpoint"))
         checkpoint = read_origin(
             repository,

@@ -61,7 +61,13 @@ def act(
     api_key: ApiKeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Ask a running server for one action chunk and plot it, one line per action axis."""
+    """Ask a running server for one action chunk and plot it, one line per action axis.
+
+    Example:
+
+    \b
+      reflex act "pick up the red cup" --image base.jpg --state 0,0,0,0,0,0
+    """
     from reflex.client import ReflexClient
 
     cameras = _cameras(camera or [])

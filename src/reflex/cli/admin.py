@@ -25,7 +25,13 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON value instead
 
 
 def slots(*, admin_port: AdminPort = DEFAULT_PORT, as_json: Json = False) -> None:
-    """Show which policy each slot of the running server has, the split between them, and the shadow."""
+    """Show which policy each slot of the running server has, the split between them, and the shadow.
+
+    Example:
+
+    \b
+      reflex slots --admin-port 8090
+    """
     with reported_errors(as_json=as_json):
         _show(_call("GET", "/slots", admin_port, None), as_json=as_json)
 
@@ -38,7 +44,13 @@ def split(
     admin_port: AdminPort = DEFAULT_PORT,
     as_json: Json = False,
 ) -> None:
-    """Change the split of the running server. Episodes move to their new slot with their next request."""
+    """Change the split of the running server. Episodes move to their new slot with their next request.
+
+    Example:
+
+    \b
+      reflex split 90
+    """
     with reported_errors(as_json=as_json):
         _show(_call("POST", "/split", admin_port, {"split": percent}), as_json=as_json)
 
@@ -54,6 +66,11 @@ def replace(
 
     It is loaded and must answer its canary before it gets a request; if it fails in its first seconds, the old policy
     is back. Returns when that is decided.
+
+    Example:
+
+    \b
+      reflex replace b pick_cup_2
     """
     with interruption_told(lambda: GOES_ON, as_json=as_json), reported_errors(as_json=as_json):
         if not as_json:

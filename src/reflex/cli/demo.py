@@ -24,7 +24,7 @@ def _demo() -> None:
 
 @demo.command(short_help="Copy it into a folder.")
 def copy(
-    folder: Annotated[Path, typer.Argument(help="Where to; made when absent.", file_okay=False)],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to; made when absent.", file_okay=False)],
     *,
     replace: Annotated[
         bool, typer.Option("--replace", help="Copy over what is there by the same names; without it that is refused.")

@@ -23,7 +23,13 @@ def doctor(
     port: Annotated[int, typer.Option(min=1, max=65535, metavar="PORT", help="The port to listen on.")] = 8000,
     as_json: Annotated[bool, typer.Option("--json", help="Print the checks as one JSON object.")] = False,
 ) -> None:
-    """Check this machine for `reflex serve`; each failed check says how to fix it. Exit code 1 when one failed."""
+    """Check this machine for `reflex serve`; each failed check says how to fix it. Exit code 1 when one failed.
+
+    Example:
+
+    \b
+      reflex doctor --port 9000
+    """
     from reflex.cli.diagnosis.machine import check_machine
 
     checks = list(check_machine(port))

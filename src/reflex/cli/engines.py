@@ -19,7 +19,9 @@ __all__ = ["engines"]
 REMIND_S: Final = 30.0
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value instead of text.")]
-Repository = Annotated[Path, typer.Argument(help="The model repository.", exists=True, file_okay=False)]
+Repository = Annotated[
+    Path, typer.Argument(metavar="REPOSITORY", help="The model repository.", exists=True, file_okay=False)
+]
 Shared = Annotated[
     Path | None,
     typer.Option(
@@ -50,15 +52,18 @@ Job = Annotated[
     str | None, typer.Option(metavar="NAME", help="The Kubernetes Job that builds, named in what this says.")
 ]
 
-engines = typer.Typer(help="TensorRT engines of the policies in a model repository.", no_args_is_help=True)
+engines = typer.Typer(
+    help="TensorRT engines of the policies in a model repository.", no_args_is_help=True, rich_markup_mode=None
+)
 
 
 @engines.command(short_help="Build engines from the ONNX in a repository.")
 def build(
     repository: Repository,
-    policy: Annotated[str | None, typer.Option(help="Only this policy. Default: all of them.")] = None,
+    policy: Annotated[str | None, typer.Option(metavar="NAME", help="Only this policy. Default: all of them.")] = None,
     engine: Annotated[
-        Literal["tensorrt", "tensorrt-rtx"] | None, typer.Option(help="Default: what is installed, tensorrt first.")
+        Literal["tensorrt", "tensorrt-rtx"] | None,
+        typer.Option(metavar="tensorrt|tensorrt-rtx", help="Default: what is installed, tensorrt first."),
     ] = None,
     shared: Shared = None,
     cache: Cache = None,
@@ -92,7 +97,7 @@ def build(
 
 @engines.command(short_help="Wait for engines that another machine builds.")
 def wait(
-    folder: Annotated[Path, typer.Argument(help="The folder of `reflex engines build --shared`.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder of `reflex engines build --shared`.")],
     link: Link = None,
     timeout: WaitTimeout = 3600.0,
     job: Job = None,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, Final, get_args, get_origin, get_type_hints
+from types import MappingProxyType
+from typing import Annotated, Any, Final, Literal, get_args, get_origin, get_type_hints
 
 import typer
 
@@ -14,11 +15,16 @@ from reflex.cli.interrupted import ended_by_interruption
 from reflex.cli.options import with_parameters
 from reflex.export_options import AdapterUse, ExportOption, ExportOptions
 
-__all__ = ["export", "verify"]
+__all__ = ["Base", "Revision", "Stats", "TokenizerFolder", "Vlm", "export", "verify"]
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value instead of text.")]
-Source = Annotated[str, typer.Argument(help="A checkpoint: a folder, or a Hugging Face id like lerobot/smolvla_base.")]
-Repository = Annotated[Path, typer.Argument(help="The model repository.", exists=True, file_okay=False)]
+Source = Annotated[
+    str,
+    typer.Argument(metavar="CHECKPOINT", help="A folder, or a Hugging Face id like lerobot/smolvla_base."),
+]
+Repository = Annotated[
+    Path, typer.Argument(metavar="REPOSITORY", help="The model repository.", exists=True, file_okay=False)
+]
 
 DEFAULTS: Final = {field.name: field.default for field in fields(ExportOptions)}
 OPTIONS: Final[Mapping[str, tuple[Any, ExportOption]]] = {
@@ -27,11 +33,21 @@ OPTIONS: Final[Mapping[str, tuple[Any, ExportOption]]] = {
     if get_origin(hint) is Annotated
 }
 """Type and words of each, by the field's name."""
+METAVARS: Final[Mapping[Any, str]] = MappingProxyType({Path: "PATH", int: "N", str: "NAME"})
 
 
 def _shown(name: str) -> Any:  # noqa: ANN401  # as typer.Option returns it
     option = OPTIONS[name][1]
-    return typer.Option(*option.flags, help=option.help, min=option.least, max=option.most)
+    metavar = option.metavar or _metavar(OPTIONS[name][0])
+    return typer.Option(*option.flags, metavar=metavar, help=option.help, min=option.least, max=option.most)
+
+
+def _metavar(kind: Any) -> str | None:  # noqa: ANN401  # a type
+    """What stands for a value of this type, or of what holds several of it; None for an option without a value."""
+    if get_origin(kind) is Literal:
+        return "|".join(get_args(kind))
+    of_one = (_metavar(part) for part in get_args(kind))
+    return METAVARS.get(kind) or next(filter(None, of_one), None)
 
 
 def _is_repeated(name: str) -> bool:
@@ -64,6 +80,11 @@ def export(source: str, *, as_json: bool, **given: object) -> None:
 
     SmolVLA, pi0, pi0.5, ACT and Diffusion Policy. What is not supported is refused by name; a failure or Ctrl-C leaves
     the repository as it was.
+
+    Example:
+
+    \b
+      reflex export lerobot/smolvla_base --repository models --name pick_cup --embodiment so101
     """
     options = _options_of(given)
     with ended_by_interruption(options.repository, as_json=as_json):
@@ -82,13 +103,16 @@ Adapter = Annotated[AdapterUse | None, _shown("adapter")]
 
 def verify(
     repository: Repository,
-    policy: Annotated[str, typer.Option(help="The policy to check.")],
+    policy: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The policy to check, when the repository holds several.")
+    ] = None,
     source: Annotated[
-        str | None, typer.Option(help="The checkpoint that it was exported from. Default: the one it names.")
+        str | None,
+        typer.Option(metavar="CHECKPOINT", help="The checkpoint that it was exported from. Default: the one it names."),
     ] = None,
     cases: Annotated[
         Path | None,
-        typer.Option(help="A folder of recorded cases (case_*.npz). Default: generated ones."),
+        typer.Option(metavar="PATH", help="A folder of recorded cases (case_*.npz). Default: generated ones."),
     ] = None,
     vlm: Vlm = None,
     tokenizer: TokenizerFolder = None,
@@ -99,7 +123,13 @@ def verify(
     *,
     as_json: Json = False,
 ) -> None:
-    """Hold a policy of a repository against its checkpoint, and say where they part; fails when it misses its gate."""
+    """Hold a policy of a repository against its checkpoint, and say where they part; fails when it misses its gate.
+
+    Example:
+
+    \b
+      reflex verify models --policy pick_cup
+    """
     with ended_by_interruption(repository, as_json=as_json):
         verifier = load_extra("reflex_export.commands.verify", "export")
         code: int = verifier.verify_command(

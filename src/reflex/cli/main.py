@@ -64,7 +64,6 @@ app = typer.Typer(
     cls=_InOrder,
     help="Serve vision-language-action policies to robots, and ask them for actions.",
     no_args_is_help=True,
-    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # Plain help is one third as long, and "[env: ...]" in it is no markup.

@@ -55,6 +55,11 @@ def replay(
     """Send recorded requests again, with the same noise, and list where the answers differ.
 
     Exits with 0 when every answer is the recorded one, with 1 when one differs or failed, or none could be replayed.
+
+    Example:
+
+    \b
+      reflex replay recordings --against http://127.0.0.1:9000 --tolerance 1e-4
     """
     if not math.isfinite(tolerance):
         raise typer.BadParameter("must be a finite number", param_hint="--tolerance")

@@ -38,6 +38,11 @@ def serve(**options: object) -> None:
 
     Without options: the demo policy on an embedded Triton, at http://127.0.0.1:8000. Ctrl-C finishes what is in flight
     and stops everything that was started. An option given here wins over its environment variable.
+
+    Example:
+
+    \b
+      reflex serve --model-repository models --policy pick_cup --port 9000
     """
     server = _server_module()
     with reported_errors(as_json=False):

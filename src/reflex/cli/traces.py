@@ -56,7 +56,13 @@ def _root() -> None:
 
 @traces.command(short_help="Show what a recording holds, per slot and policy.")
 def summary(recording: Recording, *, html: Html = None, as_json: Json = False) -> None:
-    """Show requests, latency, errors, what the guard did and how smooth the chunks are, per slot and policy."""
+    """Show requests, latency, errors, what the guard did and how smooth the chunks are, per slot and policy.
+
+    Example:
+
+    \b
+      reflex traces summary recordings --html report.html
+    """
     from reflex.cli.trace_text import holds_nothing, loss_lines, summary_lines
     from reflex.traces.reader import TraceReader
     from reflex_analysis.summary import summarise
@@ -79,7 +85,13 @@ def summary(recording: Recording, *, html: Html = None, as_json: Json = False) -
 
 
 def compare(recording: Recording, *, metric: Metrics = None, as_json: Json = False) -> None:
-    """Compare slot a with slot b, episode by episode, and say whether the recording allows a conclusion."""
+    """Compare slot a with slot b, episode by episode, and say whether the recording allows a conclusion.
+
+    Example:
+
+    \b
+      reflex compare recordings --metric latency
+    """
     from reflex.cli.trace_text import comparison_lines, holds_nothing, loss_lines
     from reflex.traces.reader import TraceReader
     from reflex_analysis.compare import compare as compare_slots

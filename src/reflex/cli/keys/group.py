@@ -33,7 +33,13 @@ keys.command(short_help="Make a key, and add its hash to a file.")(new)
 
 @keys.command(name="list", short_help="Show whose keys a file holds.")
 def list_(file: FileOption = None, *, as_json: JsonOption = False) -> None:
-    """Show whose keys the file holds, oldest first, with the limit of each; never a key."""
+    """Show whose keys the file holds, oldest first, with the limit of each; never a key.
+
+    Example:
+
+    \b
+      reflex keys list --file reflex.keys
+    """
     with reported_errors(as_json=as_json):
         path = key_file(file)
         entries = read_entries(path)
@@ -57,7 +63,13 @@ def revoke_(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Take back every key of this name. A running server refuses them within a second."""
+    """Take back every key of this name. A running server refuses them within a second.
+
+    Example:
+
+    \b
+      reflex keys revoke arm-3 --file reflex.keys
+    """
     with reported_errors(as_json=as_json):
         path = key_file(file)
         count = revoke(path, name, keep_newest=keep_newest)
@@ -69,7 +81,14 @@ def revoke_(
 
 @keys.command(short_help="Make a new key for a name that has one.")
 def rotate(name: NameArgument, file: FileOption = None, *, as_json: JsonOption = False) -> None:
-    """Make a second key of the same name and limit, and print it once. The old one works until it is revoked."""
+    """Make a second key of the same name and limit, and print it once. The old one works until it is revoked.
+
+    Example:
+
+    \b
+      reflex keys rotate arm-3 --file reflex.keys
+      reflex keys revoke arm-3 --keep-newest --file reflex.keys
+    """
     with reported_errors(as_json=as_json):
         path = key_file(file)
         with changing_alone(path):

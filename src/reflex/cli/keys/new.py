@@ -48,6 +48,12 @@ def new(
     """Make a key, print it once, and add its hash to the file. A running server takes it within a second.
 
     `reflex keys rotate` makes a second one of the same name, `reflex keys revoke` takes keys back.
+
+    Example:
+
+    \b
+      reflex keys new --name arm-3 --file reflex.keys
+      reflex serve --host 0.0.0.0 --api-keys reflex.keys
     """
     with reported_errors(as_json=as_json):
         check_name(name)

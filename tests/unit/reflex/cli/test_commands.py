@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import ast
 import json
-import re
 import signal
 import socket
 import subprocess
@@ -138,16 +137,6 @@ def test_the_commands_are_in_the_order_in_which_one_meets_them() -> None:
     lines = RUNNER.invoke(app, ["-h"]).stdout.partition("Commands:\n")[2].splitlines()
     assert [line.split()[0] for line in lines] == list(SHORT_HELP)
     assert max(map(len, SHORT_HELP.values())) <= 60
-
-
-@pytest.mark.parametrize(
-    "command",
-    ["act", "serve", "slots", "split", "replace", "replay", "compare", "traces summary", "keys new", "doctor"],
-)
-def test_what_an_option_takes_is_named_in_capitals(command: str) -> None:
-    lines = RUNNER.invoke(app, [*command.split(), "-h"]).stdout.splitlines()
-    assert [line for line in lines if re.match(r"  (-\w, )?--[a-z-]+ +[^A-Z ]*<", line)] == []
-    assert not re.search(r"\{[a-z]", lines[0])
 
 
 def test_the_variable_of_the_key_is_named_once() -> None:

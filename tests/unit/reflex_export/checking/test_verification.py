@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import typer
 from onnx import numpy_helper
 
 from reflex.errors import RepositoryError
@@ -273,12 +274,22 @@ def test_the_command_prints_one_json_value_with_the_place_and_fails(
 
 
 def test_the_command_says_in_words_that_all_is_well(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert verify_command(repository, policy="smolvla") == 0
+    assert verify_command(repository) == 0
 
     printed = capsys.readouterr()
     assert printed.out == ""
     assert "parity passed against the FP32 graphs" in printed.err
     assert "first difference: none" in printed.err
+
+
+def test_of_several_policies_one_must_be_named(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (repository / "other").mkdir()
+    (repository / "other" / "reflex_config.json").write_text("{}")
+
+    with pytest.raises(typer.Exit):
+        verify_command(repository)
+
+    assert "choose with --policy one of other, smolvla" in capsys.readouterr().err
 
 
 def recorded_as(repository: Path, source: str | None) -> PolicyConfig:
