@@ -120,7 +120,6 @@ COVERED_BY: Final[Mapping[str, str]] = {
     "src/reflex/client/aio.py": "tests/unit/reflex/client/test_clients.py",
     "src/reflex/client/blocking.py": "tests/unit/reflex/client/test_clients.py",
     "src/reflex/client/deadline_transport.py": "tests/unit/reflex/client/test_sockets.py",
-    "src/reflex/client/http.py": "tests/unit/reflex/client/test_sockets.py",
     "src/reflex/client/mock.py": "tests/unit/reflex/client/test_clients.py",
     "src/reflex/console.py": "tests/unit/reflex/cli/test_export.py",
     "src/reflex/export_options.py": "tests/unit/reflex/cli/test_export.py",

@@ -19,17 +19,25 @@ __all__ = ["DEFAULT_URL", "IncomingAnswer", "checked_deadline_s", "checked_url",
            "session_arguments", "tls_for", "transport_errors"]  # fmt: skip
 
 DEFAULT_URL: Final = "http://localhost:8000"
+ROUTES: Final = ("/act", "/config", "/health/live", "/health", "/metrics", "/openapi.json")
+"""What a client asks for, or a person has looked at, behind the address of a server."""
+NOT_TLS: Final = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")
+"""OpenSSL's words, old and new, for an answer in plain text."""
 
 
 def checked_url(base_url: str) -> str:
-    """`base_url` without a trailing slash; `SetupError` unless it is an http or https URL with a host."""
+    """`base_url` without a trailing slash; `SetupError` unless it is the http or https URL of a server, not a route."""
     try:
         url = httpx.URL(base_url)
     except httpx.InvalidURL as exc:
         raise SetupError(f"{base_url!r} is no URL: {exc}") from exc
     if url.scheme not in ("http", "https") or not url.host:
         raise SetupError(f"{base_url!r} is no server; write it like {DEFAULT_URL}")
-    return base_url.rstrip("/")
+    address = base_url.rstrip("/")
+    path = url.path.rstrip("/")
+    if route := next((route for route in ROUTES if path.endswith(route)), None):
+        raise SetupError(f"{base_url!r} names a route: give the server's address without {route}")
+    return address
 
 
 def checked_deadline_s(deadline_s: float) -> float:
@@ -104,6 +112,12 @@ class IncomingAnswer:
         return Answer(self._response.status_code, self._response.headers, bytes(self._body))
 
 
+def _not_connected(base_url: str, error: httpx.ConnectError) -> str:
+    if any(words in str(error) for words in NOT_TLS):
+        return f"{base_url} cannot be reached by https: it speaks plain http: http{base_url.removeprefix('https')}"
+    return f"{base_url} cannot be reached ({error}); is `reflex serve` running there?"
+
+
 @contextmanager
 def transport_errors(base_url: str) -> Iterator[None]:
     """The one place where httpx's exceptions become ours."""
@@ -112,6 +126,6 @@ def transport_errors(base_url: str) -> Iterator[None]:
     except (httpx.TimeoutException, TimeoutError) as exc:
         raise ClientTimeoutError(f"{base_url} did not answer in time") from exc
     except httpx.ConnectError as exc:
-        raise TransportError(f"{base_url} cannot be reached ({exc}); is `reflex serve` running there?") from exc
+        raise TransportError(_not_connected(base_url, exc)) from exc
     except httpx.RequestError as exc:
         raise TransportError(f"the connection to {base_url} broke before the whole answer came ({exc})") from exc
