@@ -21,6 +21,7 @@ from reflex_frontend.act.act import ActService
 from reflex_frontend.act.keys import KeyRing
 from reflex_frontend.act.resent import ResentAnswers
 from reflex_frontend.announcement import Announcement
+from reflex_frontend.beforehand import check_beforehand
 from reflex_frontend.closing_together import closing_together
 from reflex_frontend.exchange.instance import Instance
 from reflex_frontend.exchange.routing import Router, Slot
@@ -83,6 +84,7 @@ def _unwrapped(group: ExceptionGroup) -> Exception:
 async def _serve(settings: Settings) -> int:
     started = time.monotonic()
     check_bind(settings.host, has_keys=settings.api_keys is not None, insecure=settings.insecure)
+    check_beforehand(settings)
     repository = find_repository(settings.model_repository)
     policy_set = load_policy_set(repository, settings)
     listener = listen(settings.host, settings.port)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -19,7 +20,7 @@ from reflex_frontend.observing.traced_act import TracedAct
 from reflex_frontend.policy.traceparent import Trace, begin_trace, traceparent_of
 from reflex_frontend.settings import Settings
 
-__all__ = ["Sink", "Tracing", "tracing_at_work"]
+__all__ = ["Sink", "Tracing", "require_tracing", "tracing_at_work"]
 
 CLOSE_S: Final = 1.5
 """For what is still to be sent when the server stops. A collector that hangs must not hold it up."""
@@ -99,13 +100,20 @@ async def tracing_at_work(settings: Settings) -> AsyncIterator[Tracing | None]:
 
 
 def _otlp_sink(endpoint: str) -> Sink:
+    require_tracing()
+    from reflex_frontend.observing.spans import OtlpSink
+
+    return OtlpSink(endpoint)
+
+
+def require_tracing() -> None:
+    """`SetupError` when the extra is not installed."""
     try:
-        from reflex_frontend.observing.spans import OtlpSink
+        importlib.import_module("reflex_frontend.observing.spans")
     except ModuleNotFoundError as exc:
         if exc.name is None or not exc.name.startswith("opentelemetry"):
             raise
         raise SetupError(f"traces need OpenTelemetry, which is not installed; run: {EXTRA}") from exc
-    return OtlpSink(endpoint)
 
 
 def _close(sink: Sink) -> None:
