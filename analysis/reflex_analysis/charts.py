@@ -166,7 +166,8 @@ def _run(run: Sequence[tuple[float, float, float]], x: Scale, y: Scale, label: s
 def _log_ticks_below(x: Scale, low: float, high: float) -> Iterator[str]:
     for value in _log_ticks(low, high):
         yield _line(x(value), TOP, x(value), HEIGHT - BOTTOM, "grid-line")
-        yield _text(x(value), HEIGHT - BOTTOM + 16, f"{value:g} ms", "middle")
+        anchor = "end" if x(value) > WIDTH - LEFT else "middle"  # A label in the middle of the edge would be cut off.
+        yield _text(x(value), HEIGHT - BOTTOM + 16, f"{value:g} ms", anchor)
 
 
 def _log_ticks_left(y: Scale, low: float, high: float) -> Iterator[str]:

@@ -10,6 +10,7 @@ import pytest
 
 from reflex.traces.reader import TraceReader
 from reflex.traces.schema import DroppedRecord, RecordLine, ShadowRecord
+from reflex_analysis.charts import Series, latency_chart
 from reflex_analysis.compare import compare
 from reflex_analysis.episodes import read_episodes
 from reflex_analysis.report import NOTHING_FOREIGN, render_report
@@ -63,6 +64,13 @@ def test_the_page_shows_every_part_of_a_recording(tmp_path: Path) -> None:
         "The comparison in numbers", "Cosine, mean", "3 requests were not recorded", "gripper",
     ):  # fmt: skip
         assert words in page
+
+
+def test_a_label_at_the_right_edge_ends_there() -> None:
+    drawn = latency_chart([Series("a", "s0", (1, 1), 50.0, ())], (10.0, 50.0, 100.0))
+
+    assert re.search(r'text-anchor="end">100 ms<', drawn)
+    assert re.search(r'text-anchor="middle">20 ms<', drawn)
 
 
 def test_the_page_is_well_formed_and_holds_no_script(tmp_path: Path) -> None:
