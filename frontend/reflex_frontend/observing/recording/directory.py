@@ -8,6 +8,7 @@ import errno
 import hashlib
 import os
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -55,17 +56,17 @@ def file_name(stem: str, server_id: str, number: int) -> str:
     return f"{stem}_{server_id}_{number}.jsonl.gz"
 
 
-def enforce_cap(directory: Path, max_bytes: int) -> int:
-    """Remove the oldest recordings, of whichever server, until all together take at most `max_bytes`; how many went.
+def enforce_cap(directory: Path, max_bytes: int, max_files: int = sys.maxsize) -> int:
+    """Remove the oldest recordings, of whichever server, until the rest is under both caps; how many went.
 
     Never one that is being written, by this process or another, nor any file that does not have a recording's name: if
-    those alone take more, more it is.
+    those alone are more, more it is.
     """
     found = sorted(_recordings(directory), key=lambda file: (file.changed_at_ns, file.path))
     excess_bytes = sum(file.size_bytes for file in found) - max_bytes
     removed = 0
     for file in found:
-        if excess_bytes <= 0:
+        if excess_bytes <= 0 and len(found) - removed <= max_files:
             break
         if _remove_if_closed(file.path):
             excess_bytes -= file.size_bytes

@@ -14,6 +14,7 @@ import orjson
 
 from reflex.traces.schema import TraceHeader, to_line
 from reflex_frontend.observing.recording.directory import enforce_cap, episode_name, file_name, hour_name
+from reflex_frontend.observing.recording.episode_files import NewEpisodes
 from reflex_frontend.observing.recording.trace_file import TraceFile
 
 __all__ = ["FilePolicy", "GroupedBy", "TraceWriter", "encode_json"]
@@ -41,6 +42,10 @@ class FilePolicy:
     by: GroupedBy = "hour"
     max_file_bytes: int = 256 * 1024 * 1024
     max_total_bytes: int = 10 * 1024 * 1024 * 1024
+    max_files: int = 100_000
+    """What a folder can be listed with in well under a second, however short the files are."""
+    max_new_episodes_per_minute: int = 120
+    """Further ones share their hour's file, so that who invents episodes does not push those of robots out."""
     max_open_files: int = 64
     """Each holds about 0.3 MB of zlib's memory."""
     idle_s: float = 60.0
@@ -56,7 +61,8 @@ class _Closed:
 
 
 class TraceWriter:
-    """A line goes to the file of its hour, or of its episode; requests without an episode go to their hour's.
+    """A line goes to the file of its hour, or of its episode; requests without an episode go to their hour's, and so do
+    those of episodes that begin too many at a time.
 
     A file that had to make room for others goes on when its next line comes, so that many episodes at a time are no
     more files than episodes. `number` counts files: a name is used once per server.
@@ -77,6 +83,9 @@ class TraceWriter:
         self._opened_total = 0
         self._unchecked_bytes = policy.max_total_bytes  # who ran here before may have left it full
         self._cap_step_bytes = policy.max_total_bytes // CHECKS_PER_CAP
+        self._unchecked_files = 0
+        self._cap_step_files = max(1, policy.max_files // CHECKS_PER_CAP)
+        self._new_episodes = NewEpisodes(policy.max_new_episodes_per_minute)
 
     def replace_header(self, header: TraceHeader) -> None:
         """A slot has another policy: every open file says so from here on, and every new one from its beginning."""
@@ -86,8 +95,7 @@ class TraceWriter:
 
     def add(self, line: bytes, at: float, episode_id: str | None) -> None:
         """Put a line into its file; it can be lost until `flush`. `at` is Unix seconds."""
-        by_episode = self._policy.by == "episode" and episode_id is not None
-        stem = episode_name(episode_id) if by_episode and episode_id is not None else hour_name(at)
+        stem = self._stem(at, episode_id)
         file = self._open.get(stem) or self._begin(stem)
         self._open.move_to_end(stem)
         self._used_at[stem] = self._wall()
@@ -116,6 +124,13 @@ class TraceWriter:
         self._used_at.clear()
         self._closed.clear()
 
+    def _stem(self, at: float, episode_id: str | None) -> str:
+        if self._policy.by == "hour" or episode_id is None:
+            return hour_name(at)
+        stem = episode_name(episode_id)
+        has_file = stem in self._open or stem in self._closed
+        return stem if has_file or self._new_episodes.may_begin(stem, self._wall()) else hour_name(at)
+
     def _begin(self, stem: str) -> TraceFile:
         while len(self._open) >= self._policy.max_open_files:
             self._end(next(iter(self._open)), is_finished=False)
@@ -141,6 +156,7 @@ class TraceWriter:
         file = TraceFile(self._directory / name)
         file.add(to_line(self._header, encode_json))
         self._unchecked_bytes += FILE_COST_BYTES
+        self._unchecked_files += 1
         return file
 
     def _end(self, stem: str, *, is_finished: bool = True) -> None:
@@ -167,12 +183,13 @@ class TraceWriter:
         self._unchecked_bytes += written_bytes
 
     def _keep_cap(self) -> None:
-        if self._unchecked_bytes < self._cap_step_bytes:
+        if self._unchecked_bytes < self._cap_step_bytes and self._unchecked_files < self._cap_step_files:
             return
-        self._unchecked_bytes = 0
-        removed = enforce_cap(self._directory, self._policy.max_total_bytes - self._cap_step_bytes)
+        self._unchecked_bytes = self._unchecked_files = 0
+        max_bytes, max_files = self._policy.max_total_bytes, self._policy.max_files
+        removed = enforce_cap(self._directory, max_bytes - self._cap_step_bytes, max_files - self._cap_step_files)
         if removed:
-            log.info("old recordings removed", extra={"files": removed, "max_bytes": self._policy.max_total_bytes})
+            log.info("old recordings removed", extra={"files": removed, "max_bytes": max_bytes, "max_files": max_files})
 
 
 def encode_json(value: object) -> bytes:

@@ -27,6 +27,21 @@ def test_the_directory_keeps_under_its_cap_and_the_newest_stay(tmp_path: Path) -
     assert kept == list(range(kept[0], 1000))
 
 
+def test_the_directory_keeps_under_so_many_files_and_the_newest_stay(tmp_path: Path) -> None:
+    clock, most = Clock(), 64
+    written = writer(tmp_path, clock, by="episode", max_files=most, max_open_files=4)
+    largest = 0
+    for number in range(300):
+        clock.now_s += 1
+        written.add(b'{"kind":"x","n":%d}\n' % number, clock(), f"episode {number}")
+        written.flush()
+        largest = max(largest, len(names(tmp_path)))
+    written.close()
+    assert most * 0.9 < len(names(tmp_path)) <= largest <= most
+    kept = sorted(line["n"] for line in lines_in(tmp_path, "x"))
+    assert kept == list(range(kept[0], 300))
+
+
 def test_a_server_makes_room_at_its_start_where_another_left_none(tmp_path: Path) -> None:
     clock, cap = Clock(), 256 * 1024
     fill(tmp_path, "11111111", clock, 60)

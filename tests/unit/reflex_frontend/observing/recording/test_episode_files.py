@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from reflex_frontend.observing.recording.episode_files import MAX_SHARING, NewEpisodes
 from support.leftovers import descriptors
 from support.recordings import Clock, lines_in, trace_header
 from unit.reflex_frontend.observing.recording.trace_files import (
@@ -135,3 +136,34 @@ def test_an_episode_that_is_over_is_closed(tmp_path: Path) -> None:
     written.add(b'{"kind":"x"}\n', clock(), "b")
     written.flush()
     assert [is_complete(path) for path in sorted(tmp_path.iterdir(), key=lambda path: path.name[-10:])] == [True, False]
+
+
+def test_invented_episodes_share_their_hours_file_and_robots_keep_theirs(tmp_path: Path) -> None:
+    clock = Clock()
+    written = writer(tmp_path, clock, by="episode", max_new_episodes_per_minute=3)
+    for number, episode in enumerate(["robot", *(f"invented {n}" for n in range(50)), "robot", "invented 49"]):
+        written.add(b'{"kind":"x","n":%d}\n' % number, clock(), episode)
+    clock.now_s += 60  # a minute later the next one has its own again, and the late one stays where it began
+    for number, episode in ((53, "invented 49"), (54, "next")):
+        written.add(b'{"kind":"x","n":%d}\n' % number, clock(), episode)
+    written.close()
+    assert len(names(tmp_path)) == 5
+    found = {path.name[:10]: [line["n"] for line in lines_of_file(path)[1:]] for path in tmp_path.iterdir()}
+    assert found["2027-01-15"] == [*range(3, 51), 52, 53]
+    assert [0, 51] in found.values()
+    assert [54] in found.values()
+
+
+def test_a_clock_that_is_set_back_begins_a_new_minute() -> None:
+    new = NewEpisodes(1)
+    assert [new.may_begin(stem, 1000.0) for stem in "abb"] == [True, False, False]
+    assert new.may_begin("c", 500.0)
+    assert not new.may_begin("d", 559.9)
+    assert new.may_begin("e", 560.0)
+
+
+def test_only_so_many_sharing_episodes_are_remembered() -> None:
+    new = NewEpisodes(0)
+    for number in range(MAX_SHARING + 10):
+        assert not new.may_begin(str(number), 1000.0)
+    assert len(new._sharing) == MAX_SHARING
