@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import logging
 import signal
 import socket
@@ -184,6 +185,7 @@ async def _run_http(
         timeout_keep_alive=KEEP_ALIVE_S, timeout_graceful_shutdown=1, backlog=BACKLOG, proxy_headers=False,
     )  # fmt: skip
     server = QuietServer(config)
+    _spare_what_stays()
     http = asyncio.create_task(server.serve(sockets=[listener]))
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait((http, stopping), return_when=asyncio.FIRST_COMPLETED)
@@ -191,6 +193,15 @@ async def _run_http(
     await _drain(service.instance, server.server_state.connections)
     server.should_exit = True
     await http
+
+
+def _spare_what_stays() -> None:
+    """Keep the garbage collector from what lives as long as the server: looking at all of it stops everybody.
+
+    For 50 ms, every 2,500 requests; the requests' own objects are few (tests/chaos/test_overload.py: the slowest 1 %).
+    """
+    gc.collect()
+    gc.freeze()
 
 
 async def _drain(instance: Instance, connections: Collection[object]) -> None:

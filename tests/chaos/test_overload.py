@@ -17,8 +17,7 @@ SATURATING_CLIENTS = 32
 MEASURED_S = 2.0
 OVERLOAD_S = 4.0
 GOODPUT_SHARE = 0.9
-REFUSED_S = {2: 0.100, 5: 0.010}
-"""Of the slowest in a hundred at 2x, which take 12 to 51 ms since requests wait unparsed; of nine in ten at 5x."""
+REFUSED_S = 0.010
 RECOVERED_S = 5.0
 DEADLINE_MS = 1_000
 HEALTH_S = 0.020
@@ -52,7 +51,7 @@ def test_overload_lowers_acceptance_and_not_goodput(
     share = good_hz / max(saturated_hz, 1)
     promise(f"at {times}x overload goodput is that without overload", share, at_least=GOODPUT_SHARE, unit="x")
     promise(f"at {times}x overload no admitted request misses its deadline", late, at_most=0, unit="")
-    promise(f"at {times}x overload {quick_share:.0%} of the refusals come at once", refused_s, at_most=REFUSED_S[times])
+    promise(f"at {times}x overload {quick_share:.0%} of the refusals come at once", refused_s, at_most=REFUSED_S)
     promise(f"after {times}x overload everything is answered again", recovered_s, at_most=RECOVERED_S)
 
 
