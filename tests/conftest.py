@@ -16,7 +16,7 @@ from support.workers import FileScheduling, longest_first
 # Before a test imports onnxruntime, which otherwise reports its use to its maker.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
-pytest_plugins = ["support.promise"]
+pytest_plugins = ["support.promise", "support.clock"]
 
 # What is started in the background of a script ignores Ctrl-C, and so would every server that a test starts and stops.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

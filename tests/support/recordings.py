@@ -1,11 +1,15 @@
-"""Entries to record, and files of recordings read back by nothing but zlib and json."""
+"""Entries to record, and files of recordings read back by nothing but zlib and json.
+
+`python -m support.recordings DIRECTORY` records as fast as it can until it is killed.
+"""
 
 from __future__ import annotations
 
 import json
+import sys
+import time
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +17,18 @@ import numpy as np
 
 from reflex.traces.schema import PolicyRecord, TraceHeader
 from reflex_frontend.observing.recording.entry import ActEntry
+from reflex_frontend.observing.recording.recorder import Recorder
+from support.clock import Clock
 from support.fakes import chunk
 
-__all__ = ["Clock", "act_entry", "lines_in", "raw_lines", "trace_header"]
+__all__ = ["act_entry", "lines_in", "raw_lines", "trace_header", "wall_clock"]
 
 POLICY = "small@0123456789ab"
 
 
-@dataclass
-class Clock:
-    """Stands until it is moved."""
-
-    now_s: float = 1_800_000_000.0
-    """2027-01-15 08:00:00 UTC."""
-
-    def __call__(self) -> float:
-        return self.now_s
+def wall_clock() -> Clock:
+    """It is 2027-01-15 08:00:00 UTC."""
+    return Clock(1_800_000_000.0)
 
 
 def trace_header(server_id: str = "0badcafe", *, model_version: str = POLICY) -> TraceHeader:
@@ -70,3 +70,16 @@ def lines_in(directory: Path, kind: str | None = None) -> list[dict[str, Any]]:
 def _parsed(path: Path) -> Iterator[dict[str, Any]]:
     for line in raw_lines(path)[0]:
         yield json.loads(line)
+
+
+def main() -> None:
+    recorder = Recorder(Path(sys.argv[1]), trace_header(), images="full")
+    recorder.start()
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    while True:
+        recorder.record(act_entry(recorder.records_written, images={"base": noise}))
+        time.sleep(0.0005)
+
+
+if __name__ == "__main__":
+    main()

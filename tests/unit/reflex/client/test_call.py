@@ -15,23 +15,12 @@ from reflex.errors import (
     TransportError,
     UnavailableError,
 )
+from support.clock import Clock
 
 STARTED_S = 100.0
 ACT = Call("POST", "/act", body=b"{}", episode_id="e-1")
 DONE = Answer(200, {}, b'{"actions": []}')
 BROKEN = TransportError("the connection broke")
-
-
-class Clock:
-    now_s = STARTED_S
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

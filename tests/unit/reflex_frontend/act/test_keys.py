@@ -7,7 +7,6 @@ import logging
 import os
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -18,24 +17,12 @@ from reflex.api_keys import KeyEntry, add_entry, digest_of, new_key
 from reflex.errors import RateLimitedError, SetupError, UnauthorizedError
 from reflex_frontend.act import keys
 from reflex_frontend.act.keys import KeyRing
+from support.clock import Clock
 from support.promise import Promise
 from support.waiting import HANGS_S, wait_until
 
 KEY, OTHER = new_key(), new_key()
 Headers = list[tuple[bytes, bytes]]
-
-
-@dataclass
-class Clock:
-    now_s: float = 100.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

@@ -9,14 +9,15 @@ import pytest
 
 from reflex.errors import InferenceError
 from reflex_frontend.act.resent import KEPT_ANSWERS, KEPT_S, ResentAnswers
+from support.clock import Clock
 from support.fakes import run_virtual
 
-Clock = Callable[[], float]
+Now = Callable[[], float]
 KEY = ("episode", "request", b"1")
 
 
 def test_an_answer_is_found_by_episode_request_and_body() -> None:
-    async def main(now: Clock) -> None:
+    async def main(now: Now) -> None:
         kept = ResentAnswers[bytes](now)
         kept.begin(KEY).set_result(b"answer")
         found = kept.find(KEY)
@@ -29,7 +30,7 @@ def test_an_answer_is_found_by_episode_request_and_body() -> None:
 
 
 def test_an_answer_still_being_made_is_found() -> None:
-    async def main(now: Clock) -> None:
+    async def main(now: Now) -> None:
         kept = ResentAnswers[bytes](now)
         slot = kept.begin(KEY)
         assert kept.find(KEY) is slot
@@ -38,7 +39,7 @@ def test_an_answer_still_being_made_is_found() -> None:
 
 
 def test_an_error_is_forgotten_so_that_a_retry_tries_again() -> None:
-    async def main(now: Clock) -> None:
+    async def main(now: Now) -> None:
         kept = ResentAnswers[bytes](now)
         kept.begin(KEY).set_exception(InferenceError("inference_failed", "no"))
         await asyncio.sleep(0)
@@ -48,7 +49,7 @@ def test_an_error_is_forgotten_so_that_a_retry_tries_again() -> None:
 
 
 def test_an_abandoned_request_is_forgotten() -> None:
-    async def main(now: Clock) -> None:
+    async def main(now: Now) -> None:
         kept = ResentAnswers[bytes](now)
         kept.begin(KEY).cancel()
         await asyncio.sleep(0)
@@ -58,7 +59,7 @@ def test_an_abandoned_request_is_forgotten() -> None:
 
 
 def test_a_late_failure_does_not_forget_the_answer_of_its_successor() -> None:
-    async def main(now: Clock) -> None:
+    async def main(now: Now) -> None:
         kept = ResentAnswers[bytes](now)
         first = kept.begin(KEY)
         second = kept.begin(KEY)
@@ -71,7 +72,7 @@ def test_a_late_failure_does_not_forget_the_answer_of_its_successor() -> None:
 
 
 def test_an_answer_is_kept_for_its_time_and_no_longer() -> None:
-    async def main(now: Clock) -> None:
+    async def main(now: Now) -> None:
         kept = ResentAnswers[bytes](now)
         kept.begin(KEY).set_result(b"answer")
         await asyncio.sleep(KEPT_S - 0.1)
@@ -84,7 +85,7 @@ def test_an_answer_is_kept_for_its_time_and_no_longer() -> None:
 
 @pytest.mark.parametrize(("pause_s", "most"), [(0.0, KEPT_ANSWERS), (1.0, int(KEPT_S) + 1)])
 def test_the_number_kept_is_bounded_by_count_and_by_time(pause_s: float, most: int) -> None:
-    async def main(now: Clock) -> None:
+    async def main(now: Now) -> None:
         kept = ResentAnswers[bytes](now)
         keys = [("episode", str(number), b"0") for number in range(KEPT_ANSWERS + 50)]
         for key in keys:
@@ -98,16 +99,9 @@ def test_the_number_kept_is_bounded_by_count_and_by_time(pause_s: float, most: i
     run_virtual(main)
 
 
-class SetClock:
-    now_s = 0.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
 def test_an_answer_is_found_for_half_a_minute_to_the_end_and_forgotten_after_it() -> None:
-    async def main(_now: Clock) -> None:
-        clock = SetClock()
+    async def main(_now: Now) -> None:
+        clock = Clock(0.0)
         kept = ResentAnswers[bytes](clock)
         slot = kept.begin(KEY)
         clock.now_s = 30.0
@@ -120,8 +114,8 @@ def test_an_answer_is_found_for_half_a_minute_to_the_end_and_forgotten_after_it(
 
 
 def test_of_1025_answers_the_oldest_alone_is_forgotten() -> None:
-    async def main(_now: Clock) -> None:
-        kept = ResentAnswers[bytes](SetClock())
+    async def main(_now: Now) -> None:
+        kept = ResentAnswers[bytes](Clock(0.0))
         keys = [("episode", str(number), b"0") for number in range(1_025)]
         for key in keys[:-1]:
             kept.begin(key)
@@ -133,8 +127,8 @@ def test_of_1025_answers_the_oldest_alone_is_forgotten() -> None:
 
 
 def test_an_old_request_that_is_answered_anew_is_the_newest_and_forgotten_last() -> None:
-    async def main(_now: Clock) -> None:
-        clock = SetClock()
+    async def main(_now: Now) -> None:
+        clock = Clock(0.0)
         kept = ResentAnswers[bytes](clock)
         kept.begin(KEY)
         clock.now_s = 20.0

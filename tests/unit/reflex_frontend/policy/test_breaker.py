@@ -7,18 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from reflex_frontend.policy.breaker import Breaker
-
-
-class Clock:
-    now_s = 100.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
+from support.clock import Clock
 
 
 @pytest.fixture

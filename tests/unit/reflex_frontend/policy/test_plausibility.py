@@ -8,21 +8,10 @@ import pytest
 from reflex.errors import InferenceError
 from reflex.guard import GuardResult, Violation
 from reflex_frontend.policy.plausibility import Plausibility
+from support.clock import Clock
 
 STEPS, AXES = 20, 4
 CLEAN = GuardResult(np.zeros((STEPS, AXES), np.float32))
-
-
-class Clock:
-    now_s = 100.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

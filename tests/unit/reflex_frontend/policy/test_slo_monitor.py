@@ -6,7 +6,6 @@ import logging
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import pytest
 from hypothesis import given, settings
@@ -14,18 +13,11 @@ from hypothesis import strategies as st
 
 from reflex_frontend.policy.slo_monitor import SloMonitor
 from reflex_frontend.slo import Slo, parse_slo
+from support.clock import Clock
 
 SLO = Slo(permille=990, threshold_s=0.15)
 KEPT_S, BETWEEN_S, SLOW_S = 0.1, 0.13, 0.2
 WINDOW_S, CLEAR_CHECKS, MIN_SAMPLES, MIN_SLOW = 30, 3, 50, 3
-
-
-@dataclass
-class Clock:
-    now_s: float = 1000.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 def monitor(clock: Clock, slo: Slo = SLO) -> SloMonitor:

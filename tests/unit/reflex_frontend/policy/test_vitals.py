@@ -9,18 +9,7 @@ from reflex.errors import InferenceError, UnavailableError
 from reflex.guard import GuardResult, Violation
 from reflex_frontend.policy.breaker import Breaker
 from reflex_frontend.policy.vitals import Vitals
-
-
-class Clock:
-    now_s = 100.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
+from support.clock import Clock
 
 
 @pytest.fixture

@@ -9,12 +9,12 @@ import pytest
 
 from reflex.errors import SetupError
 from reflex_frontend.observing.recording.directory import enforce_cap, prepare_directory
-from support.recordings import Clock, lines_in
+from support.recordings import lines_in, wall_clock
 from unit.reflex_frontend.observing.recording.trace_files import NOISE, fill, is_complete, names, total, writer
 
 
 def test_the_directory_keeps_under_its_cap_and_the_newest_stay(tmp_path: Path) -> None:
-    clock, cap = Clock(), 256 * 1024
+    clock, cap = wall_clock(), 256 * 1024
     written = writer(tmp_path, clock, max_total_bytes=cap, max_file_bytes=16 * 1024)
     largest = 0
     for number in range(1000):
@@ -28,7 +28,7 @@ def test_the_directory_keeps_under_its_cap_and_the_newest_stay(tmp_path: Path) -
 
 
 def test_the_directory_keeps_under_so_many_files_and_the_newest_stay(tmp_path: Path) -> None:
-    clock, most = Clock(), 64
+    clock, most = wall_clock(), 64
     written = writer(tmp_path, clock, by="episode", max_files=most, max_open_files=4)
     largest = 0
     for number in range(300):
@@ -43,7 +43,7 @@ def test_the_directory_keeps_under_so_many_files_and_the_newest_stay(tmp_path: P
 
 
 def test_a_server_makes_room_at_its_start_where_another_left_none(tmp_path: Path) -> None:
-    clock, cap = Clock(), 256 * 1024
+    clock, cap = wall_clock(), 256 * 1024
     fill(tmp_path, "11111111", clock, 60)
     assert total(tmp_path) > cap
     written = writer(tmp_path, clock, "22222222", max_total_bytes=cap)
@@ -53,7 +53,7 @@ def test_a_server_makes_room_at_its_start_where_another_left_none(tmp_path: Path
 
 
 def test_the_oldest_go_first_whichever_server_wrote_them(tmp_path: Path) -> None:
-    clock = Clock()
+    clock = wall_clock()
     fill(tmp_path, "22222222", clock, 3)
     fill(tmp_path, "11111111", clock, 3)
     for age_s, path in enumerate(sorted(tmp_path.glob("*_22222222_*")) + sorted(tmp_path.glob("*_11111111_*"))):
@@ -65,7 +65,7 @@ def test_the_oldest_go_first_whichever_server_wrote_them(tmp_path: Path) -> None
 
 
 def test_what_is_being_written_is_never_removed(tmp_path: Path) -> None:
-    clock = Clock()
+    clock = wall_clock()
     ours, other = writer(tmp_path, clock), writer(tmp_path, clock, "11111111")
     for written in (ours, other):
         written.add(NOISE + b"\n", clock(), None)
@@ -88,7 +88,7 @@ def test_only_files_with_a_recordings_name_are_removed(tmp_path: Path) -> None:
 
 
 def test_two_servers_share_a_directory(tmp_path: Path) -> None:
-    clock, cap = Clock(), 512 * 1024
+    clock, cap = wall_clock(), 512 * 1024
     both = [writer(tmp_path, clock, server_id, max_total_bytes=cap) for server_id in ("11111111", "22222222")]
     for _ in range(100):
         for written in both:

@@ -9,7 +9,7 @@ import pytest
 
 from reflex_frontend.observing.recording.episode_files import MAX_SHARING, NewEpisodes
 from support.leftovers import descriptors
-from support.recordings import Clock, lines_in, trace_header
+from support.recordings import lines_in, trace_header, wall_clock
 from unit.reflex_frontend.observing.recording.trace_files import (
     is_complete,
     lines_of_file,
@@ -21,7 +21,7 @@ from unit.reflex_frontend.observing.recording.trace_files import (
 
 
 def test_an_episode_has_a_file_of_its_own_whatever_its_id(tmp_path: Path) -> None:
-    clock = Clock()
+    clock = wall_clock()
     written = writer(tmp_path, clock, by="episode")
     for number, episode in enumerate(("../../etc/passwd", "ep", "../../etc/passwd", None)):
         written.add(b'{"kind":"x","n":%d}\n' % number, clock(), episode)
@@ -37,7 +37,7 @@ def test_an_episode_has_a_file_of_its_own_whatever_its_id(tmp_path: Path) -> Non
 
 
 def test_at_most_so_many_files_are_open_and_the_one_used_longest_ago_goes(tmp_path: Path) -> None:
-    clock = Clock()
+    clock = wall_clock()
     written = writer(tmp_path, clock, by="episode", max_open_files=3)
     before = descriptors()
     for episode in "abcabd":
@@ -51,7 +51,7 @@ def test_at_most_so_many_files_are_open_and_the_one_used_longest_ago_goes(tmp_pa
 
 
 def test_an_episode_that_comes_back_goes_on_in_its_file(tmp_path: Path) -> None:
-    clock = Clock()
+    clock = wall_clock()
     written = writer(tmp_path, clock, by="episode", max_open_files=1)
     for number, episode in enumerate("aba"):
         written.add(b'{"kind":"x","n":%d}\n' % number, clock(), episode)
@@ -66,7 +66,7 @@ def test_an_episode_that_comes_back_goes_on_in_its_file(tmp_path: Path) -> None:
 def test_more_episodes_at_a_time_than_open_files_are_a_file_each_and_no_wait_for_the_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock = Clock()
+    clock = wall_clock()
     written = writer(tmp_path, clock, by="episode", max_open_files=16)
     synced: list[int] = []
     monkeypatch.setattr(os, "fsync", synced.append)
@@ -83,7 +83,7 @@ def test_more_episodes_at_a_time_than_open_files_are_a_file_each_and_no_wait_for
 
 
 def test_a_file_that_goes_on_says_which_policy_it_is_by_now(tmp_path: Path) -> None:
-    clock = Clock()
+    clock = wall_clock()
     written = writer(tmp_path, clock, by="episode", max_open_files=1)
     for episode in "ab":
         written.add(b'{"kind":"x"}\n', clock(), episode)
@@ -99,7 +99,7 @@ def test_a_file_that_goes_on_says_which_policy_it_is_by_now(tmp_path: Path) -> N
 
 
 def test_an_episode_whose_file_was_removed_or_is_long_gets_a_new_one(tmp_path: Path) -> None:
-    clock = Clock()
+    clock = wall_clock()
     written = writer(tmp_path, clock, by="episode", max_open_files=1, max_file_bytes=8 * 1024)
     for episode in "ab":
         written.add(b'{"kind":"x"}\n', clock(), episode)
@@ -114,7 +114,7 @@ def test_an_episode_whose_file_was_removed_or_is_long_gets_a_new_one(tmp_path: P
 
 def test_a_file_that_was_given_up_is_not_gone_on_with(tmp_path: Path) -> None:
     """Its gzip stream has no end: what would be appended could not be read."""
-    clock = Clock()
+    clock = wall_clock()
     written = writer(tmp_path, clock, by="episode", max_open_files=1)
     for episode in "ab":
         written.add(b'{"kind":"x"}\n', clock(), episode)
@@ -128,7 +128,7 @@ def test_a_file_that_was_given_up_is_not_gone_on_with(tmp_path: Path) -> None:
 
 
 def test_an_episode_that_is_over_is_closed(tmp_path: Path) -> None:
-    clock = Clock()
+    clock = wall_clock()
     written = writer(tmp_path, clock, by="episode", idle_s=60.0)
     written.add(b'{"kind":"x"}\n', clock(), "a")
     written.flush()
@@ -139,7 +139,7 @@ def test_an_episode_that_is_over_is_closed(tmp_path: Path) -> None:
 
 
 def test_invented_episodes_share_their_hours_file_and_robots_keep_theirs(tmp_path: Path) -> None:
-    clock = Clock()
+    clock = wall_clock()
     written = writer(tmp_path, clock, by="episode", max_new_episodes_per_minute=3)
     for number, episode in enumerate(["robot", *(f"invented {n}" for n in range(50)), "robot", "invented 49"]):
         written.add(b'{"kind":"x","n":%d}\n' % number, clock(), episode)

@@ -21,7 +21,7 @@ from reflex_frontend.observing.recording.recorder import GATHER_S, RETRY_S, Queu
 from reflex_frontend.observing.recording.writer import FilePolicy
 from support.leftovers import leaves_no_thread, threads
 from support.promise import Promise
-from support.recordings import Clock, act_entry, lines_in, raw_lines, trace_header
+from support.recordings import act_entry, lines_in, raw_lines, trace_header, wall_clock
 from support.skips import skip_for_want_of
 from support.waiting import HANGS_S, let_pass, wait_until
 
@@ -79,7 +79,7 @@ def test_a_record_can_be_read_a_moment_later_without_a_close(tmp_path: Path) -> 
 
 
 def test_the_clock_of_the_lines_and_names_is_the_servers(tmp_path: Path) -> None:
-    wall = Clock()
+    wall = wall_clock()
     with recording(tmp_path, wall=wall) as recorder:
         recorder.record(act_entry())
         wall.now_s += 3600
@@ -202,7 +202,7 @@ def test_a_directory_that_cannot_be_one_is_refused_at_the_start(tmp_path: Path) 
 def test_a_full_disk_stops_the_recording_until_there_is_room_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    now = Clock()
+    now = wall_clock()
     caplog.set_level(logging.INFO, "reflex")
     with mounted(tmp_path / "disk", "size=1m") as disk, recording(disk, images="full", now=now) as recorder:
         ballast = disk / "ballast"
@@ -234,7 +234,7 @@ def test_a_full_disk_stops_the_recording_until_there_is_room_again(
 
 
 def test_a_read_only_directory_stops_the_recording_and_nothing_else(tmp_path: Path) -> None:
-    now = Clock()
+    now = wall_clock()
     with mounted(tmp_path / "disk", "size=1m,ro") as disk, recording(disk, now=now) as recorder:
         assert recorder.record(act_entry()) == 1
         wait_until(lambda: recorder.problem is not None, "the recording stops")
@@ -247,7 +247,7 @@ def test_a_read_only_directory_stops_the_recording_and_nothing_else(tmp_path: Pa
 
 
 def test_a_directory_that_goes_away_stops_the_recording_and_its_return_mends_it(tmp_path: Path) -> None:
-    now, directory = Clock(), tmp_path / "recordings"
+    now, directory = wall_clock(), tmp_path / "recordings"
     with recording(directory, now=now) as recorder:
         directory.rmdir()
         recorder.record(act_entry())
@@ -285,7 +285,7 @@ def test_a_record_that_cannot_be_written_harms_no_other(tmp_path: Path, caplog: 
 @pytest.mark.parametrize("kill", range(10))
 def test_every_whole_line_is_readable_after_kill_9(tmp_path: Path, kill: int) -> None:
     """Each time at another moment; at most the last line is torn."""
-    command = [sys.executable, "-m", "support.recording_child", str(tmp_path)]
+    command = [sys.executable, "-m", "support.recordings", str(tmp_path)]
     child = subprocess.Popen(command, cwd=TESTS)
     try:
         wait_until(lambda: any(path.stat().st_size > 20_000 for path in tmp_path.iterdir()), "much is written")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.leftovers import leaves_no_descriptor
-from support.recordings import Clock, lines_in, raw_lines, trace_header
+from support.recordings import lines_in, raw_lines, trace_header, wall_clock
 from unit.reflex_frontend.observing.recording.trace_files import (
     HOUR_S,
     NOISE,
@@ -21,7 +21,7 @@ from unit.reflex_frontend.observing.recording.trace_files import (
 
 
 def test_a_file_has_its_hour_its_server_and_its_number(tmp_path: Path) -> None:
-    clock = Clock()
+    clock = wall_clock()
     written = writer(tmp_path, clock)
     for _ in range(3):
         written.add(b'{"kind":"x"}\n', clock(), "episode")
@@ -34,7 +34,7 @@ def test_a_file_has_its_hour_its_server_and_its_number(tmp_path: Path) -> None:
 
 
 def test_a_line_belongs_to_the_hour_of_its_answer_and_not_of_its_writing(tmp_path: Path) -> None:
-    clock = Clock()
+    clock = wall_clock()
     written = writer(tmp_path, clock)
     written.add(b'{"kind":"x"}\n', clock() - 0.05, None)
     written.close()
@@ -42,7 +42,7 @@ def test_a_line_belongs_to_the_hour_of_its_answer_and_not_of_its_writing(tmp_pat
 
 
 def test_the_last_hours_file_is_closed_without_waiting_for_the_next_line(tmp_path: Path) -> None:
-    clock = Clock()
+    clock = wall_clock()
     written = writer(tmp_path, clock)
     written.add(b'{"kind":"x"}\n', clock(), None)
     clock.now_s += HOUR_S
@@ -51,7 +51,7 @@ def test_the_last_hours_file_is_closed_without_waiting_for_the_next_line(tmp_pat
 
 
 def test_a_file_that_is_long_is_followed_by_another(tmp_path: Path) -> None:
-    clock = Clock()
+    clock = wall_clock()
     written = writer(tmp_path, clock, max_file_bytes=16 * 1024)
     for number in range(20):
         written.add(b'{"kind":"x","n":%d,"noise":"%s"}\n' % (number, os.urandom(4096).hex().encode()), clock(), None)
@@ -65,7 +65,7 @@ def test_a_file_that_is_long_is_followed_by_another(tmp_path: Path) -> None:
 
 
 def test_every_line_is_readable_after_each_flush_and_the_end_is_marked_at_the_close(tmp_path: Path) -> None:
-    clock = Clock()
+    clock = wall_clock()
     written = writer(tmp_path, clock)
     for number in range(5):
         written.add(b'{"kind":"x","n":%d}\n' % number, clock(), None)
@@ -78,7 +78,7 @@ def test_every_line_is_readable_after_each_flush_and_the_end_is_marked_at_the_cl
 
 
 def test_a_flush_without_lines_writes_nothing(tmp_path: Path) -> None:
-    clock = Clock()
+    clock = wall_clock()
     written = writer(tmp_path, clock)
     written.add(b'{"kind":"x"}\n', clock(), None)
     written.flush()
@@ -89,7 +89,7 @@ def test_a_flush_without_lines_writes_nothing(tmp_path: Path) -> None:
 
 
 def test_another_policy_puts_its_header_between_the_lines_and_first_into_new_files(tmp_path: Path) -> None:
-    clock = Clock()
+    clock = wall_clock()
     written = writer(tmp_path, clock)
     written.add(b'{"kind":"x"}\n', clock(), None)
     written.replace_header(trace_header(model_version="new@1"))
@@ -103,7 +103,7 @@ def test_another_policy_puts_its_header_between_the_lines_and_first_into_new_fil
 
 
 def test_a_write_that_fails_in_the_middle_leaves_only_whole_lines(tmp_path: Path) -> None:
-    clock = Clock()
+    clock = wall_clock()
     written = writer(tmp_path, clock)
     written.add(b'{"kind":"x"}\n', clock(), None)
     written.flush()
@@ -121,7 +121,7 @@ def test_a_write_that_fails_in_the_middle_leaves_only_whole_lines(tmp_path: Path
 
 
 def test_after_a_failure_the_next_line_begins_a_new_file(tmp_path: Path) -> None:
-    clock = Clock()
+    clock = wall_clock()
     written = writer(tmp_path, clock)
     with leaves_no_descriptor(), largest_file(100):
         written.add(NOISE + b"\n", clock(), None)

@@ -14,7 +14,8 @@ from typing import Any
 from reflex.traces.lines import Losses, lines_of
 from reflex_frontend.observing.recording.trace_file import TraceFile
 from reflex_frontend.observing.recording.writer import FilePolicy, TraceWriter
-from support.recordings import Clock, trace_header
+from support.clock import Clock
+from support.recordings import trace_header
 
 __all__ = [
     "HOUR_S",
