@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import resource
@@ -161,9 +160,12 @@ def test_a_build_that_is_told_to_end_takes_its_half_folder_away(machine: Machine
     assert current_engines(other.shared) is None
 
 
-def test_a_build_without_its_tensorrt_says_where_it_comes_from(machine: Machine) -> None:
-    if importlib.util.find_spec("tensorrt") is not None:
-        pytest.skip("this machine has it")
+def test_a_build_without_its_tensorrt_says_where_it_comes_from(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hidden = "raise ModuleNotFoundError(\"No module named 'tensorrt'\", name='tensorrt')\n"
+    (tmp_path / "tensorrt.py").write_text(hidden, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
 
     done = machine.build("--engine=tensorrt")
 
