@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
 import psutil
 
 from reflex_frontend.embedded.cleanup import owner_prefix
+from support.leftovers import living_of_group, regions
 from support.server import ServerProcess
 
 __all__ = ["Belongings", "belongings", "client_connections", "triton_address"]
 
-SHARED_MEMORY = Path("/dev/shm")
 ADDRESS = re.compile(r"on Triton at (\S+) after")
 
 
@@ -29,18 +26,18 @@ class Belongings:
 
     def left(self) -> list[str]:
         """What of it is still there, in words."""
-        processes = [f"process {pid}" for pid in _living(self.group)]
-        return processes + [f"region {name}" for name in self.regions & _regions(self.prefix)]
+        processes = [f"process {pid}" for pid in living_of_group(self.group)]
+        return processes + [f"region {name}" for name in self.regions & regions(self.prefix)]
 
     def left_of_any_run(self) -> list[str]:
         """What is still there of this run, or of any other run that the same frontend started."""
-        return self.left() + [f"region {name}" for name in _regions(self.prefix)]
+        return self.left() + [f"region {name}" for name in regions(self.prefix)]
 
 
 def belongings(server: ServerProcess) -> Belongings:
     """Of the Triton that runs now."""
     prefix = owner_prefix(server.process.pid)
-    return Belongings(group=server.triton().pid, prefix=prefix, regions=frozenset(_regions(prefix)))
+    return Belongings(group=server.triton().pid, prefix=prefix, regions=regions(prefix))
 
 
 def client_connections(server: ServerProcess) -> int:
@@ -54,16 +51,3 @@ def triton_address(server: ServerProcess) -> str:
     found = ADDRESS.search(server.log)
     assert found, server.log
     return found[1]
-
-
-def _living(group: int) -> list[int]:
-    living = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):
-            if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
-                living.append(process.pid)
-    return living
-
-
-def _regions(prefix: str) -> set[str]:
-    return {path.name for path in SHARED_MEMORY.glob(prefix + "*")}

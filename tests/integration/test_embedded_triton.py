@@ -26,10 +26,10 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from reflex.model_repository import model_file
 from reflex_frontend.embedded import EmbeddedOptions, EmbeddedTriton, TritonEvent
 from reflex_frontend.embedded.cleanup import owner_prefix
+from support.leftovers import SHARED_MEMORY, living_of_group, regions
 from support.promise import Promise
 from support.waiting import HANGS_S, eventually, wait_until
 
-SHARED_MEMORY = Path("/dev/shm")
 NAMES = {np.dtype("float32"): "FP32", np.dtype("int64"): "INT64"}
 CHANNEL = [
     ("grpc.initial_reconnect_backoff_ms", 50),
@@ -150,8 +150,8 @@ def test_a_lost_triton_is_replaced_at_the_same_address_and_leaves_nothing(
     async def scenario() -> None:
         events: list[TritonEvent] = []
         async with _serving(repository, "affine", "user", on_event=events.append) as (triton, stub):
-            group, address, regions = _pid(triton), triton.grpc_address, _regions(owner_prefix())
-            assert len(regions) == 3  # one a stub
+            group, address, before = _pid(triton), triton.grpc_address, regions(owner_prefix())
+            assert len(before) == 3  # one a stub
             if how == "killed":
                 os.kill(group, signal.SIGKILL)
             else:
@@ -159,8 +159,8 @@ def test_a_lost_triton_is_replaced_at_the_same_address_and_leaves_nothing(
                 triton.report_hang()
             restarted_s = await eventually(lambda: triton.restarts == 1, "another Triton is started")
             promise("a lost Triton is started again", restarted_s, at_most=3.0)
-            assert not _living(group)
-            assert not regions & _regions(owner_prefix())
+            assert not living_of_group(group)
+            assert not before & regions(owner_prefix())
             await _ready(stub)
             assert triton.grpc_address == address
             np.testing.assert_array_equal(await _infer(stub, "affine", "x", np.ones((1, 4), np.float32)), [[3] * 4])
@@ -197,9 +197,9 @@ def test_no_other_user_can_talk_to_triton_or_read_its_memory(repository: Path) -
         async with _serving(repository, "affine") as (triton, _):
             group, address = _pid(triton), triton.grpc_address.removeprefix("unix:")
             assert stat.S_IMODE(Path(address).parent.stat().st_mode) == 0o700
-            modes = {stat.S_IMODE((SHARED_MEMORY / name).stat().st_mode) for name in _regions(owner_prefix())}
+            modes = {stat.S_IMODE((SHARED_MEMORY / name).stat().st_mode) for name in regions(owner_prefix())}
             assert modes == {0o600}
-            listening = [psutil.Process(pid).net_connections("inet") for pid in _living(group)]
+            listening = [psutil.Process(pid).net_connections("inet") for pid in living_of_group(group)]
             assert not any(listening), "there is a port"
             if os.geteuid() == 0:
                 tried = await asyncio.to_thread(subprocess.run, [sys.executable, "-c", STRANGER, address], check=False)
@@ -223,12 +223,12 @@ def test_stop_is_quick_and_leaves_no_process_no_memory_and_no_file(repository: P
         async with _serving(repository, "affine", "user") as (triton, _):
             group, folder = _pid(triton), Path(triton.grpc_address.removeprefix("unix:")).parent
             assert (folder / "tmp").is_dir()
-            assert len(_living(group)) == 5  # tritonserver, three stubs, the guardian
+            assert len(living_of_group(group)) == 5  # tritonserver, three stubs, the guardian
             before_s = time.monotonic()
             await triton.stop()
             promise("the embedded Triton stops", time.monotonic() - before_s, at_most=1.5)
-            assert not _living(group)
-            assert not _regions(owner_prefix())
+            assert not living_of_group(group)
+            assert not regions(owner_prefix())
             assert not folder.exists()
 
     asyncio.run(scenario())
@@ -264,14 +264,14 @@ def test_kill_9_of_the_frontend_takes_triton_its_stubs_and_their_memory_along(
         group, prefix = int(words[0]), owner_prefix(owner.pid)
         if ready:
             asyncio.run(_ready_at(words[1]))
-            assert len(_living(group)) == 5
-            assert len(_regions(prefix)) == 3
+            assert len(living_of_group(group)) == 5
+            assert len(regions(prefix)) == 3
         else:
-            wait_until(lambda: len(_living(group)) > 2, "the first stub has just been born")
+            wait_until(lambda: len(living_of_group(group)) > 2, "the first stub has just been born")
         owner.kill()
     folder = Path(words[1].removeprefix("unix:")).parent
     gone_s = wait_until(
-        lambda: not _living(group) and not _regions(prefix) and not folder.exists(), "nothing is left of Triton"
+        lambda: not living_of_group(group) and not regions(prefix) and not folder.exists(), "nothing is left of Triton"
     )
     promise("kill -9 of its owner takes the embedded Triton along", gone_s, at_most=2.0)
 
@@ -316,20 +316,6 @@ async def _infer(stub: Any, model: str, name: str, value: np.ndarray[Any, Any]) 
 def _pid(triton: EmbeddedTriton) -> int:
     assert triton.pid is not None
     return triton.pid
-
-
-def _living(group: int) -> list[int]:
-    """Processes of the group that still run; a zombie waits only for its new parent to collect it."""
-    living = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):
-            if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
-                living.append(process.pid)
-    return living
-
-
-def _regions(prefix: str) -> set[str]:
-    return {path.name for path in SHARED_MEMORY.glob(prefix + "*")}
 
 
 def _onnx_model(
