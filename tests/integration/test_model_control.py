@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
 import grpc
 import grpc.aio
+import psutil
 import pytest
 
 from reflex.model_repository import model_file
@@ -26,9 +28,9 @@ PARTS = ("", "_preprocess", "_encoder", "_denoise")
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two policies, and one whose model is damaged."""
+    """Three policies, and one whose model is damaged."""
     folder = tmp_path_factory.mktemp("models")
-    for name in ("first", "second", "broken"):
+    for name in ("first", "second", "stillborn", "broken"):
         write_nonce_policy(folder, name)
     model_file(folder, "broken_denoise").write_bytes(b"no model")
     return folder
@@ -94,6 +96,40 @@ def test_a_damaged_model_is_refused_in_one_line_and_the_others_go_on(on_triton: 
         told(caught, "Triton cannot load broken")
         assert "\n" not in str(caught.value)
         assert await is_ready(backend, "first")
+
+    on_triton(scenario)
+
+
+async def stillborn(backend: TritonBackend) -> str | None:
+    """What is said when every process of a policy's models is killed at birth; None when that came too late."""
+    [triton] = (each for each in psutil.Process().children() if each.name() == "tritonserver")
+    before = set(triton.children())
+    load = asyncio.create_task(backend.control.load("stillborn"))
+
+    def is_over() -> bool:
+        for born in set(triton.children()) - before:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                born.kill()
+        return load.done()
+
+    await eventually(is_over, "the load has ended")
+    error = load.exception()
+    return None if error is None or "not healthy" in str(error) else str(error)
+
+
+def test_a_model_whose_process_dies_as_it_comes_up_is_told_in_seconds_and_the_others_go_on(
+    on_triton: Callable[[Scenario], None],
+) -> None:
+    """Triton itself would wait for its first word for minutes."""
+
+    async def scenario(backend: TritonBackend) -> None:
+        while (problem := await stillborn(backend)) is None:  # they had spoken before they were killed
+            await backend.control.unload("stillborn")
+        assert problem == "Triton cannot load stillborn: the process of a model died as it came up"
+        assert await is_ready(backend, "first")
+        await backend.control.load("second")
+        assert await is_ready(backend, "second")
+        await backend.control.unload("second")
 
     on_triton(scenario)
 

@@ -7,7 +7,7 @@ import contextlib
 import itertools
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from reflex.errors import RepositoryError, SetupError
@@ -26,7 +26,7 @@ from reflex_frontend.embedded.layout import (
 from reflex_frontend.embedded.locate import Installation, locate
 from reflex_frontend.embedded.options import EmbeddedOptions, TritonEvent
 from reflex_frontend.embedded.run_folder import RunFolder
-from reflex_frontend.embedded.start_watch import dead_before_serving
+from reflex_frontend.embedded.start_watch import DIED, dead_before_serving, unless_one_dies
 
 __all__ = ["EmbeddedTriton"]
 
@@ -113,6 +113,15 @@ class EmbeddedTriton:
             self._folder = None
         self._on_event(TritonEvent(kind="stopped", message="Triton stopped"))
 
+    @contextlib.asynccontextmanager
+    async def loading(self) -> AsyncIterator[None]:
+        """For a load of a further model: `TimeoutError` when its process died as it came up, and Triton waits on."""
+        if self._child is None:
+            yield
+            return
+        async with unless_one_dies(self._child):
+            yield
+
     def report_hang(self, reason: str = "Triton does not answer") -> None:
         """Say that Triton can no longer do its work: it is killed and started again."""
         if self._child is not None and self._child.is_running:
@@ -141,7 +150,7 @@ class EmbeddedTriton:
 
     async def _watch_start(self, child: Child) -> None:
         if await dead_before_serving(child):
-            self.report_hang("the process of a model died as it came up")
+            self.report_hang(DIED)
 
     async def _respawn(self, folder: RunFolder) -> Child:
         """Start again after the delay, and again when the machine cannot start a process at the moment."""

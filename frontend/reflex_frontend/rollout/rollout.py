@@ -178,11 +178,14 @@ class Rollout:
         if not self.loader.backend.may_reload:
             log.warning("policy %s stays loaded: this Triton is not ours alone", policy.config.policy_id)
             return
-        for model in self.loader.models_only_of(policy.config):
-            try:
-                await self.loader.backend.control.unload(model)
-            except ModelControlError as failure:
-                log.warning("%s", failure)
+        # All at once: a Triton that waits for a dead process answers none of them.
+        await asyncio.gather(*map(self._unload_model, self.loader.models_only_of(policy.config)))
+
+    async def _unload_model(self, model: str) -> None:
+        try:
+            await self.loader.backend.control.unload(model)
+        except ModelControlError as failure:
+            log.warning("%s", failure)
 
 
 def _reason(problem: BaseException) -> str:

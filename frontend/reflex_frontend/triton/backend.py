@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -64,7 +65,8 @@ class TritonBackend:
     def control(self) -> TritonModelControl:
         """Loads and unloads models; known once `start` has returned."""
         if self._control is None:
-            self._control = TritonModelControl(self.address, self._remote_metadata)
+            loading = contextlib.nullcontext if self._embedded is None else self._embedded.loading
+            self._control = TritonModelControl(self.address, self._remote_metadata, loading)
         return self._control
 
     @property

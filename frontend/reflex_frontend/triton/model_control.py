@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -36,6 +37,8 @@ class TritonModelControl:
 
     address: str
     metadata: tuple[tuple[str, str], ...] = ()
+    loading: Callable[[], contextlib.AbstractAsyncContextManager[None]] = contextlib.nullcontext
+    """Stands round a load, and ends it with a `TimeoutError` that says why when it is in vain."""
     _channel: grpc.aio.Channel = field(init=False)
 
     def __post_init__(self) -> None:
@@ -48,7 +51,10 @@ class TritonModelControl:
         """Returns when the model and what it is composed of can answer; `ModelControlError` when it cannot load."""
         request = service_pb2.RepositoryModelLoadRequest(model_name=model)
         try:
-            await self._load(request, metadata=self.metadata, timeout=LOAD_TIMEOUT_S)
+            async with self.loading():
+                await self._load(request, metadata=self.metadata, timeout=LOAD_TIMEOUT_S)
+        except TimeoutError as exc:
+            raise ModelControlError(f"Triton cannot load {model}: {exc}") from None
         except grpc.aio.AioRpcError as exc:
             raise _explained(model, "load", exc) from None
 

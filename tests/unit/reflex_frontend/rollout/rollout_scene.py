@@ -40,6 +40,7 @@ class Backend:
     """What a Triton that has to start anew would load."""
     waiting_for: str = "starting"
     may_reload: bool = True
+    unload_s: float = 0.0
 
     @property
     def control(self) -> Backend:
@@ -52,6 +53,7 @@ class Backend:
         self.events.append(f"load {model}")
 
     async def unload(self, model: str) -> None:
+        await asyncio.sleep(self.unload_s)
         self.events.append(f"unload {model}")
 
     def gateway(self, policy_id: str) -> FakeTriton:

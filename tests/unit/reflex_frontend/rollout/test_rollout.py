@@ -71,6 +71,17 @@ def test_a_policy_that_triton_cannot_load_is_refused_with_tritons_words(monkeypa
     play(monkeypatch, scenario, Backend(refusal="Triton cannot load new: out of memory"))
 
 
+def test_a_triton_that_does_not_answer_is_waited_for_once_and_not_for_each_model(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def scenario(scene: Scene) -> None:
+        began_at = scene.now()
+        await scene.replace_fails("died")
+        assert scene.now() - began_at == pytest.approx(30.5, abs=0.2)
+
+    play(monkeypatch, scenario, Backend(refusal="Triton cannot load new: its process died", unload_s=30.0))
+
+
 def test_a_policy_that_fails_on_probation_gives_way_to_the_old_one(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario(scene: Scene) -> None:
         replacing = asyncio.create_task(scene.replace_fails("the old one is back"))
