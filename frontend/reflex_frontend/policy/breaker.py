@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import logging
 import random
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
+
+from reflex_frontend.policy.outcomes import Outcomes
 
 __all__ = ["Breaker"]
 
 log = logging.getLogger("reflex.breaker")
 
-CONSECUTIVE_FAILURES: Final = 5
-WINDOW: Final = 20
-FAILED_SHARE: Final = 0.5
 FIRST_PROBE_S: Final = 0.25
 LAST_PROBE_S: Final = 5.0
 JITTER: Final = 0.2
@@ -34,8 +32,7 @@ class Breaker:
     reason: str | None = None
     """Why it is open, in words for /health; None while closed."""
     opened_total: int = 0
-    _recent: deque[bool] = field(default_factory=lambda: deque(maxlen=WINDOW))
-    _consecutive: int = 0
+    _outcomes: Outcomes = field(default_factory=Outcomes)
     _probe_delay_s: float = FIRST_PROBE_S
     _probe_at: float = 0.0
 
@@ -50,16 +47,12 @@ class Breaker:
 
     def record_success(self) -> None:
         """An inference answered rightly. Closes nothing: only `close` after a probe does."""
-        self._consecutive = 0
-        self._recent.append(True)
+        self._outcomes.add(is_good=True)
 
     def record_failure(self, reason: str) -> None:
         """An inference failed through no fault of its client."""
-        self._consecutive += 1
-        self._recent.append(False)
-        failed = self._recent.count(False)
-        mostly_failed = len(self._recent) == WINDOW and failed > FAILED_SHARE * WINDOW
-        if self._consecutive >= CONSECUTIVE_FAILURES or mostly_failed:
+        self._outcomes.add(is_good=False)
+        if self._outcomes.are_bad:
             self.open(reason)
 
     def open(self, reason: str) -> None:
@@ -79,8 +72,7 @@ class Breaker:
     def close(self) -> None:
         """A probe succeeded."""
         self.reason = None
-        self._consecutive = 0
-        self._recent.clear()
+        self._outcomes.forget()
 
     def _schedule_probe(self) -> None:
         self._probe_at = self.now() + self._probe_delay_s * (1 + JITTER * (2 * self.jitter() - 1))

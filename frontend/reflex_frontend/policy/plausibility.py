@@ -6,14 +6,14 @@ robot would move, and do what nobody asked for. Such a chunk is refused; when mo
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
 from reflex.errors import InferenceError
 from reflex.guard import GuardResult, Violation
-from reflex_frontend.policy.breaker import CONSECUTIVE_FAILURES, FAILED_SHARE, WINDOW
+from reflex_frontend.policy.outcomes import Outcomes
 
 __all__ = ["MAX_CLAMPED_PERCENT", "NO_LIMIT_PERCENT", "Plausibility"]
 
@@ -31,8 +31,7 @@ class Plausibility:
 
     now: Callable[[], float]
     max_percent: float = MAX_CLAMPED_PERCENT
-    _recent: deque[bool] = field(default_factory=lambda: deque(maxlen=WINDOW))
-    """The latest answers, True for plausible ones."""
+    _outcomes: Outcomes = field(default_factory=Outcomes)
     _found: str = ""
     _judged_at: float = 0.0
 
@@ -40,8 +39,8 @@ class Plausibility:
         """Raise `InferenceError` implausible_action when the guard had to change too much of the chunk."""
         worst = self._worst(result)
         if self.now() - self._judged_at > FORGOTTEN_AFTER_S:
-            self._recent.clear()
-        self._recent.append(worst is None)
+            self._outcomes.forget()
+        self._outcomes.add(is_good=worst is None)
         self._judged_at = self.now()
         if worst is not None:
             self._found = _found(worst, result)
@@ -50,16 +49,9 @@ class Plausibility:
     @property
     def problem(self) -> str | None:
         """What /health says while most answers are refused, by the measure of the circuit breaker."""
-        if not self._persists or self.now() - self._judged_at > FORGOTTEN_AFTER_S:
+        if not self._outcomes.are_bad or self.now() - self._judged_at > FORGOTTEN_AFTER_S:
             return None
         return f"the latest chunks are implausible: {self._found}"
-
-    @property
-    def _persists(self) -> bool:
-        latest = list(self._recent)[-CONSECUTIVE_FAILURES:]
-        refused = self._recent.count(False)
-        in_a_row = len(latest) == CONSECUTIVE_FAILURES and not any(latest)
-        return in_a_row or (len(self._recent) == WINDOW and refused > FAILED_SHARE * WINDOW)
 
     def _worst(self, result: GuardResult) -> Violation | None:
         """The first violation of the axis that was changed most, when that is too much; None for a plausible chunk."""
