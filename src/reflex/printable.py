@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from typing import Final
-
 __all__ = ["escaped_in_json", "printable", "printable_lines"]
-
-UNPRINTED_IN_JSON: Final = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
-"""What JSON leaves as it is, and terminals obey, hide or turn round."""
 
 
 def printable(text: str) -> str:
@@ -24,9 +18,16 @@ def printable_lines(text: str) -> str:
 
 
 def escaped_in_json(text: str) -> str:
-    """The same JSON without such characters in it."""
-    return UNPRINTED_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    """The same JSON without such characters in it; the line ends between its parts stay."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() or each == "\n" else _json_escape(each) for each in text)
 
 
 def _escape(character: str) -> str:
     return character.encode("unicode_escape", "backslashreplace").decode("ascii")
+
+
+def _json_escape(character: str) -> str:
+    digits = character.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{digits[at : at + 4]}" for at in range(0, len(digits), 4))

@@ -48,6 +48,13 @@ def test_json_stays_the_same_value_without_what_a_terminal_obeys() -> None:
     assert not {"\x1b", "\x9b", "\u202e", "\u2028", "\x7f"} & set(escaped_in_json(text))
 
 
+def test_json_of_every_character_there_is_comes_out_visible_and_the_same() -> None:
+    everything = "".join(map(chr, (*range(0xD800), *range(0xE000, 0x12000), *range(0xE0000, 0xE0200))))
+    text = escaped_in_json(json.dumps({"a": everything}, ensure_ascii=False, indent=1))
+    assert text.replace("\n", "").isprintable()
+    assert json.loads(text) == {"a": everything}
+
+
 def test_nothing_that_a_command_prints_moves_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     evil = EVIL.replace("\ud800", "")
     say(f"reflex: {evil}")
