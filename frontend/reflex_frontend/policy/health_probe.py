@@ -66,6 +66,8 @@ class HealthProbe:
         self._missed = 0
         self._canary_took_s: float | None = None
         self._was_ready = True
+        self._is_cold = False
+        """Whether Triton came back, and not every instance has answered since."""
         self._woken = asyncio.Event()
         vitals.on_suspicion = self._woken.set
 
@@ -150,6 +152,7 @@ class HealthProbe:
         is_ready = await self._triton.is_model_ready()
         came_back = is_ready and not self._was_ready
         self._was_ready = is_ready
+        self._is_cold |= came_back
         if not is_ready and not await self._triton.is_live():
             self._misses_triton()
             return
@@ -159,9 +162,10 @@ class HealthProbe:
         breaker = self._vitals.breaker
         if not came_back and breaker.probe_in_s > 0:
             return
-        problem = await (self._warm_up_problem() if came_back else self._canary_problem())
+        problem = await (self._warm_up_problem() if self._is_cold else self._canary_problem())
         if problem is None:
             log.info("the model answers again")
+            self._is_cold = False
             breaker.close()
         else:
             breaker.probe_failed(problem)

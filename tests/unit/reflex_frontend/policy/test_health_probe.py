@@ -206,7 +206,8 @@ def test_a_triton_that_hangs_is_out_of_service_within_a_second(since_answer_s: f
     watch_over(FakeTriton(silence_s=PROBE_TIMEOUT_S), scenario)
 
 
-def test_a_triton_that_comes_back_is_probed_at_once_however_far_off_the_next_probe_is() -> None:
+@pytest.mark.parametrize("failed", [0, 1, 2])
+def test_every_instance_of_a_triton_that_comes_back_is_probed_at_once_and_to_the_end(failed: int) -> None:
     async def scenario(scene: Scene) -> None:
         await scene.until_ready()
         scene.triton.live = False
@@ -215,11 +216,14 @@ def test_a_triton_that_comes_back_is_probed_at_once_however_far_off_the_next_pro
         for _ in range(5):
             scene.vitals.breaker.probe_failed("still away")
         assert scene.vitals.breaker.probe_in_s > 4
+        scene.triton.calls.clear()
+        scene.triton.script.extend([TritonCallError("model", "no")] * failed)
         scene.triton.live = True
-        assert await scene.until_closed() < 0.5
+        assert await scene.until_closed() < 0.5 + 10 * failed
+        assert len(scene.triton.calls) == failed + 2 * 3
         assert scene.vitals.status() == ("ready", None)
 
-    watch_over(FakeTriton(), scenario)
+    watch_over(FakeTriton(instances=3), scenario)
 
 
 def test_a_triton_that_is_ready_but_wrong_is_asked_ever_more_rarely() -> None:
