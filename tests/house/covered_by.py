@@ -83,7 +83,6 @@ COVERED_BY: Final[Mapping[str, str]] = {
     "frontend/reflex_frontend/embedded/backends/onnxruntime/model.py": "tests/integration/test_embedded_triton.py",
     "frontend/reflex_frontend/embedded/child.py": "tests/integration/test_embedded_triton.py",
     "frontend/reflex_frontend/embedded/options.py": "tests/unit/reflex_frontend/embedded/test_command.py",
-    "frontend/reflex_frontend/embedded/start_watch.py": "tests/integration/test_embedded_triton.py",
     "frontend/reflex_frontend/errors.py": "tests/unit/reflex_frontend/rollout/test_rollout.py",
     "frontend/reflex_frontend/exchange/exchange.py": "tests/unit/reflex_frontend/act/test_act.py",
     "frontend/reflex_frontend/exchange/observer.py": "tests/unit/reflex_frontend/observing/test_observers.py",

@@ -24,6 +24,7 @@ def test_a_200_carries_the_chunk_in_32_bits_and_what_the_guard_did() -> None:
         {"step": 0, "axis": 2, "name": "panda_joint3", "value": 9.0, "limit": 2.8973, "kind": "above_range"}
     ]
     assert (body["guard_clamped"], body["hz"], body["timing"]) == (True, 125.0, TIMING)
+    assert body["model_version"] == policy_config().model_version
 
 
 def test_an_answer_in_no_time_at_all_has_a_finite_rate() -> None:

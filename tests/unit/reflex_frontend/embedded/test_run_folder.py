@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from reflex_frontend.embedded.cleanup import owner_prefix
+from reflex_frontend.embedded.cleanup import owner_prefix, remove_folders_of_dead_owners
 from reflex_frontend.embedded.run_folder import RunFolder
 
 
@@ -30,6 +30,19 @@ def test_its_socket_can_be_bound_wherever_tmpdir_is_and_nobody_else_may_enter(
     finally:
         folder.remove()
     assert not folder.path.exists()
+
+
+def test_the_folder_of_an_ended_run_of_another_user_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        prefix = owner_prefix(ended.pid)
+    left = tmp_path / f"{prefix}x"
+    left.mkdir()
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "geteuid", lambda: left.stat().st_uid + 1)
+        remove_folders_of_dead_owners(tmp_path)
+    assert left.exists()
+    remove_folders_of_dead_owners(tmp_path)
+    assert not left.exists()
 
 
 def test_what_an_ended_triton_left_is_cleared_and_the_next_one_has_the_same_address() -> None:

@@ -1,0 +1,83 @@
+"""When a Triton waits in vain for the process of a model, and when only somebody else's process has died."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from reflex_frontend.embedded import start_watch
+from reflex_frontend.embedded.start_watch import DIED, dead_before_serving, unless_one_dies
+
+LOOKS = 20
+
+
+@dataclass
+class Looks:
+    """A Triton, and the dead of its group as each look finds them; the last stays, and after `LOOKS` Triton ends."""
+
+    found: list[set[int]]
+    pid: int = 5
+    serving: bool = False
+    count: int = 0
+    log: Any = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.log = self
+
+    @property
+    def is_running(self) -> bool:
+        return self.count < LOOKS
+
+    def dead(self, _group: int) -> frozenset[int]:
+        self.count += 1
+        return frozenset(self.found[min(self.count, len(self.found)) - 1])
+
+
+def looking(monkeypatch: pytest.MonkeyPatch, *found: set[int]) -> Any:
+    looks = Looks(list(found))
+    monkeypatch.setattr(start_watch, "zombies_of_group", looks.dead)
+    monkeypatch.setattr(start_watch, "LOOK_S", 0.0)
+    return looks
+
+
+@pytest.mark.parametrize(
+    ("found", "is_dead"),
+    [([set(), {7}], True), ([{7}, {7, 8}], True), ([{7}, {8}, {9}, set()], False), ([set()], False)],
+)
+def test_a_start_is_in_vain_when_one_of_the_dead_stays(
+    monkeypatch: pytest.MonkeyPatch, found: list[set[int]], is_dead: bool
+) -> None:
+    assert asyncio.run(dead_before_serving(looking(monkeypatch, *found))) is is_dead
+
+
+async def load(triton: Any) -> None:
+    """It ends when Triton does."""
+    async with unless_one_dies(triton):
+        while triton.is_running:  # noqa: ASYNC110 - nothing announces it
+            await asyncio.sleep(0)
+
+
+def test_a_load_ends_when_a_process_dies_meanwhile_and_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    triton = looking(monkeypatch, set(), {7})
+    with pytest.raises(TimeoutError, match=DIED):
+        asyncio.run(load(triton))
+    assert triton.count < LOOKS
+
+
+@pytest.mark.parametrize("found", [[{7}], [{7}, {7, 8}, {7, 9}, {7}]], ids=["dead before", "collected"])
+def test_a_load_goes_on_beside_who_died_before_it_and_who_is_collected(
+    monkeypatch: pytest.MonkeyPatch, found: list[set[int]]
+) -> None:
+    asyncio.run(load(looking(monkeypatch, *found)))
+
+
+def test_an_error_of_the_load_itself_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fails() -> None:
+        async with unless_one_dies(looking(monkeypatch, set())):
+            raise OSError("its own")
+
+    with pytest.raises(OSError, match="its own"):
+        asyncio.run(fails())
