@@ -4,6 +4,7 @@ import inspect
 import json
 import time
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -278,3 +279,21 @@ def test_what_is_no_key_is_refused_before_anything_is_sent_and_not_repeated(conn
     with pytest.raises(SetupError, match="copy it whole") as caught:
         connect(script=MockTransport([CHUNK]), api_key=cut)
     assert cut not in str(caught.value)
+
+
+class Dripping(httpx.BaseTransport):
+    """A transport that its user wrote, without any limit on time: an answer comes byte for byte."""
+
+    def handle_request(self, _request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, stream=DrippingBody())
+
+
+class DrippingBody(httpx.SyncByteStream):
+    def __iter__(self) -> Iterator[bytes]:
+        while True:
+            yield b" "
+
+
+def test_an_answer_that_drips_ends_at_the_deadline_whatever_transport_brings_it() -> None:
+    with ReflexClient(transport=Dripping(), deadline_s=0.05) as client, pytest.raises(ClientTimeoutError):
+        client.act(state=STATE)
