@@ -141,7 +141,8 @@ class CallPlan:
     def _timed_out(self) -> ClientTimeoutError:
         return ClientTimeoutError(
             f"no answer to {self._call.method} {self._call.path} within {self._deadline_s * 1000:.0f} ms; a late one "
-            "is dropped. Give the call a longer deadline_s, or look at the server's /health"
+            "is dropped. Give the call more time (deadline_s, or --deadline-ms of `reflex act`), or look at the "
+            "server's /health"
         )
 
 

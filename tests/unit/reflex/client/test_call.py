@@ -46,8 +46,11 @@ def test_a_request_may_take_what_remains_of_the_deadline_and_tells_the_server_so
 def test_nothing_is_sent_at_the_deadline(clock: Clock, plan: CallPlan) -> None:
     clock.now_s += 2.0
 
-    with pytest.raises(ClientTimeoutError, match=r"no answer to POST /act within 2000 ms; a late one is dropped"):
+    with pytest.raises(
+        ClientTimeoutError, match=r"no answer to POST /act within 2000 ms; a late one is dropped"
+    ) as late:
         plan.send_now()
+    assert "more time (deadline_s, or --deadline-ms of `reflex act`)" in str(late.value)
 
 
 def test_a_request_is_still_sent_just_before_the_deadline(clock: Clock, plan: CallPlan) -> None:
