@@ -6,7 +6,7 @@ is what the file system says of this folder. Its name says whose it is, as those
 
 from __future__ import annotations
 
-import os
+import contextlib
 import shutil
 import tempfile
 from pathlib import Path
@@ -51,12 +51,10 @@ class RunFolder:
         return self.path / "tmp"
 
     def clear(self) -> None:
-        """Remove what an ended Triton has left."""
-        for entry in os.scandir(self.temporary):
-            if entry.is_dir(follow_symlinks=False):
-                shutil.rmtree(entry.path, ignore_errors=True)
-            else:
-                Path(entry.path).unlink(missing_ok=True)
+        """Remove what an ended Triton has left. What cleans /tmp on this machine may have been there before."""
+        shutil.rmtree(self.temporary, ignore_errors=True)
+        with contextlib.suppress(OSError):  # without its folder the next Triton says itself that it cannot listen
+            self.temporary.mkdir(mode=0o700, exist_ok=True)
 
     def remove(self) -> None:
         shutil.rmtree(self.path, ignore_errors=True)

@@ -32,6 +32,17 @@ def test_its_socket_can_be_bound_wherever_tmpdir_is_and_nobody_else_may_enter(
     assert not folder.path.exists()
 
 
+def test_a_folder_that_a_cleaner_of_tmp_has_emptied_or_removed_is_no_obstacle_to_the_next_triton(
+    tmp_path: Path,
+) -> None:
+    folder = RunFolder(str(tmp_path))
+    folder.temporary.rmdir()
+    folder.clear()
+    assert stat.S_IMODE(folder.temporary.stat().st_mode) == 0o700
+    folder.remove()
+    folder.clear()
+
+
 def test_the_folder_of_an_ended_run_of_another_user_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as ended:
         prefix = owner_prefix(ended.pid)
