@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -12,12 +13,18 @@ import typer
 from reflex.errors import ReflexError, ServiceError, UnauthorizedError
 from reflex.printable import escaped_in_json, printable_lines
 
-__all__ = ["EXIT_FAILED", "EXIT_INTERRUPTED", "EXIT_USAGE", "print_json", "reported_errors", "say", "show"]
+__all__ = ["EXIT_FAILED", "EXIT_INTERRUPTED", "EXIT_USAGE", "columns", "print_json", "reported_errors", "say", "show"]
 
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_INTERRUPTED: Final = 130
 KEY_HINT: Final = "set REFLEX_API_KEY to the key that `reflex keys new` printed, or give it with --api-key"
+WIDE: Final = (1000, 24)
+
+
+def columns() -> int:
+    """How wide what is printed may be. What is no terminal, a file or a pipe, gets the whole of it."""
+    return shutil.get_terminal_size(WIDE).columns
 
 
 def say(text: str) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from reflex.cli.options import ApiKeyOption
-from reflex.console import print_json, reported_errors, say, show
+from reflex.console import columns, print_json, reported_errors, say, show
 from reflex.errors import ReflexError
 from reflex.printable import printable
 
@@ -42,10 +41,6 @@ DeadlineOption = Annotated[
     int, typer.Option(metavar="MS", min=1, help="Total time for the answer, waiting for a warming server included.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the server's answer as one JSON object.")]
-
-
-WIDE: Final = (1000, 24)
-"""Of what is no terminal: a file or a pipe gets the whole plot."""
 
 
 def act(
@@ -93,7 +88,7 @@ def _plot(result: ActResult, embodiment: Embodiment | None) -> None:
 
     actions = result["actions"]
     labels = axis_labels(embodiment, len(actions[0]))
-    for line in chunk_lines(actions, labels, shutil.get_terminal_size(WIDE).columns):
+    for line in chunk_lines(actions, labels, columns()):
         show(line)
     for line in summary_lines(result):
         say(line)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Final
@@ -11,7 +10,7 @@ import typer
 
 from reflex.cli.act import JsonOption
 from reflex.cli.options import ApiKeyOption
-from reflex.console import EXIT_FAILED, EXIT_INTERRUPTED, print_json, reported_errors
+from reflex.console import EXIT_FAILED, EXIT_INTERRUPTED, columns, print_json, reported_errors
 from reflex.errors import ReflexError
 from reflex.printable import printable
 
@@ -24,7 +23,6 @@ __all__ = ["status", "watch"]
 DEADLINE_S: Final = 5.0
 CLEAR: Final = "\x1b[{lines}A\x1b[J"
 """Back to where the page began, and nothing below."""
-WIDE: Final = (1000, 24)
 
 UrlArgument = Annotated[str, typer.Argument(metavar="URL", help="The server.")]
 EveryOption = Annotated[float, typer.Option(metavar="S", min=0.1, help="Seconds between two looks.")]
@@ -113,7 +111,7 @@ def _chunk(client: ReflexClient) -> list[str]:
 
     answer = check_server(client).answer
     labels = axis_labels(client.embodiment(), len(answer["actions"][0]))
-    return ["", *chunk_lines(answer["actions"], labels, shutil.get_terminal_size(WIDE).columns)]
+    return ["", *chunk_lines(answer["actions"], labels, columns())]
 
 
 def _lines(rows: Iterable[tuple[str, str]]) -> list[str]:
@@ -126,8 +124,8 @@ def _print(lines: list[str], *, over: int = 0) -> None:
     """Cut to the terminal's width, so that a page is as many lines as were printed; `over` the page before."""
     import sys
 
-    columns = shutil.get_terminal_size(WIDE).columns
+    width = columns()
     if over and sys.stdout.isatty():
         typer.echo(CLEAR.format(lines=over), nl=False)
     for line in map(printable, lines):
-        typer.echo(line if len(line) <= columns or not sys.stdout.isatty() else f"{line[: columns - 1]}…")
+        typer.echo(line if len(line) <= width or not sys.stdout.isatty() else f"{line[: width - 1]}…")
