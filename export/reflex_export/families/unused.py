@@ -13,7 +13,7 @@ from reflex_export.errors import UnsupportedOptionError
 
 __all__ = ["NoticedTensors", "require_all_used"]
 
-_LAST_LAYER: Final = r"layers\.\d+\.(mlp\.\w+|post_attention_layernorm|self_attn\.[qo]_proj)\.weight"
+_LAST_LAYER: Final = r"layers\.\d+\.(mlp\.(gate|up|down)_proj|post_attention_layernorm|self_attn\.[qo]_proj)\.weight"
 """A prefix's last layer gives keys and values only; that no other layer lacks these, the shapes' check knows."""
 _PALIGEMMA: Final = (
     r"paligemma_with_expert\.(paligemma|gemma_expert)\.lm_head\.weight"

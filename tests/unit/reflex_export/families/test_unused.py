@@ -19,6 +19,8 @@ STRANGERS = (
     "model.progress_head.weight",
     "model.encoder.layers.0.self_attn.in_proj.lora_A.weight",
     "model.paligemma_with_expert.paligemma.model.language_model.layers.0.self_attn.q_proj.bias",
+    "model.paligemma_with_expert.paligemma.model.language_model.layers.0.mlp.router.weight",
+    "model.vlm_with_expert.vlm.model.text_model.layers.1.mlp.router.weight",
 )
 
 
