@@ -142,6 +142,7 @@ SEVERAL_MODULES: Final = (
     "tests/unit/reflex_export/families/test_spoilt_recordings.py",
     "tests/unit/reflex_export/publishing/test_publish.py",
     "tests/unit/reflex_export/reading/test_any_json.py",
+    "tests/unit/reflex_export/reading/test_nothing_ignored.py",
     "tests/unit/reflex_export/test_no_telemetry.py",
     "tests/unit/reflex_frontend/act/test_act_objective.py",
     "tests/unit/reflex_frontend/act/test_act_refusals.py",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 from reflex_export.configs.family import Options
 from reflex_export.errors import CheckpointError, UnsupportedOptionError
 
-__all__ = ["parse"]
+__all__ = ["parse", "refuse_unknown"]
 
 T = TypeVar("T", bound=Options)
 
@@ -23,7 +23,7 @@ _CHOICES: Final = frozenset({"literal_error", "none_required"})
 def parse(kind: type[T], written: Mapping[str, Any], origin: str, whose: str) -> T:
     """The object as `kind`. A null is as good as absent; `whose` is what the options are of, for messages."""
     given = {key: value for key, value in written.items() if value is not None}
-    _refuse_unknown(kind, given, origin, whose)
+    refuse_unknown(kind.model_fields, given, origin, whose)
     known = {key: value for key, value in given.items() if key in kind.model_fields}
     try:
         return kind.model_validate(known)
@@ -32,9 +32,10 @@ def parse(kind: type[T], written: Mapping[str, Any], origin: str, whose: str) ->
     raise _refusal(first, written, origin, whose)
 
 
-def _refuse_unknown(kind: type[Options], given: Mapping[str, Any], origin: str, whose: str) -> None:
+def refuse_unknown(known: Collection[str], given: Mapping[str, Any], origin: str, whose: str) -> None:
+    """`UnsupportedOptionError` names the first key that is set and not known."""
     for key, value in given.items():
-        if key not in kind.model_fields and value not in _NOTHING:
+        if key not in known and value not in _NOTHING:
             raise UnsupportedOptionError(
                 f"{origin} has {key:.100} = {value!r:.60}, which is no option of {whose} that is known here, and may "
                 "change what it computes: take it out if only training reads it, or export with a version of Reflex "

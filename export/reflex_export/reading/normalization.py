@@ -21,6 +21,8 @@ __all__ = ["Feature", "Normalization", "mode_of", "resolve_normalizer", "with_gi
 
 _SHOWN: Final = 8
 """As many names of statistics an error lists."""
+_KINDS: Final = frozenset({"STATE", "VISUAL", "ENV", "ACTION", "REWARD", "LANGUAGE"})
+"""Those of lerobot."""
 _ORDERED: Final = (("min", "max"), ("q01", "q99"), ("q10", "q90"))
 
 
@@ -35,6 +37,14 @@ class Normalization:
     """Those that the step knows of; None means all. lerobot leaves any other as it is, without a word."""
     observations: frozenset[str] | None = None
     """Those of the observations that shall be normalised, by the checkpoint's own word; None means all."""
+
+    def __post_init__(self) -> None:
+        unknown = sorted(self.modes.keys() - _KINDS)
+        if unknown:
+            raise UnsupportedOptionError(
+                f"norm_map has {unknown[0]!r:.60}, which is no kind of feature, so nothing would be normalised by it; "
+                f"write {', '.join(sorted(_KINDS))}"
+            )
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from reflex_export.checkpoint import Family
+from reflex_export.configs.keys import refuse_unknown
 from reflex_export.errors import CheckpointError, UnsupportedOptionError
 from reflex_export.reading.features import VLA_FAMILIES
 from reflex_export.reading.files import plain_name, read_object, typed
@@ -33,6 +34,19 @@ RELATIVE: Final = "relative_actions_processor"
 NORMALIZER: Final = "normalizer_processor"
 UNNORMALIZER: Final = "unnormalizer_processor"
 ABSOLUTE: Final = "absolute_actions_processor"
+SETTINGS: Final[Mapping[str, tuple[str, ...]]] = {
+    RENAME: ("rename_map",),
+    DEVICE: ("device", "float_dtype"),
+    # Nothing attends to what a prompt is padded with, nor does it matter how far.
+    TOKENIZER: ("max_length", "task_key", "padding_side", "padding", "truncation", "tokenizer_name"),
+    RELATIVE: ("enabled", "exclude_joints", "action_names"),
+    NORMALIZER: ("eps", "features", "norm_map", "normalize_observation_keys"),
+    UNNORMALIZER: ("eps", "features", "norm_map", "normalize_observation_keys"),
+    ABSOLUTE: ("enabled",),
+}
+"""What is known of each step's settings; the others have none."""
+_PARTS: Final = ("registry_name", "class", "config", "state_file", "artifacts")
+"""Of a step."""
 PROMPT_STEP: Final[Mapping[Family, str]] = {
     "smolvla": "smolvla_new_line_processor",
     "pi0": "pi0_new_line_processor",
@@ -112,6 +126,7 @@ def _steps(path: Path, known: Sequence[str]) -> dict[str, _Step]:
             )
         if step.name in steps:
             raise UnsupportedOptionError(f"{origin}: the step {step.name} occurs twice; save the policy with one")
+        refuse_unknown(SETTINGS.get(step.name, ()), step.config, step.origin, "a step of this name")
         steps[step.name] = step
     device = steps.get(DEVICE)
     if device is not None and device.config.get("float_dtype") not in (None, "float32"):
@@ -128,6 +143,7 @@ def _step(entry: object, origin: str) -> _Step:
     if not isinstance(name, str):
         raise CheckpointError(f"{origin}: a step has no registry_name; fetch the file again")
     where = f"{origin}: {name:.100}"
+    refuse_unknown(_PARTS, entry, where, "a step")
     return _Step(
         name,
         config=typed(entry, "config", dict, where, default={}),
