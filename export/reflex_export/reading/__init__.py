@@ -34,7 +34,7 @@ from reflex_export.reading.processors import (
 )
 from reflex_export.reading.source import Hub, HuggingFaceHub, Source, locate
 from reflex_export.reading.statistics import Statistics, require_statistics_in_weights, statistics_in_weights
-from reflex_export.reading.tensors import WEIGHTS_FILE, SafetensorsTensors
+from reflex_export.reading.tensors import WEIGHTS_FILE, SafetensorsTensors, weights_files
 from reflex_export.reading.tokenizer import Vocabulary, find_tokenizer, read_text_settings
 from reflex_export.reading.vlm import Vlm, find_vlm
 
@@ -65,7 +65,8 @@ def read_checkpoint(
     hub = HuggingFaceHub() if hub is None else hub
     found = locate(source, revision, hub)
     adapted = find_adapter(found.folder, use=adapter, base=base, hub=hub)
-    found, beside = replace(found, folder=settings_folder(found.folder, adapted)), adapted.others if adapted else ()
+    own, beside = found.folder, adapted.others if adapted else ()
+    found = replace(found, folder=settings_folder(own, adapted))
     written = read_object(found.folder / "config.json")
     family = family_of(written)
     config = parse_config(family, written)
@@ -95,7 +96,7 @@ def read_checkpoint(
         warnings=(
             *_unwrapping(tensors),
             *disagreements(found.folder, config, written, processors, features),
-            *unread_files(found.folder),
+            *_unread(own, found.folder, adapted.base if adapted else found.folder, processors, vlm_found),
         ),
     )
     if stats is not None:
@@ -107,6 +108,14 @@ def _unwrapping(tensors: TensorSource) -> Iterator[str]:
     wrapping = getattr(tensors, "wrapping", "")
     if wrapping:
         yield f"every tensor's name begins with {wrapping}, as of a policy saved while wrapped: read without it"
+
+
+def _unread(own: Path, settings: Path, weights: Path, processors: Processors, vlm: Vlm | None) -> Iterator[str]:
+    """Of the folder that was named, and of the one with the settings where that is another."""
+    files = processors.files | weights_files(weights)
+    folders = {weights} if vlm is None else {weights, vlm.folder}
+    for place in dict.fromkeys((own, settings)):
+        yield from unread_files(place, files, folders)
 
 
 def _vlm(folder: Path, config: FamilyConfig, *, given: Path | None, hub: Hub, beside: Sequence[Path]) -> Vlm | None:

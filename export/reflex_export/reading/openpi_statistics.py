@@ -72,9 +72,8 @@ def read_openpi_processors(path: Path, family: Family, config: Mapping[str, Any]
                 f"{family} by {mode}; set that"
             )
     normalization = Normalization(modes, _statistics(path, config), _EPS[mode], observations=frozenset({STATE}))
-    return Processors(
-        normalization, normalization, Tokenization(tokenizer, typed(config, "tokenizer_max_length", int, "config.json"))
-    )
+    tokenization = Tokenization(tokenizer, typed(config, "tokenizer_max_length", int, "config.json"))
+    return Processors(normalization, normalization, tokenization, files=frozenset({path}))
 
 
 def _statistics(path: Path, config: Mapping[str, Any]) -> Statistics:

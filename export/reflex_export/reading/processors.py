@@ -6,7 +6,7 @@ has a setting with an effect that no graph computes is refused, since leaving it
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -81,6 +81,8 @@ class Processors:
     tokenization: Tokenization | None = None
     rename_map: Mapping[str, str] = field(default_factory=dict)
     relative: Relative | None = None
+    files: frozenset[Path] = frozenset()
+    """Those that they were read from."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,15 @@ def read_processors(folder: Path, family: Family) -> Processors:
         tokenization=_tokenization(before[TOKENIZER]) if family in VLA_FAMILIES else None,
         rename_map=_rename_map(before.get(RENAME)),
         relative=_relative(before.get(RELATIVE), after.get(ABSOLUTE)),
+        files=frozenset(
+            folder / name for name in (PREPROCESSOR_FILE, POSTPROCESSOR_FILE, *_state_files(before, after))
+        ),
     )
+
+
+def _state_files(*pipelines: Mapping[str, _Step]) -> Iterator[str]:
+    for steps in pipelines:
+        yield from (step.state_file for step in steps.values() if step.state_file is not None)
 
 
 def _steps(path: Path, known: Sequence[str]) -> dict[str, _Step]:

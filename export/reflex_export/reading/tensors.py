@@ -16,7 +16,7 @@ from reflex_export.reading.files import plain_name, read_object
 from reflex_export.reading.header import DTYPES, LENGTH_BYTES, Header, TensorEntry, header_length, parse_header
 from reflex_export.reading.mapping import map_file
 
-__all__ = ["INDEX_FILE", "WEIGHTS_FILE", "SafetensorsTensors", "open_file", "open_weights"]
+__all__ = ["INDEX_FILE", "WEIGHTS_FILE", "SafetensorsTensors", "open_file", "open_weights", "weights_files"]
 
 WEIGHTS_FILE: Final = "model.safetensors"
 INDEX_FILE: Final = "model.safetensors.index.json"
@@ -105,13 +105,25 @@ def _unwrapped(tensors: SafetensorsTensors) -> SafetensorsTensors:
     return tensors
 
 
-def _open_shards(folder: Path) -> SafetensorsTensors:
+def weights_files(folder: Path) -> frozenset[Path]:
+    """The files that `open_weights` reads."""
+    if (folder / WEIGHTS_FILE).exists():
+        return frozenset({folder / WEIGHTS_FILE})
+    return frozenset(folder / name for name in (INDEX_FILE, *_shards(folder).values()))
+
+
+def _shards(folder: Path) -> dict[str, str]:
+    """The shard of each tensor."""
     index = folder / INDEX_FILE
     shard_of = read_object(index).get("weight_map")
     if not isinstance(shard_of, dict) or not all(isinstance(shard, str) for shard in shard_of.values()):
         raise TensorFileError(f"{index}: weight_map must map tensor names to file names; fetch it again")
-    shards = sorted({plain_name(shard, suffix=".safetensors", origin=str(index)) for shard in shard_of.values()})
-    by_shard = {shard: _places(_existing(folder / shard, index)) for shard in shards}
+    return {name: plain_name(shard, suffix=".safetensors", origin=str(index)) for name, shard in shard_of.items()}
+
+
+def _open_shards(folder: Path) -> SafetensorsTensors:
+    index, shard_of = folder / INDEX_FILE, _shards(folder)
+    by_shard = {shard: _places(_existing(folder / shard, index)) for shard in sorted(set(shard_of.values()))}
     for name, shard in shard_of.items():
         if name not in by_shard[shard]:
             raise MissingTensorError(f"{folder / shard} lacks {name}, which {index.name} says it holds; fetch it again")

@@ -6,6 +6,7 @@ import pytest
 
 from reflex_export.reading import read_checkpoint
 from reflex_export.reading.leftover_files import unread_files
+from support.checkpoints.adapted import adapter_folder, whole_folder
 from support.checkpoints.golden import golden_folder
 
 
@@ -29,3 +30,24 @@ def test_a_file_that_may_be_part_of_the_policy_is_named(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     told = list(unread_files(tmp_path))
     assert [sentence.partition(" ")[0] for sentence in told] == ["norm_stats.json", "value_head.safetensors"]
+
+
+def test_settings_beside_an_adapter_that_is_read_with_its_base_models_are_named(tmp_path: Path) -> None:
+    folder, base = adapter_folder(tmp_path / "adapter", "pi0"), whole_folder(tmp_path / "base", "pi0")
+    (folder / "config.json").unlink()
+    told = [sentence.partition(" ")[0] for sentence in read_checkpoint(folder, base=str(base)).warnings]
+    assert told == [
+        "golden_meta.json",
+        "policy_postprocessor.json",
+        "policy_postprocessor_step_0_unnormalizer_processor.safetensors",
+        "policy_preprocessor.json",
+        "policy_preprocessor_step_6_normalizer_processor.safetensors",
+        "golden_meta.json",
+    ]
+
+
+def test_what_an_adapter_reads_is_not_named(tmp_path: Path) -> None:
+    folder = adapter_folder(tmp_path / "adapter", "pi0")
+    whole_folder(folder / "base", "pi0")
+    (folder / "golden_meta.json").unlink()
+    assert read_checkpoint(folder, base="base").warnings == ()

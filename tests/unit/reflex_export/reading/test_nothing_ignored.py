@@ -79,8 +79,25 @@ def moved(file: str, old: str, new: str) -> Change:
     return lambda folder: edit_tensors(folder / file, change)
 
 
+def stray(name: str, content: str = "{}") -> Change:
+    def write(folder: Path) -> None:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(content)
+
+    return write
+
+
 def gone(name: str) -> Change:
     return lambda folder: (folder / name).unlink()
+
+
+def stray_numbers(name: str, tensor: str) -> Change:
+    def write(folder: Path) -> None:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes((folder / STATISTICS).read_bytes())
+        moved(name, STATE, tensor)(folder)
+
+    return write
 
 
 def said_in_training(**changes: Any) -> Change:
@@ -170,6 +187,27 @@ STEPS: Final[Mapping[str, Case]] = {
     "no steps after": ("act", gone(POST), POST),
     "no steps before": ("act", gone(PRE), PRE),
 }
+FILES: Final[Mapping[str, Case]] = {
+    "an adapter": ("act", stray_numbers("adapter_model.safetensors", "lora"), "adapter_config.json"),
+    "an adapter's config": ("act", stray("adapter_config.json", '{"peft_type": "LORA"}'), "adapter"),
+    "an adapter's pickle": ("act", stray("adapter_model.bin"), "adapter"),
+    "an adapter in a folder": ("act", stray_numbers("lora/adapter_model.safetensors", "lora"), "lora"),
+    "a second head": ("act", stray_numbers("value_head.safetensors", "value"), "value_head.safetensors"),
+    "a shard": ("act", stray_numbers("model-00003-of-00003.safetensors", "x"), "model-00003-of-00003.safetensors"),
+    "an index": ("act", stray("model.safetensors.index.json"), "model.safetensors.index.json"),
+    "statistics of a step that is none": (
+        "act",
+        stray_numbers("policy_preprocessor_step_9_clip.safetensors", "x"),
+        "policy_preprocessor_step_9_clip.safetensors",
+    ),
+    "statistics of openpi": ("act", stray("norm_stats.json"), "norm_stats.json"),
+    "statistics of openpi in their place": (
+        "pi0",
+        stray("assets/arm/norm_stats.json"),
+        "assets/arm/norm_stats.json",
+    ),
+    "averaged weights": ("act", stray("ema.pt"), "ema.pt"),
+}
 NUMBERS: Final[Mapping[str, Case]] = {
     "statistics of another feature": ("act", moved(STATISTICS, STATE, "observation.joints"), STATE),
     "statistics of another robot": ("act", numbers(STATISTICS, **{f"{STATE}.mean": [0.0] * 7}), STATE),
@@ -199,7 +237,7 @@ NUMBERS: Final[Mapping[str, Case]] = {
     "norms in a layer": ("pi0", numbers(WEIGHTS, **{f"{LAYER}.0.self_attn.q_norm.weight": [1.0]}), "q_norm"),
     "half a layer more": ("pi0", numbers(WEIGHTS, **{f"{LAYER}.9.mlp.up_proj.weight": [[1.0]]}), r"layers"),
 }
-CASES: Final = {**OPTIONS, **STEPS, **NUMBERS}
+CASES: Final = {**OPTIONS, **STEPS, **FILES, **NUMBERS}
 
 
 def told_of(folder: Path) -> str:
