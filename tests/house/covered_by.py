@@ -40,6 +40,7 @@ COVERED_BY: Final[Mapping[str, str]] = {
     "export/reflex_export/configs/pi.py": "tests/unit/reflex_export/configs/test_configs.py",
     "export/reflex_export/configs/smolvla.py": "tests/unit/reflex_export/configs/test_configs.py",
     "export/reflex_export/configs/training.py": "tests/unit/reflex_export/configs/test_configs.py",
+    "export/reflex_export/configs/vla.py": "tests/unit/reflex_export/configs/test_configs.py",
     "export/reflex_export/configs/vlm.py": "tests/unit/reflex_export/configs/test_configs.py",
     "export/reflex_export/demo_data/demo_checkpoint.py": "tests/unit/reflex_export/commands/test_demo.py",
     "export/reflex_export/demo_data/seeded_weights.py": "tests/unit/reflex_export/commands/test_demo.py",

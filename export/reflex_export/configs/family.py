@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -59,9 +60,9 @@ class FamilyConfig(Options):
         return 1
 
     @property
+    @abstractmethod
     def chunk(self) -> int:
         """How many actions one inference gives."""
-        raise NotImplementedError
 
     @model_validator(mode="after")
     def _executes_no_more_than_it_predicts(self) -> Self:

@@ -6,29 +6,21 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from reflex_export.configs.family import Chunk, FamilyConfig, MaxTokens, Pair, Size, Steps
+from reflex_export.configs.family import Pair, Steps
+from reflex_export.configs.vla import VlaConfig
 
-__all__ = ["Period", "Pi0Config", "Pi05Config", "PiConfig"]
+__all__ = ["Pi0Config", "Pi05Config", "PiConfig"]
 
 DEFAULT_STEPS: Final = 10
-Period = Annotated[float, Field(gt=0, le=1e6)]
 Placement = Literal["centred", "bottom_right"]
 
 
-class PiConfig(FamilyConfig):
+class PiConfig(VlaConfig):
     """A PaliGemma and an action expert."""
 
-    chunk_size: Chunk
-    max_state_dim: Size
-    max_action_dim: Size
     num_inference_steps: Steps | None = None
     image_resolution: Pair | None = None
     """Height and width."""
-    tokenizer_max_length: MaxTokens | None = None
-    """The processor files say it as well, and theirs counts."""
-    min_period: Period = 4e-3
-    max_period: Period = 4.0
-    empty_cameras: Annotated[int, Field(ge=0, le=16)] = 0
     use_relative_actions: bool = False
     relative_exclude_joints: Annotated[tuple[str, ...], Field(strict=False)] = ()
     action_feature_names: Annotated[tuple[str, ...], Field(strict=False)] | None = None
@@ -36,10 +28,6 @@ class PiConfig(FamilyConfig):
     use_visual_memory: Literal[False] = False
     use_proprioceptive_memory: Literal[False] = False
     adapt_to_pi_aloha: Literal[False] = False
-
-    @property
-    def chunk(self) -> int:
-        return self.chunk_size
 
     @property
     def default_steps(self) -> int:
@@ -60,12 +48,6 @@ class PiConfig(FamilyConfig):
     @model_validator(mode="after")
     def _has_a_frame(self) -> Self:
         self.image_size  # noqa: B018 - it says what is absent
-        return self
-
-    @model_validator(mode="after")
-    def _periods_are_in_order(self) -> Self:
-        if self.min_period >= self.max_period:
-            raise ValueError(f"min_period is {self.min_period}, not less than max_period, {self.max_period}")
         return self
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from reflex_export.checkpoint import Checkpoint, Family, Normalizer, RelativeActions, TensorSource, Text
 from reflex_export.configs import FamilyConfig, parse_config
-from reflex_export.configs.pi import PiConfig
 from reflex_export.configs.smolvla import SmolVlaConfig
+from reflex_export.configs.vla import VlaConfig
 from reflex_export.errors import CheckpointError, StatisticsError, UnsupportedOptionError
 from reflex_export.reading.adapters import AdapterUse, find_adapter, policy_weights, settings_folder
 from reflex_export.reading.agreement import disagreements, require_one_kind_of_actions
@@ -76,7 +76,7 @@ def read_checkpoint(
     features = read_features(family, config, written, processors.rename_map)
     require_one_kind_of_actions(config, processors.relative)
     vlm_found = _vlm(found.folder, config, given=vlm, hub=hub, beside=beside)
-    if isinstance(config, PiConfig | SmolVlaConfig):
+    if isinstance(config, VlaConfig):
         check_layout(family, config, vlm_found.config if vlm_found else None, tensors)
     checkpoint = Checkpoint(
         family=family,

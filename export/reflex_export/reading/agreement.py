@@ -12,17 +12,17 @@ from typing import Any, Final
 
 from reflex_export.configs import FamilyConfig
 from reflex_export.configs.pi import PiConfig
+from reflex_export.configs.vla import VlaConfig
 from reflex_export.errors import CheckpointError
 from reflex_export.reading.features import STATE, Features
 from reflex_export.reading.files import read_object
-from reflex_export.reading.processors import Processors, Relative
+from reflex_export.reading.processors import PREPROCESSOR_FILE, Processors, Relative
 
 __all__ = ["disagreements", "require_one_kind_of_actions"]
 
 TRAIN_FILE: Final = "train_config.json"
 COMPARED: Final = ("chunk_size", "horizon", "use_relative_actions", "normalization_mapping", "empty_cameras")
 """Of train_config.json's policy: what is changed for an evaluation (n_action_steps, the number of steps) is not."""
-_PREPROCESSOR: Final = "policy_preprocessor.json"
 
 
 def require_one_kind_of_actions(config: FamilyConfig, relative: Relative | None) -> None:
@@ -32,7 +32,7 @@ def require_one_kind_of_actions(config: FamilyConfig, relative: Relative | None)
     said, is_on = config.use_relative_actions, relative is not None
     if "use_relative_actions" in config.model_fields_set and said != is_on:
         raise CheckpointError(
-            f"config.json has use_relative_actions = {str(said).lower()}, but {_PREPROCESSOR} has "
+            f"config.json has use_relative_actions = {str(said).lower()}, but {PREPROCESSOR_FILE} has "
             f"relative_actions_processor {'on' if is_on else 'off'}: one of them would make offsets of absolute "
             "targets or the reverse. Correct the one that the policy was not trained with"
         )
@@ -41,7 +41,7 @@ def require_one_kind_of_actions(config: FamilyConfig, relative: Relative | None)
     excluded = [joint for joint in config.relative_exclude_joints if joint]
     if set(excluded) != set(relative.excluded_joints):
         raise CheckpointError(
-            f"config.json has relative_exclude_joints = {excluded}, but {_PREPROCESSOR} has exclude_joints = "
+            f"config.json has relative_exclude_joints = {excluded}, but {PREPROCESSOR_FILE} has exclude_joints = "
             f"{list(relative.excluded_joints)}; correct the one that the policy was not trained with"
         )
 
@@ -51,10 +51,11 @@ def disagreements(
 ) -> Iterator[str]:
     """A sentence for each, with what counts."""
     yield from _lost_renames(processors.rename_map, features)
-    tokenization, length = processors.tokenization, getattr(config, "tokenizer_max_length", None)
+    tokenization = processors.tokenization
+    length = config.tokenizer_max_length if isinstance(config, VlaConfig) else None
     if tokenization is not None and length is not None and tokenization.max_tokens != length:
         yield (
-            f"config.json has tokenizer_max_length = {length}, {_PREPROCESSOR} has max_length = "
+            f"config.json has tokenizer_max_length = {length}, {PREPROCESSOR_FILE} has max_length = "
             f"{tokenization.max_tokens}; the latter counts"
         )
     yield from _other_modes(written.get("normalization_mapping"), processors)
@@ -67,9 +68,9 @@ def _lost_renames(renames: Mapping[str, str], features: Features) -> Iterator[st
     for source, target in renames.items():
         if target not in inputs:
             yield (
-                f"{_PREPROCESSOR}: rename_map maps {source:.100} to {target:.100}, which is no input of this policy "
-                f"({', '.join(sorted(inputs))}): in training its picture was dropped, and whichever input it was meant "
-                "for was empty"
+                f"{PREPROCESSOR_FILE}: rename_map maps {source:.100} to {target:.100}, which is no input of this "
+                f"policy ({', '.join(sorted(inputs))}): in training its picture was dropped, and whichever input it "
+                "was meant for was empty"
             )
 
 
@@ -96,4 +97,4 @@ def _since_training(train: Mapping[str, Any], written: Mapping[str, Any], proces
             )
     renames = train.get("rename_map")
     if isinstance(renames, dict) and renames and dict(renames) != dict(processors.rename_map):
-        yield f"{TRAIN_FILE} has another rename_map than {_PREPROCESSOR}; the latter counts"
+        yield f"{TRAIN_FILE} has another rename_map than {PREPROCESSOR_FILE}; the latter counts"

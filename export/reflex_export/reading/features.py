@@ -11,7 +11,7 @@ from reflex_export.checkpoint import Camera, Family
 from reflex_export.configs import FamilyConfig
 from reflex_export.configs.family import LONGEST_SIDE
 from reflex_export.configs.pi import PiConfig
-from reflex_export.configs.smolvla import SmolVlaConfig
+from reflex_export.configs.vla import VlaConfig
 from reflex_export.errors import CheckpointError, UnknownFamilyError, UnsupportedOptionError
 from reflex_export.reading.files import typed
 
@@ -138,7 +138,7 @@ def _cameras(
 
 def _empty_cameras(config: FamilyConfig) -> dict[str, tuple[int, ...]]:
     """By key. They are in a saved config, but not in one that was written by hand."""
-    if not isinstance(config, PiConfig | SmolVlaConfig):
+    if not isinstance(config, VlaConfig):
         return {}
     shape = (3, *config.image_size) if isinstance(config, PiConfig) else _SMOLVLA_EMPTY_IMAGE
     return {f"{_IMAGES}empty_camera_{number}": shape for number in range(config.empty_cameras)}

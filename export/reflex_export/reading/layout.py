@@ -13,8 +13,8 @@ from typing import Final
 
 from reflex_export.checkpoint import Family, TensorSource
 from reflex_export.configs import FamilyConfig
-from reflex_export.configs.pi import PiConfig
 from reflex_export.configs.smolvla import SmolVlaConfig
+from reflex_export.configs.vla import VlaConfig
 from reflex_export.configs.vlm import VlmConfig
 from reflex_export.errors import CheckpointError, MissingTensorError, TensorShapeError
 
@@ -52,9 +52,7 @@ def embedding_name(family: Family, tensors: TensorSource) -> str:
     raise MissingTensorError(f"the checkpoint has no {_EMBEDDINGS[family][0]}, the text embedding; fetch it again")
 
 
-def check_layout(
-    family: Family, config: PiConfig | SmolVlaConfig, vlm: VlmConfig | None, tensors: TensorSource
-) -> None:
+def check_layout(family: Family, config: VlaConfig, vlm: VlmConfig | None, tensors: TensorSource) -> None:
     """Every live tensor is there and agrees in shape with the config and the others."""
     names = tensors.names()
     sizes = _known_sizes(config, vlm)
@@ -81,7 +79,7 @@ def live_tensors(family: Family, config: FamilyConfig, names: frozenset[str]) ->
     yield from _heads(family)
 
 
-def _known_sizes(config: PiConfig | SmolVlaConfig, vlm: VlmConfig | None) -> dict[str, int]:
+def _known_sizes(config: VlaConfig, vlm: VlmConfig | None) -> dict[str, int]:
     sizes = {"A": config.max_action_dim, "S": config.max_state_dim}
     if not isinstance(config, SmolVlaConfig) or vlm is None:
         return sizes

@@ -33,6 +33,11 @@ def test_a_config_says_its_steps_and_its_chunk(family: Family, steps: int, chunk
     assert (config(family).default_steps, config(family).chunk) == (steps, chunk)
 
 
+def test_a_family_that_does_not_say_its_chunk_cannot_be_made() -> None:
+    with pytest.raises(TypeError, match=r"abstract .*chunk"):
+        FamilyConfig()  # type: ignore[abstract]
+
+
 def test_lerobot_0_3_had_other_names_and_laid_the_picture_into_the_corner() -> None:
     old = config("pi0", image_resolution="absent", num_inference_steps="absent", num_steps=7,
                  resize_imgs_with_padding=[56, 42], proj_width=64, attention_implementation="eager")  # fmt: skip
