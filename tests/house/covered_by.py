@@ -123,6 +123,7 @@ COVERED_BY: Final[Mapping[str, str]] = {
     "src/reflex/client/mock.py": "tests/unit/reflex/client/test_clients.py",
     "src/reflex/console.py": "tests/unit/reflex/cli/test_export.py",
     "src/reflex/export_options.py": "tests/unit/reflex/cli/test_export.py",
+    "src/reflex/servable.py": "tests/unit/reflex_frontend/policy/test_policy.py",
     "src/reflex/traces/lines.py": "tests/unit/reflex/traces/test_reader.py",
     "src/reflex/wire/answers.py": "tests/docs/test_one_contract.py",
     "src/reflex/wire/envelope.py": "tests/unit/reflex/client/test_wire.py",

@@ -1,6 +1,6 @@
 """What a server refuses of a repository before it starts, and `reflex verify` therefore as well.
 
-The tests hold it to what the server says of the same damage.
+Only the export id is read in another way: without the packages of a client of Triton.
 """
 
 from __future__ import annotations
@@ -9,11 +9,10 @@ import re
 from pathlib import Path
 from typing import Final
 
-from reflex.embodiments import load_embodiment
 from reflex.errors import RepositoryError
-from reflex.model_repository import EMBODIMENT_FILE, TRITON_CONFIG_FILE
+from reflex.model_repository import TRITON_CONFIG_FILE, policy_folder
 from reflex.policy_config import COMPONENT_ROLES, PolicyConfig
-from reflex_export.publishing.triton_config import EXPORT_ID_PARAMETER
+from reflex.servable import EXPORT_ID_PARAMETER, embodiment_of, require_own_name, require_same_export
 
 __all__ = ["require_servable"]
 
@@ -24,29 +23,17 @@ _EXPORT_ID: Final = re.compile(
 
 def require_servable(repository: Path, name: str, config: PolicyConfig) -> None:
     """`RepositoryError` for a policy whose parts are not of one export, or that drives another robot."""
-    if config.policy_id != name:
-        raise RepositoryError(
-            f"{repository / name} holds policy {config.policy_id!r}: a policy's folder bears its name"
-        )
+    policy_dir = policy_folder(repository, name)
+    require_own_name(policy_dir, config)
     for role in COMPONENT_ROLES:
-        _require_same_export(repository / config.component(role) / TRITON_CONFIG_FILE, config)
-    own = repository / name / EMBODIMENT_FILE
-    robot = load_embodiment(str(own) if own.is_file() else config.embodiment)
-    if (config.state_dim, config.action_dim) != (robot.state_dim, robot.action_dim):
-        raise RepositoryError(
-            f"policy {name} has {config.state_dim} state and {config.action_dim} action values, embodiment "
-            f"{config.embodiment} has {robot.state_dim} and {robot.action_dim}; export it with the --embodiment it was "
-            "trained for"
-        )
+        model = config.component(role)
+        require_same_export(model, _export_id(repository / model / TRITON_CONFIG_FILE), config)
+    embodiment_of(policy_dir, config)
 
 
-def _require_same_export(path: Path, config: PolicyConfig) -> None:
+def _export_id(path: Path) -> str:
     try:
         found = _EXPORT_ID.search(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as exc:
         raise RepositoryError(f"{path} cannot be read ({exc}); export the policy again") from exc
-    if found is None or found[1] != config.export_id:
-        raise RepositoryError(
-            f"{path.parent.name} is from export {found[1] if found else 'unknown'}, {config.policy_id} from "
-            f"{config.export_id}: parts of different exports must not be mixed; export the policy again"
-        )
+    return found[1] if found else ""

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from reflex.policy_config import TensorConfig
+from reflex.servable import EXPORT_ID_PARAMETER
 
-__all__ = ["EXPORT_ID_PARAMETER", "Component", "component_config", "ensemble_config", "ensemble_inputs"]
+__all__ = ["Component", "component_config", "ensemble_config", "ensemble_inputs"]
 
-EXPORT_ID_PARAMETER: Final = "reflex_export_id"
 ENSEMBLE_MAX_BATCH_SIZE: Final = 1
 """One robot, one request. Batches form inside the components, across requests."""
 

@@ -13,9 +13,9 @@ import numpy.typing as npt
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from reflex.embodiments import Embodiment, load_embodiment
+from reflex.embodiments import Embodiment
 from reflex.errors import RepositoryError, SetupError
-from reflex.model_repository import EMBODIMENT_FILE, TRITON_CONFIG_FILE, one_policy_of, policy_folder
+from reflex.model_repository import TRITON_CONFIG_FILE, one_policy_of, policy_folder
 from reflex.policy_config import (
     COMPONENT_ROLES,
     CanaryConfig,
@@ -23,13 +23,13 @@ from reflex.policy_config import (
     TensorConfig,
     read_policy_config,
 )
+from reflex.servable import EXPORT_ID_PARAMETER, embodiment_of, require_own_name, require_same_export
 from reflex_frontend.observation.prompt import PromptEncoder
 from reflex_frontend.policy.shipped import shipped_repository
 from reflex_frontend.triton.gateway import RawTensor
 
 __all__ = ["Canary", "ServedPolicy", "find_repository", "load_policy"]
 
-EXPORT_ID_PARAMETER: Final = "reflex_export_id"
 DATATYPES: Final = {"float32": "FP32", "int64": "INT64", "uint8": "UINT8", "bool": "BOOL", "int32": "INT32"}
 
 
@@ -71,15 +71,12 @@ def load_policy(repository: Path, name: str | None, known: Iterable[PromptEncode
     """
     policy_dir = policy_folder(repository, name or one_policy_of(repository))
     config = read_policy_config(policy_dir)
-    if config.policy_id != policy_dir.name:
-        raise RepositoryError(f"{policy_dir} holds policy {config.policy_id!r}: a policy's folder bears its name")
+    require_own_name(policy_dir, config)
     components = [_component(repository, config, part) for part in COMPONENT_ROLES]
-    own = policy_dir / EMBODIMENT_FILE
-    embodiment = load_embodiment(str(own) if own.is_file() else config.embodiment)
-    _check_fits(config, embodiment)
+    _refuse_several_observations(config)
     return ServedPolicy(
         config=config,
-        embodiment=embodiment,
+        embodiment=embodiment_of(policy_dir, config),
         prompts=PromptEncoder.load(config.prompt, policy_dir, known) if config.prompt else None,
         canary=_load_canary(policy_dir, config.canary, config) if config.canary else None,
         max_in_flight=2 * _instances(components[-1]) * max(1, components[-1].max_batch_size),
@@ -95,12 +92,7 @@ def _component(repository: Path, config: PolicyConfig, part: str) -> Any:  # noq
         raise RepositoryError(f"{path} cannot be read ({exc.strerror}); export the policy again") from exc
     except (text_format.ParseError, UnicodeDecodeError) as exc:
         raise RepositoryError(f"{path} is no Triton model configuration: {exc}; export the policy again") from exc
-    found = model.parameters[EXPORT_ID_PARAMETER].string_value
-    if found != config.export_id:
-        raise RepositoryError(
-            f"{path.parent.name} is from export {found or 'unknown'}, {config.policy_id} from {config.export_id}: "
-            "parts of different exports must not be mixed; export the policy again"
-        )
+    require_same_export(path.parent.name, model.parameters[EXPORT_ID_PARAMETER].string_value, config)
     return model
 
 
@@ -108,17 +100,11 @@ def _instances(model: Any) -> int:  # noqa: ANN401 - generated protobuf
     return sum(max(1, group.count) * max(1, len(group.gpus)) for group in model.instance_group) or 1
 
 
-def _check_fits(config: PolicyConfig, embodiment: Embodiment) -> None:
+def _refuse_several_observations(config: PolicyConfig) -> None:
     if any(tensor.name.startswith("image.") and len(tensor.shape) != 3 for tensor in config.inputs):
         raise RepositoryError(
             f"policy {config.policy_id} takes several observations at once (n_obs_steps), which /act does not send; "
             "call its ensemble on Triton directly"
-        )
-    state_dim, action_dim = len(embodiment.mean_state), len(embodiment.action_names)
-    if (config.state_dim, config.action_dim) != (state_dim, action_dim):
-        raise RepositoryError(
-            f"policy {config.policy_id} has {config.state_dim} state and {config.action_dim} action values, embodiment "
-            f"{config.embodiment} has {state_dim} and {action_dim}; export it with the --embodiment it was trained for"
         )
 
 

@@ -21,11 +21,12 @@ def replaced(file: str, old: str, new: str) -> Callable[[Path], object]:
 
 
 DAMAGE: dict[str, Callable[[Path], object]] = {
-    "a part of another export": replaced("demo_encoder/config.pbtxt", 'reflex_export_id" value { string_value: "', "x"),
-    "an unknown export": replaced("demo_denoise/config.pbtxt", 'string_value: "', 'string_value: "0'),
+    "a part of another export": replaced("demo_denoise/config.pbtxt", 'string_value: "', 'string_value: "0'),
+    "a part of an unknown export": replaced("demo_encoder/config.pbtxt", "reflex_export_id", "another_id"),
     "a part that is gone": lambda folder: shutil.rmtree(folder / "demo_preprocess"),
     "another robot": replaced("demo/reflex_config.json", '"embodiment": "franka"', '"embodiment": "ur5"'),
     "no robot": replaced("demo/reflex_config.json", '"embodiment": "franka"', '"embodiment": "nobody"'),
+    "no robot in its own file": lambda folder: (folder / "demo/embodiment.json").write_text("{}"),
     "another name": replaced("demo/reflex_config.json", '"policy_id": "demo"', '"policy_id": "other"'),
 }
 
@@ -34,11 +35,26 @@ def test_what_ships_can_be_served() -> None:
     require_servable(SHIPPED, "demo", read_policy_config(SHIPPED / "demo"))
 
 
+def refusals(repository: Path) -> tuple[str, str]:
+    """A server's and verify's, without what the system says of a file."""
+    with pytest.raises(SetupError) as served:
+        load_policy(repository, "demo")
+    with pytest.raises(SetupError) as verified:
+        require_servable(repository, "demo", read_policy_config(repository / "demo"))
+    return str(served.value).partition("(")[0], str(verified.value).partition("(")[0]
+
+
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_both_refuse_the_same(tmp_path: Path, damage: str) -> None:
+def test_both_refuse_the_same_in_the_same_words(tmp_path: Path, damage: str) -> None:
     shutil.copytree(SHIPPED, tmp_path, dirs_exist_ok=True)
     DAMAGE[damage](tmp_path)
-    with pytest.raises(SetupError):
-        load_policy(tmp_path, "demo")
-    with pytest.raises(SetupError):
-        require_servable(tmp_path, "demo", read_policy_config(tmp_path / "demo"))
+    served, verified = refusals(tmp_path)
+    assert served == verified
+
+
+def test_both_refuse_a_part_that_triton_cannot_read(tmp_path: Path) -> None:
+    shutil.copytree(SHIPPED, tmp_path, dirs_exist_ok=True)
+    replaced("demo_encoder/config.pbtxt", 'reflex_export_id" value { string_value: "', "x")(tmp_path)
+    served, verified = refusals(tmp_path)
+    assert "is no Triton model configuration" in served
+    assert "demo_encoder is from export unknown" in verified

@@ -8,10 +8,11 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
 from reflex.policy_config import PolicyConfig
+from reflex.servable import EXPORT_ID_PARAMETER
 from reflex_bench.nonce_policy import write_nonce_policy
 from reflex_export.commands.demo import export_demo
 from reflex_export.publishing.staged import identity_of, staging
-from reflex_export.publishing.triton_config import EXPORT_ID_PARAMETER, Component, ensemble_inputs
+from reflex_export.publishing.triton_config import Component, ensemble_inputs
 
 DIRECTORIES = ["demo", "demo_denoise", "demo_encoder", "demo_preprocess"]
 
