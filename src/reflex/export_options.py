@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypedDict, cast
 
-__all__ = ["AdapterUse", "EngineKind", "ExportOption", "ExportOptions", "Precision"]
+__all__ = ["AdapterUse", "EngineKind", "ExportOption", "ExportOptions", "Precision", "ReadingOptions"]
 
 Precision = Literal["fp32", "fp16"]
 EngineKind = Literal["onnx", "tensorrt", "tensorrt-rtx"]
@@ -27,6 +27,17 @@ class ExportOption:
     """None: what its type says."""
     least: int | None = None
     most: int | None = None
+
+
+class ReadingOptions(TypedDict, total=False):
+    """Those of `ExportOptions` that say how a checkpoint is read: `inspect` and `verify` take them too."""
+
+    vlm: Path | None
+    tokenizer: Path | None
+    revision: str | None
+    stats: Path | None
+    base: str | None
+    adapter: AdapterUse | None
 
 
 @dataclass(frozen=True)
@@ -110,3 +121,7 @@ class ExportOptions:
     """None: that of the user."""
     source: str | None = None
     """Where `verify` finds the checkpoint again; None: what the checkpoint calls itself."""
+
+    @property
+    def reading(self) -> ReadingOptions:
+        return cast("ReadingOptions", {name: getattr(self, name) for name in ReadingOptions.__annotations__})

@@ -40,7 +40,7 @@ def export_command(source: str, options: ExportOptions, *, as_json: bool = False
         options = with_fields(options, name=_name(options.name, source))
         check_options(options)  # also before that
         progress(Stage("reading the checkpoint"))
-        checkpoint = _read(source, options)
+        checkpoint = read_checkpoint(source, **options.reading)
         report = export_checkpoint(checkpoint, with_fields(options, source=_origin(source, checkpoint)), progress)
     if as_json:
         print_json(_report_as_json(report))
@@ -62,18 +62,6 @@ def _fault(name: str) -> str:
     if name[:1] in {"_", "-", "."}:
         return f"it must begin with a letter or a digit, not with {name[0]!r}"
     return "letters, digits, _, - and . only"
-
-
-def _read(source: str, options: ExportOptions) -> Checkpoint:
-    return read_checkpoint(
-        source,
-        vlm=options.vlm,
-        tokenizer=options.tokenizer,
-        revision=options.revision,
-        stats=options.stats,
-        base=options.base,
-        adapter=options.adapter,
-    )
 
 
 def _origin(source: str, checkpoint: Checkpoint) -> str:

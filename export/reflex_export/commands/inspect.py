@@ -6,13 +6,13 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 import typer
 
 from reflex.console import print_json, reported_errors
 from reflex.errors import SetupError
-from reflex.export_options import AdapterUse
+from reflex.export_options import ReadingOptions
 from reflex.policy_config import PromptConfig
 from reflex_export.checking.inspection import (
     GPUS,
@@ -43,13 +43,8 @@ def inspect_command(
     *,
     policy: str | None = None,
     steps: int | None = None,
-    vlm: Path | None = None,
-    tokenizer: Path | None = None,
-    revision: str | None = None,
-    stats: Path | None = None,
-    base: str | None = None,
-    adapter: AdapterUse | None = None,
     as_json: bool = False,
+    **reading: Unpack[ReadingOptions],
 ) -> int:
     """Print what a checkpoint or a repository's policy is and needs; the exit code."""
     with reported_errors(as_json=as_json):
@@ -59,10 +54,7 @@ def inspect_command(
         if folder is not None:
             found = inspect_policy(folder)
         else:
-            checkpoint = read_checkpoint(
-                source, vlm=vlm, tokenizer=tokenizer, revision=revision, stats=stats, base=base, adapter=adapter
-            )
-            found = inspect_checkpoint(checkpoint, steps=steps)
+            found = inspect_checkpoint(read_checkpoint(source, **reading), steps=steps)
     if as_json:
         print_json(_as_json(found))
     else:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Unpack
 
-from reflex.export_options import AdapterUse
+from reflex.export_options import ReadingOptions
 from reflex.policy_config import PolicyConfig
 from reflex_export.checkpoint import Checkpoint
 from reflex_export.errors import CheckpointError, SourceError
@@ -18,31 +19,20 @@ def read_origin(
     repository: Path,
     config: PolicyConfig,
     given: str | None = None,
-    *,
-    vlm: Path | None = None,
-    tokenizer: Path | None = None,
-    revision: str | None = None,
-    stats: Path | None = None,
-    base: str | None = None,
-    adapter: AdapterUse | None = None,
+    **reading: Unpack[ReadingOptions],
 ) -> Checkpoint:
     """The checkpoint that was `given`, or else the recorded one: a folder, or a hub id with its commit.
 
     A folder is looked for from here and from beside the repository. `SourceError` when it is gone, `CheckpointError`
     when it is another policy's.
     """
+    revision = reading.get("revision")
     if given is None and revision is not None:
         raise SourceError(f"--revision {revision} needs --source: {config.policy_id} names its own commit")
     source, commit = (given, revision) if given is not None else _recorded(repository, config)
-    checkpoint = read_checkpoint(
-        source,
-        vlm=vlm,
-        tokenizer=tokenizer,
-        revision=commit,
-        stats=stats or _recorded_stats(repository, config),
-        base=base,
-        adapter=adapter,
-    )
+    stats = reading.get("stats") or _recorded_stats(repository, config)
+    placed: ReadingOptions = {**reading, "revision": commit, "stats": stats}
+    checkpoint = read_checkpoint(source, **placed)
     _require_same_policy(checkpoint, config)
     return checkpoint
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, Unpack
 
 from reflex.console import EXIT_FAILED, print_json, reported_errors, say
-from reflex.export_options import AdapterUse
+from reflex.export_options import ReadingOptions
 from reflex.model_repository import one_policy_of, policy_folder
 from reflex.policy_config import PolicyConfig, read_policy_config
 from reflex_export.checking.servable import require_servable
@@ -32,13 +32,8 @@ def verify_command(
     policy: str | None = None,
     source: str | None = None,
     cases: Path | None = None,
-    vlm: Path | None = None,
-    tokenizer: Path | None = None,
-    revision: str | None = None,
-    stats: Path | None = None,
-    base: str | None = None,
-    adapter: AdapterUse | None = None,
     as_json: bool = False,
+    **reading: Unpack[ReadingOptions],
 ) -> int:
     """Hold a policy (None: the only one) of a repository against its checkpoint; the exit code, 1 when it misses."""
     with reported_errors(as_json=as_json), shown_progress() as progress:
@@ -46,17 +41,7 @@ def verify_command(
         config = read_policy_config(policy_folder(repository, name))
         require_servable(repository, name, config)
         progress(Stage("reading the checkpoint"))
-        checkpoint = read_origin(
-            repository,
-            config,
-            source,
-            vlm=vlm,
-            tokenizer=tokenizer,
-            revision=revision,
-            stats=stats,
-            base=base,
-            adapter=adapter,
-        )
+        checkpoint = read_origin(repository, config, source, **reading)
         verified = verify_policy(repository, config, checkpoint, cases, progress)
     notes = [verified.note, ENGINE_NOTE if config.engine != "onnx" else ""]
     note = "; ".join(filter(None, notes))

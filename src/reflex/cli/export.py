@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Final, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, Literal, Unpack, get_args, get_origin, get_type_hints
 
 import typer
 
 from reflex.cli.extras import load_extra
 from reflex.cli.interrupted import ended_by_interruption
 from reflex.cli.options import with_parameters
-from reflex.export_options import AdapterUse, ExportOption, ExportOptions
+from reflex.export_options import ExportOption, ExportOptions, ReadingOptions
 
-__all__ = ["Base", "Revision", "Stats", "TokenizerFolder", "Vlm", "export", "verify"]
+__all__ = ["export", "verify", "with_reading_options"]
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value instead of text.")]
 Source = Annotated[
@@ -93,14 +94,22 @@ def export(source: str, *, as_json: bool, **given: object) -> None:
     raise typer.Exit(code)
 
 
-Vlm = Annotated[Path | None, _shown("vlm")]
-TokenizerFolder = Annotated[Path | None, _shown("tokenizer")]
-Revision = Annotated[str | None, _shown("revision")]
-Stats = Annotated[Path | None, _shown("stats")]
-Base = Annotated[str | None, _shown("base")]
-Adapter = Annotated[AdapterUse | None, _shown("adapter")]
+def with_reading_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of export that say how a checkpoint is read, before its own keywords."""
+    own = inspect.signature(command, eval_str=True).parameters.values()
+    added = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=ANNOTATIONS[name])
+        for name in ReadingOptions.__annotations__
+    ]
+    keywords = [one for one in own if one.kind is inspect.Parameter.KEYWORD_ONLY]
+    others = [one for one in own if one.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
+    parameters = [*others, *added, *keywords]
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {one.name: one.annotation for one in parameters}
+    return command
 
 
+@with_reading_options
 def verify(
     repository: Repository,
     policy: Annotated[
@@ -114,14 +123,9 @@ def verify(
         Path | None,
         typer.Option(metavar="PATH", help="A folder of recorded cases (case_*.npz). Default: generated ones."),
     ] = None,
-    vlm: Vlm = None,
-    tokenizer: TokenizerFolder = None,
-    revision: Revision = None,
-    stats: Stats = None,
-    base: Base = None,
-    adapter: Adapter = None,
     *,
     as_json: Json = False,
+    **reading: Unpack[ReadingOptions],
 ) -> None:
     """Hold a policy of a repository against its checkpoint, and say where they part; fails when it misses its gate.
 
@@ -133,16 +137,6 @@ def verify(
     with ended_by_interruption(repository, as_json=as_json):
         verifier = load_extra("reflex_export.commands.verify", "export")
         code: int = verifier.verify_command(
-            repository,
-            policy=policy,
-            source=source,
-            cases=cases,
-            vlm=vlm,
-            tokenizer=tokenizer,
-            revision=revision,
-            stats=stats,
-            base=base,
-            adapter=adapter,
-            as_json=as_json,
+            repository, policy=policy, source=source, cases=cases, as_json=as_json, **reading
         )
     raise typer.Exit(code)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Unpack
 
 import typer
 
-from reflex.cli.export import Base, Revision, Stats, TokenizerFolder, Vlm
+from reflex.cli.export import with_reading_options
 from reflex.cli.extras import load_extra
-from reflex.export_options import AdapterUse
+from reflex.export_options import ReadingOptions
 
 __all__ = ["inspect"]
 
 
+@with_reading_options
 def inspect(
     source: Annotated[
         str,
@@ -27,16 +28,9 @@ def inspect(
     steps: Annotated[
         int | None, typer.Option(min=1, max=1000, metavar="N", help="Denoising steps, instead of the checkpoint's own.")
     ] = None,
-    vlm: Vlm = None,
-    tokenizer: TokenizerFolder = None,
-    revision: Revision = None,
-    stats: Stats = None,
-    base: Base = None,
-    adapter: Annotated[
-        AdapterUse | None, typer.Option(metavar="merge|ignore", help="What to do with an adapter beside whole weights.")
-    ] = None,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON value instead of text.")] = False,
+    **reading: Unpack[ReadingOptions],
 ) -> None:
     """Say what a policy takes, how large it is, and the least milliseconds per chunk on common GPUs. Runs nothing.
 
@@ -46,16 +40,5 @@ def inspect(
       reflex inspect lerobot/smolvla_base --steps 5
     """
     inspector = load_extra("reflex_export.commands.inspect", "export")
-    code: int = inspector.inspect_command(
-        source,
-        policy=policy,
-        steps=steps,
-        vlm=vlm,
-        tokenizer=tokenizer,
-        revision=revision,
-        stats=stats,
-        base=base,
-        adapter=adapter,
-        as_json=as_json,
-    )
+    code: int = inspector.inspect_command(source, policy=policy, steps=steps, as_json=as_json, **reading)
     raise typer.Exit(code)

@@ -4,12 +4,13 @@ import sys
 import types
 from dataclasses import fields
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 from typer.testing import CliRunner
 
 from reflex.cli import app
-from reflex.export_options import ExportOptions
+from reflex.export_options import ExportOptions, ReadingOptions
 
 GIVEN = {
     "--repository": "r", "--name": "cup", "--embodiment": "so101", "--precision": "fp16", "--engine": "tensorrt",
@@ -21,6 +22,7 @@ WHAT_THEY_MEAN = ExportOptions(
     Path("s"), "main", "b", "merge", Path("c"), "d", untrained=True, check=False, force=True, units_checked=True,
     replace=True, dry_run=True,
 )  # fmt: skip
+READ = frozenset(ReadingOptions.__annotations__)
 NOT_OF_THE_COMMAND_LINE = {"engine_cache", "source"}
 
 
@@ -69,3 +71,29 @@ def test_the_test_before_gives_every_option_there_is() -> None:
     }
 
     assert same == NOT_OF_THE_COMMAND_LINE
+
+
+def test_the_options_of_reading_are_those_of_an_export() -> None:
+    of_export = get_type_hints(ExportOptions)
+    assert {name: of_export[name] for name in ReadingOptions.__annotations__} == get_type_hints(ReadingOptions)
+    assert WHAT_THEY_MEAN.reading == {name: getattr(WHAT_THEY_MEAN, name) for name in get_type_hints(ReadingOptions)}
+
+
+@pytest.mark.parametrize("command", ["inspect", "verify"])
+def test_they_reach_inspect_and_verify(command: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    told: list[dict[str, object]] = []
+
+    def called(*_: object, **given: object) -> int:
+        told.append(given)
+        return 0
+
+    module = types.ModuleType(f"reflex_export.commands.{command}")
+    monkeypatch.setattr(module, f"{command}_command", called, raising=False)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    pairs = [word for name, value in GIVEN.items() if name.removeprefix("--") in READ for word in (name, value)]
+
+    result = CliRunner().invoke(app, [command, str(tmp_path), *pairs, "--json"])
+
+    assert (result.exit_code, len(told)) == (0, 1), result.output
+    assert WHAT_THEY_MEAN.reading.items() <= told[0].items()
+    assert told[0]["as_json"] is True
