@@ -71,7 +71,7 @@ def read_openpi_processors(path: Path, family: Family, config: Mapping[str, Any]
                 f"config.json: normalization_mapping has {modes.get(kind)!r:.60} for {kind}, but openpi normalises "
                 f"{family} by {mode}; set that"
             )
-    normalization = Normalization(modes, _statistics(path, config), _EPS[mode], observations=frozenset({STATE}))
+    normalization = Normalization(modes, _statistics(path, config), _EPS[mode])
     tokenization = Tokenization(tokenizer, typed(config, "tokenizer_max_length", int, "config.json"))
     return Processors(normalization, normalization, tokenization, files=frozenset({path}))
 

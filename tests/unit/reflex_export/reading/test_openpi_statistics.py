@@ -47,6 +47,14 @@ def openpi_folder(folder: Path, family: Family, **changes: Any) -> Path:
     return folder
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_pictures_that_should_be_normalised_are_refused(family: Family, tmp_path: Path) -> None:
+    modes = {"VISUAL": "MEAN_STD", "STATE": MODES[family], "ACTION": MODES[family]}
+    folder = openpi_folder(tmp_path / "openpi", family, normalization_mapping=modes)
+    with pytest.raises(CheckpointError, match=r"observation\.images\.base is normalised by MEAN_STD, but"):
+        read_checkpoint(folder)
+
+
 def answered(checkpoint: Checkpoint) -> dict[str, Array]:
     case = golden_case(checkpoint.family, "case_2")
     feeds = observation_feeds(case, checkpoint)
