@@ -145,7 +145,7 @@ def _doubts_about_places(state: SeenAxis, action: SeenAxis) -> Iterator[Doubt]:
         yield Doubt(f"{told}; the sign of one of them is the other one. Convert the data and train again")
         return
     for shift in axis.quarter_turns(axis.unit):
-        if state.moved(1, shift).gap_to(action) < 0 and min(state.span, action.span) > 0:
+        if state.moved(1, shift).gap_to(action) < 0:
             yield Doubt(f"{told}, but would if one were shifted by {shift:.4g}: two zeros?", is_certain=False)
             return
     yield Doubt(f"{told}; is the action a difference to the state?", is_certain=False)

@@ -40,6 +40,11 @@ def quantiles(ends: Ends) -> Normalizer:
     return Normalizer("QUANTILES", {"q01": low, "q99": high})
 
 
+def deciles(ends: Ends) -> Normalizer:
+    low, high = (np.array(values, np.float32) for values in ends)
+    return Normalizer("QUANTILE10", {"q10": low, "q90": high})
+
+
 def spread(ends: Ends) -> Normalizer:
     """Mean and deviation of values that are spread evenly."""
     low, high = (np.array(values, np.float32) for values in ends)
@@ -109,7 +114,7 @@ def test_statistics_in_the_robots_own_units_pass_without_a_word(ends: Ends, robo
         (OLD_ZERO, "so101_percent", "degrees", "shoulder_lift fits with -90 degrees added"),
     ],
 )
-@pytest.mark.parametrize("made", [extremes, quantiles])
+@pytest.mark.parametrize("made", [extremes, quantiles, deciles])
 def test_another_unit_is_named_with_what_would_fit(ends: Ends, robot: str, unit: str, remedy: str, made: type) -> None:
     doubt = only_doubt(policy(made(ends)), robot)
     assert doubt.is_certain
@@ -140,6 +145,36 @@ def test_an_old_zero_is_named_on_each_axis_that_has_it() -> None:
     for doubt, axis in zip(found, ("shoulder_lift from -9 to 180", "elbow_flex from -6 to 175"), strict=True):
         assert axis in doubt.what
         assert "fits with -90 degrees added, so its zero lies elsewhere" in doubt.what
+
+
+@pytest.mark.parametrize(("ends", "shift"), [((90, 280), -180), ((-280, -90), 180), ((-180, 5), 90), ((-5, 180), -90)])
+def test_a_zero_that_lies_a_quarter_or_half_a_turn_away_is_told_with_the_way_back(
+    ends: tuple[float, float], shift: float
+) -> None:
+    low, high = [ends[0], *DEGREES[0][1:]], [ends[1], *DEGREES[1][1:]]
+    doubt = only_doubt(policy(extremes((low, high))))
+    assert doubt.is_certain
+    assert f"fits with {shift:+d} degrees added" in doubt.what
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "says"),
+    [(65, 95, "shifted by 90: two zeros?"), (70, 70, "is the action a difference"), (35, 50, "is the action a diff")],
+)
+def test_state_and_action_that_never_meet_are_told_with_what_would_bring_them_together(
+    low: float, high: float, says: str
+) -> None:
+    action, state = (([*DEGREES[0]], [*DEGREES[1]]) for _ in range(2))
+    (action[0][1], action[1][1]), (state[0][1], state[1][1]) = (low, high), (-30, -10)
+    doubt = only_doubt(policy(extremes(action), extremes(state)))
+    assert not doubt.is_certain
+    assert says in doubt.what
+
+
+def test_percent_are_not_told_by_ends_where_a_joint_has_its_own() -> None:
+    limits = {"action_low": (-99.0,) * 5 + (0.0,), "action_high": (99.0,) * 5 + (100.0,)}
+    arm = replace(load_embodiment("so101"), **limits)  # type: ignore[arg-type]
+    assert doubts(policy(extremes(([-99.5] * 5 + [1], [99.5] * 5 + [70]))), arm) == []
 
 
 def test_a_sign_that_is_the_other_one_is_named_where_the_range_tells() -> None:

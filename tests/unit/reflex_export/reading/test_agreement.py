@@ -60,6 +60,23 @@ def test_a_camera_that_is_renamed_to_no_input_is_named(copy: CopyCheckpoint) -> 
     assert "observation.images.top" not in told
 
 
+@pytest.mark.parametrize("key", ["chunk_size", "use_relative_actions", "normalization_mapping", "empty_cameras"])
+def test_every_option_that_makes_another_policy_is_compared_with_trainings(copy: CopyCheckpoint, key: str) -> None:
+    folder = copy("pi0")
+    said = json.loads((folder / "config.json").read_text())
+    (folder / "train_config.json").write_text(json.dumps({"policy": {**said, key: [1]}}))
+    assert f"config.json has {key} = {said[key]!r:.80}, train_config.json has [1]; the former counts" in warnings_of(
+        folder
+    )
+
+
+def test_a_mode_that_changes_nothing_need_not_stand_in_both_files(copy: CopyCheckpoint) -> None:
+    folder = copy("pi0")
+    for file, step in ((BEFORE, "normalizer_processor"), (AFTER, "unnormalizer_processor")):
+        edit_step(folder / file, step, norm_map={"STATE": "MEAN_STD", "ACTION": "MEAN_STD"})
+    assert "normalises" not in warnings_of(folder)
+
+
 def test_lengths_modes_and_what_training_said_are_compared(copy: CopyCheckpoint) -> None:
     folder = copy("pi0")
     said = json.loads((folder / "config.json").read_text())

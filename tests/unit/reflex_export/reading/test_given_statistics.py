@@ -129,6 +129,14 @@ def test_given_statistics_are_checked_like_others(number: str, copy: CopyCheckpo
         read_checkpoint(copy("smolvla"), stats=path)
 
 
+@pytest.mark.parametrize("axes", [1, 5, 7])
+def test_statistics_of_another_number_of_axes_are_refused(axes: int, copy: CopyCheckpoint, tmp_path: Path) -> None:
+    path = tmp_path / "stats.json"
+    path.write_text(json.dumps({"action": {"mean": [0.5] * axes, "std": [1.5] * axes}}))
+    with pytest.raises(StatisticsError, match=rf"action\.mean has the shape \({axes},\).*wants \(6,\)"):
+        read_checkpoint(copy("smolvla"), stats=path)
+
+
 def test_a_feature_that_nobody_uses_may_be_damaged(copy: CopyCheckpoint, tmp_path: Path) -> None:
     path = tmp_path / "stats.json"
     path.write_text(json.dumps({**STATS, "temperature": {"mean": [float("nan")]}}))

@@ -72,6 +72,16 @@ def test_an_adapter_of_another_shape_is_refused_before_anything_is_computed(
         merged_tensors(drawn(5, 4), addition(np.zeros(a, np.float32), np.zeros(b, np.float32))).check_shapes()
 
 
+def test_the_length_that_dora_gives_an_output_does_not_drift_with_its_width() -> None:
+    weight = drawn(2, 300_000)
+    tensors = ArrayTensors({"a": np.zeros((1, 300_000), np.float32), "b": np.zeros((2, 1), np.float32), "m": drawn(2)})
+    added = Addition(Origin(tensors, "a"), Origin(tensors, "b"), 1.0, Origin(tensors, "m"))
+
+    found = merged_tensors(weight, added).load("w").astype(np.float64)
+
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), abs(tensors.load("m")), rtol=2e-7)
+
+
 def test_half_an_adapter_is_refused() -> None:
     with pytest.raises(CheckpointError, match=r"has only lora_A of q_proj"):
         addition_of("q_proj", {"lora_A": "a"}, ArrayTensors({"a": drawn(2, 4)}), "adapter_model.safetensors")
