@@ -14,9 +14,10 @@ from reflex_export.configs import FamilyConfig
 from reflex_export.configs.pi import PiConfig
 from reflex_export.configs.vla import VlaConfig
 from reflex_export.errors import CheckpointError
-from reflex_export.reading.features import STATE, Features
+from reflex_export.reading.features import ACTION, STATE, Features
 from reflex_export.reading.files import read_object
-from reflex_export.reading.processors import PREPROCESSOR_FILE, Processors, Relative
+from reflex_export.reading.normalization import agree
+from reflex_export.reading.processors import POSTPROCESSOR_FILE, PREPROCESSOR_FILE, Processors, Relative
 
 __all__ = ["disagreements", "require_one_kind_of_actions"]
 
@@ -58,6 +59,7 @@ def disagreements(
             f"config.json has tokenizer_max_length = {length}, {PREPROCESSOR_FILE} has max_length = "
             f"{tokenization.max_tokens}; the latter counts"
         )
+    yield from _other_actions(processors)
     yield from _other_modes(written.get("normalization_mapping"), processors)
     if (folder / TRAIN_FILE).is_file():
         yield from _since_training(read_object(folder / TRAIN_FILE), written, processors)
@@ -72,6 +74,20 @@ def _lost_renames(renames: Mapping[str, str], features: Features) -> Iterator[st
                 f"policy ({', '.join(sorted(inputs))}): in training its picture was dropped, and whichever input it "
                 "was meant for was empty"
             )
+
+
+def _other_actions(processors: Processors) -> Iterator[str]:
+    """Both pipelines say how actions are normalised: one for training, the other for the robot."""
+    before, after = processors.inputs, processors.outputs
+    learnt, given = before.statistics.get(ACTION), after.statistics.get(ACTION)
+    if learnt is not None and given is not None and not agree(learnt, given):
+        yield f"{learnt.origin} and {given.origin} have different statistics of {ACTION}; the latter count"
+    modes = before.modes.get("ACTION"), after.modes.get("ACTION")
+    if None not in modes and modes[0] != modes[1]:
+        yield (
+            f"{PREPROCESSOR_FILE} normalises ACTION by {modes[0]!r:.60}, {POSTPROCESSOR_FILE} by {modes[1]!r:.60}; "
+            "the latter counts"
+        )
 
 
 def _other_modes(mapping: object, processors: Processors) -> Iterator[str]:

@@ -17,7 +17,7 @@ from reflex_export.checkpoint import NEEDED, NormalizationMode, Normalizer
 from reflex_export.errors import StatisticsError, UnsupportedOptionError
 from reflex_export.reading.statistics import FeatureStatistics, Statistics, Values
 
-__all__ = ["Feature", "Normalization", "mode_of", "resolve_normalizer", "with_given"]
+__all__ = ["Feature", "Normalization", "agree", "mode_of", "resolve_normalizer", "with_given"]
 
 _SHOWN: Final = 8
 """As many names of statistics an error lists."""
@@ -94,9 +94,13 @@ def with_given(normalization: Normalization, given: Statistics) -> Normalization
 def _in_place_of(given: FeatureStatistics, own: FeatureStatistics | None) -> FeatureStatistics:
     if own is None:
         return given
-    shared = given.values.keys() & own.values.keys()
-    is_same = all(_is_close(given.values[name], own.values[name]) for name in shared)
-    return given if is_same else replace(given, replaces=own.origin)
+    return given if agree(given, own) else replace(given, replaces=own.origin)
+
+
+def agree(one: FeatureStatistics, other: FeatureStatistics) -> bool:
+    """Whether what both have is the same but for rounding."""
+    shared = one.values.keys() & other.values.keys()
+    return all(_is_close(one.values[name], other.values[name]) for name in shared)
 
 
 def _is_close(one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> bool:

@@ -20,7 +20,7 @@ from reflex_export.reading.normalization import Normalization
 from reflex_export.reading.statistics import Statistics, statistics_of
 from reflex_export.reading.tensors import open_file
 
-__all__ = ["PREPROCESSOR_FILE", "Processors", "Relative", "Tokenization", "read_processors"]
+__all__ = ["POSTPROCESSOR_FILE", "PREPROCESSOR_FILE", "Processors", "Relative", "Tokenization", "read_processors"]
 
 PREPROCESSOR_FILE: Final = "policy_preprocessor.json"
 POSTPROCESSOR_FILE: Final = "policy_postprocessor.json"

@@ -8,6 +8,8 @@ from reflex_export.reading import read_checkpoint
 from reflex_export.reading.leftover_files import unread_files
 from support.checkpoints.adapted import adapter_folder, whole_folder
 from support.checkpoints.golden import golden_folder
+from support.checkpoints.random_checkpoint import write_checkpoint
+from support.checkpoints.sizes import PiSizes
 
 
 @pytest.mark.parametrize("name", ["act", "diffusion", "smolvla"])
@@ -51,3 +53,10 @@ def test_what_an_adapter_reads_is_not_named(tmp_path: Path) -> None:
     whole_folder(folder / "base", "pi0")
     (folder / "golden_meta.json").unlink()
     assert read_checkpoint(folder, base="base").warnings == ()
+
+
+def test_of_shards_those_that_the_index_names_are_read(tmp_path: Path) -> None:
+    folder = write_checkpoint(tmp_path / "sharded", PiSizes(shards=3))
+    assert read_checkpoint(folder).warnings == ()
+    (folder / "model-00004-of-00004.safetensors").touch()
+    assert [told.partition(" ")[0] for told in read_checkpoint(folder).warnings] == ["model-00004-of-00004.safetensors"]

@@ -34,6 +34,13 @@ def test_no_mode_is_inert(mode: NormalizationMode) -> None:
             resolve_normalizer(there, ACTION)
 
 
+@pytest.mark.parametrize("kind", ["STATE", "VISUAL", "ENV", "ACTION", "REWARD", "LANGUAGE"])
+def test_lerobots_kinds_of_features_may_have_a_mode_and_others_not(kind: str) -> None:
+    assert normalization("MEAN_STD", kind=kind).modes == {kind: "MEAN_STD"}
+    with pytest.raises(UnsupportedOptionError, match=f"norm_map has '{kind.lower()}', which is no kind of feature"):
+        normalization("MEAN_STD", kind=kind.lower())
+
+
 def test_the_statistics_that_are_there_instead_are_named() -> None:
     values = FeatureStatistics({"mean": THREE}, "f")
     names = [f"arm{number}.buffer.action" for number in range(10)]

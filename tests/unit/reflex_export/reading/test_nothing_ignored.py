@@ -167,6 +167,11 @@ STEPS: Final[Mapping[str, Case]] = {
         settings(POST, "unnormalizer_processor", norm_map={"action": "MEAN_STD"}),
         "norm_map",
     ),
+    "another mode for the robot than for training": (
+        "act",
+        settings(POST, "unnormalizer_processor", norm_map={"ACTION": "MIN_MAX"}),
+        f"{PRE} normalises ACTION by 'MEAN_STD', {POST} by 'MIN_MAX'",
+    ),
     "a feature that is left out": ("act", settings(PRE, "normalizer_processor", features={}), STATE),
     "no statistics": ("act", step(PRE, "normalizer_processor", state_file=None), STATE),
     "statistics of another file": ("act", step(PRE, "normalizer_processor", state_file="a.safetensors"), "a.safetens"),
@@ -211,6 +216,11 @@ FILES: Final[Mapping[str, Case]] = {
 NUMBERS: Final[Mapping[str, Case]] = {
     "statistics of another feature": ("act", moved(STATISTICS, STATE, "observation.joints"), STATE),
     "statistics of another robot": ("act", numbers(STATISTICS, **{f"{STATE}.mean": [0.0] * 7}), STATE),
+    "other statistics for the robot than for training": (
+        "act",
+        numbers("policy_postprocessor_step_0_unnormalizer_processor.safetensors", **{"action.std": [9.0] * 6}),
+        "different statistics of action",
+    ),
     "a mean that is none": ("act", numbers(STATISTICS, **{f"{STATE}.mean": [np.nan] * 6}), STATE),
     "a negative spread": ("act", numbers(STATISTICS, **{f"{STATE}.std": [-1.0] * 6}), STATE),
     "bounds that are turned over": ("act", numbers(STATISTICS, **{f"{STATE}.min": [1e9] * 6}), STATE),

@@ -88,6 +88,7 @@ def test_the_state_is_normalised_as_openpi_does(family: Family, tmp_path: Path) 
     state = numbers(family, "state")
     dim = checkpoint.state_dim
 
+    assert checkpoint.warnings == ()
     assert checkpoint.state.mode == MODES[family]
     if family == "pi0":
         np.testing.assert_allclose(checkpoint.state.statistics["std"], state["std"][:dim] + 1e-6, rtol=1e-6)
