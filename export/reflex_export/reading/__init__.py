@@ -17,7 +17,7 @@ from reflex_export.configs.smolvla import SmolVlaConfig
 from reflex_export.configs.vla import VlaConfig
 from reflex_export.errors import CheckpointError, StatisticsError, UnsupportedOptionError
 from reflex_export.reading.adapters import AdapterUse, find_adapter, policy_weights, settings_folder
-from reflex_export.reading.agreement import disagreements, require_one_kind_of_actions
+from reflex_export.reading.agreement import disagreements, require_one_kind_of_actions, require_robot_units
 from reflex_export.reading.features import ACTION, STATE, VLA_FAMILIES, Features, family_of, read_features
 from reflex_export.reading.files import read_object, typed
 from reflex_export.reading.given_statistics import read_given_statistics
@@ -75,6 +75,7 @@ def read_checkpoint(
     processors = _with_given(_processors(found.folder, family, written, tensors, may_lack=bool(given)), given)
     features = read_features(family, config, written, processors.rename_map)
     require_one_kind_of_actions(config, processors.relative)
+    require_robot_units(processors)
     vlm_found = _vlm(found.folder, config, given=vlm, hub=hub, beside=beside)
     if isinstance(config, VlaConfig):
         check_layout(family, config, vlm_found.config if vlm_found else None, tensors)

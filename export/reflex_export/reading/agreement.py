@@ -10,16 +10,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from reflex_export.checkpoint import NormalizationMode
 from reflex_export.configs import FamilyConfig
 from reflex_export.configs.pi import PiConfig
 from reflex_export.configs.vla import VlaConfig
 from reflex_export.errors import CheckpointError
 from reflex_export.reading.features import ACTION, STATE, Features
 from reflex_export.reading.files import read_object
-from reflex_export.reading.normalization import agree
+from reflex_export.reading.normalization import agree, mode_of
 from reflex_export.reading.processors import POSTPROCESSOR_FILE, PREPROCESSOR_FILE, Processors, Relative
 
-__all__ = ["disagreements", "require_one_kind_of_actions"]
+__all__ = ["disagreements", "require_one_kind_of_actions", "require_robot_units"]
 
 TRAIN_FILE: Final = "train_config.json"
 COMPARED: Final = ("chunk_size", "horizon", "use_relative_actions", "normalization_mapping", "empty_cameras")
@@ -44,6 +45,16 @@ def require_one_kind_of_actions(config: FamilyConfig, relative: Relative | None)
         raise CheckpointError(
             f"config.json has relative_exclude_joints = {excluded}, but {PREPROCESSOR_FILE} has exclude_joints = "
             f"{list(relative.excluded_joints)}; correct the one that the policy was not trained with"
+        )
+
+
+def require_robot_units(processors: Processors) -> None:
+    """`CheckpointError` when actions are normalised for training, and left so for the robot."""
+    trained, served = _action_modes(processors)
+    if trained != "IDENTITY" and served == "IDENTITY":
+        raise CheckpointError(
+            f"{PREPROCESSOR_FILE} normalises ACTION by {trained}, but {POSTPROCESSOR_FILE} leaves it as it is, so the "
+            f"robot would get normalised values as its units; write {trained} for ACTION into its norm_map"
         )
 
 
@@ -82,12 +93,14 @@ def _other_actions(processors: Processors) -> Iterator[str]:
     learnt, given = before.statistics.get(ACTION), after.statistics.get(ACTION)
     if learnt is not None and given is not None and not agree(learnt, given):
         yield f"{learnt.origin} and {given.origin} have different statistics of {ACTION}; the latter count"
-    modes = before.modes.get("ACTION"), after.modes.get("ACTION")
-    if None not in modes and modes[0] != modes[1]:
-        yield (
-            f"{PREPROCESSOR_FILE} normalises ACTION by {modes[0]!r:.60}, {POSTPROCESSOR_FILE} by {modes[1]!r:.60}; "
-            "the latter counts"
-        )
+    trained, served = _action_modes(processors)
+    if trained != served:
+        yield f"{PREPROCESSOR_FILE} normalises ACTION by {trained}, {POSTPROCESSOR_FILE} by {served}; the latter counts"
+
+
+def _action_modes(processors: Processors) -> tuple[NormalizationMode, NormalizationMode]:
+    before, after = (mode_of(one.modes.get("ACTION"), ACTION) for one in (processors.inputs, processors.outputs))
+    return before, after
 
 
 def _other_modes(mapping: object, processors: Processors) -> Iterator[str]:

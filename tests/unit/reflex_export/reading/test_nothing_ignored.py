@@ -170,7 +170,17 @@ STEPS: Final[Mapping[str, Case]] = {
     "another mode for the robot than for training": (
         "act",
         settings(POST, "unnormalizer_processor", norm_map={"ACTION": "MIN_MAX"}),
-        f"{PRE} normalises ACTION by 'MEAN_STD', {POST} by 'MIN_MAX'",
+        f"{PRE} normalises ACTION by MEAN_STD, {POST} by MIN_MAX; the latter",
+    ),
+    "actions that are left normalised": (
+        "act",
+        settings(POST, "unnormalizer_processor", norm_map={"STATE": "MEAN_STD"}),
+        f"{PRE} normalises ACTION by MEAN_STD, but {POST} leaves it as it is",
+    ),
+    "actions that were never normalised": (
+        "act",
+        settings(PRE, "normalizer_processor", norm_map={"STATE": "MEAN_STD", "VISUAL": "MEAN_STD"}),
+        f"{PRE} normalises ACTION by IDENTITY, {POST} by MEAN_STD; the latter",
     ),
     "a feature that is left out": ("act", settings(PRE, "normalizer_processor", features={}), STATE),
     "no statistics": ("act", step(PRE, "normalizer_processor", state_file=None), STATE),
