@@ -13,6 +13,7 @@ import hmac
 import os
 import re
 import secrets
+import shlex
 import stat
 import string
 import zlib
@@ -146,7 +147,8 @@ def add_entry(path: Path, entry: KeyEntry) -> None:
             file.flush()
             os.fsync(file.fileno())
     except FileNotFoundError as exc:
-        raise SetupError(f"cannot write the key file {path}: make the folder first: mkdir -p {path.parent}") from exc
+        make = shlex.join(["mkdir", "-p", str(path.parent)])
+        raise SetupError(f"cannot write the key file {path}: make the folder first: {make}") from exc
     except OSError as exc:
         raise SetupError(f"cannot write the key file {path}: {exc.strerror}") from exc
 

@@ -136,6 +136,7 @@ SEVERAL_MODULES: Final = (
     "tests/unit/reflex/client/test_documented.py",
     "tests/unit/reflex/test_embodiments.py",
     "tests/unit/reflex/test_error_tree.py",
+    "tests/unit/reflex/test_lines_to_type.py",
     "tests/unit/reflex/test_import_cost.py",
     "tests/unit/reflex/traces/test_documented.py",
     "tests/unit/reflex_export/configs/test_every_key.py",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import re
+import shlex
 from dataclasses import replace as with_fields
 from pathlib import Path
 from typing import Any, Final
@@ -78,7 +79,7 @@ def _print_for_people(report: ExportReport, repository: Path) -> None:
         print_engines(policy)
     if report.published:
         chosen = ", or ".join(f"--policy {config.policy_id}" for config in report.policies)
-        say(f"published in {repository}; next: reflex serve --model-repository {repository} {chosen}")
+        say(f"published in {repository}; next: reflex serve --model-repository {shlex.quote(str(repository))} {chosen}")
     else:
         say("nothing was published (--dry-run)")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -46,4 +47,4 @@ def copy(
     if as_json:
         print_json({"repository": str(folder)})
     else:
-        say(f"copied; next: reflex serve --model-repository {folder}")
+        say(f"copied; next: reflex serve --model-repository {shlex.quote(str(folder))}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -150,4 +151,4 @@ class _Reminder:
 def _remedy(folder: Path, job: str | None) -> str:
     if job is not None:
         return f"see: kubectl logs job/{job}"
-    return f"build them: reflex engines build REPOSITORY --shared {folder}"
+    return f"build them: reflex engines build REPOSITORY --shared {shlex.quote(str(folder))}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -66,7 +67,7 @@ def embodiment(
         return
     say(f"{file}: {len(draft.axes)} axes, {draft.control_hz:g} actions a second; before anything moves by it, read its")
     say("sources, which say where each number comes from, and which is a guess")
-    say(f"next: reflex export CHECKPOINT --embodiment {file}")
+    say(f"next: reflex export CHECKPOINT --embodiment {shlex.quote(str(file))}")
 
 
 def _draft(name: str, stats: Path | None, urdf: Path | None, unit: str, control_hz: float | None) -> Draft:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated
 
 import typer
@@ -99,7 +100,8 @@ def rotate(name: NameArgument, file: FileOption = None, *, as_json: JsonOption =
             entry = KeyEntry(name, digest_of(key.encode()), old[-1].limit_per_s)
             add_entry(path, entry)
     if not as_json:
-        say(f"the old key works on; once the new one is in use: reflex keys revoke {name} --keep-newest --file {path}")
+        revoke = shlex.join(["reflex", "keys", "revoke", name, "--keep-newest", "--file", str(path)])
+        say(f"the old key works on; once the new one is in use: {revoke}")
     hand_out(key, entry, path, as_json=as_json)
 
 
