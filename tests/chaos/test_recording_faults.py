@@ -34,6 +34,8 @@ from support.promise import Promise
 from support.server import ServerProcess, running_server
 from support.waiting import eventually, wait_until
 
+pytestmark = pytest.mark.slow
+
 DISK_KIB = 1024
 IMAGES_THAT_FILL_IT = 400
 """Each takes at least 4 KiB, compressed."""

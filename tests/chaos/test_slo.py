@@ -24,6 +24,8 @@ from support.promise import Promise
 from support.server import ServerProcess, running_server
 from support.waiting import eventually, let_pass_here, wait_until
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 WINDOW_S = 6
 ENVIRONMENT = {"REFLEX_SLO_WINDOW_S": str(WINDOW_S)}
