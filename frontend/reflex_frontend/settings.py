@@ -13,6 +13,7 @@ from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationE
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from reflex.errors import SetupError
+from reflex.serve_options import MAX_CLAMPED_PERCENT
 from reflex_frontend.setting_words import in_plain_words
 from reflex_frontend.slo import Slo, SloMode, parse_slo
 
@@ -112,7 +113,7 @@ class Settings(BaseSettings):
     """Ceiling on requests that wait for a place in flight; None is as many as may be in flight."""
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ("*",)
     guard: bool = True
-    max_clamped_share: Annotated[float, Field(ge=0, le=100)] = 50.0
+    max_clamped_share: Annotated[float, Field(ge=0, le=100)] = MAX_CLAMPED_PERCENT
     """Percent of one axis' steps that the guard may change before the chunk is refused; 100 refuses none."""
     json_logs: bool = False
     receive_timeout_s: Annotated[float, Field(gt=0, le=300)] = 5.0

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-__all__ = ["SERVE_OPTIONS", "ServeOption"]
+__all__ = ["MAX_CLAMPED_PERCENT", "SERVE_OPTIONS", "ServeOption"]
+
+MAX_CLAMPED_PERCENT: Final = 50.0
+"""Of one axis' steps the guard may change so many, unless somebody says otherwise, before the chunk is refused."""
 
 
 @dataclass(frozen=True)
@@ -186,9 +189,10 @@ SERVE_OPTIONS: Final = (
         "max_clamped_share",
         float,
         "Refuse a chunk when the guard has to change more than this share of one axis' steps, or half of it of all "
-        "values: its unit is wrong, most likely. 100 refuses none. Default: 50.",
+        "values: its unit is wrong, most likely. 100 refuses none. "
+        f"Default: {MAX_CLAMPED_PERCENT:g}.",
         metavar="PERCENT",
-        default=50.0,
+        default=MAX_CLAMPED_PERCENT,
         least=0,
         most=100,
     ),

@@ -13,11 +13,11 @@ from typing import Final
 
 from reflex.errors import InferenceError
 from reflex.guard import GuardResult, Violation
+from reflex.serve_options import MAX_CLAMPED_PERCENT
 from reflex_frontend.policy.outcomes import Outcomes
 
-__all__ = ["MAX_CLAMPED_PERCENT", "NO_LIMIT_PERCENT", "Plausibility"]
+__all__ = ["NO_LIMIT_PERCENT", "Plausibility"]
 
-MAX_CLAMPED_PERCENT: Final = 50.0
 NO_LIMIT_PERCENT: Final = 100.0
 ALL_AXES: Final = 0.5
 """Of all values half the share of one axis may be changed: a quarter, by default."""

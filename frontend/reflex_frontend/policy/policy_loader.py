@@ -10,13 +10,14 @@ from typing import Protocol
 
 from reflex.guard import ActionGuard
 from reflex.policy_config import PolicyConfig
+from reflex.serve_options import MAX_CLAMPED_PERCENT
 from reflex_frontend.observation.observation import NoiseSource
 from reflex_frontend.policy.admission import Admission
 from reflex_frontend.policy.breaker import Breaker
 from reflex_frontend.policy.health_probe import HealthProbe
 from reflex_frontend.policy.inference import ModelRunner
 from reflex_frontend.policy.loaded_policy import LoadedPolicy
-from reflex_frontend.policy.plausibility import MAX_CLAMPED_PERCENT, NO_LIMIT_PERCENT
+from reflex_frontend.policy.plausibility import NO_LIMIT_PERCENT
 from reflex_frontend.policy.policy import ServedPolicy
 from reflex_frontend.policy.revival import DEAD, HUNG, Revival
 from reflex_frontend.policy.vitals import Vitals

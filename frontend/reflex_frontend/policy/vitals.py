@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from reflex.errors import UnavailableError
+from reflex.serve_options import MAX_CLAMPED_PERCENT
 from reflex_frontend.policy.breaker import Breaker
-from reflex_frontend.policy.plausibility import MAX_CLAMPED_PERCENT, Plausibility
+from reflex_frontend.policy.plausibility import Plausibility
 
 __all__ = ["Status", "Vitals"]
 

@@ -8,7 +8,8 @@ import pytest
 from annotated_types import Ge, Gt, Le, Lt
 
 from reflex.errors import SetupError
-from reflex.serve_options import SERVE_OPTIONS, ServeOption
+from reflex.serve_options import MAX_CLAMPED_PERCENT, SERVE_OPTIONS, ServeOption
+from reflex_frontend.policy.plausibility import Plausibility
 from reflex_frontend.settings import NO_OPTION, Settings
 
 OPTIONS = pytest.mark.parametrize("option", SERVE_OPTIONS, ids=lambda option: option.name)
@@ -52,3 +53,10 @@ def test_an_option_takes_what_its_setting_takes(option: ServeOption) -> None:
         assert bound in (lower if is_lower else upper)
         with pytest.raises(SetupError, match=f"--{option.name.replace('_', '-')}"):
             Settings.load({option.name: bound - 1 if is_lower else bound + 1})
+
+
+def test_the_judge_of_chunks_the_settings_and_the_option_have_one_limit() -> None:
+    [option] = [option for option in SERVE_OPTIONS if option.name == "max_clamped_share"]
+    of_settings = Settings.model_fields["max_clamped_share"].default
+
+    assert {option.default, of_settings, Plausibility(float).max_percent} == {MAX_CLAMPED_PERCENT}
