@@ -6,6 +6,7 @@ What differs from a reader's terminal: the port, the project's name, and that th
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +31,7 @@ REVOKED_S = 1.0
 @pytest.fixture(scope="module")
 def reader(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Engine, Path]]:
     """An engine for the reader's commands, and the folder where the models and the checkpoint lie."""
-    folder = tmp_path_factory.mktemp("guide")
+    folder = tmp_path_factory.mktemp("a guide")
     for parent in (folder, folder.parent, folder.parent.parent):
         parent.chmod(0o755)  # user 10001 of the containers reads below it
     engine = engine.with_environment(COMPOSE_PROJECT_NAME=PROJECT, REFLEX_PORT=str(free_port()))
@@ -42,9 +43,11 @@ def run_block(beginning: str, reader: tuple[Engine, Path]) -> str:
     """The block that begins so, as it is but for places; its output."""
     engine, folder = reader
     [code] = [block for block in BLOCKS if block.startswith(beginning)]
-    code = code.replace("./models", str(folder / "models")).replace("mkdir -p models", f"mkdir -p {folder / 'models'}")
-    code = code.replace("./keys", str(folder / "keys")).replace("./arm-1.key", str(folder / "arm-1.key"))
-    code = code.replace("./my_checkpoint", str(GOLDEN)).replace(":8000", f":{engine.environment['REFLEX_PORT']}")
+    models, keys, key = (shlex.quote(str(folder / name)) for name in ("models", "keys", "arm-1.key"))
+    code = code.replace("./models", models).replace("mkdir -p models", f"mkdir -p {models}")
+    code = code.replace("./keys", keys).replace("./arm-1.key", key)
+    code = code.replace("./my_checkpoint", shlex.quote(str(GOLDEN)))
+    code = code.replace(":8000", f":{engine.environment['REFLEX_PORT']}")
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", code], cwd=REPOSITORY, env=engine.environment,
         capture_output=True, text=True, timeout=COMMAND_TIMEOUT_S,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import shlex
 import subprocess
 import tempfile
 import time
@@ -108,9 +109,10 @@ def _started(repository: Path, ports: Mapping[str, str], log: IO[bytes]) -> subp
     installation = locate()
     backends = backend_directory(installation, cache_folder(cache_candidates(os.environ)))
     region = f"observed_{os.getpid()}_"
-    local = f"--backend-directory={backends} --backend-config=python,shm-region-prefix-name={region}"
+    server = (str(installation.server), f"--backend-directory={backends}")
+    region_option = f"--backend-config=python,shm-region-prefix-name={region}"
     moved = {
-        "exec tritonserver": f"exec {installation.server} {local}", "/models": str(repository),
+        "exec tritonserver": f"exec {shlex.join((*server, region_option))}", "/models": shlex.quote(str(repository)),
         "0.0.0.0": "127.0.0.1", "$$": "$",
     }  # fmt: skip
     command, environment = _of_compose({**moved, **ports})
