@@ -61,7 +61,7 @@ log = logging.getLogger("reflex.serve")
 
 
 def serve(overrides: Mapping[str, Any]) -> int:
-    """Serve until Ctrl-C or SIGTERM. `overrides` are the options given on the command line. Returns the exit code.
+    """Serve until Ctrl-C, SIGTERM or SIGHUP. `overrides` are the command line's options. Returns the exit code.
 
     Raises `SetupError` when something must be put right first.
     """
@@ -231,4 +231,6 @@ def _stop_on_signals() -> asyncio.Event:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup: the server is to outlive its terminal
+        loop.add_signal_handler(signal.SIGHUP, stop.set)
     return stop

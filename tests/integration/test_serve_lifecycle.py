@@ -42,7 +42,7 @@ def test_kill_9_of_the_frontend_takes_everything_along(tmp_path: Path, promise: 
         promise("kill -9 of the frontend takes its Triton along", gone_s, at_most=GONE_S)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_stop_finishes_work_in_flight_refuses_new_work_and_exits_0(
     tmp_path: Path, promise: Promise, number: signal.Signals
 ) -> None:
@@ -105,6 +105,17 @@ def test_a_stop_while_warming_exits_0_at_once(
     _gone_after_s(owned)
 
 
+def test_a_server_under_nohup_outlives_its_terminal(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what nohup leaves to its child
+    try:
+        with nonce_server(tmp_path) as server:
+            server.process.process.send_signal(signal.SIGHUP)
+            assert run(_asks_once(server)).is_right
+            assert "draining" not in server.process.log
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_the_second_ctrl_c_does_not_leave_anything_behind(tmp_path: Path) -> None:
     with nonce_server(tmp_path) as server:
         owned = belongings(server.process)
@@ -161,6 +172,11 @@ def _names_the_model(base_url: str) -> bool:
         health = httpx.get(f"{base_url}/health", timeout=HANGS_S, verify=False).json()
         return "nonce_encoder" in health.get("reason", "")
     return False
+
+
+async def _asks_once(server: NonceServer) -> Answer:
+    async with LoadClient(server.port) as client:
+        return await client.act()
 
 
 async def _killed_with_work_in_flight(server: NonceServer) -> None:
