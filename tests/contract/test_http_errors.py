@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import socket
 import time
 
 import pytest
@@ -10,6 +12,7 @@ from support.bodies import valid_body
 from support.hostile import connection, exchange, is_envelope, post_request
 from support.hostile_served import Served
 from support.promise import Promise
+from support.waiting import HANGS_S
 
 LIMIT_BYTES = 8 * 1024 * 1024
 RECEIVE_TIMEOUT_S = 5.0
@@ -45,6 +48,15 @@ def test_observability_takes_only_get_and_says_so(demo: Served, method: str, pat
     assert (answer.status, answer.code) == (405, "method_not_allowed")
     assert "GET" in answer.headers["allow"]
     assert is_envelope(answer)
+
+
+def test_a_request_whose_client_then_closes_its_sending_half_is_answered(demo: Served) -> None:
+    with socket.create_connection(("127.0.0.1", demo.port), HANGS_S) as one:
+        one.sendall(post_request(json.dumps(valid_body()).encode()))
+        one.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: one.recv(1 << 16), b""))
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b'"actions"' in answer
 
 
 def test_a_declared_body_over_the_limit_is_413_before_it_is_sent(demo: Served) -> None:

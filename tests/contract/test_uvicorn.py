@@ -31,6 +31,7 @@ METHODS: Final = {
     "connection_made": "(self, transport)",
     "connection_lost": "(self, exc)",
     "data_received": "(self, data)",
+    "eof_received": "(self)",
     "on_message_begin": "(self)",
     "on_header": "(self, name, value)",
     "on_headers_complete": "(self)",

@@ -101,6 +101,17 @@ class BoundedProtocol(HttpToolsProtocol):
         if len(self.pieces):
             self._hold()
 
+    def eof_received(self) -> bool:  # type: ignore[override]  # asyncio's own signature
+        """Whether the connection stays, for the answer to a request that is whole; it closes with that answer.
+
+        While requests are held nothing is read, so the end is seen when the last of them has begun.
+        """
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete or not self._is_between:
+            return False
+        cycle.keep_alive = False
+        return True
+
     def on_message_begin(self) -> None:
         super().on_message_begin()
         if self._receive_timer is None:
