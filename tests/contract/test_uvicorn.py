@@ -40,10 +40,20 @@ METHODS: Final = {
     "on_response_complete": "(self)",
     "pause_writing": "(self)",
     "resume_writing": "(self)",
-    "send_400_response": "(self, msg)",
 }
 """Of a connection: what is overridden or called."""
-CONNECTION: Final = {"cycle", "expect_100_continue", "flow", "headers", "loop", "parser", "scope", "transport", "url"}
+CONNECTION: Final = {
+    "cycle",
+    "expect_100_continue",
+    "flow",
+    "headers",
+    "loop",
+    "parser",
+    "scope",
+    "timeout_keep_alive_task",
+    "transport",
+    "url",
+}
 CYCLE: Final = {
     "body", "default_headers", "disconnected", "keep_alive", "message_event", "more_body", "on_response",
     "response_complete", "response_started", "waiting_for_100_continue",
@@ -51,7 +61,7 @@ CYCLE: Final = {
 """Of a request and its answer."""
 FLOW: Final = {"pause_reading", "resume_reading", "write_paused"}
 """Of what a connection reads and writes."""
-PARSER: Final = {"get_http_version", "get_method", "should_keep_alive", "should_upgrade"}
+PARSER: Final = {"feed_data", "get_http_version", "get_method", "should_keep_alive", "should_upgrade"}
 
 
 async def application(_scope: Scope, _receive: Receive, _send: Send) -> None:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, cast
 
+import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
@@ -29,6 +30,7 @@ from reflex.wire import (
     raw_name,
 )
 from reflex_frontend.act.answer import whole_response
+from reflex_frontend.http.broken import BrokenLog, what_is_wrong
 from reflex_frontend.http.endpoint import RECEIVED_AT, RESPOND, WHOLE_BODY, RawHeaders
 from reflex_frontend.http.pieces import Pieces
 from reflex_frontend.http.turnstile import Turnstile
@@ -58,6 +60,7 @@ class Limits:
     """What every answer of /act carries, also when the request was never whole."""
     is_draining: Callable[[], bool] = bool
     """Whether this server is on its way out, so that clients had better connect elsewhere."""
+    broken: BrokenLog = field(default_factory=BrokenLog)
     turnstile: Turnstile = field(default_factory=Turnstile)
 
 
@@ -173,9 +176,6 @@ class BoundedProtocol(HttpToolsProtocol):
         if len(self.pieces):
             self._hold()
 
-    def send_400_response(self, msg: str) -> None:
-        self._refuse_and_close(service_error("invalid_http", msg))
-
     def _feed(self) -> None:
         """Give the parser what is held, up to the end of one request; nothing where it must wait."""
         self._is_feeding = True
@@ -196,7 +196,19 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         if self._in_headers and b"pgrade" in piece:
             piece = UPGRADE_HEADER.sub(rb"\1x-grade\2", piece)
-        super().data_received(piece)
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
+        self._parse(piece)
+
+    def _parse(self, piece: bytes) -> None:
+        try:
+            self.parser.feed_data(piece)
+        except httptools.HttpParserError as exc:
+            problem = what_is_wrong(str(exc), piece)
+            self.limits.broken.note(problem)
+            self._refuse_and_close(service_error("invalid_http", problem))
+        except httptools.HttpParserUpgrade:
+            pass  # it is refused already, see _problem
 
     @property
     def _is_between(self) -> bool:
