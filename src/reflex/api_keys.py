@@ -118,7 +118,7 @@ def read_key_file(path: Path) -> bytes:
     try:
         mode = os.fstat(descriptor).st_mode
         if not stat.S_ISREG(mode):
-            raise SetupError("the key file is no file, but a pipe, a device or a folder")
+            raise SetupError(f"the key file {path} is no file, but a pipe, a device or a folder")
         if mode & stat.S_IWOTH:
             raise SetupError(f"every user may write the key file, and add a key; run: chmod o-w {path}")
         with os.fdopen(descriptor, "rb", closefd=False) as file:
@@ -126,7 +126,7 @@ def read_key_file(path: Path) -> bytes:
     finally:
         os.close(descriptor)
     if len(data) > MAX_FILE_BYTES:
-        raise SetupError(f"the key file is longer than {MAX_FILE_BYTES // 1024} KiB; is it the right file?")
+        raise SetupError(f"the key file {path} is longer than {MAX_FILE_BYTES // 1024} KiB; is it the right file?")
     return data
 
 

@@ -118,7 +118,7 @@ def test_what_is_no_file_holds_nobody_up_and_is_refused(tmp_path: Path, kind: st
         os.mkfifo(path)
     elif kind == "folder":
         path.mkdir()
-    with pytest.raises(SetupError, match="no file"):
+    with pytest.raises(SetupError, match=f"the key file {re.escape(str(path))} is no file"):
         read_key_file(path)
 
 
