@@ -73,7 +73,8 @@ def trace_files(path: Path) -> list[Path]:
         return [path]
     files = sorted((file for file in path.glob("*.jsonl*") if _NAME.fullmatch(file.name)), key=_order)
     if not files:
-        what = "holds no recording" if path.is_dir() else "is not there"
+        absent = "is no file or folder of recordings" if path.exists() else "is not there"
+        what = "holds no recording" if path.is_dir() else absent
         raise SetupError(f"{path} {what}; `reflex serve --record DIR` writes files named *.jsonl.gz into DIR")
     return files
 

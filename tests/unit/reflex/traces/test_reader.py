@@ -9,7 +9,7 @@ import pytest
 
 from reflex.errors import SetupError
 from reflex.traces import reader as reader_module
-from reflex.traces.reader import Losses, TraceReader
+from reflex.traces.reader import Losses, TraceReader, trace_files
 from reflex.traces.schema import DroppedRecord, RecordLine, ShadowRecord, TraceVersionError, to_line
 from support.traces import header, policy, request, write_trace, write_unfinished
 
@@ -203,3 +203,8 @@ def test_an_empty_file_holds_nothing_and_lost_nothing(tmp_path: Path) -> None:
     (tmp_path / HOUR).write_bytes(b"")
 
     assert sequence(tmp_path) == ([], Losses())
+
+
+def test_what_is_there_and_no_file_of_recordings_is_not_called_absent() -> None:
+    with pytest.raises(SetupError, match="/dev/null is no file or folder of recordings"):
+        trace_files(Path("/dev/null"))
