@@ -70,9 +70,13 @@ def _axis(joint: Element, control_hz: float, file: Path) -> Axis:
 def _limit(joint: Element, attribute: str, file: Path) -> float:
     limit = joint.find("limit")
     given = None if limit is None else limit.get(attribute, "0" if attribute != "velocity" else None)
+    where = f"{file}: joint {joint.get('name')!r}"
+    if not given:
+        raise SetupError(f"{where} has no {attribute} in its <limit>; without it nothing may move it")
     try:
-        return float(given or "")
+        value = float(given)
     except ValueError:
-        raise SetupError(
-            f"{file}: joint {joint.get('name')!r} has no {attribute} in its <limit>; without it nothing may move it"
-        ) from None
+        raise SetupError(f"{where}: {attribute}={given!r} is no number; expand the xacro first") from None
+    if not math.isfinite(value):
+        raise SetupError(f"{where}: {attribute}={given!r} is no finite number; nothing was written")
+    return value

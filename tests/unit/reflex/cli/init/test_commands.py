@@ -108,7 +108,12 @@ def test_by_questions_it_asks_for_what_it_needs_and_no_more(tmp_path: Path) -> N
         ("<robot/>", "no joint that moves"),
         ("<sdf/>", "its root is <sdf>, not <robot>"),
         (URDF.replace(' velocity="3"', ""), "joint 'shoulder' has no velocity"),
-        (URDF.replace('upper="1.5"', 'upper="1.5 rad"'), "joint 'shoulder' has no upper"),
+        (
+            URDF.replace(' velocity="3"', ' velocity="${pi}"'),
+            "joint 'shoulder': velocity='${pi}' is no number; expand the xacro first",
+        ),
+        (URDF.replace(' velocity="3"', ' velocity="NaN"'), "joint 'shoulder': velocity='NaN' is no finite number"),
+        (URDF.replace('upper="1.5"', 'upper="1.5 rad"'), "joint 'shoulder': upper='1.5 rad' is no number"),
         (URDF.replace('upper="1.5"', 'upper="-1.5"'), "shoulder: action_low must be below action_high"),
         (URDF.replace('upper="1.5"', 'upper="inf"'), "nothing was written"),
         (URDF.replace("wrist", "shoulder"), "must be different from each other"),
