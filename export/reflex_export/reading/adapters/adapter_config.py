@@ -6,13 +6,13 @@ Read are the options of LoRA that change a merged weight; whatever else is switc
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from reflex_export.errors import CheckpointError, UnsupportedOptionError
+from reflex_export.reading.adapters.patterns import NamePattern, compile_pattern
 from reflex_export.reading.files import read_object, typed
 
 __all__ = ["ADAPTER_CONFIG_FILE", "AdapterConfig", "read_adapter_config"]
@@ -51,12 +51,12 @@ class AdapterConfig:
     revision: str | None
     rank: int
     alpha: float
-    rank_pattern: Mapping[str, int]
-    alpha_pattern: Mapping[str, float]
+    rank_pattern: Mapping[NamePattern, int]
+    alpha_pattern: Mapping[NamePattern, float]
     is_rank_stabilized: bool
     is_dora: bool
     has_bias: bool
-    targets: str | tuple[str, ...] | None
+    targets: NamePattern | frozenset[str] | None
     """A regular expression over whole names, or ends of names; None: all linear layers."""
 
     def scaling(self, module: str, rank: int) -> float:
@@ -82,9 +82,10 @@ class AdapterConfig:
     def _is_target(self, module: str) -> bool:
         if self.targets is None:
             return True
-        if isinstance(self.targets, str):
-            return re.fullmatch(self.targets, module) is not None
-        return any(module == target or module.endswith(f".{target}") for target in self.targets)
+        if isinstance(self.targets, NamePattern):
+            return self.targets.is_whole(module)
+        parts = module.split(".")
+        return any(".".join(parts[place:]) in self.targets for place in range(len(parts)))
 
 
 def read_adapter_config(folder: Path) -> AdapterConfig:
@@ -129,32 +130,21 @@ def _refuse_unmergeable(values: Mapping[str, Any], origin: str) -> None:
 _BY_PEFT: Final = "merge it with PEFT's merge_and_unload, save the policy, and export that"
 
 
-def _pattern(values: Mapping[str, Any], key: str, kind: type[int | float], origin: str) -> dict[str, Any]:
-    found = typed(values, key, dict, origin, default={})
-    for expression in found:
-        _compile(expression, f"{origin}: {key}")
-    return {expression: typed(found, expression, kind, f"{origin}: {key}") for expression in found}
+def _pattern(values: Mapping[str, Any], key: str, kind: type[int | float], origin: str) -> dict[NamePattern, Any]:
+    found, what = typed(values, key, dict, origin, default={}), f"{origin}: {key}"
+    return {compile_pattern(expression, what): typed(found, expression, kind, what) for expression in found}
 
 
-def _by_pattern(pattern: Mapping[str, Any], module: str, default: Any) -> Any:  # noqa: ANN401  # an int or a float
+def _by_pattern(pattern: Mapping[NamePattern, Any], module: str, default: Any) -> Any:  # noqa: ANN401  # an int or a float
     """The first entry whose expression is the end of the name."""
-    matching = (value for key, value in pattern.items() if re.match(rf"(.*\.)?({key})$", module))
-    return next(matching, default)
+    return next((value for key, value in pattern.items() if key.is_end(module)), default)
 
 
-def _targets(value: object, origin: str) -> str | tuple[str, ...] | None:
+def _targets(value: object, origin: str) -> NamePattern | frozenset[str] | None:
     if value == _ALL_LINEAR:
         return None
     if isinstance(value, str):
-        _compile(value, f"{origin}: target_modules")
-        return value
+        return compile_pattern(value, f"{origin}: target_modules")
     if not isinstance(value, list) or not all(isinstance(target, str) for target in value):
         raise CheckpointError(f"{origin}: target_modules must be names or an expression, but is {value!r:.60}")
-    return tuple(value)
-
-
-def _compile(expression: str, what: str) -> None:
-    try:
-        re.compile(expression)
-    except re.error as exc:
-        raise CheckpointError(f"{what} has {expression!r:.60}, which is no regular expression ({exc})") from exc
+    return frozenset(value)
