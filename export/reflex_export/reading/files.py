@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from reflex_export.errors import CheckpointError, SourceError
 
-__all__ = ["MAX_JSON_BYTES", "MAX_TOKENIZER_BYTES", "parse_object", "plain_name", "read_object", "read_text", "typed"]
+__all__ = [
+    "MAX_JSON_BYTES",
+    "MAX_TOKENIZER_BYTES",
+    "parse_object",
+    "plain_name",
+    "read_object",
+    "read_text",
+    "typed",
+    "unique_names",
+]
 
 MAX_JSON_BYTES: Final = 32 * 2**20
 """The index of a checkpoint with 100,000 tensors has 10 MB."""
@@ -30,7 +40,7 @@ def read_text(path: Path, *, limit: int = MAX_JSON_BYTES) -> str:
     if len(content) > limit:
         raise SourceError(f"{path} is longer than {limit:,} bytes, so it is not the file that its name says")
     try:
-        return content.decode()
+        return content.decode("utf-8-sig")  # some editors begin a file with a mark
     except UnicodeDecodeError as exc:
         raise SourceError(f"{path} is no UTF-8 text; fetch the checkpoint again") from exc
 
@@ -41,22 +51,40 @@ def read_object(path: Path) -> Mapping[str, Any]:
 
 
 def parse_object(text: str, origin: str) -> Mapping[str, Any]:
-    """A JSON object; `CheckpointError` names `origin` when it is none."""
+    """A JSON object; `CheckpointError` names `origin` when it is none, or one that can be read in two ways."""
+    hooks: Mapping[str, Any] = {"parse_float": _finite, "parse_constant": _finite, "parse_int": _whole}
     try:
-        parsed = json.loads(text, parse_float=_finite, parse_constant=_finite)
-    except (ValueError, RecursionError) as exc:
+        parsed = json.loads(text, object_pairs_hook=unique_names, **hooks)
+    except (json.JSONDecodeError, RecursionError) as exc:
         raise CheckpointError(f"{origin} is no JSON ({exc}); fetch the checkpoint again") from exc
+    except ValueError as exc:
+        raise CheckpointError(f"{origin}: {exc}; correct it, or fetch the checkpoint again") from exc
     if not isinstance(parsed, dict):
         raise CheckpointError(f"{origin} must hold a JSON object; fetch the checkpoint again")
     return parsed
+
+
+def unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object of these; `ValueError` for a name that is there twice, of which parsers keep the last one only."""
+    unique = dict(pairs)
+    if len(unique) != len(pairs):
+        twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+        raise ValueError(f"the name {twice!r:.200} occurs twice")
+    return unique
 
 
 def _finite(text: str) -> float:
     """NaN and Infinity are no JSON, and 1e999 would be read as infinity."""
     number = float(text)
     if not math.isfinite(number):
-        raise ValueError(f"{text} is no finite number")
+        raise ValueError(f"{text:.60} is no finite number")
     return number
+
+
+def _whole(text: str) -> int:
+    """Nothing here counts further than a float reaches, and arithmetic with larger ones fails."""
+    _finite(text)
+    return int(text)
 
 
 def typed(values: Mapping[str, Any], key: str, kind: type[T], origin: str, *, default: T | None = None) -> T:
@@ -67,7 +95,7 @@ def typed(values: Mapping[str, Any], key: str, kind: type[T], origin: str, *, de
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        found = "absent" if value is None else f"{value!r:.60}"
+        found = f"{value!r:.60}" if value is not None else "null" if key in values else "absent"
         raise CheckpointError(f"{origin}: {key} must be of type {kind.__name__}, but is {found}")
     return value
 

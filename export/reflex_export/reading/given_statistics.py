@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reflex_export.errors import SourceError, StatisticsError
-from reflex_export.reading.files import MAX_JSON_BYTES, read_text
+from reflex_export.reading.files import MAX_JSON_BYTES, read_text, unique_names
 from reflex_export.reading.statistics import KEPT, FeatureStatistics, Statistics, Values, by_feature, statistics_of
 from reflex_export.reading.tensors import open_file
 
@@ -75,7 +75,9 @@ def _episodes(file: Path) -> Iterator[Mapping[str, Any]]:
             number += 1
             origin = f"{file}, line {number}"
             if line.strip():
-                yield _object(_parsed(line.decode(errors="replace"), origin).get("stats"), f"{origin}: stats")
+                yield _object(
+                    _parsed(line.decode("utf-8-sig", errors="replace"), origin).get("stats"), f"{origin}: stats"
+                )
 
 
 def _aggregated(episodes: Iterable[Mapping[str, Any]], origin: str) -> Statistics:
@@ -115,9 +117,11 @@ def _single(values: Array) -> npt.NDArray[np.float32]:
 def _parsed(text: str, origin: str) -> Mapping[str, Any]:
     """Lenient with NaN, which a feature that nobody uses may have; one that is used is refused by its name."""
     try:
-        parsed = json.loads(text)
-    except (ValueError, RecursionError) as exc:
+        parsed = json.loads(text, object_pairs_hook=unique_names)
+    except (json.JSONDecodeError, RecursionError) as exc:
         raise StatisticsError(f"{origin} is no JSON ({exc}); give a LeRobot dataset's statistics") from exc
+    except ValueError as exc:
+        raise StatisticsError(f"{origin}: {exc}; give a LeRobot dataset's statistics") from exc
     return _object(parsed, origin)
 
 

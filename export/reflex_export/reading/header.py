@@ -17,6 +17,7 @@ import ml_dtypes
 import numpy as np
 
 from reflex_export.errors import TensorFileError
+from reflex_export.reading.files import unique_names
 
 __all__ = ["DTYPES", "LENGTH_BYTES", "MAX_HEADER_BYTES", "Header", "TensorEntry", "header_length", "parse_header"]
 
@@ -78,7 +79,7 @@ def header_length(prefix: bytes, file_bytes: int, origin: str) -> int:
 def parse_header(text: bytes, file_bytes: int, origin: str) -> Header:
     """Parse the JSON part; every offset is checked against `file_bytes`, the whole file's size."""
     try:
-        parsed = json.loads(text, object_pairs_hook=_unique)
+        parsed = json.loads(text, object_pairs_hook=unique_names)
     except (ValueError, RecursionError) as exc:
         raise _damaged(origin, f"its header is no JSON: {exc}") from exc
     if not isinstance(parsed, dict):
@@ -90,15 +91,6 @@ def parse_header(text: bytes, file_bytes: int, origin: str) -> Header:
     tensors = {name: _entry(name, fields, data_begin, origin) for name, fields in parsed.items()}
     _check_cover(tensors, data_begin, file_bytes, origin)
     return Header(tensors, metadata)
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    unique = dict(pairs)
-    if len(unique) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the name {twice!r:.200} occurs twice")
-    return unique
 
 
 def _entry(name: str, fields: object, data_begin: int, origin: str) -> TensorEntry:

@@ -13,10 +13,12 @@ import pytest
 
 from reflex_export.errors import CheckpointError
 from reflex_export.reading import read_checkpoint
+from reflex_export.reading.files import parse_object, read_object, typed
 from support.checkpoints.adapted import adapter_folder
 from support.checkpoints.golden import golden_folder
-from unit.reflex_export.reading.damage import EmptyHub
+from unit.reflex_export.reading.damage import CopyCheckpoint, EmptyHub, edit_json, edit_step
 
+BEYOND = 10**400
 STRANGE: tuple[Any, ...] = (None, True, -1, 0, 2**80, 1.5, "", "../x", "é\0", [], [[]], [{}], {}, {"a": {}}, {"b": [1]})
 CONFIG_FILES = ("config.json", "policy_preprocessor.json", "policy_postprocessor.json")
 FILES = [
@@ -66,3 +68,61 @@ def test_a_strange_value_anywhere_is_read_or_refused(tmp_path: Path, hub: EmptyH
 
 def test_so_is_one_in_the_config_of_an_adapter(tmp_path: Path, hub: EmptyHub) -> None:
     assert refused_values(adapter_folder(tmp_path / "adapter", "smolvla"), "adapter_config.json", hub) > 0
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{"a": 1' + "0" * 400 + "}", r"config: 10+ is no finite number; correct it"),
+        ('{"a": [{"b": -1' + "0" * 5000 + "}]}", r"config: -10+ is no finite number; correct it"),
+        ('{"a": 1e400}', "config: 1e400 is no finite number"),
+        ('{"a": NaN}', "config: NaN is no finite number"),
+        ('{"a": 1, "b": 2, "a": 1}', "config: the name 'a' occurs twice; correct it"),
+        ('{"x": [{"a": 1, "a": 2}]}', "config: the name 'a' occurs twice"),
+        ('{"a": }', "config is no JSON"),
+        ("[" * 100_000, "config is no JSON"),
+        ("[]", "config must hold a JSON object"),
+    ],
+)
+def test_what_can_be_read_in_two_ways_or_not_at_all_is_refused(text: str, reason: str) -> None:
+    with pytest.raises(CheckpointError, match=f"^{reason}"):
+        parse_object(text, "config")
+
+
+def test_the_largest_whole_numbers_that_a_float_holds_are_read() -> None:
+    assert parse_object(f'{{"a": {10**308}, "b": -7}}', "config") == {"a": 10**308, "b": -7}
+
+
+def test_a_number_beyond_every_float_is_refused_wherever_it_stands(copy: CopyCheckpoint, hub: EmptyHub) -> None:
+    folder = copy("act")
+    edit_json(folder / "config.json", lambda config: config.update(dropout=BEYOND))
+    with pytest.raises(CheckpointError, match=r"config\.json: 10+ is no finite number"):
+        read_checkpoint(folder, hub=hub)
+
+
+def test_a_step_with_such_a_number_is_refused(copy: CopyCheckpoint, hub: EmptyHub) -> None:
+    folder = copy("act")
+    edit_step(folder / "policy_preprocessor.json", "normalizer_processor", eps=BEYOND)
+    with pytest.raises(CheckpointError, match=r"policy_preprocessor\.json: 10+ is no finite number"):
+        read_checkpoint(folder, hub=hub)
+
+
+@pytest.mark.parametrize("file", ["config.json", "policy_preprocessor.json", "policy_postprocessor.json"])
+def test_a_file_in_which_a_name_occurs_twice_is_refused(copy: CopyCheckpoint, hub: EmptyHub, file: str) -> None:
+    folder = copy("act")
+    text = (folder / file).read_text().rstrip().removesuffix("}")
+    name = next(iter(json.loads((folder / file).read_text())))
+    (folder / file).write_text(f'{text}, "{name}": 5}}')
+    with pytest.raises(CheckpointError, match=f"{file}: the name '{name}' occurs twice"):
+        read_checkpoint(folder, hub=hub)
+
+
+def test_a_file_that_an_editor_begins_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_bytes(b'\xef\xbb\xbf{"type": "act"}')
+    assert read_object(tmp_path / "config.json") == {"type": "act"}
+
+
+@pytest.mark.parametrize(("values", "found"), [({}, "absent"), ({"a": None}, "null"), ({"a": "x"}, "'x'")])
+def test_what_is_of_another_type_is_told_as_it_stands(values: dict[str, object], found: str) -> None:
+    with pytest.raises(CheckpointError, match=f"x: a must be of type int, but is {found}"):
+        typed(values, "a", int, "x")

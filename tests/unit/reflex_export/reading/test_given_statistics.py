@@ -148,6 +148,7 @@ def test_a_feature_that_nobody_uses_may_be_damaged(copy: CopyCheckpoint, tmp_pat
     [
         ("stats.json", "[]", "must be an object"),
         ("stats.json", "{", "is no JSON"),
+        ("stats.json", '{"action": {"mean": [1], "mean": [2]}}', "the name 'mean' occurs twice"),
         ("stats.json", '{"action": 3}', "action must be an object"),
         ("stats.json", '{"action": {"mean": ["a"]}}', r"action\.mean is no array of numbers"),
         ("stats.json", '{"action": {"mean": [[1], [1, 2]]}}', r"action\.mean is no array of numbers"),
