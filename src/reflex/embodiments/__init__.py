@@ -6,6 +6,7 @@ itself, is a `SetupError` and nothing is served. docs/embodiments.md says how to
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from collections.abc import Sequence
@@ -111,6 +112,7 @@ def load_embodiment(name_or_path: str) -> Embodiment:
 
 def parse_embodiment(origin: str, text: bytes) -> Embodiment:
     """Read JSON that is one embodiment; `SetupError`, which calls it `origin`, says what is wrong in it."""
+    text = text.removeprefix(codecs.BOM_UTF8)  # some editors begin a file with it
     try:
         embodiment = _PARSER.validate_json(text)
         json.loads(text, object_pairs_hook=_refuse_duplicate_keys)

@@ -139,6 +139,12 @@ def test_a_field_given_twice_is_refused(tmp_path: Path) -> None:
         load_embodiment(write(tmp_path, text))
 
 
+def test_a_file_that_an_editor_begins_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "arm.json"
+    path.write_bytes(b"\xef\xbb\xbf" + json.dumps(GOOD).encode())
+    assert load_embodiment(str(path)).name == GOOD["name"]
+
+
 def test_a_file_that_cannot_be_read_says_so_and_what_else_to_use(tmp_path: Path) -> None:
     for path in (str(tmp_path / "missing.json"), str(tmp_path), "/nul\0.json"):
         with pytest.raises(SetupError, match=r"cannot be read .*use one of franka, so101, so101_percent, ur5"):
