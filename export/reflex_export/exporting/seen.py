@@ -49,6 +49,10 @@ class SeenAxis:
         """What lies between the two; negative where they overlap."""
         return max(self.low, other.low) - min(self.high, other.high)
 
+    def distance_to(self, other: SeenAxis) -> float:
+        """How far the ends of the two are apart at most."""
+        return max(abs(self.low - other.low), abs(self.high - other.high))
+
 
 def seen_axes(normalizer: Normalizer, axes: Sequence[Axis | None]) -> list[SeenAxis | None]:
     """One for each axis; None where the axis or the statistics are unknown."""

@@ -9,7 +9,7 @@ from typing import Final
 from reflex_export.exporting.seen import SeenAxis
 from reflex_export.exporting.units import UNITS, Unit
 
-__all__ = ["Move", "Reading", "move_into", "percent_ends", "read_units"]
+__all__ = ["Move", "Reading", "move_into", "percent_ends", "read_units", "stands_still"]
 
 _TOLERANCE: Final = 0.05
 """Of an axis' range, by which values of an arm may lie outside: arms and their calibrations differ."""
@@ -23,6 +23,8 @@ _LEAST_USE: Final = 0.2
 """Some axis goes as far of its range's end, or the unit is not this one: nobody records an arm that stands still."""
 _NO_USE: Final = 0.06
 """No axis goes further: values are in a unit whose numbers are far smaller."""
+_STILL: Final = 0.004
+"""No axis goes further: of degrees less than one, which no unit known here explains."""
 _STOP: Final[tuple[float, float]] = (99.0, 100.05)
 """Values that were clipped to percent end in here."""
 _APART: Final = 1.5
@@ -69,6 +71,11 @@ def move_into(seen: SeenAxis, unit: Unit | None) -> Move | None:
         shifts = ()
     moves = [Move(), Move(-1), *(Move(1, shift) for shift in shifts), *(Move(-1, shift) for shift in shifts)]
     return next((move for move in moves if seen.moved(move.sign, move.shift).fits(bounds, tolerance)), None)
+
+
+def stands_still(angles: Sequence[SeenAxis], own: Unit) -> bool:
+    """Whether all values lie so close to zero that they can hardly be in this unit."""
+    return _use(own, angles) < _STILL
 
 
 def percent_ends(angles: Sequence[SeenAxis]) -> int:

@@ -14,7 +14,7 @@ from typing import Final
 from reflex.embodiments import Embodiment
 from reflex_export.checkpoint import Checkpoint
 from reflex_export.exporting.seen import SeenAxis, seen_axes
-from reflex_export.exporting.unit_reading import Move, Reading, move_into, percent_ends, read_units
+from reflex_export.exporting.unit_reading import Move, Reading, move_into, percent_ends, read_units, stands_still
 from reflex_export.exporting.units import Unit, action_axes, embodiment_in, state_axes
 
 __all__ = ["Doubt", "doubts_about_units"]
@@ -27,6 +27,11 @@ _ODD_ENDS: Final = 2
 _FRACTION: Final = (0.9, 1.02)
 """Where the upper end of a fraction lies that should be percent."""
 
+_FAR: Final = 4.0
+"""Times an axis' range: values that span more were never its own, whatever the unit."""
+_MIRRORED: Final = 0.02
+_SKEWED: Final = 0.2
+"""Of an axis' range: ends of one that are so close to the other's turned over, and so far from the other's own."""
 _LEAST_RATIO: Final = 1 / 20
 """Of the spans of state and action on one axis."""
 _LEAST_GAP: Final = 0.1
@@ -64,6 +69,12 @@ def _doubts_about_feature(seen: Sequence[SeenAxis], embodiment: Embodiment) -> I
     if readings and all(reading.unit != own for reading in readings):
         yield _another_unit(seen, readings, embodiment)
         return
+    if own is not None and stands_still(angles, own):
+        yield Doubt(
+            f"no joint goes further than {max(one.reach for one in angles):.2g} {own}: these are turns or normalised "
+            "values, or an arm that stood still; look what was recorded"
+        )
+        return
     for one in seen:
         yield from _doubts_about_axis(one)
     if own == "degrees" and (other := embodiment_in("percent", embodiment)) is not None:
@@ -95,7 +106,7 @@ def _doubts_about_axis(seen: SeenAxis) -> Iterator[Doubt]:
     axis = seen.axis
     move = move_into(seen, axis.unit)
     if move is None:
-        is_elsewhere = seen.high < axis.low or axis.high < seen.low
+        is_elsewhere = seen.high < axis.low or axis.high < seen.low or seen.span > _FAR * (axis.high - axis.low)
         yield Doubt(
             f"{_against(seen)}: out of range, and in no other unit that is known here; look what was recorded",
             is_certain=is_elsewhere,
@@ -138,6 +149,13 @@ def _doubts_about_pair(state: Sequence[SeenAxis | None], action: Sequence[SeenAx
 
 def _doubts_about_places(state: SeenAxis, action: SeenAxis) -> Iterator[Doubt]:
     axis = action.axis
+    if _is_mirrored(state, action):
+        yield Doubt(
+            f"{axis.name}: action {_ends(action)} is observation.state {_ends(state)} turned over; is the sign of one "
+            "of them the other one?",
+            is_certain=False,
+        )
+        return
     if state.gap_to(action) <= _LEAST_GAP * (axis.high - axis.low):
         return
     told = f"{axis.name}: action {_ends(action)}, observation.state {_ends(state)}, which never meet"
@@ -149,6 +167,12 @@ def _doubts_about_places(state: SeenAxis, action: SeenAxis) -> Iterator[Doubt]:
             yield Doubt(f"{told}, but would if one were shifted by {shift:.4g}: two zeros?", is_certain=False)
             return
     yield Doubt(f"{told}; is the action a difference to the state?", is_certain=False)
+
+
+def _is_mirrored(state: SeenAxis, action: SeenAxis) -> bool:
+    whole = action.axis.high - action.axis.low
+    is_close = state.moved(-1, 0).distance_to(action) <= _MIRRORED * whole
+    return is_close and state.distance_to(action) >= _SKEWED * whole and state.gap_to(action) < 0
 
 
 def _told(move: Move, unit: Unit | None) -> str:

@@ -199,6 +199,45 @@ def test_state_and_action_in_different_units_are_named_although_each_is_in_range
     assert doubt.what.startswith("action and observation.state are not in the same unit: shoulder_pan from -95 to 80")
 
 
+@pytest.mark.parametrize("made", [extremes, quantiles, spread])
+def test_turns_or_normalised_values_on_an_arm_in_degrees_are_named(made: type) -> None:
+    low, high = ([value / 360 for value in ends] for ends in DEGREES)
+    doubt = only_doubt(policy(made((low, high))))
+    assert doubt.is_certain
+    assert doubt.what.startswith("action and observation.state: no joint goes further than 0.")
+    assert "degrees: these are turns or normalised" in doubt.what
+
+
+@pytest.mark.parametrize("robot", ["so101", "so101_percent", "ur5"])
+def test_an_arm_that_moved_by_a_degree_or_two_did_not_stand_still(robot: str) -> None:
+    low, high = [-0.2, -1.6, -0.4, -0.1, -0.3, 0], [0.1, 0.2, 1.7, 0.2, 0.4, 20]
+    assert not any("no joint" in doubt.what for doubt in doubts(policy(extremes((low, high))), robot))
+
+
+def test_a_state_that_is_the_action_turned_over_is_named() -> None:
+    action, state = (([*DEGREES[0]], [*DEGREES[1]]) for _ in range(2))
+    action[0][1], action[1][1], state[0][1], state[1][1] = -10, 98, -97, 12
+    doubt = only_doubt(policy(extremes(action), extremes(state)))
+    assert not doubt.is_certain
+    assert doubt.what.startswith("shoulder_lift: action from -10 to 98 is observation.state from -97 to 12 turned over")
+
+
+@pytest.mark.parametrize("ends", [(-60, 70), (-10, 98), (-80, 40)])
+def test_a_state_that_is_no_mirror_image_of_a_skewed_action_passes(ends: tuple[float, float]) -> None:
+    action, state = (([*DEGREES[0]], [*DEGREES[1]]) for _ in range(2))
+    action[0][1], action[1][1] = -10, 98
+    state[0][1], state[1][1] = ends
+    assert doubts(policy(extremes(action), extremes(state))) == []
+
+
+def test_values_that_no_robot_has_are_told_of_every_axis() -> None:
+    low, high = ([value * 1e30 for value in ends] for ends in DEGREES)
+    found = doubts(policy(extremes((low, high))))
+    names = load_embodiment("so101").action_names
+    assert [doubt.is_certain for doubt in found] == [True] * 6
+    assert all(f": {name} from " in doubt.what for name, doubt in zip(names, found, strict=True))
+
+
 def test_three_axes_that_hardly_moved_are_no_other_unit() -> None:
     low, high = ([*ends] for ends in DEGREES)
     low[:3], high[:3] = (0, 0, 0), (1, 1, 1)
