@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 
 from reflex.embodiments import Embodiment, bundled_embodiments, load_embodiment
-from reflex_export.checkpoint import Checkpoint
+from reflex_export.checkpoint import NEEDED, Checkpoint, Normalizer
 from reflex_export.errors import CheckpointError, UnitsError, UnsupportedOptionError
 from reflex_export.exporting.units_fit import doubts_about_units
 
@@ -41,12 +42,28 @@ def check_units(checkpoint: Checkpoint, embodiment: Embodiment, *, is_checked: b
             f"the checkpoint's statistics are not those of embodiment {embodiment.name}. {'. '.join(certain)}. "
             "Nothing was published; --units-checked publishes all the same, if you know why that is right"
         )
-    replaced = [
-        f"{name}: the given statistics are not those of {normalizer.replaces}, in whose place they are"
-        for name, normalizer in (("observation.state", checkpoint.state), ("action", checkpoint.action))
-        if normalizer.replaces
-    ]
-    return (*replaced, *(doubt.what for doubt in doubts))
+    return (*_doubts_about_source(checkpoint), *(doubt.what for doubt in doubts))
+
+
+def _doubts_about_source(checkpoint: Checkpoint) -> Iterator[str]:
+    for name, normalizer in (("observation.state", checkpoint.state), ("action", checkpoint.action)):
+        if normalizer.replaces:
+            yield f"{name}: the given statistics are not those of {normalizer.replaces}, in whose place they are"
+        if _is_constant(normalizer):
+            yield (
+                f"{name}: no axis has any spread in the statistics ({' and '.join(NEEDED[normalizer.mode])}), as of a "
+                "single frame; compute them over all of the training data, and bring them with --stats"
+            )
+
+
+def _is_constant(normalizer: Normalizer) -> bool:
+    match [normalizer.statistics[name] for name in NEEDED[normalizer.mode]]:
+        case [_, std] if normalizer.mode == "MEAN_STD":
+            return not std.any()
+        case [low, high]:
+            return bool((low == high).all())
+        case _:
+            return False
 
 
 def check_cameras(checkpoint: Checkpoint, optional: AbstractSet[str]) -> None:

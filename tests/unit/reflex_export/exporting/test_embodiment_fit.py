@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from reflex.cli import app
 from reflex.embodiments import load_embodiment
 from reflex.policy_config import read_policy_config
-from reflex_export.checkpoint import Checkpoint
+from reflex_export.checkpoint import Checkpoint, Normalizer
 from reflex_export.errors import UnitsError
 from reflex_export.exporting.embodiment_fit import check_units
 from support.checkpoints.golden import golden_checkpoint, golden_folder
@@ -45,6 +45,35 @@ def test_what_cannot_be_this_robots_is_refused_unless_somebody_has_checked_it(en
 def test_what_is_only_odd_is_a_warning() -> None:
     (warning,) = check_units(policy(PERCENT), SO101, is_checked=False)
     assert "so101_percent would fit" in warning
+
+
+POSE = np.array([10, -20, 30, 40, 50, 60], np.float32)
+
+
+@pytest.mark.parametrize(
+    ("normalizer", "names"),
+    [
+        (Normalizer("MEAN_STD", {"mean": POSE, "std": 0 * POSE}), "mean and std"),
+        (Normalizer("MIN_MAX", {"min": POSE, "max": POSE}), "min and max"),
+        (Normalizer("QUANTILES", {"q01": POSE, "q99": POSE}), "q01 and q99"),
+    ],
+)
+def test_statistics_without_any_spread_are_a_warning(normalizer: Normalizer, names: str) -> None:
+    still = replace(golden_checkpoint("act"), action=normalizer, state=normalizer)
+    warnings = check_units(still, SO101, is_checked=False)
+    assert [warning.partition(":")[0] for warning in warnings] == ["observation.state", "action"]
+    assert all(f"no axis has any spread in the statistics ({names})" in warning for warning in warnings)
+
+
+def test_one_axis_that_moved_is_spread_enough() -> None:
+    std = np.array([0, 0, 0, 0, 0, 1], np.float32)
+    moved = Normalizer("MEAN_STD", {"mean": POSE, "std": std})
+    assert check_units(replace(golden_checkpoint("act"), action=moved, state=moved), SO101, is_checked=False) == ()
+
+
+@pytest.mark.parametrize("name", ["act", "smolvla", "pi0", "pi05"])
+def test_no_recorded_checkpoint_is_warned_of(name: str) -> None:
+    assert check_units(golden_checkpoint(name), SO101, is_checked=False) == ()
 
 
 def test_what_is_right_is_not_mentioned() -> None:
