@@ -27,7 +27,6 @@ COVERED_BY: Final[Mapping[str, str]] = {
     "export/reflex_export/blocks/vision.py": "tests/unit/reflex_export/families/test_smolvla.py",
     "export/reflex_export/checking/first_difference.py": "tests/unit/reflex_export/checking/test_verification.py",
     "export/reflex_export/checking/observations.py": "tests/unit/reflex_export/checking/test_comparison.py",
-    "export/reflex_export/checking/recorded.py": "tests/unit/reflex_export/exporting/test_export_refusals.py",
     "export/reflex_export/checking/tapped.py": "tests/unit/reflex_export/checking/test_verification.py",
     "export/reflex_export/checkpoint.py": "tests/unit/reflex_export/reading/test_golden.py",
     "export/reflex_export/commands/engines.py": "tests/unit/reflex_export/engines/test_engines.py",

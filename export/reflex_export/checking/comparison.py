@@ -15,6 +15,7 @@ from reflex_export.checking.parity import Parity, PolicyRunner, gate_of
 from reflex_export.checking.recorded import find_cases, read_case
 from reflex_export.checking.rounding import Runner
 from reflex_export.checkpoint import Checkpoint
+from reflex_export.errors import CheckpointError
 from reflex_export.families.common import FamilyGraphs
 from reflex_export.families.family_graphs import build_graphs
 from reflex_export.progress import Progress, Stage
@@ -48,7 +49,13 @@ def compare_with_cases(
         if case.steps is not None and case.steps != config.denoising_steps:
             parity.skipped.append(case.name)
             continue
-        parity.compare(case.name, runner.run(case.inputs)["actions_normalized"], case.actions_normalized)
+        found, expected = runner.run(case.inputs)["actions_normalized"], case.actions_normalized
+        if found.size != expected.size:
+            raise CheckpointError(
+                f"{path}: its actions_norm have the shape {expected.shape}, but the policy answers {found.shape}; name "
+                "the folder of this policy's cases with --cases"
+            )
+        parity.compare(case.name, found, expected)
 
 
 def compare_with_fp32(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
+from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 
@@ -45,18 +46,33 @@ def find_cases(folder: Path) -> list[Path]:
 def read_case(path: Path, checkpoint: Checkpoint, wanted: Sequence[TensorConfig]) -> RecordedCase:
     """Read one case as inputs of this policy's ensemble; `CheckpointError` when it is not one of this policy."""
     try:
-        with np.load(path, allow_pickle=False) as recorded:
-            case = {key: recorded[key] for key in recorded.files}
+        case = _arrays(path)
         _refuse_other_cameras(case, checkpoint)
         inputs = {tensor.name: _fitting(tensor, _input(tensor, case, checkpoint)) for tensor in wanted}
-        steps = int(case["num_steps"]) if "num_steps" in case else None
+        actions, normalized = (_numbers(name, case[name]) for name in ("actions", "actions_norm"))
+        steps = int(_numbers("num_steps", case["num_steps"]).item()) if "num_steps" in case else None
         tokens = tuple(case["tokens"][case["token_mask"]].tolist()) if "tokens" in case else None
-        instruction = str(case.get("task", ""))
-        return RecordedCase(path.stem, inputs, instruction, tokens, steps, case["actions"], case["actions_norm"])
+        return RecordedCase(path.stem, inputs, str(case.get("task", "")), tokens, steps, actions, normalized)
     except KeyError as exc:
         raise _no_case(path, checkpoint, f"it has no array {exc.args[0]}") from exc
-    except (OSError, EOFError, ValueError, BadZipFile) as exc:
+    except (OSError, EOFError, ValueError, TypeError, IndexError, RuntimeError, BadZipFile, zlib.error) as exc:
         raise _no_case(path, checkpoint, str(exc)) from exc
+
+
+def _arrays(path: Path) -> dict[str, Array]:
+    if not is_zipfile(path):
+        raise ValueError("it is no .npz archive, or only the beginning of one")
+    with np.load(path, allow_pickle=False) as recorded:
+        return {key: recorded[key] for key in recorded.files}
+
+
+def _numbers(name: str, array: Array) -> Array:
+    """`ValueError` for what cannot be compared."""
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"its {name} are no numbers")
+    if not np.isfinite(array).all():
+        raise ValueError(f"its {name} are not finite")
+    return array
 
 
 def _no_case(path: Path, checkpoint: Checkpoint, reason: str) -> CheckpointError:
@@ -75,7 +91,7 @@ def _refuse_other_cameras(case: Mapping[str, Array], checkpoint: Checkpoint) -> 
 
 def _fitting(tensor: TensorConfig, array: Array) -> Array:
     """`ValueError` says which input differs, before a runtime does so in its own words."""
-    found = array.shape[1:]
+    found = _numbers(tensor.name, array).shape[1:]
     if len(found) != len(tensor.shape) or any(
         size not in (-1, given) for size, given in zip(tensor.shape, found, strict=True)
     ):
@@ -97,7 +113,7 @@ def _input(tensor: TensorConfig, case: Mapping[str, Array], checkpoint: Checkpoi
         case "camera_mask":
             return np.array([[f"image.{camera.key}" in case for camera in cameras]])
         case "state":
-            return case["state_raw"][None].astype(np.float32)
+            return _numbers("state_raw", case["state_raw"])[None].astype(np.float32)
         case "tokens" | "token_mask":
             return _padded(case["tokens" if tensor.name == "tokens" else "token_mask"], tensor, checkpoint)
         case "noise":
