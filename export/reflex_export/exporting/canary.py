@@ -9,8 +9,8 @@ import numpy as np
 
 from reflex.policy_config import PolicyConfig
 from reflex_export.checking.observations import typical_inputs
-from reflex_export.checking.parity import PolicyRunner
-from reflex_export.checkpoint import Checkpoint
+from reflex_export.checking.rounding import Runner
+from reflex_export.checkpoint import Checkpoint, TensorSource
 from reflex_export.errors import ParityError
 from reflex_export.families.common import Precision
 from reflex_export.graph.graph import Array
@@ -21,13 +21,28 @@ SHARE: Final = 1e-3
 """Of the largest expected action: what another build of the runtime may differ by; FP16 twenty times more."""
 
 
-def canary_of(runner: PolicyRunner, config: PolicyConfig, checkpoint: Checkpoint) -> Mapping[str, Array]:
+def canary_of(runner: Runner, config: PolicyConfig, checkpoint: Checkpoint) -> Mapping[str, Array]:
     """A generated observation and the answer of the very models that are published; no batch axis."""
     inputs = typical_inputs(config.inputs, checkpoint)
     actions = runner.run(inputs)["actions"][0]
     if not np.isfinite(actions).all():
-        raise ParityError(f"{config.policy_id} answers NaN to a typical observation; try --precision fp32")
+        raise _no_answer(config, checkpoint)
     return {name: tensor[0] for name, tensor in inputs.items()} | {"expected.actions": actions}
+
+
+def _no_answer(config: PolicyConfig, checkpoint: Checkpoint) -> ParityError:
+    what = f"{config.policy_id} answers a typical observation with what is no number"
+    name = _first_not_finite(checkpoint.tensors)
+    if name is not None:
+        return ParityError(f"{what}, since {name} in its weights is not finite; fetch or train them again")
+    if config.precision != "fp32":
+        return ParityError(f"{what}; its weights are finite, so try --precision fp32")
+    return ParityError(f"{what}, although its weights are finite: they are too large to compute with; train them again")
+
+
+def _first_not_finite(tensors: TensorSource) -> str | None:
+    """Read one after the other, since all of them may be more than the memory holds."""
+    return next((name for name in sorted(tensors.names()) if not np.isfinite(tensors.load(name)).all()), None)
 
 
 def canary_tolerance(actions: Array, precision: Precision) -> float:

@@ -38,6 +38,8 @@ _WITHOUT_EFFECT: Final = frozenset(
 )
 _BASE_IS_LEFT: Final = (None, True, False, "gaussian", "eva", "orthogonal")
 """The ways to begin that leave the base model as it is; others take the first adapter out of its weights."""
+_LARGEST_ALPHA: Final = 1e6
+"""Trainers use some hundreds at most; what is far above drowns the base model's weights, or overflows."""
 _ALL_LINEAR: Final = "all-linear"
 
 
@@ -107,8 +109,10 @@ def read_adapter_config(folder: Path) -> AdapterConfig:
         targets=_targets(values.get("target_modules"), origin),
     )
     ranks, alphas = (found.rank, *found.rank_pattern.values()), (found.alpha, *found.alpha_pattern.values())
-    if min(ranks) < 1 or not all(map(math.isfinite, alphas)):
-        raise CheckpointError(f"{origin}: ranks must be at least 1 and alphas numbers; fetch the adapter again")
+    if min(ranks) < 1 or not all(abs(alpha) <= _LARGEST_ALPHA for alpha in alphas):
+        raise CheckpointError(
+            f"{origin}: ranks must be at least 1, and alphas within ±{_LARGEST_ALPHA:g}; fetch the adapter again"
+        )
     return found
 
 

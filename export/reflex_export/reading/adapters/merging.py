@@ -57,11 +57,12 @@ class Addition:
 
     def merged_into(self, weight: Array) -> Array:
         """`weight` is left as it is."""
-        added = self._product().reshape(weight.shape)
-        added *= np.float32(self.scaling)
-        added += weight
-        if self.magnitude is not None:
-            self._stretch(added, self.magnitude.load_wide())
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is told by name once it has answered
+            added = self._product().reshape(weight.shape)
+            added *= np.float32(self.scaling)
+            added += weight
+            if self.magnitude is not None:
+                self._stretch(added, self.magnitude.load_wide())
         return added
 
     def fits(self, shape: tuple[int, ...]) -> bool:

@@ -44,6 +44,13 @@ def test_what_training_added_to_bfloat16_is_not_rounded_away() -> None:
     np.testing.assert_allclose(found, 1.0001, rtol=1e-7)
 
 
+@pytest.mark.filterwarnings("error")
+def test_what_overflows_is_merged_without_a_word_of_numpys() -> None:
+    a, b = np.full((2, 4), 3e38, np.float32), np.full((5, 2), np.inf, np.float32)
+
+    assert not np.isfinite(merged_tensors(drawn(5, 4), addition(a, -b, 4.0)).load("w")).any()
+
+
 def test_a_convolution_is_merged_over_its_kernel() -> None:
     weight, a, b = drawn(4, 3, 2, 2), drawn(2, 3, 2, 2), drawn(4, 2, 1, 1)
 
