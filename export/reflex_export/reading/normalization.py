@@ -45,11 +45,6 @@ class Normalization:
                 f"norm_map has {unknown[0]!r:.60}, which is no kind of feature, so nothing would be normalised by it; "
                 f"write {', '.join(sorted(_KINDS))}"
             )
-        if self.eps < 0:
-            raise StatisticsError(
-                f"eps is {self.eps:g}, which would turn values over that hardly vary; write the one that the policy "
-                "was trained with (LeRobot's is 1e-08)"
-            )
 
 
 @dataclass(frozen=True)

@@ -184,10 +184,20 @@ def _normalization(step: _Step, folder: Path) -> Normalization:
     return Normalization(
         modes=typed(step.config, "norm_map", dict, step.origin, default={}),
         statistics=statistics,
-        eps=typed(step.config, "eps", float, step.origin, default=1e-8),
+        eps=_eps(step),
         features=frozenset(typed(step.config, "features", dict, step.origin, default={})),
         observations=None if step.config.get("normalize_observation_keys") is None else frozenset(map(str, keys)),
     )
+
+
+def _eps(step: _Step) -> float:
+    eps = typed(step.config, "eps", float, step.origin, default=1e-8)
+    if eps < 0:
+        raise CheckpointError(
+            f"{step.origin}: eps is {eps:g}, which would turn values over that hardly vary; write the one that the "
+            "policy was trained with (LeRobot's is 1e-08)"
+        )
+    return eps
 
 
 def _tokenization(step: _Step) -> Tokenization:

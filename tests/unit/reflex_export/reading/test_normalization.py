@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from typing import Any
 
 import numpy as np
@@ -128,16 +127,6 @@ def test_statistics_that_are_not_finite_are_refused(value: float) -> None:
 def test_statistics_that_no_data_can_have_are_refused(mode: str, values: dict[str, Any], why: str) -> None:
     with pytest.raises(StatisticsError, match=why):
         resolved(mode, **values)
-
-
-@pytest.mark.parametrize("eps", [-1.0, -1e-8, -1e6])
-def test_an_eps_below_zero_is_refused(eps: float) -> None:
-    with pytest.raises(StatisticsError, match=re.escape(f"eps is {eps:g}, which would turn values over")):
-        Normalization({"ACTION": "MEAN_STD"}, eps=eps)
-
-
-def test_an_eps_of_zero_is_no_fault() -> None:
-    assert Normalization({"ACTION": "MEAN_STD"}, eps=0.0).eps == 0
 
 
 def test_a_joint_that_never_moved_is_no_fault() -> None:

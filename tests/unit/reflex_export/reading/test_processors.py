@@ -205,3 +205,18 @@ def test_a_file_that_is_no_json_object_is_refused(copy: CopyCheckpoint, text: st
     (folder / PRE).write_text(text)
     with pytest.raises(CheckpointError, match=r"policy_preprocessor.json"):
         read_checkpoint(folder)
+
+
+@pytest.mark.parametrize(("file", "step"), [(PRE, "normalizer_processor"), (POST, "unnormalizer_processor")])
+@pytest.mark.parametrize("eps", [-1, -1e-8, -1e6])
+def test_an_eps_below_zero_is_refused(copy: CopyCheckpoint, file: str, step: str, eps: float) -> None:
+    folder = copy("act")
+    edit_step(folder / file, step, eps=eps)
+    with pytest.raises(CheckpointError, match=rf"{file}.*: eps is -1.*, which would turn values over"):
+        read_checkpoint(folder)
+
+
+def test_an_eps_of_zero_is_no_fault(copy: CopyCheckpoint) -> None:
+    folder = copy("act")
+    edit_step(folder / PRE, "normalizer_processor", eps=0)
+    assert read_checkpoint(folder).state.eps == 0
