@@ -150,7 +150,7 @@ def _require_use(stats: Path, given: Statistics, checkpoint: Checkpoint) -> None
     normalizers = (checkpoint.state, checkpoint.action, *checkpoint.images.values())
     if not any(normalizer.origin in origins for normalizer in normalizers):
         raise StatisticsError(
-            f"--stats {stats} has statistics of {', '.join(given) or 'nothing'}, and this policy normalises none of "
+            f"--stats {stats} has statistics of {', '.join(given)}, and this policy normalises none of "
             "it; give those of the dataset that it was trained on, or leave --stats out"
         )
 

@@ -32,14 +32,22 @@ Array = npt.NDArray[np.float64]
 
 def read_given_statistics(path: Path) -> Statistics:
     """By feature. `SourceError` or `StatisticsError` says what is wrong with the file."""
-    file = _file_of(path)
+    found = _read(_file_of(path), path)
+    if not found:
+        raise StatisticsError(f"--stats {path} holds no statistics; give a dataset's meta/stats.json")
+    return found
+
+
+def _read(file: Path, given: Path) -> Statistics:
     if file.suffix == ".safetensors":
         return statistics_of(open_file(file), str(file))
     if file.suffix == ".jsonl":
         return _aggregated(_episodes(file), str(file))
     if file.suffix == ".json":
         return _whole(_parsed(read_text(file), str(file)), str(file))
-    raise StatisticsError(f"--stats {path} is none of .json, .jsonl and .safetensors; give a dataset's meta/stats.json")
+    raise StatisticsError(
+        f"--stats {given} is none of .json, .jsonl and .safetensors; give a dataset's meta/stats.json"
+    )
 
 
 def _file_of(path: Path) -> Path:

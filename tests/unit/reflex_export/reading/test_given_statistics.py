@@ -154,6 +154,9 @@ def test_a_feature_that_nobody_uses_may_be_damaged(copy: CopyCheckpoint, tmp_pat
         ("stats.json", '{"action": {"mean": [[1], [1, 2]]}}', r"action\.mean is no array of numbers"),
         ("stats.json", '{"action": {"mean": []}}', r"action\.mean is empty"),
         ("episodes_stats.jsonl", '{"episode_index": 0}', "line 1: stats must be an object"),
+        ("stats.json", "{}", r"--stats .*stats\.json holds no statistics; give a dataset's"),
+        ("stats.json", '{"action": {"count": [3]}}', r"stats\.json holds no statistics"),
+        ("episodes_stats.jsonl", "", r"episodes_stats\.jsonl holds no statistics"),
         ("stats.txt", "", "none of .json, .jsonl and .safetensors"),
     ],
 )
@@ -161,6 +164,11 @@ def test_a_file_that_holds_no_statistics_is_refused(name: str, content: str, why
     (tmp_path / name).write_text(content)
     with pytest.raises(CheckpointError, match=why):
         read_given_statistics(tmp_path / name)
+
+
+def test_weights_hold_no_statistics(copy: CopyCheckpoint) -> None:
+    with pytest.raises(StatisticsError, match=r"--stats .*model\.safetensors holds no statistics"):
+        read_given_statistics(copy("act") / "model.safetensors")
 
 
 def test_episodes_of_different_robots_are_refused(tmp_path: Path) -> None:
