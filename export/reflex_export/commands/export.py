@@ -51,7 +51,10 @@ def export_command(source: str, options: ExportOptions, *, as_json: bool = False
 
 
 def _name(name: str, source: str) -> str:
-    chosen = name or re.sub(r"[^A-Za-z0-9_.-]+", "-", Path(source.rstrip("/")).name).strip("-.")
+    folder = Path(source.rstrip("/")).name
+    chosen = name or re.sub(r"[^A-Za-z0-9_.-]+", "-", folder).strip("-.")
+    if not chosen:
+        raise SetupError(f"the checkpoint's name {folder!r:.120} makes none for a policy; choose one with --name")
     if not NAME.fullmatch(chosen):
         raise SetupError(f"{chosen!r:.120} is no name for a policy: {_fault(chosen)}; choose one with --name")
     return chosen

@@ -68,6 +68,14 @@ def test_cases_that_are_none_are_refused_before_anything_is_read(
     assert not repository.exists()
 
 
+@pytest.mark.parametrize("folder", ["...", "-", "---"])
+def test_a_folder_whose_name_makes_none_for_a_policy_asks_for_one(folder: str, tmp_path: Path) -> None:
+    code, said = reflex("export", tmp_path / folder, "--repository", tmp_path / "models")
+
+    assert code == 1
+    assert f"the checkpoint's name '{folder}' makes none for a policy; choose one with --name" in said
+
+
 def test_a_policys_place_is_not_taken_unasked(exported: Path) -> None:
     before = read_policy_config(exported / "arm")
 
