@@ -24,6 +24,8 @@ __all__ = [
 
 MAX_JSON_BYTES: Final = 32 * 2**20
 """The index of a checkpoint with 100,000 tensors has 10 MB."""
+POINTER_BEGIN: Final = b"version http"
+"""Of the few lines that git-LFS leaves in place of a large file: the address of their own format."""
 MAX_TOKENIZER_BYTES: Final = 128 * 2**20
 """The largest vocabulary in use (262,144 pieces) takes 33 MB."""
 
@@ -39,10 +41,20 @@ def read_text(path: Path, *, limit: int = MAX_JSON_BYTES) -> str:
         raise SourceError(f"{path} cannot be read ({exc.strerror}); is the checkpoint complete?") from exc
     if len(content) > limit:
         raise SourceError(f"{path} is longer than {limit:,} bytes, so it is not the file that its name says")
+    refuse_pointer(content, path)
     try:
         return content.decode("utf-8-sig")  # some editors begin a file with a mark
     except UnicodeDecodeError as exc:
         raise SourceError(f"{path} is no UTF-8 text; fetch the checkpoint again") from exc
+
+
+def refuse_pointer(begin: bytes, path: Path) -> None:
+    """`SourceError` for what git leaves in place of a large file."""
+    if begin.startswith(POINTER_BEGIN):
+        raise SourceError(
+            f"{path} is not the file itself but git-LFS's pointer to it: run `git lfs pull` in its folder, or fetch it "
+            "with `hf download`"
+        )
 
 
 def read_object(path: Path) -> Mapping[str, Any]:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reflex_export.errors import MissingTensorError, SourceError, TensorFileError
-from reflex_export.reading.files import plain_name, read_object
+from reflex_export.reading.files import POINTER_BEGIN, plain_name, read_object, refuse_pointer
 from reflex_export.reading.header import DTYPES, LENGTH_BYTES, Header, TensorEntry, header_length, parse_header
 from reflex_export.reading.mapping import map_file
 
@@ -158,6 +158,8 @@ def _map(path: Path) -> tuple[Header, npt.NDArray[np.uint8]]:
             prefix = file.read(LENGTH_BYTES)
             file_bytes = path.stat().st_size
             _refuse_disguise(prefix, path)
+            refuse_pointer(prefix + file.read(len(POINTER_BEGIN)), path)
+            file.seek(len(prefix))
             text = file.read(header_length(prefix, file_bytes, str(path)))
             header = parse_header(text, file_bytes, str(path))
             content = map_file(file, file_bytes)

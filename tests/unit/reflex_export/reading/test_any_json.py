@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from reflex_export.errors import CheckpointError
+from reflex_export.errors import CheckpointError, SourceError
 from reflex_export.reading import read_checkpoint
 from reflex_export.reading.files import parse_object, read_object, typed
 from support.checkpoints.adapted import adapter_folder
@@ -126,3 +126,16 @@ def test_a_file_that_an_editor_begins_with_a_byte_order_mark_is_read(tmp_path: P
 def test_what_is_of_another_type_is_told_as_it_stands(values: dict[str, object], found: str) -> None:
     with pytest.raises(CheckpointError, match=f"x: a must be of type int, but is {found}"):
         typed(values, "a", int, "x")
+
+
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:00ff\nsize 457024\n"
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "config.json", "tokenizer/tokenizer.json"])
+def test_a_pointer_that_git_left_in_place_of_a_file_is_told_as_one(
+    copy: CopyCheckpoint, hub: EmptyHub, file: str
+) -> None:
+    folder = copy("smolvla")
+    (folder / file).write_text(POINTER)
+    with pytest.raises(SourceError, match=rf"{file} is not the file itself but git-LFS's pointer.*`git lfs pull`"):
+        read_checkpoint(folder, hub=hub)
