@@ -121,6 +121,8 @@ class _Parser:
 
     def _repeated(self, part: Part, times: str, *, is_plain: bool) -> Part:
         least, most = _times(times)
+        if most is not None and most < least:
+            raise self.no_expression(f"{times} is never")
         if (least, most) == (0, 1):
             return _any_of([part, _all_of([])])
         if not is_plain:

@@ -81,7 +81,7 @@ def test_what_goes_beyond_is_refused_by_name(expression: str, why: str) -> None:
         compile_pattern(expression, "rank_pattern")
 
 
-@pytest.mark.parametrize("expression", ["(", "a)", "(a|b", "[z-a]", ")"])
+@pytest.mark.parametrize("expression", ["(", "a)", "(a|b", "[z-a]", ")", "x{3,1}"])
 def test_what_is_no_expression_is_refused(expression: str) -> None:
     with pytest.raises(CheckpointError, match="is no regular expression"):
         compile_pattern(expression, "rank_pattern")
