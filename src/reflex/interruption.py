@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -27,7 +28,7 @@ def interruptible() -> Iterator[Callable[[], bool]]:
 
     Who is impatient would otherwise interrupt the tidying up, or the last words. What is yielded says whether one came:
     code that is not Python's can turn the exception into another. Signal handlers belong to the main thread: in another
-    one nothing changes.
+    one nothing changes. Native code that the exception passes through prints nothing of it.
     """
     came: list[int] = []
 
@@ -35,6 +36,7 @@ def interruptible() -> Iterator[Callable[[], bool]]:
         came.append(number)
         for each in SIGNALS:
             signal.signal(each, signal.SIG_IGN)
+        _say_nothing_more()
         raise KeyboardInterrupt
 
     before = _heard_by(interrupt, SIGNALS)
@@ -88,6 +90,11 @@ def scratch_folder(prefix: str) -> Iterator[Path]:
         with undisturbed():
             for folder in made:
                 shutil.rmtree(folder)
+
+
+def _say_nothing_more() -> None:
+    """Native modules and the interpreter's callbacks print a traceback where they cannot raise the interruption."""
+    sys.excepthook = sys.unraisablehook = lambda *_: None
 
 
 def _heard_by(handler: _Handler, numbers: Iterable[signal.Signals]) -> _Handlers:

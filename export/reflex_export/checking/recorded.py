@@ -49,7 +49,8 @@ def read_case(path: Path, checkpoint: Checkpoint, wanted: Sequence[TensorConfig]
         case = _arrays(path)
         _refuse_other_cameras(case, checkpoint)
         inputs = {tensor.name: _fitting(tensor, _input(tensor, case, checkpoint)) for tensor in wanted}
-        actions, normalized = (_numbers(name, case[name]) for name in ("actions", "actions_norm"))
+        actions = _numbers("actions", case["actions"])
+        normalized = _numbers("actions_norm", case["actions_norm"])
         steps = int(_numbers("num_steps", case["num_steps"]).item()) if "num_steps" in case else None
         tokens = tuple(case["tokens"][case["token_mask"]].tolist()) if "tokens" in case else None
         return RecordedCase(path.stem, inputs, str(case.get("task", "")), tokens, steps, actions, normalized)

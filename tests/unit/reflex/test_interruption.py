@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,9 @@ from reflex.interruption import SIGNALS, ended_by_sigterm, interruptible, scratc
 @pytest.fixture(autouse=True)
 def _handlers_are_put_back() -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in SIGNALS}
+    hooks = sys.excepthook, sys.unraisablehook
     yield
+    sys.excepthook, sys.unraisablehook = hooks
     for number, handler in before.items():
         signal.signal(number, handler)
 
@@ -30,6 +33,20 @@ def test_the_first_signal_interrupts_and_the_next_ones_do_not(number: signal.Sig
         for each in SIGNALS:
             signal.raise_signal(each)
         assert is_interrupted()
+
+
+class _InterruptedAsItGoes:
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_an_interruption_where_nothing_can_be_raised_prints_no_traceback(capfd: pytest.CaptureFixture[str]) -> None:
+    with interruptible() as is_interrupted:
+        _InterruptedAsItGoes()  # what is raised in it goes to the interpreter's hook
+        assert is_interrupted()
+        sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)  # as PyErr_Print does
+
+    assert capfd.readouterr() == ("", "")
 
 
 def test_without_a_signal_the_handlers_are_as_before() -> None:
