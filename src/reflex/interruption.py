@@ -94,7 +94,8 @@ def scratch_folder(prefix: str) -> Iterator[Path]:
 
 def _say_nothing_more() -> None:
     """Native modules and the interpreter's callbacks print a traceback where they cannot raise the interruption."""
-    sys.excepthook = sys.unraisablehook = lambda *_: None
+    sys.excepthook = lambda *_: None
+    sys.unraisablehook = lambda _: None
 
 
 def _heard_by(handler: _Handler, numbers: Iterable[signal.Signals]) -> _Handlers:
