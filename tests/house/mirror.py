@@ -18,10 +18,10 @@ from house.source import SourceFile
 
 __all__ = ["misplaced"]
 
-ROOTS: Final = ("src", "frontend", "export", "analysis", "bench")
+ROOTS: Final = ("src", "frontend", "export", "control", "analysis", "bench")
 NO_TESTS_OF_THEIR_OWN: Final = ("__init__.py", "__main__.py")
-IN_ANOTHER_PROGRAM: Final = ("frontend/reflex_frontend/embedded/backends/",)
-"""Loaded by path inside Triton: no test imports it."""
+IN_ANOTHER_PROGRAM: Final = ("frontend/reflex_frontend/embedded/backends/", "control/reflex_control/store/migrations/")
+"""Loaded by path, inside Triton or by Alembic: no test imports it."""
 PLAIN: Final = ("tests/unit/reflex_bench/",)
 """Folders whose modules are tools, tested where they promise something."""
 

@@ -12,7 +12,7 @@ from typing import Final
 
 __all__ = ["PRODUCT", "SourceFile", "files_of"]
 
-PRODUCT: Final = ("src/", "frontend/", "export/", "analysis/")
+PRODUCT: Final = ("src/", "frontend/", "export/", "control/", "analysis/")
 """Where the code lies that users run."""
 
 

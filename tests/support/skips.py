@@ -16,11 +16,12 @@ import pytest
 
 __all__ = ["HOW_TO_RUN", "Tool", "reason_for", "skip_for_want_of", "skipped_module", "summary_of", "wanted_tool"]
 
-Tool = Literal["Docker", "Helm", "Prometheus", "chromium", "curl", "the right to mount"]
+Tool = Literal["Docker", "Helm", "PostgreSQL", "Prometheus", "chromium", "curl", "the right to mount"]
 
 HOW_TO_RUN: Final[dict[Tool, str]] = {
     "Docker": "make compose-test",
     "Helm": "make helm-test",
+    "PostgreSQL": "make test, with Debian's package postgresql installed",
     "Prometheus": "make observability-test",
     "chromium": "make test, with Debian's package chromium installed",
     "curl": "make test, with Debian's package curl installed",

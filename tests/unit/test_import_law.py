@@ -11,7 +11,13 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
-ROOTS = {"src": "reflex", "frontend": "reflex_frontend", "export": "reflex_export", "analysis": "reflex_analysis"}
+ROOTS = {
+    "src": "reflex",
+    "frontend": "reflex_frontend",
+    "export": "reflex_export",
+    "control": "reflex_control",
+    "analysis": "reflex_analysis",
+}
 
 CLIMBING = [
     ("frontend/reflex_frontend/policy/breaker.py", "from reflex_frontend.exchange.routing import Router"),

@@ -13,17 +13,22 @@ import pytest
 
 import reflex
 import reflex_analysis
+import reflex_control
 import reflex_export
 import reflex_frontend
 from docs.documents import REPOSITORY
 from reflex.errors import ReflexError, ServiceError
 
-NEEDS_ANOTHER_PROGRAM = ("reflex_frontend.embedded.backends", "reflex_frontend.embedded.launch")
-"""Run inside Triton's Python stub, or as a script."""
+NEEDS_ANOTHER_PROGRAM = (
+    "reflex_frontend.embedded.backends",
+    "reflex_frontend.embedded.launch",
+    "reflex_control.store.migrations",
+)
+"""Run inside Triton's Python stub, as a script, or by Alembic."""
 
 
 def modules() -> Iterator[ModuleType]:
-    for package in (reflex, reflex_analysis, reflex_export, reflex_frontend):
+    for package in (reflex, reflex_analysis, reflex_control, reflex_export, reflex_frontend):
         for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if not found.name.startswith(NEEDS_ANOTHER_PROGRAM) and not found.name.endswith("__main__"):
                 yield importlib.import_module(found.name)
@@ -41,7 +46,7 @@ def exceptions() -> list[type[ReflexError]]:
     return sorted(defined, key=lambda kind: kind.__name__)
 
 
-OURS = ("reflex", "reflex_analysis", "reflex_export", "reflex_frontend")
+OURS = ("reflex", "reflex_analysis", "reflex_control", "reflex_export", "reflex_frontend")
 ERRORS = exceptions()
 
 

@@ -1,0 +1,90 @@
+"""Transactions on the store, the same on SQLite and on PostgreSQL.
+
+A write is whole or not at all, and durable when `writing` ends: SQLite syncs its log at every commit. Writes of one
+organisation come one after the other, so what was read within a write is still true when it commits.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Connection, Engine, create_engine, event, select
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+from reflex.errors import SetupError
+from reflex_control.store.tables import organisation
+
+__all__ = ["Database", "sqlite_url"]
+
+BUSY_S: Final = 10.0
+"""So long a write waits for another process' write, a backup's for example."""
+WRITES: Final = "reflex_writes"
+POOL: Final = {"pool_size": 40, "max_overflow": 0, "pool_timeout": BUSY_S}
+"""As many as the server has worker threads (anyio's default)."""
+
+
+def sqlite_url(file: Path) -> str:
+    """The store in this file. Its folder must be there."""
+    return f"sqlite:///{file}"
+
+
+class Database:
+    """Connections to one store; `close` it at the end. May be shared by threads."""
+
+    def __init__(self, url: str) -> None:
+        self.engine = _engine(url)
+        self.is_sqlite = self.engine.dialect.name == "sqlite"
+        # Within a process a lock is fair, where SQLite's own waiting is a lottery.
+        self._alone = threading.Lock() if self.is_sqlite else nullcontext()
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A consistent view of the store."""
+        with self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def writing(self, organisation_id: str | None = None) -> Iterator[Connection]:
+        """One transaction, committed at the end and undone by an exception; alone in its organisation."""
+        with self._alone, self.engine.connect() as plain:
+            connection = plain.execution_options(**{WRITES: True})
+            with connection.begin():
+                if organisation_id is not None and not self.is_sqlite:
+                    lock = select(organisation.c.id).where(organisation.c.id == organisation_id)
+                    connection.execute(lock.with_for_update())
+                yield connection
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+
+def _engine(url: str) -> Engine:
+    try:
+        engine = create_engine(url, **POOL)
+    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError, ValueError) as exc:
+        raise SetupError(
+            "--db takes the URL of a store, like postgresql+psycopg://user@host/reflex; leave it out for SQLite"
+        ) from exc
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _set_up_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    elif engine.dialect.name != "postgresql":
+        raise SetupError(f"--db names a store on {engine.dialect.name}; Reflex knows SQLite and PostgreSQL")
+    return engine
+
+
+def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    connection.isolation_level = None  # `begin` is said below: Python's own would read before it locks
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={int(BUSY_S * 1000)}"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    is_write = connection.get_execution_options().get(WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if is_write else "BEGIN")

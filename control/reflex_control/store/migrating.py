@@ -1,0 +1,84 @@
+"""The store's schema and the program's: made, compared, brought up to date."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, inspect
+from sqlalchemy.exc import OperationalError
+
+from reflex.errors import SetupError
+from reflex_control.store.database import Database
+
+__all__ = ["StoreState", "is_empty", "migrate", "open_store", "state_of"]
+
+
+class StoreState(Enum):
+    """How a store's schema stands to the program's."""
+
+    EMPTY = "empty"
+    OLDER = "older"
+    CURRENT = "current"
+    NEWER = "newer"
+
+
+def open_store(url: str, *, migrating: bool = False) -> Database:
+    """The store, ready for use: an empty one is made, an older one is migrated only when told so.
+
+    Raises `SetupError` for a store that cannot be opened, is newer than this program, or is older and was left so.
+    """
+    database = Database(url)
+    try:
+        state = state_of(database)
+        if state is StoreState.OLDER and not migrating:
+            raise SetupError(
+                "the store was made by an older Reflex; back it up (reflex control backup FILE), then run: "
+                "reflex control migrate"
+            )
+        if state is StoreState.NEWER:
+            raise SetupError("the store was made by a newer Reflex, which this one would damage; install that one")
+        migrate(database)
+    except OperationalError as exc:
+        database.close()
+        raise SetupError(f"the store cannot be opened ({exc.orig}); look at --data, or at --db") from exc
+    except SetupError:
+        database.close()
+        raise
+    return database
+
+
+def state_of(database: Database) -> StoreState:
+    """Without changing anything."""
+    with database.reading() as connection:
+        found = MigrationContext.configure(connection).get_current_revision()
+        if found is None:
+            if is_empty(connection):
+                return StoreState.EMPTY
+            raise SetupError("the store holds other tables than Reflex's; give it a database of its own")
+    scripts = ScriptDirectory.from_config(_config(None))
+    if found == scripts.get_current_head():
+        return StoreState.CURRENT
+    known = {script.revision for script in scripts.walk_revisions()}
+    return StoreState.OLDER if found in known else StoreState.NEWER
+
+
+def migrate(database: Database) -> None:
+    """Bring the store up to date, in one transaction where the database can."""
+    with database.writing() as connection:
+        command.upgrade(_config(connection), "head")
+
+
+def is_empty(connection: Connection) -> bool:
+    """Whether nobody has made a table yet."""
+    return not inspect(connection).get_table_names()
+
+
+def _config(connection: Connection | None) -> Config:
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config

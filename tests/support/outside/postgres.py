@@ -1,0 +1,94 @@
+"""A PostgreSQL of the tests' own: Debian's, on a socket of its own, gone at the end."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
+
+from support.waiting import wait_until
+
+__all__ = ["Postgres", "postgres_programs", "postgres_running"]
+
+DEBIAN: Final = "/usr/lib/postgresql/*/bin"
+UNPRIVILEGED: Final = "nobody"
+"""PostgreSQL refuses to be run by root."""
+FAST: Final = ("-c", "fsync=off", "-c", "max_connections=400", "-c", "listen_addresses=")
+
+
+class Postgres:
+    """One running cluster."""
+
+    def __init__(self, socket_folder: Path) -> None:
+        self._folder = socket_folder
+
+    def url_of(self, database: str) -> str:
+        return f"postgresql+psycopg://reflex@/{database}?host={self._folder}"
+
+    def new_database(self) -> str:
+        """The URL of an empty one."""
+        name = f"test_{uuid.uuid4().hex}"
+        engine = create_engine(self.url_of("postgres"), isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name}"))
+        engine.dispose()
+        return self.url_of(name)
+
+    def answers(self) -> bool:
+        engine = create_engine(self.url_of("postgres"))
+        try:
+            with engine.connect():
+                return True
+        except OperationalError:
+            return False
+        finally:
+            engine.dispose()
+
+
+def postgres_programs() -> Path | None:
+    """Where `initdb` and `postgres` lie; None when they are not installed."""
+    found = shutil.which("initdb")
+    folders = [Path(found).resolve().parent] if found else sorted(Path("/").glob(DEBIAN[1:]))
+    return next((folder for folder in folders if (folder / "postgres").exists()), None)
+
+
+@contextmanager
+def postgres_running(programs: Path) -> Iterator[Postgres]:
+    """A cluster without any safety against a power cut, which no test needs, and with no TCP port."""
+    # Short: the path of a socket has at most 107 bytes.
+    with tempfile.TemporaryDirectory(prefix="reflex-pg-") as name:
+        folder = Path(name)
+        as_user = _as_unprivileged(folder)
+        data = folder / "data"
+        arguments = ["-D", str(data), "-U", "reflex", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
+        subprocess.run([*as_user, str(programs / "initdb"), *arguments], check=True, capture_output=True, cwd="/")
+        server = subprocess.Popen(
+            [*as_user, str(programs / "postgres"), "-D", str(data), "-k", str(folder), *FAST],
+            cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            postgres = Postgres(folder)
+            wait_until(postgres.answers, "PostgreSQL answers")
+            yield postgres
+        finally:
+            # At once: SIGQUIT, and the clients that are still there lose their connection.
+            server.send_signal(3)
+            server.wait(timeout=30)
+
+
+def _as_unprivileged(folder: Path) -> list[str]:
+    if os.geteuid() != 0:
+        return []
+    user = pwd.getpwnam(UNPRIVILEGED)
+    os.chown(folder, user.pw_uid, user.pw_gid)
+    return ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", "--"]

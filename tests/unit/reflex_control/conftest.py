@@ -1,0 +1,50 @@
+"""Stores for the tests: every contract holds on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from reflex_control.store.database import Database, sqlite_url
+from reflex_control.store.migrating import open_store
+from support.outside.postgres import Postgres, postgres_programs, postgres_running
+from support.skips import skip_for_want_of
+
+
+class _Clusters:
+    """One PostgreSQL for all tests of this process, started when the first of them wants it."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+        self._running: Postgres | None = None
+
+    def get(self) -> Postgres:
+        if self._running is None:
+            programs = postgres_programs()
+            if programs is None:
+                skip_for_want_of("PostgreSQL")
+            self._running = self._stack.enter_context(postgres_running(programs))
+        return self._running
+
+
+@pytest.fixture(scope="session")
+def clusters() -> Iterator[_Clusters]:
+    with ExitStack() as stack:
+        yield _Clusters(stack)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path, clusters: _Clusters) -> str:
+    """The URL of an empty store."""
+    return sqlite_url(tmp_path / "control.db") if request.param == "sqlite" else clusters.get().new_database()
+
+
+@pytest.fixture
+def database(store_url: str) -> Iterator[Database]:
+    """A store that is ready for use."""
+    opened = open_store(store_url)
+    yield opened
+    opened.close()
