@@ -17,6 +17,10 @@ import uvicorn
 import uvloop
 
 from reflex.errors import SetupError
+from reflex.serving.hosts import allowed_hosts, check_bind
+from reflex.serving.listener import BACKLOG, listen, url_of
+from reflex.serving.logs import set_up_logs
+from reflex.serving.quiet_server import QuietServer
 from reflex.wire import SlotName
 from reflex_frontend.act.act import ActService
 from reflex_frontend.act.keys import KeyRing
@@ -29,12 +33,8 @@ from reflex_frontend.exchange.routing import Router, Slot
 from reflex_frontend.http.app import Server, build_app, front_door
 from reflex_frontend.http.bounded_reads import bounded_protocol
 from reflex_frontend.http.endpoint import ActEndpoint
-from reflex_frontend.http.hosts import allowed_hosts, check_bind
-from reflex_frontend.http.listener import BACKLOG, listen, url_of
 from reflex_frontend.http.protocol import Limits
-from reflex_frontend.http.quiet_server import QuietServer
 from reflex_frontend.http.refusal import QuickRefusal
-from reflex_frontend.logs import set_up_logs
 from reflex_frontend.observing.metrics import Metrics
 from reflex_frontend.observing.observers import observers_at_work
 from reflex_frontend.observing.tracing import tracing_at_work

@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from reflex.errors import SetupError
 from reflex.serve_options import MAX_CLAMPED_PERCENT
-from reflex_frontend.setting_words import in_plain_words
+from reflex.serving.setting_words import in_plain_words
 from reflex_frontend.slo import Slo, SloMode, parse_slo
 
 __all__ = ["NO_OPTION", "Settings", "unknown_variables"]

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from reflex.errors import InvalidRequestError
-from reflex_frontend.http.hosts import AllowedHosts, allowed_hosts
+from reflex.serving.hosts import AllowedHosts, allowed_hosts
 
 REPOSITORY: Final = Path(__file__).parents[2]
 FRONTEND: Final = yaml.safe_load((REPOSITORY / "compose.yaml").read_text(encoding="utf-8"))["services"]["frontend"]

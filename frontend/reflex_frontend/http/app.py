@@ -18,13 +18,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 import reflex
 from reflex.errors import ServiceError, service_error
+from reflex.serving.hosts import AllowedHosts
 from reflex.wire import ANSWER_HEADERS, ORIGIN_HEADER, PAGE_HEADERS, raw_name
 from reflex_frontend.act.act import ActService
 from reflex_frontend.act.answer import JSON, error_response, json_response
 from reflex_frontend.http.config import configs_of
 from reflex_frontend.http.endpoint import ActEndpoint
 from reflex_frontend.http.health import health_of
-from reflex_frontend.http.hosts import AllowedHosts
 from reflex_frontend.http.openapi import document_routes
 from reflex_frontend.http.pages import page_routes
 from reflex_frontend.observing.metrics import CONTENT_TYPE

@@ -14,10 +14,10 @@ import uvicorn
 
 from reflex.admin import DEFAULT_PORT, forget_admin, publish_admin
 from reflex.errors import SetupError
+from reflex.serving.quiet_server import QuietServer
 from reflex_frontend.exchange.routing import Router
 from reflex_frontend.http.bounded_reads import bounded_protocol
 from reflex_frontend.http.protocol import Limits
-from reflex_frontend.http.quiet_server import QuietServer
 from reflex_frontend.observing.observers import Observers
 from reflex_frontend.rollout.admin import Admin, build_admin
 from reflex_frontend.rollout.rollout import Rollout

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reflex.errors import InvalidRequestError, SetupError
-from reflex_frontend.http.hosts import AllowedHosts, allowed_hosts, check_bind, is_loopback
+from reflex.serving.hosts import AllowedHosts, allowed_hosts, check_bind, is_loopback
 
 LOOPBACK = ["127.0.0.1", "127.8.9.1", "::1", "[::1]", "localhost", "LOCALHOST.", "::ffff:127.0.0.1"]
 BEYOND = ["0.0.0.0", "::", "", "192.168.1.5", "gpu-box", "localhost.evil.example", "127.1", "0", "::ffff:10.0.0.1"]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from reflex_frontend.logs import set_up_logs
+from reflex.serving.logs import set_up_logs
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from reflex.errors import SetupError
-from reflex_frontend.http.listener import listen, url_of
+from reflex.serving.listener import listen, url_of
 
 
 @pytest.mark.parametrize("host", ["300.1.2.3", "192.0.2.1", "no-such-host.invalid", "a..b", "2001:db8::1"])
