@@ -15,6 +15,7 @@ from typing import Final
 __all__ = [
     "PYTHON_VERSION",
     "STUB_FILE",
+    "WHEEL",
     "find_libpython",
     "libpython_name",
     "pytriton_folder",
@@ -24,6 +25,8 @@ __all__ = [
 ]
 
 PYTHON_VERSION: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
+WHEEL: Final = "nvidia-pytriton==0.7.0"
+"""The one that the extra `embedded` asks for."""
 STUB_FILE: Final = "triton_python_backend_stub"
 STUBS_FOLDER: Final = "python_backend_stubs"
 

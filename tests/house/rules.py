@@ -16,6 +16,7 @@ from house.syntax import (
     is_constant,
     is_upper_bound_of_time,
     lines_of,
+    texts,
 )
 
 __all__ = ["ENVIRONMENT_READERS", "RULES", "Rule", "Violation"]
@@ -53,6 +54,8 @@ REGISTRY: Final = re.compile(
 UNFINISHED: Final = re.compile(r"\b(?:[T]ODO|[F]IXME|[X]XX)\b")
 URL: Final = re.compile(r"\bhttps?://[^\s\"'`<>)\]}]+")
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+WORDING: Final = "src/reflex/wording/"
+LINE_TO_INSTALL: Final = re.compile(r"\bpip3? (?:un)?install\b|\buv venv\b|\breflex-act\[")
 DOCUMENT_HOSTS: Final = frozenset({"numpy.org", "www.rfc-editor.org", "docs.nvidia.com", "github.com"})
 """Hosts that a comment may point to. Code connects to none of them."""
 
@@ -158,6 +161,15 @@ def headers_are_named_in_the_contract(file: SourceFile) -> Iterator[Violation]:
             yield getattr(node, "lineno", 1), f"reads the header {name!r} by a name of its own; name it in reflex.wire"
 
 
+def what_to_install_is_worded_in_one_place(file: SourceFile) -> Iterator[Violation]:
+    """A line written elsewhere leads nowhere from a checkout, or into another Python than the one that runs."""
+    if not file.is_product or file.path.startswith(WORDING):
+        return
+    for line, text in texts(file):
+        if LINE_TO_INSTALL.search(text):
+            yield line, "spells a line that installs; take it from reflex.wording.install"
+
+
 def tests_wait_for_conditions(file: SourceFile) -> Iterator[Violation]:
     """A sleep is a guess of how long another takes, which a busy machine proves wrong. On virtual time it is exact."""
     if not _is_test(file) or any(word in (file.text or "") for word in ON_VIRTUAL_TIME):
@@ -191,6 +203,7 @@ RULES: Final[tuple[Rule, ...]] = (
     text_ends_in_newline,
     code_calls_nobody,
     headers_are_named_in_the_contract,
+    what_to_install_is_worded_in_one_place,
     tests_wait_for_conditions,
     tests_measure_only_promises,
 )

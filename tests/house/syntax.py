@@ -15,6 +15,7 @@ __all__ = [
     "is_constant",
     "is_upper_bound_of_time",
     "lines_of",
+    "texts",
 ]
 
 
@@ -42,6 +43,14 @@ def functions(file: SourceFile) -> Iterator[ast.FunctionDef | ast.AsyncFunctionD
 
 def lines_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     return (function.end_lineno or function.lineno) - function.lineno + 1
+
+
+def texts(file: SourceFile) -> Iterator[tuple[int, str]]:
+    """Line and text of every literal that a program uses, parts of f-strings too; docstrings are for its readers."""
+    docstrings = {id(node.value) for node in file.nodes if isinstance(node, ast.Expr)}
+    for node in file.nodes:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+            yield node.lineno, node.value
 
 
 def environment_lines(file: SourceFile) -> Iterator[int]:

@@ -16,6 +16,7 @@ import pytest
 
 from chaos.remains import Belongings, belongings
 from reflex.model_repository import model_file
+from reflex.triton_wheel import WHEEL
 from reflex_bench.nonce_policy import write_nonce_policy
 from support.load import Answer, LoadClient, run
 from support.nonce_server import NonceServer, nonce_server
@@ -142,7 +143,7 @@ def test_a_missing_triton_binary_is_said_with_the_command_that_brings_it(tmp_pat
     environment = {"PYTHONPATH": str(tmp_path / "shadow")}
     ended = _refused_start(free_port(), "--model-repository", str(_repository(tmp_path)), env=environment)
     assert "tritonserver is missing from nvidia-pytriton" in ended.stderr
-    assert "pip install 'reflex-act[serve,embedded]'" in ended.stderr
+    assert f"pip install --force-reinstall --no-deps {WHEEL}" in ended.stderr
 
 
 def test_a_repository_that_is_not_there_is_said_plainly(tmp_path: Path) -> None:

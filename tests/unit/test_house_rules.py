@@ -26,6 +26,7 @@ PLANTED = {
     "nothing_is_left_unfinished": ("docs/planted.md", "TO~DO: say more\n"),
     "text_ends_in_newline": ("docs/planted.md", "the end"),
     "headers_are_named_in_the_contract": (PRODUCT, "def of(headers):\n    return headers.get(b'x-robot')\n"),
+    "what_to_install_is_worded_in_one_place": (PRODUCT, "raise SetupError(f'run: pip install {name}')\n"),
     "code_calls_nobody": (PRODUCT, "URL = 'https://collect.example/v1/events'\n"),
     "tests_wait_for_conditions": ("tests/planted.py", "import time\ntime.sleep(0.1)\n"),
     "tests_measure_only_promises": ("tests/planted.py", "assert time.monotonic() - started < 2\n"),
@@ -66,6 +67,15 @@ def test_every_way_to_sleep_in_a_test_is_found_but_on_virtual_time(code: str) ->
     body = f"async def test_it():\n    {code}"
     assert len(check(SourceFile("tests/planted.py", body.encode()))) == 1
     assert check(SourceFile("tests/planted.py", f"{body}run_virtual(test_it)\n".encode())) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["pip install x", "run: pip uninstall -y x", "uv venv --python 3.12", "uv pip install x", "reflex-act[otel]"],
+)
+@pytest.mark.parametrize("code", ["HINT = '{}'\n", "say(f'{name}: {}')\n", "FIXES = {{'a': ('{}',)}}\n"])
+def test_every_line_that_installs_is_found(code: str, line: str) -> None:
+    assert len(check(SourceFile(PRODUCT, code.replace("{}", line).encode()))) == 1
 
 
 @pytest.mark.parametrize("code", ["0 < took_s < 5", "answer.took_s <= 5", "time.perf_counter() - began < 1"])
@@ -112,6 +122,11 @@ def test_a_developers_path_inside_a_binary_file_is_found() -> None:
         (
             PRODUCT,
             "URLS = 'http://127.0.0.1:8000/act', f'http://[{host}]:{port}', f'https://{host}', 'http://[::1]:80'\n",
+        ),
+        ("src/reflex/wording/fine.py", "LINE = 'pip install x'\n"),
+        (
+            PRODUCT,
+            "def fine():\n    '''Say what `pip install` takes.'''\n    return ['reflex-act', 'pip is not there']\n",
         ),
         (PRODUCT, "def fine():\n" + "    pass\n" * 59),
         (PRODUCT, "A = 1\n" * 360),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from reflex.errors import SetupError
+from reflex.wording.install import install_line, install_line_elsewhere
 
 __all__ = ["Engine", "Toolkit", "installed_engine", "load_toolkit"]
 
@@ -18,16 +19,6 @@ Engine = Literal["tensorrt", "tensorrt-rtx"]
 MODULES: Final[Mapping[Engine, tuple[str, ...]]] = {
     "tensorrt": ("tensorrt",),
     "tensorrt-rtx": ("tensorrt_rtx", "tensorrt_rtx_bindings"),  # the SDK's wheel, the wheel of the package index
-}
-REMEDIES: Final[Mapping[Engine, str]] = {
-    "tensorrt": (
-        "run the command in NVIDIA's container nvcr.io/nvidia/tensorrt (or tritonserver) of the release that will "
-        "serve, with `pip install 'reflex-act[export]'`: an engine only loads in the TensorRT that built it"
-    ),
-    "tensorrt-rtx": (
-        "run: pip install 'reflex-act[tensorrt]', which brings NVIDIA's tensorrt-rtx-cu12-libs and -bindings "
-        "(Linux on x86-64)"
-    ),
 }
 
 
@@ -55,7 +46,7 @@ def load_toolkit(engine: Engine) -> Toolkit:
             problem = f"{name} cannot be loaded: {exc}"
             continue
         return Toolkit(engine, str(api.__version__), api)
-    raise SetupError(f"engines of kind {engine} need NVIDIA's library, and {problem}; {REMEDIES[engine]}")
+    raise SetupError(f"engines of kind {engine} need NVIDIA's library, and {problem}; {_remedy(engine)}")
 
 
 def installed_engine() -> Engine:
@@ -64,6 +55,17 @@ def installed_engine() -> Engine:
         if any(importlib.util.find_spec(name) is not None for name in names):
             return engine
     raise SetupError(
-        f"no TensorRT is installed. For GPUs that Triton serves itself (--engine tensorrt), {REMEDIES['tensorrt']}. "
-        f"For RTX GPUs (--engine tensorrt-rtx), {REMEDIES['tensorrt-rtx']}"
+        f"no TensorRT is installed. For GPUs that Triton serves itself (--engine tensorrt), {_remedy('tensorrt')}. "
+        f"For RTX GPUs (--engine tensorrt-rtx), {_remedy('tensorrt-rtx')}"
+    )
+
+
+def _remedy(engine: Engine) -> str:
+    if engine == "tensorrt":
+        return (
+            "run the command in NVIDIA's container nvcr.io/nvidia/tensorrt (or tritonserver) of the release that will "
+            f"serve, with `{install_line_elsewhere('export')}`: an engine only loads in the TensorRT that built it"
+        )
+    return (
+        f"run: {install_line('tensorrt')}, which brings NVIDIA's tensorrt-rtx-cu12-libs and -bindings (Linux on x86-64)"
     )

@@ -16,16 +16,16 @@ from reflex import triton_wheel
 from reflex.errors import SetupError
 from reflex.triton_wheel import (
     PYTHON_VERSION,
+    WHEEL,
     libpython_name,
     pytriton_folder,
     stub_of,
     stub_versions,
     triton_root,
 )
+from reflex.wording.install import install_line, pip_line
 
 __all__ = ["Installation", "find_libpython", "find_python_bin", "find_stub", "find_triton_root", "locate"]
-
-INSTALL_HINT = "pip install 'reflex-act[serve,embedded]'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def find_triton_root() -> Path:
     pytriton = pytriton_folder()
     if pytriton is None:
         raise SetupError(
-            f"the embedded Triton is not installed: {INSTALL_HINT} (Linux on x86-64), "
+            f"the embedded Triton is not installed: {install_line('serve', 'embedded')} (Linux on x86-64), "
             "or serve from a Triton elsewhere with --triton grpc://HOST:8001"
         )
     return _existing(triton_root(pytriton))
@@ -114,5 +114,6 @@ def _check_platform() -> None:
 
 def _existing(path: Path) -> Path:
     if not path.exists():
-        raise SetupError(f"{path} is missing from nvidia-pytriton; install it again: {INSTALL_HINT} --force-reinstall")
+        again = pip_line("install", "--force-reinstall", "--no-deps", WHEEL)
+        raise SetupError(f"{path} is missing from nvidia-pytriton; install it again: {again}")
     return path

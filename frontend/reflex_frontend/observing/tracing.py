@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from reflex.errors import ServiceError, SetupError
+from reflex.wording.install import install_line
 from reflex_frontend.exchange.exchange import Exchange
 from reflex_frontend.observing.traced_act import TracedAct
 from reflex_frontend.policy.traceparent import Trace, begin_trace, traceparent_of
@@ -24,7 +25,6 @@ __all__ = ["Sink", "Tracing", "require_tracing", "tracing_at_work"]
 
 CLOSE_S: Final = 1.5
 """For what is still to be sent when the server stops. A collector that hangs must not hold it up."""
-EXTRA: Final = "pip install 'reflex-act[otel]'"
 
 
 class Sink(Protocol):
@@ -113,7 +113,7 @@ def require_tracing() -> None:
     except ModuleNotFoundError as exc:
         if exc.name is None or not exc.name.startswith("opentelemetry"):
             raise
-        raise SetupError(f"traces need OpenTelemetry, which is not installed; run: {EXTRA}") from exc
+        raise SetupError(f"traces need OpenTelemetry, which is not installed; run: {install_line('otel')}") from exc
 
 
 def _close(sink: Sink) -> None:

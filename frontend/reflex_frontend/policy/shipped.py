@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from reflex.errors import SetupError
+from reflex.wording.install import reinstall_line
 
 __all__ = ["copy_shipped", "shipped_repository"]
 
@@ -16,7 +17,7 @@ def shipped_repository() -> Path:
     for candidate in (here.parents[3] / "model_repository", here.parents[1] / "model_repository"):
         if candidate.is_dir():
             return candidate
-    raise SetupError("the shipped model repository is missing; pass --model-repository or install reflex-act again")
+    raise SetupError(f"the shipped model repository is missing; pass --model-repository, or run: {reinstall_line()}")
 
 
 def copy_shipped(folder: Path, *, replace: bool) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import typer
 
 from reflex.console import EXIT_FAILED, say
+from reflex.wording.install import install_line
 
 __all__ = ["load_extra"]
 
@@ -19,7 +20,5 @@ def load_extra(module: str, extra: str) -> Any:  # noqa: ANN401  # a module of a
     except ModuleNotFoundError as exc:
         if exc.name is not None and exc.name.partition(".")[0].startswith("reflex"):
             raise  # a broken installation of our own, which no extra repairs
-        say(
-            f"reflex: this needs the package {exc.name}, which is not installed; run: pip install 'reflex-act[{extra}]'"
-        )
+        say(f"reflex: this needs the package {exc.name}, which is not installed; run: {install_line(extra)}")
         raise typer.Exit(EXIT_FAILED) from exc

@@ -10,10 +10,11 @@ import typer
 from reflex.cli.options import with_parameters
 from reflex.console import EXIT_FAILED, reported_errors, say
 from reflex.serve_options import SERVE_OPTIONS, ServeOption
+from reflex.wording.install import install_line
 
 __all__ = ["serve"]
 
-SERVE_EXTRAS = "pip install 'reflex-act[serve,embedded]'"
+SERVE_EXTRAS: Final = ("serve", "embedded")
 
 
 def _annotation(option: ServeOption) -> Any:  # noqa: ANN401  # a type that is made here
@@ -56,5 +57,5 @@ def _server_module() -> Any:  # noqa: ANN401  # a module of another package, kno
     except ModuleNotFoundError as exc:
         if exc.name is not None and exc.name.partition(".")[0].startswith("reflex"):
             raise  # a broken installation of our own, which no extra repairs
-        say(f"reflex: serving needs the package {exc.name}, which is not installed; run: {SERVE_EXTRAS}")
+        say(f"reflex: serving needs the package {exc.name}, which is not installed; run: {install_line(*SERVE_EXTRAS)}")
         raise typer.Exit(EXIT_FAILED) from exc

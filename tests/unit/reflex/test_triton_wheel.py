@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from reflex.triton_wheel import (
     PYTHON_VERSION,
+    WHEEL,
     find_libpython,
     pytriton_folder,
     stub_of,
@@ -20,6 +22,12 @@ def test_the_installed_package_has_a_stub_for_this_python() -> None:
     assert pytriton is not None
     assert stub_of(triton_root(pytriton), PYTHON_VERSION).is_file()
     assert PYTHON_VERSION in stub_versions(triton_root(pytriton))
+
+
+def test_the_wheel_is_the_one_that_the_extra_asks_for() -> None:
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
+
+    assert WHEEL in project["optional-dependencies"]["embedded"]
 
 
 def test_a_package_that_is_not_installed_has_no_folder(monkeypatch: pytest.MonkeyPatch) -> None:

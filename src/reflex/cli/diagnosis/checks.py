@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from reflex.triton_wheel import libpython_name, stub_of, stub_versions, triton_root
+from reflex.triton_wheel import WHEEL, libpython_name, stub_of, stub_versions, triton_root
+from reflex.wording.install import fresh_environment_line, install_line, pip_line, reinstall_line
 
 __all__ = [
     "Check",
@@ -32,7 +33,6 @@ PythonVersion = tuple[int, int]
 OLDEST_PYTHON: Final[PythonVersion] = (3, 11)
 OLDEST_GLIBC: Final = (2, 35)  # the tritonserver binary of nvidia-pytriton 0.7.0 is built against it
 GREATEST_PORT: Final = 65535
-EMBEDDED_LINE: Final = "pip install 'reflex-act[embedded]'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def check_python(version: PythonVersion) -> Check:
             "python",
             "fail",
             f"{found} is too old; Reflex needs {_dotted(OLDEST_PYTHON)}",
-            "uv venv --python 3.11 && uv pip install reflex-act",
+            fresh_environment_line(_dotted(OLDEST_PYTHON)),
         )
     return Check("python", "ok", found)
 
@@ -95,14 +95,14 @@ def check_libpython(version: PythonVersion, found: Path | None) -> Check:
 def check_tritonserver(pytriton: Path | None) -> Check:
     """The server binary in the package nvidia-pytriton, whose folder is `pytriton`."""
     if pytriton is None:
-        return Check("tritonserver", "fail", "the package nvidia-pytriton is not installed", EMBEDDED_LINE)
+        return Check("tritonserver", "fail", "the package nvidia-pytriton is not installed", install_line("embedded"))
     binary = triton_root(pytriton) / "bin" / "tritonserver"
     if not binary.is_file():
         return Check(
             "tritonserver",
             "fail",
             f"{binary} is missing; the wheel for Linux x86-64 carries it",
-            "pip install --force-reinstall --no-deps nvidia-pytriton==0.7.0",
+            pip_line("install", "--force-reinstall", "--no-deps", WHEEL),
         )
     return Check("tritonserver", "ok", str(binary))
 
@@ -110,7 +110,9 @@ def check_tritonserver(pytriton: Path | None) -> Check:
 def check_stub(pytriton: Path | None, version: PythonVersion) -> Check:
     """Triton's helper process for this very Python version."""
     if pytriton is None:
-        return Check("python stub", "fail", "comes with nvidia-pytriton, which is not installed", EMBEDDED_LINE)
+        return Check(
+            "python stub", "fail", "comes with nvidia-pytriton, which is not installed", install_line("embedded")
+        )
     if stub_of(triton_root(pytriton), _dotted(version)).is_file():
         return Check("python stub", "ok", f"for Python {_dotted(version)}")
     known = ", ".join(stub_versions(triton_root(pytriton))) or "no version"
@@ -118,7 +120,7 @@ def check_stub(pytriton: Path | None, version: PythonVersion) -> Check:
         "python stub",
         "fail",
         f"none for Python {_dotted(version)}; nvidia-pytriton carries {known}",
-        "uv venv --python 3.12 && uv pip install 'reflex-act[serve,embedded]'",
+        fresh_environment_line("3.12", "serve", "embedded"),
     )
 
 
@@ -126,7 +128,7 @@ def check_onnxruntime(version: str | None, problem: str | None) -> Check:
     """The engine of the embedded Triton; `problem` is why its import failed."""
     if version is None:
         detail = problem or "not installed"
-        fix = "pip install --force-reinstall onnxruntime" if problem else EMBEDDED_LINE
+        fix = pip_line("install", "--force-reinstall", "onnxruntime") if problem else install_line("embedded")
         return Check("onnxruntime", "fail", detail, fix)
     return Check("onnxruntime", "ok", version)
 
@@ -134,9 +136,7 @@ def check_onnxruntime(version: str | None, problem: str | None) -> Check:
 def check_extra(name: str, missing: Collection[str]) -> Check:
     """One extra of the distribution; `missing` are its packages that are not there."""
     if missing:
-        return Check(
-            f"extra {name}", "fail", f"not installed: {', '.join(sorted(missing))}", f"pip install 'reflex-act[{name}]'"
-        )
+        return Check(f"extra {name}", "fail", f"not installed: {', '.join(sorted(missing))}", install_line(name))
     return Check(f"extra {name}", "ok", "installed")
 
 
@@ -178,7 +178,7 @@ def check_shadowing(versions: Mapping[str, str], module_version: str, local: Pat
             "import reflex",
             "fail",
             f"also installed by {', '.join(others)}, which overwrites parts of it",
-            f"pip uninstall -y {' '.join(others)} && pip install --force-reinstall --no-deps reflex-act",
+            f"{pip_line('uninstall', '-y', *others)} && {reinstall_line()}",
         )
     installed = versions.get("reflex-act")
     if installed != module_version:
@@ -186,7 +186,7 @@ def check_shadowing(versions: Mapping[str, str], module_version: str, local: Pat
             "import reflex",
             "warn",
             f"is version {module_version}, but installed is {installed or 'none'}",
-            "pip install --force-reinstall --no-deps reflex-act, or `pip install -e .` in a checkout",
+            reinstall_line(),
         )
     if local is not None:
         return Check(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import re
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ import httpx
 import pytest
 
 from reflex.errors import SetupError
+from reflex.wording.install import install_line
 from reflex_frontend.errors import TritonCallError
 from reflex_frontend.http.app import Server, build_app
 from reflex_frontend.observing import tracing as tracing_module
@@ -166,7 +168,7 @@ def test_without_the_extra_a_collector_is_refused_with_the_line_to_type(monkeypa
         async with tracing_at_work(Settings.load({"otel_endpoint": "http://127.0.0.1:1"})):
             raise AssertionError("it started")
 
-    with pytest.raises(SetupError, match=r"pip install 'reflex-act\[otel\]'"):
+    with pytest.raises(SetupError, match=re.escape(install_line("otel"))):
         asyncio.run(start())
 
 

@@ -10,6 +10,7 @@ import pytest
 from reflex.cli.diagnosis import checks
 from reflex.cli.diagnosis.checks import Check
 from reflex.cli.diagnosis.machine import check_machine, port_problem, server_at
+from reflex.wording.install import install_line, pip_line, reinstall_line
 
 
 def test_an_old_python_fails_and_a_new_one_does_not() -> None:
@@ -63,7 +64,7 @@ def test_a_wheel_without_its_binary_fails(pytriton: Path) -> None:
     ids=lambda check: check.name,
 )  # fmt: skip
 def test_what_comes_with_an_extra_is_fixed_by_that_extra(check: Check) -> None:
-    assert (check.status, check.fix) == ("fail", "pip install 'reflex-act[embedded]'")
+    assert (check.status, check.fix) == ("fail", install_line("embedded"))
 
 
 def test_an_onnxruntime_that_cannot_be_imported_says_why() -> None:
@@ -90,7 +91,7 @@ def test_no_gpu_is_no_failure_and_a_broken_driver_is_a_warning() -> None:
 def test_another_distribution_with_the_same_import_name_fails() -> None:
     check = checks.check_shadowing({"reflex-act": "1.0", "reflex": "0.8"}, "1.0", None)
     assert check.status == "fail"
-    assert (check.fix or "").startswith("pip uninstall -y reflex && ")
+    assert check.fix == f"{pip_line('uninstall', '-y', 'reflex')} && {reinstall_line()}"
 
 
 def test_a_module_of_another_version_or_a_local_one_is_a_warning() -> None:
