@@ -16,7 +16,7 @@ __all__ = ["Interval", "Series", "interval_chart", "latency_chart", "timeline_ch
 
 WIDTH: Final = 460
 HEIGHT: Final = 230
-LEFT: Final = 40
+LEFT: Final = 58
 RIGHT: Final = 12
 TOP: Final = 14
 BOTTOM: Final = 26
@@ -97,7 +97,7 @@ def interval_chart(intervals: Sequence[Interval]) -> str:
     """A line for each metric with its confidence interval around no change; left of it b is better."""
     ends = [abs(end) for one in intervals if one.value is not None for end in (one.low, one.high)]
     most = min(max([*ends, 0.05]) * 1.08, LARGEST_CHANGE)
-    x = _linear_scale(-most, most, LABEL_WIDTH, WIDTH - 2 * RIGHT)
+    x = _linear_scale(-most, most, LABEL_WIDTH, WIDTH - 3 * RIGHT)
     height = TOP + 8 + ROW_HEIGHT * len(intervals) + BOTTOM
     bottom = height - BOTTOM
     parts = [
@@ -113,7 +113,7 @@ def interval_chart(intervals: Sequence[Interval]) -> str:
 
 
 def _interval(one: Interval, x: Scale, y: float, most: float) -> str:
-    label = _text(0, y + 4, one.label, "start", "strong")
+    label = _text(2, y + 4, one.label, "start", "strong")
     if one.value is None:
         return label + _text(x(0) + 8, y + 4, one.words, "start")
     low, high = max(one.low, -most), min(one.high, most)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from reflex.traces.reader import TraceReader
-from reflex.traces.schema import DroppedRecord, RecordLine, ShadowRecord
+from reflex.traces.schema import DroppedRecord, RecordLine, RequestRecord, ShadowRecord
 from reflex_analysis.charts import Series, latency_chart
 from reflex_analysis.compare import compare
 from reflex_analysis.episodes import read_episodes
@@ -141,6 +141,30 @@ def test_chromium_opens_the_page_without_a_complaint_or_a_request(tmp_path: Path
     assert found.console == []
     assert found.requests == []
     assert "a-policy against b-policy" in found.dom
+
+
+LABELS = """<script>
+const outside = [...document.querySelectorAll('svg')].flatMap(svg => [...svg.querySelectorAll('text')].filter(text => {
+  const all = svg.getBoundingClientRect(), one = text.getBoundingClientRect();
+  return one.left < all.left - 0.5 || one.right > all.right + 0.5 || one.bottom > all.bottom + 0.5;
+}).map(text => text.textContent));
+document.title = document.querySelectorAll('svg text').length + ' of them ' + JSON.stringify(outside);
+</script></body>"""
+
+
+@pytest.mark.parametrize(("width", "latency_ms"), [(1200, 9.9), (500, 9.9), (500, 11000.0)])
+def test_no_label_of_a_chart_is_cut_off(tmp_path: Path, width: int, latency_ms: float) -> None:
+    records = [replace(one, latency_ms=one.latency_ms / 12 * latency_ms) if isinstance(one, RequestRecord) else one
+               for one in recording()]  # fmt: skip
+    page = tmp_path / "measured.html"
+    text = page_of(tmp_path, records).replace(NOTHING_FOREIGN, "").replace("</body>", LABELS)
+    page.write_text(text, encoding="utf-8")
+
+    title = re.search(r"<title>(\d+) of them (.*)</title>", visit(page, tmp_path, width=width).dom)
+
+    assert title is not None
+    assert int(title[1]) > 15
+    assert title[2] == "[]"
 
 
 @pytest.mark.parametrize("width", [1200, 500])
