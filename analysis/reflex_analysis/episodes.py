@@ -11,13 +11,11 @@ import numpy as np
 
 from reflex.traces.reader import TraceReader
 from reflex.traces.schema import RequestRecord, ShadowRecord
-from reflex_analysis.figures import Floats
+from reflex_analysis.figures import Floats, is_server_error
 from reflex_analysis.measures import EpisodeChunks, PerAxis
 from reflex_analysis.slot_policies import SlotPolicies
 
 __all__ = ["METRICS", "EpisodeTable", "Metric", "SlotEpisodes", "read_episodes"]
-
-FIRST_SERVER_ERROR: Final = 500
 
 
 @dataclass
@@ -34,7 +32,7 @@ class _Episode:
 
     def add(self, record: RequestRecord, jerk: PerAxis | None, jump: PerAxis | None) -> None:
         self.requests += 1
-        self.failures += record.status >= FIRST_SERVER_ERROR
+        self.failures += is_server_error(record.status)
         if record.status == 200:
             self.answers += 1
             self.clamped += record.guard_clamped

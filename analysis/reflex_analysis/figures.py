@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -18,10 +19,12 @@ __all__ = [
     "SlotSummary",
     "Summary",
     "TimePoint",
+    "is_server_error",
     "latency_summary",
 ]
 
 Floats = npt.NDArray[np.float64]
+FIRST_SERVER_ERROR: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,7 @@ class TimePoint:
     at: float
     requests: int
     errors: int
+    """Of the server."""
     p50_ms: float | None
     p99_ms: float | None
 
@@ -70,6 +74,9 @@ class SlotSummary:
     degraded: int
     """Requests that came to this slot for want of an episode id, or of the other slot."""
     errors: Mapping[str, int]
+    """Of the server, by code."""
+    client_errors: Mapping[str, int]
+    """What clients asked wrongly (4xx), by code: no policy is the worse for it."""
     latency: LatencySummary | None
     timing_ms: Mapping[str, float]
     """The mean of each part of `latency_ms`."""
@@ -114,6 +121,11 @@ class Summary:
     shadows: tuple[ShadowSummary, ...]
     latency_edges_ms: tuple[float, ...]
     losses: Losses
+
+
+def is_server_error(status: int) -> bool:
+    """Whether the server failed; below is the client's mistake."""
+    return status >= FIRST_SERVER_ERROR
 
 
 def latency_summary(answered: Floats) -> LatencySummary | None:

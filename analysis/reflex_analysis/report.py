@@ -96,6 +96,7 @@ def _slot_card(slot: SlotSummary, colour: str) -> str:
         ("Requests", f"{slot.requests:,}", f"in {slot.episodes:,} episodes", False),
         *_latency_tiles(slot.latency),
         ("Errors", f"{failed:,}", f"{failed / slot.requests:.2%} of requests", failed > 0),
+        *_client_error_tile(slot),
         ("Guard changed", _share(slot.clamped, slot.answers), f"{slot.clamped:,} answers", False),
         ("Jerk", number(slot.jerk), "unit²", False),
         ("Jump", number(slot.jump), "unit", False),
@@ -105,6 +106,11 @@ def _slot_card(slot: SlotSummary, colour: str) -> str:
         f'<section class="card slot {colour}"><h2><span class=badge>{slot.slot}</span>{_named(slot.policy)}</h2>'
         f"{_variant_note(slot)}<dl class=tiles>{rows}</dl></section>"
     )
+
+
+def _client_error_tile(slot: SlotSummary) -> Iterator[tuple[str, str, str, bool]]:
+    if slot.client_errors:
+        yield "Client errors", f"{sum(slot.client_errors.values()):,}", "requests, 4xx", False
 
 
 def _variant_note(slot: SlotSummary) -> str:
@@ -181,8 +187,12 @@ def _details(summary: Summary, colours: Sequence[str]) -> Iterator[str]:
     ):
         if values:
             yield card(title, note, bar_table(values, [(slot.slot, colour) for slot, colour in pairs]))
-    if any(slot.errors for slot in summary.slots):
-        yield card("Errors", "By code, see the HTTP API.", error_table(summary.slots))
+    for title, note, errors in (
+        ("Errors", "Of the server, by code.", [slot.errors for slot in summary.slots]),
+        ("Client errors", "Mistakes of clients (4xx), by code: no policy's.", [s.client_errors for s in summary.slots]),
+    ):
+        if any(errors):
+            yield card(title, note, error_table([slot.slot for slot in summary.slots], errors))
 
 
 def _shadow_card(shadow: ShadowSummary) -> str:

@@ -59,13 +59,13 @@ def bar_table(values: Bars, columns: Sequence[tuple[str, str]]) -> str:
     return f"<div class=table><table>{head}{''.join(rows)}</table></div>"
 
 
-def error_table(slots: Sequence[SlotSummary]) -> str:
+def error_table(slots: Sequence[str], errors: Sequence[Mapping[str, int]]) -> str:
     """How often each slot answered with each code."""
-    codes = dict.fromkeys(code for slot in slots for code in slot.errors)
-    head = "".join(f"<th class=number>{escape(slot.slot)}</th>" for slot in slots)
+    codes = dict.fromkeys(code for of_slot in errors for code in of_slot)
+    head = "".join(f"<th class=number>{escape(slot)}</th>" for slot in slots)
     rows = "".join(
         f"<tr><td>{escape(code)}</td>"
-        + "".join(f"<td class=number>{slot.errors.get(code, 0):,}</td>" for slot in slots)
+        + "".join(f"<td class=number>{of_slot.get(code, 0):,}</td>" for of_slot in errors)
         + "</tr>"
         for code in codes
     )

@@ -12,12 +12,22 @@ import numpy as np
 
 from reflex.traces.reader import Entry
 from reflex.traces.schema import RequestRecord, ShadowRecord
-from reflex_analysis.figures import AxisSummary, Floats, ShadowSummary, SlotSummary, TimePoint, latency_summary
+from reflex_analysis.figures import (
+    AxisSummary,
+    Floats,
+    ShadowSummary,
+    SlotSummary,
+    TimePoint,
+    is_server_error,
+    latency_summary,
+)
 from reflex_analysis.measures import EpisodeChunks, PerAxis
 
 __all__ = ["TIME_BINS", "ShadowTally", "SlotTally"]
 
 TIME_BINS: Final = 60
+FAILED: Final = float("nan")
+REFUSED: Final = float("inf")
 
 
 @dataclass
@@ -46,9 +56,10 @@ class SlotTally:
     reduced_from: str | None = None
     times: array[float] = field(default_factory=lambda: array("d"))
     latencies: array[float] = field(default_factory=lambda: array("d"))
-    """As long as `times`; NaN for an error."""
+    """As long as `times`; `FAILED` for an error of the server, `REFUSED` for one of the client."""
     episodes: set[str] = field(default_factory=set)
     errors: Counter[str] = field(default_factory=Counter)
+    client_errors: Counter[str] = field(default_factory=Counter)
     timing_ms: Counter[str] = field(default_factory=Counter)
     timed: int = 0
     degraded: int = 0
@@ -63,17 +74,23 @@ class SlotTally:
         if policy is not None:
             self.names, self.policy_hash, self.embodiment = policy.action_names, policy.policy_hash, policy.embodiment
         self.times.append(record.at)
-        self.latencies.append(record.latency_ms if record.status == 200 else float("nan"))
         self.degraded += record.routing_degraded
         if record.episode_id is not None:
             self.episodes.add(record.episode_id)
         if record.status != 200:
-            self.errors[record.error or f"http_{record.status}"] += 1
+            self._add_error(record)
             return
+        self.latencies.append(record.latency_ms)
         self._add_answer(record)
         measures = chunks.measure(entry, record)
         self.jerk.add(measures.jerk)
         self.jump.add(measures.jump)
+
+    def _add_error(self, record: RequestRecord) -> None:
+        is_server = is_server_error(record.status)
+        self.latencies.append(FAILED if is_server else REFUSED)
+        errors = self.errors if is_server else self.client_errors
+        errors[record.error or f"http_{record.status}"] += 1
 
     def _add_answer(self, record: RequestRecord) -> None:
         self.clamped += record.guard_clamped
@@ -100,6 +117,7 @@ class SlotTally:
             episodes=len(self.episodes),
             degraded=self.degraded,
             errors=dict(self.errors.most_common()),
+            client_errors=dict(self.client_errors.most_common()),
             latency=latency_summary(answered),
             timing_ms={name: total / self.timed for name, total in self.timing_ms.items()},
             clamped=self.clamped,

@@ -83,6 +83,8 @@ def _slot_lines(slot: SlotSummary, edges_ms: Sequence[float]) -> Iterator[str]:
     if slot.reduced_from is not None:
         yield f"  variant     {slot.reduced_from} with fewer denoising steps, for --slo-mode degrade"
     yield f"  requests    {slot.requests:,} in {_count(slot.episodes, 'episode')}; {_errors(slot.errors)}"
+    if slot.client_errors:
+        yield f"  clients     {_errors(slot.client_errors)} of what they asked (4xx)"
     if slot.degraded:
         yield f"  degraded    {slot.degraded:,} without an episode id, or in place of the other slot"
     if slot.latency is None:

@@ -66,6 +66,16 @@ def test_the_page_shows_every_part_of_a_recording(tmp_path: Path) -> None:
         assert words in page
 
 
+def test_mistakes_of_clients_stand_apart_from_errors_of_the_server(tmp_path: Path) -> None:
+    page = page_of(tmp_path, [*recording(), request(9002, status=422, error="unknown_camera", actions_raw=None)])
+
+    server, clients = page.split("<h2>Errors</h2>")[1].split("<h2>Client errors</h2>")
+    assert ("queue_full" in server, "unknown_camera" in server) == (True, False)
+    assert ("queue_full" in clients, "unknown_camera" in clients) == (False, True)
+    assert page.count("<dt>Client errors</dt><dd>1 ") == 1
+    assert "Client errors" not in page_of(tmp_path, recording())
+
+
 def test_a_label_at_the_right_edge_ends_there() -> None:
     drawn = latency_chart([Series("a", "s0", (1, 1), 50.0, ())], (10.0, 50.0, 100.0))
 

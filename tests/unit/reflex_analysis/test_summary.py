@@ -45,6 +45,21 @@ def test_errors_are_counted_by_code_the_most_common_first(tmp_path: Path) -> Non
     assert slot.jerk is None
 
 
+def test_what_clients_asked_wrongly_is_no_error_of_the_server(tmp_path: Path) -> None:
+    statuses = [(400, "invalid_request"), (422, "unknown_camera"), (422, "unknown_camera"), (499, None), (500, None)]
+    refused = [request(seq, status=status, error=code, actions_raw=None, latency_ms=9999.0)
+               for seq, (status, code) in enumerate(statuses, 2)]  # fmt: skip
+
+    (slot,) = summary_of(tmp_path, header(), request(1), *refused).slots
+
+    assert list(slot.client_errors.items()) == [("unknown_camera", 2), ("invalid_request", 1), ("http_499", 1)]
+    assert slot.errors == {"http_500": 1}
+    assert (slot.requests, slot.answers) == (6, 1)
+    assert [sum(getattr(point, name) for point in slot.timeline) for name in ("requests", "errors")] == [6, 1]
+    assert slot.latency is not None
+    assert slot.latency.max_ms == 10.0
+
+
 def test_what_the_guard_did_is_counted_by_kind_and_by_axis(tmp_path: Path) -> None:
     violations = tuple(ViolationRecord(step, axis, "", 2.0, 1.0, kind) for step, axis, kind in
                        ((0, 0, "above_range"), (1, 0, "step_limit"), (2, 6, "above_range")))  # fmt: skip

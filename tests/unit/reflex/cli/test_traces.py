@@ -156,6 +156,16 @@ def test_the_comparison_ends_with_its_sentence(two_slots: Path) -> None:
     assert done.stdout.splitlines()[-1].startswith("b (b-policy@bbbbbbbb) is better than a in jerk")
 
 
+def test_mistakes_of_clients_have_a_line_of_their_own(tmp_path: Path) -> None:
+    wrong = request(2, status=422, error="unknown_camera", actions_raw=None)
+    write_trace(tmp_path / NAME, [header(), request(1), wrong])
+
+    done = RUNNER.invoke(app, ["traces", "summary", str(tmp_path)])
+
+    assert "  requests    2 in 1 episode; no errors\n" in done.stdout
+    assert "  clients     1 error (unknown_camera 1) of what they asked (4xx)\n" in done.stdout
+
+
 def test_the_comparison_of_chosen_metrics_is_one_json_value(two_slots: Path) -> None:
     done = RUNNER.invoke(app, ["compare", str(two_slots), "--metric", "jerk", "--metric", "errors", "--json"])
 
