@@ -11,7 +11,7 @@ from reflex_analysis.episodes import METRICS, EpisodeTable, SlotEpisodes
 from reflex_analysis.figures import Floats
 from reflex_analysis.welch import Difference, detectable, episodes_needed, holm, welch
 
-__all__ = ["ALPHA", "MIN_EPISODES", "Comparison", "MetricComparison", "compare", "compare_values"]
+__all__ = ["ALPHA", "MIN_EPISODES", "SAME_WEIGHTS", "Comparison", "MetricComparison", "compare", "compare_values"]
 
 ALPHA: Final = 0.05
 """How often the whole comparison may find a difference where there is none."""
@@ -19,6 +19,7 @@ MIN_EPISODES: Final = 5
 """In each slot; below, a variance is a guess."""
 MAX_SENSIBLE_EPISODES: Final = 100_000
 """Nobody records more to learn how two policies differ; then they do not."""
+SAME_WEIGHTS: Final = "both slots serve the same weights: what differs between them is not the policy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class MetricComparison:
 class Comparison:
     """Everything that `reflex compare` prints; `conclusion` is the one sentence.
 
+    `same_weights`: the policies of both slots have one hash, so nothing that differs comes of the policy.
     `reduced_a` and `reduced_b` are requests that count, though a variant with fewer denoising steps had to answer them.
     """
 
@@ -58,6 +60,7 @@ class Comparison:
     excluded: Mapping[str, int]
     reduced_a: int = 0
     reduced_b: int = 0
+    same_weights: bool = False
 
 
 def compare(table: EpisodeTable, metrics: Sequence[str] = ()) -> Comparison:
@@ -75,6 +78,7 @@ def compare(table: EpisodeTable, metrics: Sequence[str] = ()) -> Comparison:
         excluded=table.excluded,
         reduced_a=a.reduced,
         reduced_b=b.reduced,
+        same_weights=a.policy_hash is not None and a.policy_hash == b.policy_hash,
     )
 
 

@@ -72,6 +72,8 @@ class SlotEpisodes:
     """The episodes of one policy in one slot."""
 
     policy: str
+    policy_hash: str | None
+    """Over its graphs and weights; None where no header names it."""
     episodes: int
     values: Mapping[str, Floats]
     """By metric, one value for each episode that has one."""
@@ -108,6 +110,7 @@ def read_episodes(reader: TraceReader) -> EpisodeTable:
                 slot.last = belonging.policy
             group = slot.groups.setdefault(belonging.policy, _Group())
             group.reduced += belonging.is_reduced
+            group.policy_hash = belonging.policy_hash or group.policy_hash
             group.episodes.setdefault(record.episode_id, _Episode()).add(record, measures.jerk, measures.jump)
     excluded["of a policy that was replaced"] = sum(slot.replaced_requests for slot in slots.values())
     found = {name: _slot_episodes(slot.last, slot.groups[slot.last]) for name, slot in sorted(slots.items())}
@@ -116,6 +119,7 @@ def read_episodes(reader: TraceReader) -> EpisodeTable:
 
 @dataclass
 class _Group:
+    policy_hash: str | None = None
     reduced: int = 0
     episodes: dict[str, _Episode] = field(default_factory=dict)
 
@@ -138,4 +142,4 @@ def _slot_episodes(policy: str, group: _Group) -> SlotEpisodes:
     for name, metric in METRICS.items():
         parts = (metric.of(episode) for episode in group.episodes.values())
         values[name] = np.array([total / count for total, count in parts if count])
-    return SlotEpisodes(policy, len(group.episodes), values, group.reduced)
+    return SlotEpisodes(policy, group.policy_hash, len(group.episodes), values, group.reduced)

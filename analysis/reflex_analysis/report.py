@@ -11,7 +11,7 @@ from typing import Final
 
 from reflex.traces.lines import Losses
 from reflex_analysis.charts import Interval, Series, interval_chart, latency_chart, timeline_chart
-from reflex_analysis.compare import Comparison, MetricComparison
+from reflex_analysis.compare import SAME_WEIGHTS, Comparison, MetricComparison
 from reflex_analysis.figures import LatencySummary, ShadowSummary, SlotSummary, Summary
 from reflex_analysis.report_tables import (
     bar_table,
@@ -86,8 +86,12 @@ def _verdict(comparison: Comparison) -> str:
     kind, words = ("yes", "The data allow a conclusion") if comparison.conclusive else ("no", "No conclusion yet")
     return (
         f'<section class="card wide verdict {kind}"><span class=tag>{words}</span>'
-        f"<p class=say>{escape(comparison.conclusion)}</p></section>"
+        f"<p class=say>{escape(comparison.conclusion)}</p>{_same_weights(comparison)}</section>"
     )
+
+
+def _same_weights(comparison: Comparison) -> str:
+    return f"<p class=note>{SAME_WEIGHTS[0].upper()}{SAME_WEIGHTS[1:]}.</p>" if comparison.same_weights else ""
 
 
 def _slot_card(slot: SlotSummary, colour: str) -> str:

@@ -19,11 +19,13 @@ class Belonging:
     """The policy of the slot that an answer counts for, as model version.
 
     `is_reduced`: its variant with fewer steps gave it. `is_replaced`: the slot has another policy by now.
+    `policy_hash` is None where the header is not that of the policy.
     """
 
     policy: str
     is_reduced: bool = False
     is_replaced: bool = False
+    policy_hash: str | None = None
 
 
 class SlotPolicies:
@@ -45,4 +47,5 @@ class SlotPolicies:
         variant = (request.slot, request.policy)
         policy = request.policy if is_policy else self._varied.setdefault(variant, header.model_version)
         is_replaced = policy in named and policy != header.model_version
-        return Belonging(policy, is_reduced=not is_policy, is_replaced=is_replaced)
+        policy_hash = header.policy_hash if policy == header.model_version else None
+        return Belonging(policy, is_reduced=not is_policy, is_replaced=is_replaced, policy_hash=policy_hash)

@@ -37,6 +37,8 @@ def summary_lines(summary: Summary) -> Iterator[str]:
 
 def comparison_lines(comparison: Comparison) -> Iterator[str]:
     """A table with a line for each metric, and the conclusion."""
+    from reflex_analysis.compare import SAME_WEIGHTS
+
     yield _compared("a", comparison.policy_a, comparison.episodes_a, comparison.reduced_a)
     yield _compared("b", comparison.policy_b, comparison.episodes_b, comparison.reduced_b)
     yield ""
@@ -49,6 +51,8 @@ def comparison_lines(comparison: Comparison) -> Iterator[str]:
         yield f"left out: {_count(count, 'request')} {reason}"
     yield ""
     yield comparison.conclusion
+    if comparison.same_weights:
+        yield SAME_WEIGHTS
 
 
 def holds_nothing(recording: Path, losses: Losses) -> SetupError:

@@ -68,6 +68,31 @@ def test_a_clear_difference_is_found_in_each_metric_that_has_it() -> None:
     assert not any(metric.better == "b" for experiment in experiments for metric in experiment[:4])
 
 
+@pytest.mark.parametrize(("hashes", "same"), [(("sha256:1", "sha256:1"), True), (("sha256:1", "sha256:2"), False)])
+def test_two_slots_with_one_model_are_said_to_serve_the_same_weights(
+    tmp_path: Path, hashes: tuple[str, str], *, same: bool
+) -> None:
+    policies = {
+        slot: replace(policy(slot), model_version=f"{slot}-policy@{slot * 8}", policy_hash=one)
+        for slot, one in zip("ab", hashes, strict=True)
+    }
+
+    assert compare(table_of(tmp_path, [header(policies), *Experiment(1).records(12)])).same_weights is same
+
+
+def test_the_weights_are_those_of_the_policies_that_are_compared(tmp_path: Path) -> None:
+    """Slot a had b's weights before it was given another policy, whose header a late answer of the old one follows."""
+    before = {"a": policy("one"), "b": replace(policy("two"), policy_hash="sha256:one")}
+    after = {**before, "a": policy("three")}
+    old, late = (request(seq, policy="one@one00000", episode_id=f"e{seq}") for seq in (1, 3))
+    other = request(2, slot="b", policy="two@two00000", episode_id="e2")
+    lines: list[RecordLine] = [header(before), old, other, header(after), late]
+    newer = request(4, policy="three@three000", episode_id="e4")
+
+    assert compare(table_of(tmp_path, lines)).same_weights is True
+    assert compare(table_of(tmp_path, [*lines, newer])).same_weights is False
+
+
 def test_power_grows_with_the_episodes() -> None:
     random = np.random.default_rng(8)
     found = [

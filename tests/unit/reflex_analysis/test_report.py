@@ -76,6 +76,14 @@ def test_mistakes_of_clients_stand_apart_from_errors_of_the_server(tmp_path: Pat
     assert "Client errors" not in page_of(tmp_path, recording())
 
 
+def test_two_slots_with_the_same_weights_have_a_remark(tmp_path: Path) -> None:
+    same = {slot: replace(policy(), model_version=f"{slot}-policy@{slot * 8}") for slot in "ab"}
+    records: list[RecordLine] = [header(same), *Experiment(1).records(12)]
+
+    assert page_of(tmp_path, records).count("Both slots serve the same weights") == 1
+    assert "same weights" not in page_of(tmp_path, recording())
+
+
 def test_a_label_at_the_right_edge_ends_there() -> None:
     drawn = latency_chart([Series("a", "s0", (1, 1), 50.0, ())], (10.0, 50.0, 100.0))
 

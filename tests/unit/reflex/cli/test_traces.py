@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -164,6 +165,15 @@ def test_mistakes_of_clients_have_a_line_of_their_own(tmp_path: Path) -> None:
 
     assert "  requests    2 in 1 episode; no errors\n" in done.stdout
     assert "  clients     1 error (unknown_camera 1) of what they asked (4xx)\n" in done.stdout
+
+
+def test_the_same_weights_in_both_slots_are_remarked_last(tmp_path: Path) -> None:
+    same = {slot: replace(policy(), model_version=f"{slot}-policy@{slot * 8}") for slot in "ab"}
+    write_trace(tmp_path / NAME, [header(same), *Experiment(1).records(12)])
+
+    last = RUNNER.invoke(app, ["compare", str(tmp_path)]).stdout.splitlines()[-1]
+
+    assert last == "both slots serve the same weights: what differs between them is not the policy"
 
 
 def test_the_comparison_of_chosen_metrics_is_one_json_value(two_slots: Path) -> None:
