@@ -56,6 +56,7 @@ URL: Final = re.compile(r"\bhttps?://[^\s\"'`<>)\]}]+")
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 WORDING: Final = "src/reflex/wording/"
 LINE_TO_INSTALL: Final = re.compile(r"\bpip3? (?:un)?install\b|\buv venv\b|\breflex-act\[")
+PAGE: Final = re.compile(r"\bdocs/(?:[\w/-]+\.md\b|$)")
 DOCUMENT_HOSTS: Final = frozenset({"numpy.org", "www.rfc-editor.org", "docs.nvidia.com", "github.com"})
 """Hosts that a comment may point to. Code connects to none of them."""
 
@@ -170,6 +171,15 @@ def what_to_install_is_worded_in_one_place(file: SourceFile) -> Iterator[Violati
             yield line, "spells a line that installs; take it from reflex.wording.install"
 
 
+def pages_are_named_in_one_place(file: SourceFile) -> Iterator[Violation]:
+    """A message with docs/page.md leads nowhere for whoever installed a wheel."""
+    if not file.is_product or file.path.startswith(WORDING):
+        return
+    for line, text in texts(file):
+        if PAGE.search(text):
+            yield line, "names a page of the documentation; take it from reflex.wording.guides"
+
+
 def tests_wait_for_conditions(file: SourceFile) -> Iterator[Violation]:
     """A sleep is a guess of how long another takes, which a busy machine proves wrong. On virtual time it is exact."""
     if not _is_test(file) or any(word in (file.text or "") for word in ON_VIRTUAL_TIME):
@@ -204,6 +214,7 @@ RULES: Final[tuple[Rule, ...]] = (
     code_calls_nobody,
     headers_are_named_in_the_contract,
     what_to_install_is_worded_in_one_place,
+    pages_are_named_in_one_place,
     tests_wait_for_conditions,
     tests_measure_only_promises,
 )

@@ -27,6 +27,7 @@ PLANTED = {
     "text_ends_in_newline": ("docs/planted.md", "the end"),
     "headers_are_named_in_the_contract": (PRODUCT, "def of(headers):\n    return headers.get(b'x-robot')\n"),
     "what_to_install_is_worded_in_one_place": (PRODUCT, "raise SetupError(f'run: pip install {name}')\n"),
+    "pages_are_named_in_one_place": (PRODUCT, "HINT = 'docs/adr/0001.md says why'\n"),
     "code_calls_nobody": (PRODUCT, "URL = 'https://collect.example/v1/events'\n"),
     "tests_wait_for_conditions": ("tests/planted.py", "import time\ntime.sleep(0.1)\n"),
     "tests_measure_only_promises": ("tests/planted.py", "assert time.monotonic() - started < 2\n"),
@@ -78,6 +79,11 @@ def test_every_line_that_installs_is_found(code: str, line: str) -> None:
     assert len(check(SourceFile(PRODUCT, code.replace("{}", line).encode()))) == 1
 
 
+@pytest.mark.parametrize("code", ["'see docs/cli.md'", "f'see docs/{page}.md'", "f'{name}: docs/export.md#{section}'"])
+def test_every_page_that_is_named_is_found(code: str) -> None:
+    assert len(check(SourceFile(PRODUCT, f"say({code})\n".encode()))) == 1
+
+
 @pytest.mark.parametrize("code", ["0 < took_s < 5", "answer.took_s <= 5", "time.perf_counter() - began < 1"])
 def test_every_bound_on_real_time_in_a_test_is_found(code: str) -> None:
     assert len(check(SourceFile("tests/planted.py", f"assert {code}\n".encode()))) == 1
@@ -124,10 +130,7 @@ def test_a_developers_path_inside_a_binary_file_is_found() -> None:
             "URLS = 'http://127.0.0.1:8000/act', f'http://[{host}]:{port}', f'https://{host}', 'http://[::1]:80'\n",
         ),
         ("src/reflex/wording/fine.py", "LINE = 'pip install x'\n"),
-        (
-            PRODUCT,
-            "def fine():\n    '''Say what `pip install` takes.'''\n    return ['reflex-act', 'pip is not there']\n",
-        ),
+        (PRODUCT, "'''What `pip install` takes: docs/cli.md.'''\nFINE = ['reflex-act', 'pip is not there', '/docs']\n"),
         (PRODUCT, "def fine():\n" + "    pass\n" * 59),
         (PRODUCT, "A = 1\n" * 360),
         ("docs/long.md", "a line\n" * 361),

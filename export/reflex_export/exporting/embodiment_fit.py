@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 
 from reflex.embodiments import Embodiment, bundled_embodiments, load_embodiment
+from reflex.wording.guides import guide
 from reflex_export.checkpoint import NEEDED, Checkpoint, Normalizer
 from reflex_export.errors import CheckpointError, UnitsError, UnsupportedOptionError
 from reflex_export.exporting.units_fit import doubts_about_units
@@ -22,7 +23,7 @@ def fitting_embodiment(checkpoint: Checkpoint, name: str | None) -> Embodiment:
         raise CheckpointError(
             "say which robot this policy drives with --embodiment; "
             f"it has {dims[0]} state and {dims[1]} action values. Of the embodiments that come with Reflex as many: "
-            f"{fitting}; docs/embodiments.md says how to write one"
+            f"{fitting}; `reflex init embodiment` begins one of your own, see {guide('embodiments')}"
         )
     embodiment = load_embodiment(name)
     if (embodiment.state_dim, embodiment.action_dim) != dims:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from reflex.embodiments import Embodiment
+from reflex.wording.guides import guide
 from reflex_export.checkpoint import Checkpoint
 from reflex_export.exporting.seen import SeenAxis, seen_axes
 from reflex_export.exporting.unit_reading import Move, Reading, move_into, percent_ends, read_units, stands_still
@@ -98,7 +99,7 @@ def _remedy(units: Sequence[Unit], embodiment: Embodiment) -> str:
         return f"--embodiment {' or '.join(fitting)} would fit"
     return (
         f"No embodiment of Reflex has these axes in {' or '.join(units)}: convert the data and train again, or write "
-        "one (docs/embodiments.md)"
+        f"one with `reflex init embodiment` (see {guide('embodiments')})"
     )
 
 

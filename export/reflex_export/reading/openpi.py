@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal
 
+from reflex.wording.guides import guide
 from reflex_export.errors import CheckpointError, SourceError
 from reflex_export.reading.files import read_object
 from reflex_export.reading.tensors import WEIGHTS_FILE, open_file
@@ -21,7 +22,6 @@ _CONFIG_KEYS: Final = frozenset({"paligemma_variant", "action_expert_variant"})
 _ORBAX_FILES: Final = ("_METADATA", "manifest.ocdbt", "_CHECKPOINT_METADATA")
 _STATISTICS: Final = ("assets/*/norm_stats.json", "assets/*/*/norm_stats.json")
 _WEIGHTS: Final = "paligemma_with_expert."
-_GUIDE: Final = "docs/export.md#openpi"
 
 
 def refuse_openpi(folder: Path) -> None:
@@ -31,13 +31,14 @@ def refuse_openpi(folder: Path) -> None:
         raise SourceError(
             f"This is an openpi checkpoint ({folder}) whose weights lie in params/, as JAX saves them, which is not "
             "read here: run openpi's `examples/convert_jax_model_to_pytorch.py --checkpoint_dir FOLDER --config_name "
-            f"NAME --output_path CONVERTED --precision float32`, then go on with CONVERTED as in {_GUIDE}"
+            f"NAME --output_path CONVERTED --precision float32`, then go on with CONVERTED as in "
+            f"{guide('export', 'openpi')}"
         )
     if kind == "pytorch":
         raise SourceError(
             f"This is an openpi checkpoint ({folder}): its weights can be read, but its cameras, and what its state "
             "and actions mean, stand in openpi's training config only; put a config.json of lerobot with them beside "
-            f"{WEIGHTS_FILE}, as in {_GUIDE}"
+            f"{WEIGHTS_FILE}, as in {guide('export', 'openpi')}"
         )
 
 

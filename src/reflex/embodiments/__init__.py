@@ -19,6 +19,7 @@ from typing import Final
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from reflex.errors import SetupError
+from reflex.wording.guides import guide
 
 __all__ = ["Embodiment", "LimitSource", "bundled_embodiments", "load_embodiment", "parse_embodiment"]
 
@@ -106,7 +107,7 @@ def load_embodiment(name_or_path: str) -> Embodiment:
         return parse_embodiment(name_or_path, _read(Path(name_or_path)))
     raise SetupError(
         f"no embodiment is called {name_or_path!r}; use one of {', '.join(bundled_embodiments())}, "
-        "or the path of a JSON file (docs/embodiments.md says how to write one)"
+        f"or the path of a JSON file (`reflex init embodiment` begins one; see {guide('embodiments')})"
     )
 
 

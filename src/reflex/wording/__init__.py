@@ -1,1 +1,1 @@
-"""Parts of messages that depend on where Reflex runs, or on a number: lines to type, and how they are spelled."""
+"""Parts of messages that depend on where Reflex runs, or on a number: lines to type, pages to read, nouns."""

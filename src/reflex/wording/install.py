@@ -8,7 +8,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from reflex.wording.origin import DISTRIBUTION, Origin, find_origin
+from reflex.wording.origin import DISTRIBUTION, Origin, find_origin, from_here
 
 __all__ = [
     "fresh_environment_line",
@@ -50,15 +50,8 @@ def requirement(*extras: str, origin: Origin | None = None) -> str:
     origin = find_origin() if origin is None else origin
     extra = f"[{','.join(extras)}]" if extras else ""
     if origin.path is not None:
-        return f"{'-e ' if origin.is_editable else ''}{shlex.quote(_from_here(origin.path) + extra)}"
+        return f"{'-e ' if origin.is_editable else ''}{shlex.quote(from_here(origin.path) + extra)}"
     return shlex.quote(f"{DISTRIBUTION}{extra} @ {origin.url}" if origin.url else DISTRIBUTION + extra)
-
-
-def _from_here(path: Path) -> str:
-    try:
-        return "." if path.samefile(Path.cwd()) else str(path)
-    except OSError:  # the current directory was removed
-        return str(path)
 
 
 def _pip(verb: str) -> str:

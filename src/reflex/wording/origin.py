@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
-__all__ = ["DISTRIBUTION", "Origin", "checkout_of", "find_origin", "origin_in"]
+__all__ = ["DISTRIBUTION", "Origin", "checkout_of", "find_origin", "from_here", "origin_in"]
 
 DISTRIBUTION: Final = "reflex-act"
 
@@ -50,6 +50,14 @@ def origin_in(direct_url: str | None) -> Origin:
     if "vcs_info" in told:
         return Origin(url=_with_revision(url, told["vcs_info"]))
     return Origin(url=url or None)
+
+
+def from_here(path: Path) -> str:
+    """`.` where the path is the current directory."""
+    try:
+        return "." if path.samefile(Path.cwd()) else str(path)
+    except OSError:  # the current directory was removed
+        return str(path)
 
 
 def _with_revision(url: str, vcs: dict[str, str]) -> str:

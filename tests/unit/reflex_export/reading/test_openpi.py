@@ -28,7 +28,7 @@ def converted(folder: Path, asset: str = "my_robot") -> Path:
 @pytest.mark.parametrize("asset", ["trossen", "physical-intelligence/libero"])
 def test_a_converted_checkpoint_is_recognised_with_and_without_its_config(asset: str, tmp_path: Path) -> None:
     folder = converted(tmp_path / "converted", asset)
-    expected = r"^This is an openpi checkpoint .* a config\.json of lerobot .* docs/export\.md#openpi$"
+    expected = r"^This is an openpi checkpoint .* a config\.json of lerobot .*docs/export\.md#openpi$"
 
     with pytest.raises(SourceError, match=expected):
         read_checkpoint(folder)
