@@ -10,6 +10,7 @@ from html import escape
 from itertools import pairwise
 from typing import Final, TypeAlias
 
+from reflex.wording.nouns import counted
 from reflex_analysis.figures import TimePoint
 
 __all__ = ["Interval", "Series", "interval_chart", "latency_chart", "timeline_chart"]
@@ -83,9 +84,8 @@ def timeline_chart(series: Sequence[Series]) -> str:
         )
         for point in one.timeline:
             if point.errors:
-                words = (
-                    f"{one.label}: {point.errors} of {point.requests} requests failed, {_clock(point.at, last - first)}"
-                )
+                share = f"{point.errors} of {counted(point.requests, 'request')}"
+                words = f"{one.label}: {share} failed, {_clock(point.at, last - first)}"
                 parts.append(
                     f'<rect class="error" x="{x(point.at) - 2:.1f}" y="{HEIGHT - BOTTOM - 7}" width="4" height="7">'
                     f"<title>{escape(words)}</title></rect>"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from reflex.errors import SetupError
+from reflex.wording.nouns import counted
 from reflex_analysis.episodes import METRICS, EpisodeTable, SlotEpisodes
 from reflex_analysis.figures import Floats
 from reflex_analysis.welch import Difference, detectable, episodes_needed, holm, welch
@@ -137,7 +138,7 @@ def _conclusion(a: SlotEpisodes, b: SlotEpisodes, metrics: Sequence[MetricCompar
     if open_ones:
         rest = f"nothing can be concluded about {_joined([metric.metric for metric in open_ones])}"
         whole = rest if parts else "the data allow no conclusion"
-        parts.append(f"{whole} from {a.episodes} episodes of a and {b.episodes} of b{_wanted(open_ones)}")
+        parts.append(f"{whole} from {counted(a.episodes, 'episode')} of a and {b.episodes} of b{_wanted(open_ones)}")
     sentence = "; ".join(parts)
     return f"{sentence[0].upper() if sentence.startswith('the') else sentence[0]}{sentence[1:]}."
 

@@ -10,6 +10,7 @@ from itertools import chain
 from typing import Final
 
 from reflex.traces.lines import Losses
+from reflex.wording.nouns import counted
 from reflex_analysis.charts import Interval, Series, interval_chart, latency_chart, timeline_chart
 from reflex_analysis.compare import SAME_WEIGHTS, Comparison, MetricComparison
 from reflex_analysis.figures import LatencySummary, ShadowSummary, SlotSummary, Summary
@@ -71,7 +72,7 @@ def _head(summary: Summary) -> str:
     embodiments = " and ".join(sorted({slot.embodiment for slot in summary.slots if slot.embodiment}))
     begin, end = (datetime.fromtimestamp(at, UTC) for at in (summary.first_at, summary.last_at))
     until = f"{end:%H:%M}" if end.date() == begin.date() else f"{end:%d %B %Y, %H:%M}"
-    counts = f"{summary.requests:,} requests in {summary.episodes:,} episodes"
+    counts = f"{counted(summary.requests, 'request')} in {counted(summary.episodes, 'episode')}"
     policies = " against ".join(
         dict.fromkeys(slot.policy.partition("@")[0] for slot in summary.slots if slot.reduced_from is None)
     )
@@ -97,11 +98,11 @@ def _same_weights(comparison: Comparison) -> str:
 def _slot_card(slot: SlotSummary, colour: str) -> str:
     failed = sum(slot.errors.values())
     tiles = [
-        ("Requests", f"{slot.requests:,}", f"in {slot.episodes:,} episodes", False),
+        ("Requests", f"{slot.requests:,}", f"in {counted(slot.episodes, 'episode')}", False),
         *_latency_tiles(slot.latency),
         ("Errors", f"{failed:,}", f"{failed / slot.requests:.2%} of requests", failed > 0),
         *_client_error_tile(slot),
-        ("Guard changed", _share(slot.clamped, slot.answers), f"{slot.clamped:,} answers", False),
+        ("Guard changed", _share(slot.clamped, slot.answers), counted(slot.clamped, "answer"), False),
         ("Jerk", number(slot.jerk), "unit²", False),
         ("Jump", number(slot.jump), "unit", False),
     ]
@@ -225,12 +226,12 @@ def _losses(losses: Losses) -> str:
     if not losses.any:
         return ""
     lines = (
-        (losses.dropped, "requests were not recorded, for the server was too busy to write"),
-        (losses.torn_lines, "lines were torn off where the server was stopped while writing"),
-        (losses.damaged_lines, "damaged lines were skipped"),
-        (losses.damaged_blocks, "damaged blocks were skipped"),
+        (losses.dropped, "request", "not recorded: the server was too busy to write"),
+        (losses.torn_lines, "line", "torn off where the server was stopped while writing"),
+        (losses.damaged_lines, "damaged line", "skipped"),
+        (losses.damaged_blocks, "damaged block", "skipped"),
     )
-    items = "".join(f"<li>{count:,} {words}</li>" for count, words in lines if count)
+    items = "".join(f"<li>{counted(count, noun)} {words}</li>" for count, noun, words in lines if count)
     return f'<section class="card wide warn"><h2>What is missing</h2><ul>{items}</ul></section>'
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Final, TypeAlias
 
+from reflex.wording.nouns import counted
 from reflex_analysis.compare import Comparison, MetricComparison
 from reflex_analysis.figures import SlotSummary
 
@@ -78,7 +79,7 @@ def comparison_table(comparison: Comparison) -> str:
     head = "".join(f"<th class=number>{name}</th>" for name in heads)
     rows = "".join(_comparison_row(metric) for metric in comparison.metrics)
     notes = "".join(
-        f"<p class=note>Left out: {count:,} requests {escape(reason)}.</p>"
+        f"<p class=note>Left out: {counted(count, 'request')} {escape(reason)}.</p>"
         for reason, count in comparison.excluded.items()
     )
     notes += "".join(
@@ -88,7 +89,8 @@ def comparison_table(comparison: Comparison) -> str:
     )
     return card(
         "The comparison in numbers",
-        f"Means of {comparison.episodes_a:,} episodes of a and {comparison.episodes_b:,} of b; less is better.",
+        f"Means of {counted(comparison.episodes_a, 'episode')} of a and {comparison.episodes_b:,} of b;"
+        " less is better.",
         f"<div class=table><table><tr><th>per episode</th>{head}<th>better</th></tr>{rows}</table></div>{notes}",
         "wide",
     )

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
+from reflex.wording.nouns import counted
 from reflex_export.progress import Progress, Stage, unseen
 
 __all__ = ["shown_progress"]
@@ -67,6 +68,6 @@ def _amount(stage: Stage) -> str:
         case "bytes":
             return f"{stage.done / MB:,.0f} of {stage.total / MB:,.0f} MB"
         case "cases":
-            return f"{stage.done:.0f} of {stage.total:.0f} cases"
+            return f"{stage.done:.0f} of {counted(round(stage.total), 'case')}"
         case _:
             return f"{stage.done / stage.total:.0%}"

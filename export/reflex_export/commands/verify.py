@@ -10,6 +10,7 @@ from reflex.console import EXIT_FAILED, print_json, reported_errors, say
 from reflex.export_options import ReadingOptions
 from reflex.model_repository import one_policy_of, policy_folder
 from reflex.policy_config import PolicyConfig, read_policy_config
+from reflex.wording.nouns import counted
 from reflex_export.checking.servable import require_servable
 from reflex_export.checking.verification import Verification, verify_policy
 from reflex_export.commands.progress_bars import shown_progress
@@ -62,7 +63,7 @@ def parity_sentence(policy: str, parity: Mapping[str, float | str]) -> str:
     used = ARITHMETIC_WORDS.get(str(parity.get("arithmetic")), "")
     return (
         f"{policy}: parity {parity['verdict']} against {parity['against']}: max-abs {float(parity['max_abs']):.2e}, "
-        f"cosine {float(parity['cosine']):.7f} over {float(parity['cases']):.0f} cases{left_out}, "
+        f"cosine {float(parity['cosine']):.7f} over {counted(round(float(parity['cases'])), 'case')}{left_out}, "
         f"the worst {parity['worst']}{used}"
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Set as AbstractSet
 
 from reflex.embodiments import Embodiment, bundled_embodiments, load_embodiment
 from reflex.wording.guides import guide
+from reflex.wording.nouns import counted, named
 from reflex_export.checkpoint import NEEDED, Checkpoint, Normalizer
 from reflex_export.errors import CheckpointError, UnitsError, UnsupportedOptionError
 from reflex_export.exporting.units_fit import doubts_about_units
@@ -22,13 +23,13 @@ def fitting_embodiment(checkpoint: Checkpoint, name: str | None) -> Embodiment:
         fitting = ", ".join(each.name for each in known if (each.state_dim, each.action_dim) == dims) or "none"
         raise CheckpointError(
             "say which robot this policy drives with --embodiment; "
-            f"it has {dims[0]} state and {dims[1]} action values. Of the embodiments that come with Reflex as many: "
-            f"{fitting}; `reflex init embodiment` begins one of your own, see {guide('embodiments')}"
+            f"it has {dims[0]} state and {counted(dims[1], 'action value')}. Of the embodiments that come with Reflex "
+            f"as many: {fitting}; `reflex init embodiment` begins one of your own, see {guide('embodiments')}"
         )
     embodiment = load_embodiment(name)
     if (embodiment.state_dim, embodiment.action_dim) != dims:
         raise CheckpointError(
-            f"the policy has {dims[0]} state and {dims[1]} action values, embodiment {embodiment.name} has "
+            f"the policy has {dims[0]} state and {counted(dims[1], 'action value')}, embodiment {embodiment.name} has "
             f"{embodiment.state_dim} and {embodiment.action_dim}; pass the --embodiment that it was trained for"
         )
     return embodiment
@@ -72,6 +73,5 @@ def check_cameras(checkpoint: Checkpoint, optional: AbstractSet[str]) -> None:
     names = {camera.name for camera in checkpoint.cameras if not camera.is_empty}
     if not optional <= names:
         raise UnsupportedOptionError(
-            f"--optional-camera {', '.join(sorted(optional - names))}: "
-            f"the policy's cameras are {', '.join(sorted(names))}"
+            f"--optional-camera {', '.join(sorted(optional - names))}: the policy has {named('camera', sorted(names))}"
         )

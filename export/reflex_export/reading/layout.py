@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from reflex.wording.nouns import counted
 from reflex_export.checkpoint import Family, TensorSource
 from reflex_export.configs import FamilyConfig
 from reflex_export.configs.smolvla import SmolVlaConfig
@@ -97,7 +98,7 @@ def _known_sizes(config: VlaConfig, vlm: VlmConfig | None) -> dict[str, int]:
 
 def _bind(name: str, actual: tuple[int, ...], shape: Shape, sizes: dict[str, int], origin: dict[str, str]) -> None:
     if len(actual) != len(shape):
-        raise TensorShapeError(f"{name} has the shape {list(actual)}, but must have {len(shape)} dimensions")
+        raise TensorShapeError(f"{name} has the shape {list(actual)}, but must have {counted(len(shape), 'dimension')}")
     for size, symbol in zip(actual, shape, strict=True):
         factor, letter = _split(symbol)
         if letter and letter not in sizes and size % factor == 0:

@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 
 from reflex.policy_config import PolicyConfig, TensorConfig
+from reflex.wording.nouns import counted, named
 from reflex_frontend.observation.images import Pixels
 from reflex_frontend.observation.prompt import Prompt
 from reflex_frontend.observation.request import ActRequest, ImageSource, refuse
@@ -29,7 +30,7 @@ def check_state(request: ActRequest, state_dim: int) -> None:
     if len(request.state) != state_dim:
         raise refuse(
             "state_dim_mismatch",
-            f"state must have {state_dim} values for this embodiment, not {len(request.state)}",
+            f"state must have {counted(state_dim, 'value')} for this embodiment, not {len(request.state)}",
             expected=state_dim,
             received=len(request.state),
         )
@@ -42,7 +43,7 @@ def camera_sources(request: ActRequest, config: PolicyConfig) -> Mapping[str, Im
     if request.image is not None:
         sources = {names[0]: request.image}
     if any(name not in names for name in sources):
-        raise refuse("unknown_camera", f"this policy has the cameras {', '.join(names)}", cameras=names)
+        raise refuse("unknown_camera", f"this policy has {named('camera', names)}", cameras=names)
     missing = [camera.name for camera in config.cameras if camera.required and camera.name not in sources]
     if missing and not sources:
         raise refuse("image_required", f"this policy needs an image of {', '.join(missing)}", cameras=missing)

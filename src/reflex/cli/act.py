@@ -11,6 +11,7 @@ from reflex.cli.options import ApiKeyOption
 from reflex.console import columns, print_json, reported_errors, say, show
 from reflex.errors import ReflexError
 from reflex.printable import printable
+from reflex.wording.nouns import counted
 
 if TYPE_CHECKING:
     from reflex.client import ReflexClient
@@ -130,4 +131,4 @@ def _wanted_state(client: ReflexClient) -> str:
         return "none is given: the robot's state in robot units, numbers separated by commas"
     zeros = ",".join(["0"] * count)
     policy = f"{config.get('policy_id', 'this policy')} on {config.get('embodiment', 'its robot')}"
-    return f"none is given; {printable(policy)} takes {count} numbers in robot units, like --state {zeros}"
+    return f"none is given; {printable(policy)} takes {counted(count, 'number')} in robot units, like --state {zeros}"

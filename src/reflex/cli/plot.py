@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from reflex.wire import ActResult
+from reflex.wording.nouns import counted
 
 if TYPE_CHECKING:
     from reflex.embodiments import Embodiment
@@ -58,7 +59,8 @@ def sparkline(values: Sequence[float], most: int = MAX_PLOT_STEPS) -> str:
 
 def summary_lines(result: ActResult) -> list[str]:
     """Size, speed and what the guard did. Tolerates a server that leaves the additive fields out."""
-    size = f"{len(result['actions'])} steps x {len(result['actions'][0])} axes"
+    steps, axes = len(result["actions"]), len(result["actions"][0])
+    size = f"{counted(steps, 'step')} x {counted(axes, 'axis', 'axes')}"
     return [
         f"{size}, {result.get('denoising_steps', '?')} denoising steps, {result.get('inference_mode', 'unknown mode')}",
         _latency_line(result),
@@ -81,7 +83,7 @@ def _guard_line(result: ActResult) -> str:
     if not result.get("guard_clamped"):
         return "guard: nothing changed"
     axes = sorted({str(violation.get("name", violation.get("axis"))) for violation in violations})
-    return f"guard: changed {len(violations)} values on {', '.join(axes)}"
+    return f"guard: changed {counted(len(violations), 'value')} on {', '.join(axes)}"
 
 
 def _slot_lines(result: ActResult) -> list[str]:

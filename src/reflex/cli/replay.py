@@ -15,6 +15,7 @@ import typer
 from reflex.cli.options import ApiKeyOption
 from reflex.console import EXIT_FAILED, print_json, reported_errors, say, show
 from reflex.errors import SetupError
+from reflex.wording.nouns import counted
 
 if TYPE_CHECKING:
     from reflex_analysis.deviation import Deviation
@@ -157,12 +158,12 @@ def _verdict(found: Replay) -> str:
     if not _compared(found):
         failed = (f"{count:,} failed with {code}" for code, count in found.failures.items())
         return f"nothing could be compared: {', '.join(failed)}"
+    answers = counted(found.replayed, "answer")
     bound = "exactly" if found.tolerance == 0 else f"within {found.tolerance:g}"
     if found.is_equal:
-        return (
-            f"equal: {found.replayed:,} of {found.replayed:,} answers, {bound} (largest difference {found.max_abs:.3g})"
-        )
-    return f"different: {found.equal:,} of {found.replayed:,} answers are equal {bound} (max-abs {found.max_abs:.3g})"
+        return f"equal: {found.replayed:,} of {answers}, {bound} (largest difference {found.max_abs:.3g})"
+    verb = "is" if found.replayed == 1 else "are"
+    return f"different: {found.equal:,} of {answers} {verb} equal {bound} (max-abs {found.max_abs:.3g})"
 
 
 def _deviation_line(found: Deviation) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from reflex.cli.plot import sparkline
 from reflex.errors import SetupError
+from reflex.wording.nouns import counted
 
 if TYPE_CHECKING:
     from reflex.traces.lines import Losses
@@ -24,8 +25,8 @@ def summary_lines(summary: Summary) -> Iterator[str]:
         yield "no requests"
         return
     yield (
-        f"{_time(summary.first_at)} to {_time(summary.last_at)} UTC: {_count(summary.requests, 'request')}, "
-        + _count(summary.episodes, "episode")
+        f"{_time(summary.first_at)} to {_time(summary.last_at)} UTC: {counted(summary.requests, 'request')}, "
+        + counted(summary.episodes, "episode")
     )
     for slot in summary.slots:
         yield ""
@@ -48,7 +49,7 @@ def comparison_lines(comparison: Comparison) -> Iterator[str]:
     for row in rows:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
     for reason, count in comparison.excluded.items():
-        yield f"left out: {_count(count, 'request')} {reason}"
+        yield f"left out: {counted(count, 'request')} {reason}"
     yield ""
     yield comparison.conclusion
     if comparison.same_weights:
@@ -68,25 +69,26 @@ def holds_nothing(recording: Path, losses: Losses) -> SetupError:
 def loss_lines(losses: Losses) -> Iterator[str]:
     """What is missing of a recording, one line each."""
     if losses.torn_lines:
-        yield f"{_count(losses.torn_lines, 'line')} torn off at the end of a file: the server was stopped while writing"
+        lines = counted(losses.torn_lines, "line")
+        yield f"{lines} torn off at the end of a file: the server was stopped while writing"
     if losses.damaged_lines:
-        yield f"{_count(losses.damaged_lines, 'damaged line')} skipped"
+        yield f"{counted(losses.damaged_lines, 'damaged line')} skipped"
     if losses.damaged_blocks:
-        yield f"{_count(losses.damaged_blocks, 'damaged block')} skipped; the number of requests in there is unknown"
+        yield f"{counted(losses.damaged_blocks, 'damaged block')} skipped; the number of requests in there is unknown"
     if losses.dropped:
-        yield f"{_count(losses.dropped, 'request')} not recorded by the server, which was too busy to write"
+        yield f"{counted(losses.dropped, 'request')} not recorded by the server, which was too busy to write"
 
 
 def _compared(slot: str, policy: str, episodes: int, reduced: int) -> str:
-    note = f"; {_count(reduced, 'request')} of them with fewer denoising steps (--slo-mode degrade)" if reduced else ""
-    return f"{slot}  {policy}, {_count(episodes, 'episode')}{note}"
+    note = f"; {counted(reduced, 'request')} of them with fewer denoising steps (--slo-mode degrade)" if reduced else ""
+    return f"{slot}  {policy}, {counted(episodes, 'episode')}{note}"
 
 
 def _slot_lines(slot: SlotSummary, edges_ms: Sequence[float]) -> Iterator[str]:
     yield f"slot {slot.slot}  {slot.policy}" + (f"  ({slot.embodiment})" if slot.embodiment else "")
     if slot.reduced_from is not None:
         yield f"  variant     {slot.reduced_from} with fewer denoising steps, for --slo-mode degrade"
-    yield f"  requests    {slot.requests:,} in {_count(slot.episodes, 'episode')}; {_errors(slot.errors)}"
+    yield f"  requests    {slot.requests:,} in {counted(slot.episodes, 'episode')}; {_errors(slot.errors)}"
     if slot.client_errors:
         yield f"  clients     {_errors(slot.client_errors)} of what they asked (4xx)"
     if slot.degraded:
@@ -109,14 +111,14 @@ def _axis_lines(slot: SlotSummary) -> Iterator[str]:
     width = max(len(axis.name) for axis in slot.axes)
     for axis in slot.axes:
         jerk, jump = _number(axis.jerk), _number(axis.jump)
-        violations = f"  {_count(axis.violations, 'violation')}" if axis.violations else ""
+        violations = f"  {counted(axis.violations, 'violation')}" if axis.violations else ""
         yield f"    {axis.name:<{width}}  jerk {jerk:<9}  jump {jump:<9}{violations}".rstrip()
 
 
 def _shadow_lines(shadow: ShadowSummary) -> Iterator[str]:
     yield f"shadow  {shadow.policy}"
     yield f"  requests    {shadow.requests:,}; {_errors(shadow.errors)}"
-    yield f"  guard       would have changed {_count(shadow.violations, 'value')}"
+    yield f"  guard       would have changed {counted(shadow.violations, 'value')}"
     if shadow.mean_cosine is not None:
         yield f"  agreement   cosine {shadow.mean_cosine:.6f} on average, {shadow.least_cosine:.6f} at least"
     if shadow.max_abs:
@@ -150,22 +152,18 @@ def _errors(errors: Mapping[str, int]) -> str:
     total = sum(errors.values())
     if not total:
         return "no errors"
-    return f"{_count(total, 'error')} ({', '.join(f'{code} {count}' for code, count in errors.items())})"
+    return f"{counted(total, 'error')} ({', '.join(f'{code} {count}' for code, count in errors.items())})"
 
 
 def _guard(slot: SlotSummary) -> str:
     if not slot.clamped:
         return "changed no answer"
     kinds = ", ".join(f"{kind} {count}" for kind, count in slot.violations.items())
-    return f"changed {slot.clamped:,} of {slot.answers:,} answers ({slot.clamped / slot.answers:.1%}): {kinds}"
+    return f"changed {slot.clamped:,} of {counted(slot.answers, 'answer')} ({slot.clamped / slot.answers:.1%}): {kinds}"
 
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3g}"
-
-
-def _count(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _time(unix_s: float) -> str:

@@ -61,7 +61,7 @@ def test_the_page_shows_every_part_of_a_recording(tmp_path: Path) -> None:
     for words in (
         "The data allow a conclusion", "How long answers took", "Latency over time", "What changes from a to b",
         "Where the time goes", "Changed by the guard, by axis", "Jerk by axis", "Jump by axis", "queue_full",
-        "The comparison in numbers", "Cosine, mean", "3 requests were not recorded", "gripper",
+        "The comparison in numbers", "Cosine, mean", "3 requests not recorded", "gripper",
     ):  # fmt: skip
         assert words in page
 
@@ -74,6 +74,14 @@ def test_mistakes_of_clients_stand_apart_from_errors_of_the_server(tmp_path: Pat
     assert ("queue_full" in clients, "unknown_camera" in clients) == (False, True)
     assert page.count("<dt>Client errors</dt><dd>1 ") == 1
     assert "Client errors" not in page_of(tmp_path, recording())
+
+
+def test_what_there_is_once_stands_in_the_singular(tmp_path: Path) -> None:
+    page = page_of(tmp_path, [header(), request(1), DroppedRecord(1)], is_compared=False)
+
+    assert "1 request in 1 episode " in page
+    assert "<li>1 request not recorded" in page
+    assert not re.search(r"\b1 (requests|episodes|answers|lines|blocks)\b", page)
 
 
 def test_two_slots_with_the_same_weights_have_a_remark(tmp_path: Path) -> None:

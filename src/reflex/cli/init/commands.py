@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from reflex.console import print_json, reported_errors, say
+from reflex.wording.nouns import counted
 
 if TYPE_CHECKING:
     from reflex.cli.init.draft import Draft
@@ -65,7 +66,8 @@ def embodiment(
     if as_json:
         print_json({"file": str(file), "name": draft.name, "axes": [axis.name for axis in draft.axes]})
         return
-    say(f"{file}: {len(draft.axes)} axes, {draft.control_hz:g} actions a second; before anything moves by it, read its")
+    axes = counted(len(draft.axes), "axis", "axes")
+    say(f"{file}: {axes}, {draft.control_hz:g} actions a second; before anything moves by it, read its")
     say("sources, which say where each number comes from, and which is a guess")
     say(f"next: reflex export CHECKPOINT --embodiment {shlex.quote(str(file))}")
 

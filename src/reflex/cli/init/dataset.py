@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from reflex.cli.init.draft import Axis, Draft
 from reflex.errors import SetupError
+from reflex.wording.nouns import counted
 
 __all__ = ["draft_from_stats"]
 
@@ -24,7 +25,9 @@ def draft_from_stats(file: Path, name: str, unit: str, control_hz: float | None)
     stats, info = _object(file), _info_beside(file)
     low, high = _row(stats, ACTION, "min", file), _row(stats, ACTION, "max", file)
     if len(low) != len(high):
-        raise SetupError(f"{file}: action has {len(low)} values in min and {len(high)} in max; it is damaged")
+        raise SetupError(
+            f"{file}: action has {counted(len(low), 'value')} in min and {len(high)} in max; it is damaged"
+        )
     rate = control_hz or _rate_of(info)
     names = _names(info, ACTION, len(low))
     axes = [_axis(*each, unit=unit, rate=rate) for each in zip(names, low, high, strict=True)]

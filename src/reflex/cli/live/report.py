@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from reflex.cli.live.counts import Counts, read_counts
 from reflex.errors import ReflexError
+from reflex.wording.nouns import counted
 
 if TYPE_CHECKING:
     from reflex.client import ReflexClient
@@ -68,7 +69,7 @@ def rows_of(report: Report, recent: Counts | None = None) -> Iterator[tuple[str,
     if recent is not None:
         yield "lately", _answers(recent, "since the last look")
     yield "errors", _errors(report.counts)
-    yield "guard", f"changed {report.counts.guarded:.0f} of {report.counts.answers:.0f} answers"
+    yield "guard", f"changed {report.counts.guarded:.0f} of {counted(round(report.counts.answers), 'answer')}"
 
 
 def _policy_rows(report: Report) -> Iterator[tuple[str, str]]:

@@ -85,6 +85,17 @@ def test_images_that_do_not_fit_the_policy_are_422_and_name_its_cameras(given: A
     assert "rear" not in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("cameras", "words"), [(("image",), "the camera image"), (("base", "wrist"), "the cameras base, wrist")]
+)
+def test_one_camera_is_named_in_the_singular(cameras: tuple[str, ...], words: str) -> None:
+    config = policy_config(cameras=dict.fromkeys(cameras, True))
+
+    with pytest.raises(InvalidRequestError) as caught:
+        camera_sources(request(images={"rear": "r"}), config)
+    assert caught.value.message == f"this policy has {words}"
+
+
 def test_a_policy_without_required_cameras_takes_a_request_without_images() -> None:
     assert camera_sources(request(), policy_config(cameras={"base": False})) == {}
 
