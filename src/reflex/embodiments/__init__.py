@@ -21,10 +21,19 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from reflex.errors import SetupError
 from reflex.wording.guides import guide
 
-__all__ = ["Embodiment", "LimitSource", "bundled_embodiments", "load_embodiment", "parse_embodiment"]
+__all__ = [
+    "NAME_PATTERN",
+    "NAME_RULE",
+    "Embodiment",
+    "LimitSource",
+    "bundled_embodiments",
+    "load_embodiment",
+    "parse_embodiment",
+]
 
 NAME_PATTERN: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 """The name becomes a label of the metrics."""
+NAME_RULE: Final = "must be 1 to 64 lowercase letters, digits, _ or -, and start with a letter or digit"
 LARGEST_LIMIT: Final = 1e6
 """In any unit. A larger number is a typing error, or a "no limit" in disguise."""
 SMALLEST_STEP: Final = 1e-6
@@ -146,7 +155,7 @@ def _refuse_duplicate_keys(pairs: list[tuple[str, object]]) -> None:
 
 def _refuse_bad_names(embodiment: Embodiment) -> None:
     if not NAME_PATTERN.fullmatch(embodiment.name):
-        raise ValueError("name must be 1 to 64 lowercase letters, digits, _ or -, and start with a letter or digit")
+        raise ValueError(f"name {NAME_RULE}")
     for field, names in (("state_names", embodiment.state_names), ("action_names", embodiment.action_names)):
         if not names:
             raise ValueError(f"{field} must name at least one axis")

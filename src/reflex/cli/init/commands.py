@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from reflex.console import print_json, reported_errors, say
+from reflex.errors import SetupError
 from reflex.wording.nouns import counted
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def embodiment(
     from reflex.cli.init.draft import write_draft
 
     with reported_errors(as_json=as_json):
-        draft = _draft(name or file.stem.lower(), from_stats, from_urdf, unit, control_hz)
+        draft = _draft(_name(name, file), from_stats, from_urdf, unit, control_hz)
         write_draft(draft, file, replace=replace)
     if as_json:
         print_json({"file": str(file), "name": draft.name, "axes": [axis.name for axis in draft.axes]})
@@ -70,6 +71,17 @@ def embodiment(
     say(f"{file}: {axes}, {draft.control_hz:g} actions a second; before anything moves by it, read its")
     say("sources, which say where each number comes from, and which is a guess")
     say(f"next: reflex export CHECKPOINT --embodiment {shlex.quote(str(file))}")
+
+
+def _name(given: str | None, file: Path) -> str:
+    """Before anything is read or asked; `SetupError` when it is none."""
+    from reflex.embodiments import NAME_PATTERN, NAME_RULE
+
+    name = file.stem.lower() if given is None else given
+    if NAME_PATTERN.fullmatch(name):
+        return name
+    origin = f"of the file {file.name} it would be {name!r}" if given is None else f"{name!r} is none"
+    raise SetupError(f"the embodiment's name {NAME_RULE}; {origin}: choose one with --name")
 
 
 def _draft(name: str, stats: Path | None, urdf: Path | None, unit: str, control_hz: float | None) -> Draft:

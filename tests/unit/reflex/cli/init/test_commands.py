@@ -171,6 +171,23 @@ def test_a_name_that_is_none_is_refused_with_the_rule(tmp_path: Path, name: str)
 
     assert result.exit_code == 1
     assert "name must be 1 to 64 lowercase letters" in result.stderr
+    assert f"{name!r} is none: choose one with --name" in result.stderr
+
+
+@pytest.mark.parametrize("file", ["UP arm.json", "_arm.json", "my.arm.json", f"{'a' * 65}.json"])
+def test_a_files_name_that_makes_none_is_told_before_anything_is_asked(tmp_path: Path, file: str) -> None:
+    result = run(tmp_path / file)
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("reflex: the embodiment's name must be")
+    assert result.stderr.endswith(f"it would be {Path(file).stem.lower()!r}: choose one with --name\n")
+    assert not (tmp_path / file).exists()
+
+
+def test_a_given_name_stands_for_the_files(tmp_path: Path) -> None:
+    (tmp_path / "arm.urdf").write_text(URDF)
+
+    assert written(tmp_path / "UP arm.json", "--from-urdf", tmp_path / "arm.urdf", "--name", "up_arm").name == "up_arm"
 
 
 def test_both_sources_or_no_rate_at_all_are_wrong_usage(tmp_path: Path) -> None:
