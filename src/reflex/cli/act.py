@@ -66,6 +66,7 @@ def act(
     """
     from reflex.client import ReflexClient
 
+    _refuse_address(instruction)
     cameras = _cameras(camera or [])
     if image is not None and cameras:
         raise typer.BadParameter("give --image for the first camera, or --camera for each by name, not both")
@@ -82,6 +83,12 @@ def act(
             print_json(result)
         else:
             _plot(result, _embodiment(client))
+
+
+def _refuse_address(instruction: str) -> None:
+    """Other commands take the server where this one takes what the robot shall do."""
+    if instruction.startswith(("http://", "https://")) and " " not in instruction:
+        raise typer.BadParameter(f"{instruction} is no instruction; give the server's address with --url")
 
 
 def _plot(result: ActResult, embodiment: Embodiment | None) -> None:

@@ -5,23 +5,43 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import typer
+from typer.core import TyperCommand
 
 from reflex.admin import DEFAULT_PORT, read_admin
 from reflex.cli.interrupted import interruption_told
+from reflex.cli.root import UsageError
 from reflex.console import print_json, reported_errors, say, show
 from reflex.errors import SetupError
 
-__all__ = ["replace", "slots", "split"]
+__all__ = ["AdminCommand", "replace", "slots", "split"]
 
 CONNECT_S = 2.0
 REPLACE_S = 900.0
 """A large engine from a slow disk, its canary, and the probation after the switch."""
 GOES_ON = "interrupted; the server goes on with the change: `reflex slots` says how it ends"
 
+NO_URL = (
+    "this command takes no address: it reaches a server of this machine by its --admin-port, by default "
+    f"{DEFAULT_PORT}; for another machine run it there"
+)
+
 AdminPort = Annotated[
     int, typer.Option(min=1, max=65535, help="The server's --admin-port.", show_default=True, metavar="PORT")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value instead of text.")]
+
+
+class AdminCommand(TyperCommand):
+    """Tells whoever gives a server's address, as other commands take it, what these go by."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - Click's
+        given = tuple(args)
+        try:
+            return super().parse_args(ctx, args)
+        except UsageError as exc:
+            if any(each.startswith("--url") or "://" in each for each in given):
+                raise typer.BadParameter(NO_URL, ctx=ctx) from exc
+            raise
 
 
 def slots(*, admin_port: AdminPort = DEFAULT_PORT, as_json: Json = False) -> None:

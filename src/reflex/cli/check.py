@@ -7,15 +7,16 @@ from typing import Annotated
 import typer
 
 from reflex.cli.act import JsonOption
-from reflex.cli.options import ApiKeyOption
+from reflex.cli.options import ApiKeyOption, UrlArgument, UrlOption, server_url
 from reflex.console import print_json, reported_errors, show
 
 __all__ = ["check"]
 
 
 def check(
-    url: Annotated[str, typer.Argument(metavar="URL", help="The server.")] = "http://localhost:8000",
+    url: UrlArgument = None,
     *,
+    url_option: UrlOption = None,
     deadline_ms: Annotated[
         int, typer.Option(metavar="MS", min=1, help="Total time, waiting for a warming server included.")
     ] = 10_000,
@@ -34,6 +35,7 @@ def check(
     from reflex.client import ReflexClient
     from reflex.client.check import check_server
 
+    url = server_url(url, url_option)
     with (
         reported_errors(as_json=as_json),
         ReflexClient(url, deadline_s=deadline_ms / 1000, api_key=api_key) as client,

@@ -11,7 +11,7 @@ import typer
 
 import reflex
 from reflex.cli.act import act
-from reflex.cli.admin import replace, slots, split
+from reflex.cli.admin import AdminCommand, replace, slots, split
 from reflex.cli.check import check
 from reflex.cli.demo import demo
 from reflex.cli.doctor import doctor
@@ -75,16 +75,15 @@ for _command in (
     doctor,
     export,
     inspect,
-    replace,
     replay,
     serve,
-    slots,
-    split,
     status,
     verify,
     watch,
 ):
     app.command(short_help=SHORT_HELP[_command.__name__])(_command)
+for _command in (replace, slots, split):
+    app.command(cls=AdminCommand, short_help=SHORT_HELP[_command.__name__])(_command)
 for _name, _group in (("demo", demo), ("engines", engines), ("init", init), ("keys", keys), ("traces", traces)):
     app.add_typer(_group, name=_name, short_help=SHORT_HELP[_name])
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-__all__ = ["ApiKeyOption", "with_parameters"]
+__all__ = ["ApiKeyOption", "UrlArgument", "UrlOption", "server_url", "with_parameters"]
 
 ApiKeyOption = Annotated[
     str | None,
@@ -22,7 +22,24 @@ ApiKeyOption = Annotated[
     ),
 ]
 
+DEFAULT_URL: Final = "http://localhost:8000"
+UrlArgument = Annotated[
+    str | None,
+    typer.Argument(metavar="URL", help=f"The server, by default {DEFAULT_URL}.", show_default=False),
+]
+UrlOption = Annotated[
+    str | None, typer.Option("--url", metavar="URL", help="The server as well, said as `reflex act` takes it.")
+]
+
 NO_DEFAULTS: Final[Mapping[str, object]] = MappingProxyType({})
+
+
+def server_url(argument: str | None, option: str | None) -> str:
+    """The address that was given in one of the two ways, or the default."""
+    given = [url for url in (argument, option) if url is not None]
+    if len(set(given)) > 1:
+        raise typer.BadParameter(f"the server is given twice, as {argument} and as --url {option}; give one")
+    return given[0] if given else DEFAULT_URL
 
 
 def with_parameters(

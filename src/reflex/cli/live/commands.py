@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from reflex.cli.act import JsonOption
-from reflex.cli.options import ApiKeyOption
+from reflex.cli.options import ApiKeyOption, UrlArgument, UrlOption, server_url
 from reflex.console import EXIT_FAILED, EXIT_INTERRUPTED, columns, print_json, reported_errors
 from reflex.errors import ReflexError
 from reflex.printable import printable
@@ -24,7 +24,6 @@ DEADLINE_S: Final = 5.0
 CLEAR: Final = "\x1b[{lines}A\x1b[J"
 """Back to where the page began, and nothing below."""
 
-UrlArgument = Annotated[str, typer.Argument(metavar="URL", help="The server.")]
 EveryOption = Annotated[float, typer.Option(metavar="S", min=0.1, help="Seconds between two looks.")]
 AskOption = Annotated[
     bool,
@@ -34,7 +33,11 @@ OnceOption = Annotated[bool, typer.Option("--once", help="Look once.")]
 
 
 def status(
-    url: UrlArgument = "http://localhost:8000", *, api_key: ApiKeyOption = None, as_json: JsonOption = False
+    url: UrlArgument = None,
+    *,
+    url_option: UrlOption = None,
+    api_key: ApiKeyOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Say on one page how a running server does: health, policies, robot, latency, errors, guard.
 
@@ -48,6 +51,7 @@ def status(
     from reflex.cli.live.report import look_at, rows_of
     from reflex.client import ReflexClient
 
+    url = server_url(url, url_option)
     with reported_errors(as_json=as_json), ReflexClient(url, deadline_s=DEADLINE_S, api_key=api_key) as client:
         report = look_at(client)
         if as_json:
@@ -59,8 +63,9 @@ def status(
 
 
 def watch(
-    url: UrlArgument = "http://localhost:8000",
+    url: UrlArgument = None,
     *,
+    url_option: UrlOption = None,
     every: EveryOption = 2.0,
     ask: AskOption = False,
     once: OnceOption = False,
@@ -75,6 +80,7 @@ def watch(
     """
     from reflex.client import ReflexClient
 
+    url = server_url(url, url_option)
     is_first = True
     before: Counts | None = None
     drawn = 0

@@ -83,6 +83,14 @@ def reflex_act(*arguments: str) -> Any:
     return CliRunner().invoke(app, ["act", "pick up the red cup", *arguments])
 
 
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9", "https://robot-server:8000"])
+def test_an_address_in_the_place_of_the_instruction_is_told_where_it_goes(address: str) -> None:
+    result = CliRunner().invoke(app, ["act", address, "--state", "0"])
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"{address} is no instruction; give the server's address with --url" in " ".join(result.stderr.split())
+
+
 def test_the_chunk_is_plotted_one_line_an_axis(server: Server, cup: Path) -> None:
     result = reflex_act("--image", str(cup), "--state", "0.1,0.2", "--url", server.url)
     assert result.exit_code == 0, result.stderr

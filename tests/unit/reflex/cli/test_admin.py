@@ -176,6 +176,26 @@ def test_what_cannot_be_meant_is_a_usage_error_and_no_request(server: Server, ar
     assert server.asked == []
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("slots", "http://localhost:8000"),
+        ("slots", "--url", "http://localhost:8000"),
+        ("slots", "--url=gpu-box"),
+        ("split", "80", "http://localhost:8000"),
+        ("replace", "http://localhost:8000", "b", "new"),
+        ("replace", "b", "new", "--url", "http://localhost:8000"),
+    ],
+)
+def test_who_gives_a_servers_address_is_told_of_the_admin_port(server: Server, arguments: tuple[str, ...]) -> None:
+    ended = run(server, *arguments)
+    as_json = run(server, *arguments, "--json")
+
+    assert (ended.exit_code, as_json.exit_code, server.asked) == (2, 2, [])
+    assert "by its --admin-port" in " ".join(ended.stderr.split())
+    assert json.loads(as_json.stdout)["error"] == "usage"
+
+
 @pytest.mark.parametrize("as_json", [False, True])
 def test_who_interrupts_a_replacement_is_told_that_it_goes_on(server: Server, tmp_path: Path, as_json: bool) -> None:
     server.held = threading.Event()

@@ -30,6 +30,25 @@ def test_the_page_says_all_that_there_is_to_say(told: Any) -> None:
         assert row in result.stdout, row
 
 
+@pytest.mark.parametrize("command", ["status", "watch --once", "check"])
+def test_the_server_is_taken_as_argument_or_option(told: Any, command: str) -> None:
+    asked = command.split()
+    positional, option = run(*asked, told.url), run(*asked, "--url", told.url)
+
+    assert (option.exit_code, positional.exit_code) == (0, 0)
+    assert told.url in option.stdout
+    assert option.stdout.replace(told.url, "").split()[:2] == positional.stdout.replace(told.url, "").split()[:2]
+    assert run(*asked, told.url, "--url", told.url).exit_code == 0
+
+
+@pytest.mark.parametrize("command", ["status", "watch", "check"])
+def test_two_different_servers_are_wrong_usage(told: Any, command: str) -> None:
+    result = run(command, told.url, "--url", "http://127.0.0.1:9")
+
+    assert result.exit_code == 2
+    assert "the server is given twice" in result.stderr
+
+
 def test_json_is_one_value_with_the_same(told: Any) -> None:
     found = json.loads(run("status", told.url, "--json").stdout)
 
