@@ -8,6 +8,7 @@
     ├── NonFiniteActionError       reflex.guard: a chunk with a NaN or an infinity; none of it may be executed
     ├── ActionShapeError           reflex.guard: actions that are no chunk of this embodiment
     ├── PreviousActionError        reflex.guard: a last action from which the limits cannot be kept
+    ├── CredentialError            reflex.signed.session_credential: a session credential that must not be accepted
     ├── TransportError             the server could not be reached, or the connection broke
     │   └── ClientTimeoutError     no answer within the caller's own deadline
     └── ServiceError               one error answer of the HTTP contract: code, status, request_id
