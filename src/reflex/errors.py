@@ -9,6 +9,7 @@
     ├── ActionShapeError           reflex.guard: actions that are no chunk of this embodiment
     ├── PreviousActionError        reflex.guard: a last action from which the limits cannot be kept
     ├── CredentialError            reflex.signed.session_credential: a session credential that must not be accepted
+    ├── ReceiptError               reflex.signed.receipts: a file of receipts that was changed; says the first bad line
     ├── TransportError             the server could not be reached, or the connection broke
     │   └── ClientTimeoutError     no answer within the caller's own deadline
     └── ServiceError               one error answer of the HTTP contract: code, status, request_id
