@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final, Literal, Protocol
 
 import numpy as np
@@ -21,6 +22,7 @@ __all__ = [
     "Camera",
     "Checkpoint",
     "Family",
+    "MergedAdapter",
     "NormalizationMode",
     "Normalizer",
     "RelativeActions",
@@ -105,6 +107,21 @@ class RelativeActions:
 
 
 @dataclass(frozen=True)
+class MergedAdapter:
+    """An adapter that was merged into the weights of its base model."""
+
+    kind: Literal["lora", "dora"]
+    rank: int
+    """Of what no pattern of its own names."""
+    alpha: float
+    is_rank_stabilized: bool
+    base: str
+    """A hub id with its commit, or a folder's name."""
+    base_files: tuple[Path, ...] = ()
+    """The base model's weights, where that name alone does not say which they are."""
+
+
+@dataclass(frozen=True)
 class Checkpoint:
     """Everything that defines a policy."""
 
@@ -124,6 +141,8 @@ class Checkpoint:
     vlm_config: VlmConfig | None = None
     """SmolVLA: the config.json of `vlm_model_name`."""
     relative_actions: RelativeActions | None = None
+    adapter: MergedAdapter | None = None
+    """What `tensors` have in them besides the base model's."""
     source: str = ""
     """Hub id or folder name, for the record."""
     revision: str | None = None

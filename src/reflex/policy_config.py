@@ -35,6 +35,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "CameraConfig",
     "CanaryConfig",
+    "MergedAdapterConfig",
     "NormalizationConfig",
     "PolicyConfig",
     "PromptConfig",
@@ -126,6 +127,20 @@ class NormalizationConfig(_Strict):
     """Entries of a state or an action that had one value in all of training: any other is unknown to the policy."""
 
 
+class MergedAdapterConfig(_Strict):
+    """An adapter that the export merged into its base model."""
+
+    kind: Literal["lora", "dora"]
+    rank: Positive
+    """Of all layers but those that a pattern of the adapter names."""
+    alpha: float
+    rank_stabilized: bool = False
+    base: Annotated[str, Field(min_length=1)]
+    """The base model: hub id with `@commit`, or its folder's name."""
+    base_hash: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")] | None = None
+    """Of a folder: over its weights' files, one after the other by name."""
+
+
 class CanaryConfig(_Strict):
     """A stored observation and its answer (`<file>` is an .npz of the input tensors and `expected.actions`)."""
 
@@ -164,6 +179,8 @@ class PolicyConfig(_Strict):
     """Model name by role (preprocess, encoder, denoise), where it is not `<policy_id>_<role>`."""
     source: str | None = None
     """The checkpoint: hub id or folder name, with `@revision` when it has one."""
+    adapter: MergedAdapterConfig | None = None
+    """None for a policy that was whole, and in what was exported before it was recorded."""
     stats: str | None = None
     """What the export's `--stats` named."""
     normalization: tuple[NormalizationConfig, ...] = ()

@@ -20,7 +20,14 @@ from google.protobuf.message import DecodeError
 
 from reflex.errors import RepositoryError
 from reflex.model_repository import CONFIG_FILE, MODEL_FILE, one_policy_of, policies_of, policy_folder
-from reflex.policy_config import NormalizationConfig, PolicyConfig, PromptConfig, read_policy_config
+from reflex.policy_config import (
+    MergedAdapterConfig,
+    NormalizationConfig,
+    PolicyConfig,
+    PromptConfig,
+    read_policy_config,
+)
+from reflex_export.adapter_record import adapter_record
 from reflex_export.checkpoint import Checkpoint
 from reflex_export.families.family_graphs import build_graphs, default_steps
 from reflex_export.normalization_table import normalization_table
@@ -144,6 +151,8 @@ class Inspection:
     """Of the prefix's keys, and of its values; empty for a family without them."""
     normalization: tuple[NormalizationConfig, ...] = ()
     """Empty where the graphs have it built in and nothing records it."""
+    adapter: MergedAdapterConfig | None = None
+    """What was merged; of a checkpoint without the hash of its base model, which would take reading it."""
     warnings: tuple[str, ...] = ()
     """What the export of a repository's policy warned of."""
     stored_parameters: int | None = None
@@ -215,6 +224,7 @@ def inspect_checkpoint(checkpoint: Checkpoint, *, steps: int | None = None) -> I
         phases=_phases(encoder, denoise, count),
         cache_shape=encoder.output_shape("prefix_keys"),
         normalization=normalization_table(checkpoint),
+        adapter=adapter_record(checkpoint.adapter, is_hashed=False),
         stored_parameters=sum(math.prod(tensors.shape(name)) for name in tensors.names()),
     )
 
@@ -237,6 +247,7 @@ def inspect_policy(folder: Path) -> Inspection:
         phases=_phases(encoder, denoise, config.denoising_steps),
         cache_shape=encoder.output_shape("prefix_keys"),
         normalization=config.normalization,
+        adapter=config.adapter,
         warnings=config.warnings,
         precision=config.precision,
         engine=config.engine,

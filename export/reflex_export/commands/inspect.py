@@ -13,7 +13,7 @@ import typer
 from reflex.console import print_json, reported_errors
 from reflex.errors import SetupError
 from reflex.export_options import ReadingOptions
-from reflex.policy_config import PromptConfig
+from reflex.policy_config import MergedAdapterConfig, PromptConfig
 from reflex_export.checking.inspection import (
     GPUS,
     CameraSize,
@@ -78,6 +78,7 @@ def _as_json(found: Inspection) -> dict[str, Any]:
         "precision": found.precision,
         "engine": found.engine,
         "exported_from": found.exported_from,
+        "adapter": None if found.adapter is None else found.adapter.model_dump(mode="json"),
         "parity": found.parity,
         "parameters": {"live": found.parameters, "stored": found.stored_parameters, "parts": dict(found.parts)},
         "weight_bytes": {name: found.parameters * size for name, size in BYTES_OF.items()},
@@ -118,6 +119,7 @@ def _about(found: Inspection) -> Iterator[str]:
         "source": found.source,
         "family": found.family,
         **_publication(found),
+        **({} if found.adapter is None else {"adapter": _adapter(found.adapter)}),
         "cameras": ", ".join(map(_camera, found.cameras)) or "none",
         "state, action": f"{found.state_dim}, {found.action_dim} dimensions",
         "chunk": f"{found.horizon} actions in {found.steps} denoising step{'s' if found.steps > 1 else ''}"
@@ -147,6 +149,13 @@ def _publication(found: Inspection) -> dict[str, str]:
     return {
         "exported": f"in {found.precision}{origin}, served by {found.engine}, parity {found.parity or 'not checked'}"
     }
+
+
+def _adapter(adapter: MergedAdapterConfig) -> str:
+    kind = {"lora": "LoRA", "dora": "DoRA"}[adapter.kind]
+    how = ", rank-stabilised" if adapter.rank_stabilized else ""
+    weights = f" ({adapter.base_hash})" if adapter.base_hash else ""
+    return f"{kind} of rank {adapter.rank}, alpha {adapter.alpha:g}{how}, merged into {adapter.base}{weights}"
 
 
 def _camera(camera: CameraSize) -> str:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from reflex.embodiments import Embodiment
 from reflex.export_options import ExportOptions
 from reflex.model_repository import model_file
-from reflex.policy_config import CanaryConfig, PolicyConfig
+from reflex.policy_config import CanaryConfig, MergedAdapterConfig, PolicyConfig
+from reflex_export.adapter_record import adapter_record
 from reflex_export.checking.comparison import parity_of
 from reflex_export.checking.memory import available_bytes, check_bytes, require_memory
 from reflex_export.checking.parity import Parity, PolicyRunner, gate_of
@@ -85,12 +86,13 @@ def _exported(
     if options.engine != "onnx":
         require_engine(BuildOptions(options.engine))
     steps = options.steps or (default_steps(checkpoint),)
+    adapter = adapter_record(checkpoint.adapter, is_hashed=True)
     progress(Stage("building the graphs"))
     graphs = build_graphs(checkpoint, steps, arithmetic)
     if options.check:
         require_memory(check_bytes(graphs, options.precision), available_bytes())
     with staging(options.repository) as staged:
-        export = _Export(checkpoint, options, arithmetic, embodiment, warnings, staged, progress)
+        export = _Export(checkpoint, options, arithmetic, embodiment, warnings, adapter, staged, progress)
         configs = export.write(graphs, steps)
         engines = export.build_engines([config.policy_id for config in configs])
         if not options.dry_run:
@@ -109,6 +111,7 @@ class _Export:
     arithmetic: Arithmetic
     embodiment: Embodiment
     warnings: tuple[str, ...]
+    adapter: MergedAdapterConfig | None
     staged: StagedPolicy
     progress: Progress
 
@@ -159,6 +162,7 @@ class _Export:
             variant,
             self.checkpoint,
             self.embodiment,
+            adapter=self.adapter,
             precision=self.options.precision,
             optional_cameras=self.options.optional_cameras,
             export_id=export_id,

@@ -11,7 +11,7 @@ from pathlib import Path
 import reflex
 from reflex.embodiments import Embodiment, bundled_embodiments
 from reflex.model_repository import EMBODIMENT_FILE
-from reflex.policy_config import CameraConfig, PolicyConfig
+from reflex.policy_config import CameraConfig, MergedAdapterConfig, PolicyConfig
 from reflex_export.checkpoint import Checkpoint
 from reflex_export.families.common import Precision
 from reflex_export.graph.graph import Array
@@ -42,6 +42,7 @@ def draft_config(
     checkpoint: Checkpoint,
     embodiment: Embodiment,
     *,
+    adapter: MergedAdapterConfig | None,
     precision: Precision,
     optional_cameras: AbstractSet[str],
     export_id: str,
@@ -80,6 +81,7 @@ def draft_config(
         inference_mode="onnx_cpu",
         components={model.component.role: model.name for model in variant.models},
         source=source,
+        adapter=adapter,
         stats=stats,
         normalization=normalization_table(checkpoint),
         warnings=warnings,

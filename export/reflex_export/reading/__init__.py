@@ -16,7 +16,13 @@ from reflex_export.configs import FamilyConfig, parse_config
 from reflex_export.configs.smolvla import SmolVlaConfig
 from reflex_export.configs.vla import VlaConfig
 from reflex_export.errors import CheckpointError, StatisticsError, UnsupportedOptionError
-from reflex_export.reading.adapters import AdapterUse, find_adapter, policy_weights, settings_folder
+from reflex_export.reading.adapters import (
+    AdapterUse,
+    find_adapter,
+    merged_adapter,
+    policy_weights,
+    settings_folder,
+)
 from reflex_export.reading.agreement import disagreements, require_one_kind_of_actions, require_robot_units
 from reflex_export.reading.features import ACTION, STATE, VLA_FAMILIES, Features, family_of, read_features
 from reflex_export.reading.files import read_object, typed
@@ -64,7 +70,7 @@ def read_checkpoint(
     """
     hub = HuggingFaceHub() if hub is None else hub
     found = locate(source, revision, hub)
-    adapted = find_adapter(found.folder, use=adapter, base=base, hub=hub)
+    adapted = find_adapter(found, use=adapter, base=base, hub=hub)
     own, beside = found.folder, adapted.others if adapted else ()
     found = replace(found, folder=settings_folder(own, adapted))
     written = read_object(found.folder / "config.json")
@@ -92,12 +98,13 @@ def read_checkpoint(
         text=_text(found, family, processors, vlm_found, tensors, tokenizer, hub, beside),
         vlm_config=vlm_found.config if vlm_found else None,
         relative_actions=_relative_actions(processors.relative, features),
+        adapter=merged_adapter(adapted),
         source=found.name,
         revision=found.revision,
         warnings=(
             *_unwrapping(tensors),
             *disagreements(found.folder, config, written, processors, features),
-            *_unread(own, found.folder, adapted.base if adapted else found.folder, processors, vlm_found),
+            *_unread(own, found.folder, adapted.base.folder if adapted else found.folder, processors, vlm_found),
         ),
     )
     if stats is not None:

@@ -20,7 +20,7 @@ from huggingface_hub.errors import (
 from reflex_export.errors import SourceError
 from reflex_export.reading.openpi import refuse_openpi
 
-__all__ = ["CHECKPOINT_FILES", "Hub", "HuggingFaceHub", "Source", "is_hub_id", "locate"]
+__all__ = ["CHECKPOINT_FILES", "Hub", "HuggingFaceHub", "Source", "fetched", "in_folder", "is_hub_id", "locate"]
 
 CHECKPOINT_FILES: Final = (
     "config.json",
@@ -58,6 +58,11 @@ class Source:
     name: str
     revision: str | None = None
     """The commit, for a hub repository."""
+
+    @property
+    def label(self) -> str:
+        """The name, with the commit where there is one."""
+        return f"{self.name}@{self.revision}" if self.revision else self.name
 
 
 @dataclass(frozen=True)
@@ -103,9 +108,20 @@ def locate(source: str | Path, revision: str | None, hub: Hub) -> Source:
         return _local(folder, revision)
     if not isinstance(source, str) or not is_hub_id(source):
         raise SourceError(f"{source} does not exist, and is no hub id (owner/name) either")
-    snapshot = hub.fetch(source, revision, CHECKPOINT_FILES)
-    _require_config(snapshot)
-    return Source(snapshot, source, snapshot.name)
+    found = fetched(source, revision, hub)
+    _require_config(found.folder)
+    return found
+
+
+def fetched(name: str, revision: str | None, hub: Hub) -> Source:
+    """The files of a hub repository that an export may need."""
+    snapshot = hub.fetch(name, revision, CHECKPOINT_FILES)
+    return Source(snapshot, name, snapshot.name)
+
+
+def in_folder(folder: Path) -> Source:
+    """A folder of this machine; what is recorded of it is its name, not where it lies."""
+    return Source(folder, folder.resolve().name)
 
 
 def is_hub_id(name: str) -> bool:
@@ -119,7 +135,7 @@ def _local(folder: Path, revision: str | None) -> Source:
     if not folder.is_dir():
         raise SourceError(f"{folder} is a file; give the folder that holds it, with config.json beside the weights")
     _require_config(folder)
-    return Source(folder, folder.resolve().name)
+    return in_folder(folder)
 
 
 def _require_config(folder: Path) -> None:

@@ -12,7 +12,7 @@ from reflex_export.errors import CheckpointError, SourceError
 from reflex_export.reading.adapters.adapter_config import ADAPTER_CONFIG_FILE
 from reflex_export.reading.files import read_object, typed
 from reflex_export.reading.processors import PREPROCESSOR_FILE
-from reflex_export.reading.source import CHECKPOINT_FILES, Hub, is_hub_id
+from reflex_export.reading.source import Hub, Source, fetched, in_folder, is_hub_id
 from reflex_export.reading.tensors import INDEX_FILE, WEIGHTS_FILE
 
 __all__ = ["ADAPTER_FILE", "AdapterPlace", "AdapterUse", "find_adapter", "settings_folder"]
@@ -27,19 +27,20 @@ class AdapterPlace:
 
     folder: Path
     """With adapter_config.json."""
-    base: Path
-    """With the weights that it belongs to; the same folder where they lie beside it."""
+    base: Source
+    """Whose weights it belongs to; of the same folder where they lie beside it."""
     is_inside: bool = False
     """Its tensors stand among those weights."""
 
     @property
     def others(self) -> tuple[Path, ...]:
         """Where a file is looked for that the adapter's own folder lacks."""
-        return () if self.base == self.folder else (self.base,)
+        return () if self.base.folder == self.folder else (self.base.folder,)
 
 
-def find_adapter(folder: Path, *, use: AdapterUse | None, base: str | None, hub: Hub) -> AdapterPlace | None:
+def find_adapter(found: Source, *, use: AdapterUse | None, base: str | None, hub: Hub) -> AdapterPlace | None:
     """None when the folder holds a whole policy, or `use` says so; `CheckpointError` when that has to be said."""
+    folder = found.folder
     if use == "ignore":
         _require_whole(folder, base)
         return None
@@ -50,18 +51,18 @@ def find_adapter(folder: Path, *, use: AdapterUse | None, base: str | None, hub:
         return None
     _require_files(folder, needs_adapter=base is not None)
     if not (folder / ADAPTER_FILE).is_file():
-        return AdapterPlace(folder, folder, is_inside=True)
+        return AdapterPlace(folder, found, is_inside=True)
     if base is None and _has_weights(folder):
-        return _beside_weights(folder, use)
-    return AdapterPlace(folder, _base_folder(folder, base, hub))
+        return _beside_weights(found, use)
+    return AdapterPlace(folder, _base(folder, base, hub))
 
 
 def settings_folder(folder: Path, adapted: AdapterPlace | None) -> Path:
     """Where config.json and the processor files are read: the base model's only if the adapter has none of them."""
-    if adapted is None or adapted.base == folder:
+    if adapted is None or adapted.base.folder == folder:
         return folder
     if not (folder / "config.json").is_file():
-        return adapted.base
+        return adapted.base.folder
     if not (folder / PREPROCESSOR_FILE).is_file():
         raise SourceError(
             f"{folder} has a config.json but no {PREPROCESSOR_FILE}, so it is unknown with which statistics the "
@@ -97,13 +98,13 @@ def _require_files(folder: Path, *, needs_adapter: bool) -> None:
     )
 
 
-def _beside_weights(folder: Path, use: AdapterUse | None) -> AdapterPlace:
+def _beside_weights(found: Source, use: AdapterUse | None) -> AdapterPlace:
     if use == "merge":
-        return AdapterPlace(folder, folder)
+        return AdapterPlace(found.folder, found)
     raise CheckpointError(
-        f"{folder} holds an adapter (of {_named_base(folder)}) beside {WEIGHTS_FILE}, which may be its base model or "
-        "the policy that it was merged into: --adapter merge merges it into these weights, --adapter ignore exports "
-        "them as they are, and --base names another base model"
+        f"{found.folder} holds an adapter (of {_named_base(found.folder)}) beside {WEIGHTS_FILE}, which may be its "
+        "base model or the policy that it was merged into: --adapter merge merges it into these weights, --adapter "
+        "ignore exports them as they are, and --base names another base model"
     )
 
 
@@ -122,20 +123,20 @@ def _named_base(folder: Path) -> str:
     return named or "an unnamed base model"
 
 
-def _base_folder(folder: Path, given: str | None, hub: Hub) -> Path:
+def _base(folder: Path, given: str | None, hub: Hub) -> Source:
     values = read_object(folder / ADAPTER_CONFIG_FILE)
     named = typed(values, "base_model_name_or_path", str, ADAPTER_CONFIG_FILE, default="")
     name = given or named
     if not name:
         raise SourceError(f"{ADAPTER_CONFIG_FILE} does not name the adapter's base model; give its folder as --base")
-    found = next(_local(folder, name), None)
+    found = next(map(in_folder, _local(folder, name)), None)
     if found is None:
         revision = typed(values, "revision", str, ADAPTER_CONFIG_FILE, default="") if not given else ""
         found = _from_hub(folder, name, revision or None, hub)
-    if found.resolve() != folder.resolve() and (found / ADAPTER_CONFIG_FILE).is_file():
+    if found.folder.resolve() != folder.resolve() and (found.folder / ADAPTER_CONFIG_FILE).is_file():
         raise CheckpointError(
-            f"{found}, the base model of the adapter in {folder}, has an adapter too; merge that one first with PEFT's "
-            "merge_and_unload and give the result as --base"
+            f"{found.folder}, the base model of the adapter in {folder}, has an adapter too; merge that one first with "
+            "PEFT's merge_and_unload and give the result as --base"
         )
     return found
 
@@ -145,12 +146,12 @@ def _local(folder: Path, name: str) -> Iterator[Path]:
     return (path for path in (Path(name).expanduser(), folder / name) if path.is_dir())
 
 
-def _from_hub(folder: Path, name: str, revision: str | None, hub: Hub) -> Path:
+def _from_hub(folder: Path, name: str, revision: str | None, hub: Hub) -> Source:
     if not is_hub_id(name):
         raise SourceError(
             f"{folder} holds an adapter of {name!r:.200}, which is not here; give that base model's folder as --base"
         )
     try:
-        return hub.fetch(name, revision, CHECKPOINT_FILES)
+        return fetched(name, revision, hub)
     except SourceError as exc:
         raise SourceError(f"{folder} holds an adapter of {name}: {exc}, as --base") from exc

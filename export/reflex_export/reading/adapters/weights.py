@@ -7,16 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from reflex_export.checkpoint import Family, TensorSource
+from reflex_export.checkpoint import Family, MergedAdapter, TensorSource
 from reflex_export.errors import CheckpointError, MissingTensorError, TensorShapeError, UnsupportedOptionError
 from reflex_export.reading.adapters.adapter_config import ADAPTER_CONFIG_FILE, AdapterConfig, read_adapter_config
 from reflex_export.reading.adapters.merging import Addition, MergedTensors, Origin, addition_of
 from reflex_export.reading.adapters.names import AdapterNames, has_adapter_tensors, sort_names
 from reflex_export.reading.adapters.place import ADAPTER_FILE, AdapterPlace
 from reflex_export.reading.layout import embedding_names, stored_name
-from reflex_export.reading.tensors import WEIGHTS_FILE, open_file, open_weights
+from reflex_export.reading.tensors import WEIGHTS_FILE, open_file, open_weights, weights_files
 
-__all__ = ["merge", "policy_weights"]
+__all__ = ["merge", "merged_adapter", "policy_weights"]
 
 _NEVER_READ: Final = "lm_head"
 """A base model's file may lack its head, which no action depends on; an adapter of all linear layers has one for it."""
@@ -27,11 +27,26 @@ def policy_weights(folder: Path, family: Family, adapted: AdapterPlace | None) -
     if adapted is None:
         return _without_adapter(folder)
     config = read_adapter_config(adapted.folder)
-    base = open_weights(adapted.base)
+    base = open_weights(adapted.base.folder)
     if has_adapter_tensors(base.names()) != adapted.is_inside:
         raise _elsewhere(adapted)
     adapter = base if adapted.is_inside else open_file(adapted.folder / ADAPTER_FILE)
     return merge(family, base, adapter, config)
+
+
+def merged_adapter(adapted: AdapterPlace | None) -> MergedAdapter | None:
+    """What there is to record of it; the weights of a base model that no commit names are to be hashed."""
+    if adapted is None:
+        return None
+    config, base = read_adapter_config(adapted.folder), adapted.base
+    return MergedAdapter(
+        kind="dora" if config.is_dora else "lora",
+        rank=config.rank,
+        alpha=config.alpha,
+        is_rank_stabilized=config.is_rank_stabilized,
+        base=base.label,
+        base_files=() if base.revision else tuple(sorted(weights_files(base.folder))),
+    )
 
 
 def merge(family: Family, base: TensorSource, adapter: TensorSource, config: AdapterConfig) -> MergedTensors:
@@ -66,8 +81,8 @@ def _elsewhere(adapted: AdapterPlace) -> CheckpointError:
             "its weights: fetch the adapter, or export the weights as they are with --adapter ignore"
         )
     return CheckpointError(
-        f"{adapted.base} has an adapter's tensors among its weights, so it is no base model for {ADAPTER_FILE}; give "
-        "the one that the adapter was trained on as --base"
+        f"{adapted.base.folder} has an adapter's tensors among its weights, so it is no base model for {ADAPTER_FILE}; "
+        "give the one that the adapter was trained on as --base"
     )
 
 

@@ -11,6 +11,7 @@ from reflex_export.configs.vlm import parse_vlm_config
 from reflex_export.errors import CheckpointError, SourceError
 from reflex_export.reading import read_checkpoint
 from reflex_export.reading.adapters.place import AdapterPlace, find_adapter
+from reflex_export.reading.source import in_folder
 from support.checkpoints.adapted import adapter_folder, edit_adapter, whole_folder
 from support.checkpoints.golden import golden_folder
 from unit.reflex_export.reading.damage import EmptyHub, edit_json
@@ -44,23 +45,23 @@ def beside(folder: Path) -> Path:
 
 
 def test_the_base_model_is_the_folder_that_the_adapter_names(folder: Path, hub: EmptyHub) -> None:
-    assert find_adapter(folder, use=None, base=None, hub=hub) == AdapterPlace(folder, BASE)
+    assert find_adapter(in_folder(folder), use=None, base=None, hub=hub) == AdapterPlace(folder, in_folder(BASE))
 
 
 def test_it_may_lie_where_the_adapter_lies(folder: Path, hub: EmptyHub) -> None:
     edit_adapter(folder, base_model_name_or_path="../base")
     (folder.parent / "base").mkdir()
 
-    found = find_adapter(folder, use=None, base=None, hub=hub)
+    found = find_adapter(in_folder(folder), use=None, base=None, hub=hub)
 
     assert found is not None
-    assert found.base == folder / "../base"
+    assert (found.base.folder, found.base.name) == (folder / "../base", "base")
 
 
 def test_a_base_model_that_is_given_counts_more_than_the_one_that_is_named(folder: Path, hub: EmptyHub) -> None:
     edit_adapter(folder, base_model_name_or_path="someone/base")
 
-    assert find_adapter(folder, use=None, base=str(BASE), hub=hub) == AdapterPlace(folder, BASE)
+    assert find_adapter(in_folder(folder), use=None, base=str(BASE), hub=hub) == AdapterPlace(folder, in_folder(BASE))
     assert not hub.asked
 
 
@@ -103,7 +104,7 @@ def test_an_adapter_beside_weights_is_refused_until_it_is_said_what_they_are(bes
 
 
 def test_a_base_model_that_is_given_is_taken_instead_of_weights_beside_the_adapter(beside: Path, hub: EmptyHub) -> None:
-    assert find_adapter(beside, use=None, base=str(BASE), hub=hub) == AdapterPlace(beside, BASE)
+    assert find_adapter(in_folder(beside), use=None, base=str(BASE), hub=hub) == AdapterPlace(beside, in_folder(BASE))
 
 
 def test_a_whole_policy_needs_no_flag_to_be_one(tmp_path: Path) -> None:
