@@ -71,12 +71,12 @@ def read_checkpoint(
     hub = HuggingFaceHub() if hub is None else hub
     found = locate(source, revision, hub)
     adapted = find_adapter(found, use=adapter, base=base, hub=hub)
-    own, beside = found.folder, adapted.others if adapted else ()
-    found = replace(found, folder=settings_folder(own, adapted))
+    own, beside = found, adapted.others if adapted else ()
+    found = replace(found, folder=settings_folder(own.folder, adapted))
     written = read_object(found.folder / "config.json")
     family = family_of(written)
     config = parse_config(family, written)
-    tensors = policy_weights(found.folder, family, adapted)
+    tensors = policy_weights(own, family, adapted)
     given = {} if stats is None else read_given_statistics(stats)
     processors = _with_given(_processors(found.folder, family, written, tensors, may_lack=bool(given)), given)
     features = read_features(family, config, written, processors.rename_map)
@@ -104,7 +104,7 @@ def read_checkpoint(
         warnings=(
             *_unwrapping(tensors),
             *disagreements(found.folder, config, written, processors, features),
-            *_unread(own, found.folder, adapted.base.folder if adapted else found.folder, processors, vlm_found),
+            *_unread(own, found.folder, adapted.base if adapted else own, processors, vlm_found),
         ),
     )
     if stats is not None:
@@ -118,12 +118,12 @@ def _unwrapping(tensors: TensorSource) -> Iterator[str]:
         yield f"every tensor's name begins with {wrapping}, as of a policy saved while wrapped: read without it"
 
 
-def _unread(own: Path, settings: Path, weights: Path, processors: Processors, vlm: Vlm | None) -> Iterator[str]:
-    """Of the folder that was named, and of the one with the settings where that is another."""
-    files = processors.files | weights_files(weights)
-    folders = {weights} if vlm is None else {weights, vlm.folder}
-    for place in dict.fromkeys((own, settings)):
-        yield from unread_files(place, files, folders)
+def _unread(own: Source, settings: Path, weights: Source, processors: Processors, vlm: Vlm | None) -> Iterator[str]:
+    """Of the checkpoint that was named, and of the one with the settings where that is another."""
+    files = processors.files | weights_files(weights.folder)
+    folders = {weights.folder} if vlm is None else {weights.folder, vlm.folder}
+    for source in (own,) if settings == own.folder else (own, weights):
+        yield from unread_files(source, files, folders)
 
 
 def _vlm(folder: Path, config: FamilyConfig, *, given: Path | None, hub: Hub, beside: Sequence[Path]) -> Vlm | None:

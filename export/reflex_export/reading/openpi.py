@@ -6,6 +6,7 @@ state, and whether pi0.5 was trained with the state in its prompt stands in open
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal
@@ -15,18 +16,21 @@ from reflex_export.errors import CheckpointError, SourceError
 from reflex_export.reading.files import read_object
 from reflex_export.reading.tensors import WEIGHTS_FILE, open_file
 
-__all__ = ["refuse_openpi", "statistics_files"]
+__all__ = ["STATISTICS", "refuse_openpi", "statistics_files"]
 
 _CONFIG_KEYS: Final = frozenset({"paligemma_variant", "action_expert_variant"})
 """Of the config.json that openpi's converter writes; lerobot's has them too, and a type."""
 _ORBAX_FILES: Final = ("_METADATA", "manifest.ocdbt", "_CHECKPOINT_METADATA")
-_STATISTICS: Final = ("assets/*/norm_stats.json", "assets/*/*/norm_stats.json")
+STATISTICS: Final = ("assets/*/norm_stats.json", "assets/*/*/norm_stats.json")
 _WEIGHTS: Final = "paligemma_with_expert."
 
 
-def refuse_openpi(folder: Path) -> None:
-    """`SourceError` says how to go on, when it is one and no config.json of lerobot lies beside the weights."""
-    kind = _kind(folder)
+def refuse_openpi(folder: Path, unfetched: Collection[str] = ()) -> None:
+    """`SourceError` says how to go on, when it is one and no config.json of lerobot lies beside the weights.
+
+    `unfetched` are files that its repository has besides.
+    """
+    kind = _kind(folder, unfetched)
     if kind == "jax":
         raise SourceError(
             f"This is an openpi checkpoint ({folder}) whose weights lie in params/, as JAX saves them, which is not "
@@ -44,14 +48,15 @@ def refuse_openpi(folder: Path) -> None:
 
 def statistics_files(folder: Path) -> list[Path]:
     """Each norm_stats.json under assets/, whose ids may have a slash."""
-    return sorted(path for pattern in _STATISTICS for path in folder.glob(pattern))
+    return sorted(path for pattern in STATISTICS for path in folder.glob(pattern))
 
 
-def _kind(folder: Path) -> Literal["jax", "pytorch"] | None:
+def _kind(folder: Path, unfetched: Collection[str]) -> Literal["jax", "pytorch"] | None:
     config = read_object(folder / "config.json") if (folder / "config.json").is_file() else {}
     if "type" in config:
         return None
-    if any((place / name).exists() for place in (folder, folder / "params") for name in _ORBAX_FILES):
+    orbax = [f"{place}{name}" for place in ("", "params/") for name in _ORBAX_FILES]
+    if any((folder / name).exists() or name in unfetched for name in orbax):
         return "jax"
     if statistics_files(folder) or not _CONFIG_KEYS.isdisjoint(config) or (not config and _has_weights(folder)):
         return "pytorch"

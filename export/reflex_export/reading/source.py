@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from huggingface_hub import snapshot_download
+from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -43,7 +43,11 @@ _HUB_ID: Final = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", 
 
 
 class Hub(Protocol):
-    """Fetches files of a repository."""
+    """Lists and fetches files of a repository."""
+
+    def files(self, repository: str, commit: str) -> Iterable[str] | None:
+        """The path of every file that it has there; None when it cannot be asked."""
+        ...
 
     def fetch(self, repository: str, revision: str | None, patterns: Sequence[str]) -> Path:
         """A folder with the files that match, named by the commit they are of; `SourceError` says what to fetch."""
@@ -58,6 +62,12 @@ class Source:
     name: str
     revision: str | None = None
     """The commit, for a hub repository."""
+    unfetched: frozenset[str] | None = frozenset()
+    """Files that it has besides, by their path in it; None where that is unknown."""
+
+    def has(self, name: str) -> bool:
+        """Whether the file is there, fetched or not."""
+        return (self.folder / name).is_file() or name in (self.unfetched or ())
 
     @property
     def label(self) -> str:
@@ -71,6 +81,12 @@ class HuggingFaceHub:
 
     cache: Path | None = None
     endpoint: str | None = None
+
+    def files(self, repository: str, commit: str) -> Iterable[str] | None:
+        try:
+            return HfApi(self.endpoint).list_repo_files(repository, revision=commit)
+        except _TRANSPORT_ERRORS:
+            return None
 
     def fetch(self, repository: str, revision: str | None, patterns: Sequence[str]) -> Path:
         try:
@@ -109,14 +125,16 @@ def locate(source: str | Path, revision: str | None, hub: Hub) -> Source:
     if not isinstance(source, str) or not is_hub_id(source):
         raise SourceError(f"{source} does not exist, and is no hub id (owner/name) either")
     found = fetched(source, revision, hub)
-    _require_config(found.folder)
+    _require_config(found)
     return found
 
 
 def fetched(name: str, revision: str | None, hub: Hub) -> Source:
     """The files of a hub repository that an export may need."""
     snapshot = hub.fetch(name, revision, CHECKPOINT_FILES)
-    return Source(snapshot, name, snapshot.name)
+    there = hub.files(name, snapshot.name)
+    left = None if there is None else frozenset(file for file in there if not (snapshot / file).exists())
+    return Source(snapshot, name, snapshot.name, left)
 
 
 def in_folder(folder: Path) -> Source:
@@ -134,12 +152,14 @@ def _local(folder: Path, revision: str | None) -> Source:
         raise SourceError(f"{folder} is a folder, which has no revision {revision}; leave the revision out")
     if not folder.is_dir():
         raise SourceError(f"{folder} is a file; give the folder that holds it, with config.json beside the weights")
-    _require_config(folder)
-    return in_folder(folder)
+    found = in_folder(folder)
+    _require_config(found)
+    return found
 
 
-def _require_config(folder: Path) -> None:
-    refuse_openpi(folder)
+def _require_config(found: Source) -> None:
+    folder = found.folder
+    refuse_openpi(folder, found.unfetched or ())
     if any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):
         return
     inner = folder / "pretrained_model"

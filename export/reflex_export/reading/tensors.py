@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -80,17 +80,20 @@ def open_file(path: Path) -> SafetensorsTensors:
     return SafetensorsTensors(str(path), _places(path))
 
 
-def open_weights(folder: Path) -> SafetensorsTensors:
-    """Map `model.safetensors` or, without one, the shards that its index names."""
-    return _unwrapped(_open_weights(folder))
+def open_weights(folder: Path, unfetched: Collection[str] = ()) -> SafetensorsTensors:
+    """Map `model.safetensors` or, without one, the shards that its index names.
+
+    `unfetched` are files that the folder's repository has besides, which may say why there is neither.
+    """
+    return _unwrapped(_open_weights(folder, unfetched))
 
 
-def _open_weights(folder: Path) -> SafetensorsTensors:
+def _open_weights(folder: Path, unfetched: Collection[str]) -> SafetensorsTensors:
     if (folder / WEIGHTS_FILE).exists():
         return open_file(folder / WEIGHTS_FILE)
     if (folder / INDEX_FILE).exists():
         return _open_shards(folder)
-    _refuse_pickles(folder)
+    _refuse_pickles(folder, unfetched)
     raise SourceError(
         f"{folder} holds neither {WEIGHTS_FILE} nor {INDEX_FILE}, the only weights that are read; fetch them into it"
     )
@@ -173,8 +176,9 @@ def _refuse_disguise(prefix: bytes, path: Path) -> None:
         raise _pickled([path])
 
 
-def _refuse_pickles(folder: Path) -> None:
-    pickles = [path for path in sorted(folder.iterdir()) if path.suffix in PICKLE_SUFFIXES]
+def _refuse_pickles(folder: Path, unfetched: Collection[str]) -> None:
+    there = {*folder.iterdir(), *(folder / name for name in unfetched if "/" not in name)}
+    pickles = [path for path in sorted(there) if path.suffix in PICKLE_SUFFIXES]
     if pickles:
         raise _pickled(pickles)
 

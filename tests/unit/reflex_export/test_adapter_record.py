@@ -31,6 +31,10 @@ class OneBaseHub:
     def __init__(self, cache: Path) -> None:
         self.cache = cache
 
+    def files(self, repository: str, commit: str) -> list[str]:
+        assert (repository, commit) == ("someone/base", COMMIT)
+        return ["config.json", "model.safetensors"]
+
     def fetch(self, repository: str, revision: str | None, patterns: Sequence[str]) -> Path:
         assert (repository, revision) == ("someone/base", None)
         assert "model.safetensors" in patterns

@@ -44,12 +44,12 @@ def find_adapter(found: Source, *, use: AdapterUse | None, base: str | None, hub
     if use == "ignore":
         _require_whole(folder, base)
         return None
-    if not any((folder / name).is_file() for name in (ADAPTER_CONFIG_FILE, ADAPTER_FILE, _PICKLED_FILE)):
+    if not any(found.has(name) for name in (ADAPTER_CONFIG_FILE, ADAPTER_FILE, _PICKLED_FILE)):
         if use is not None or base is not None:
             option = "--base" if base is not None else "--adapter"
             raise CheckpointError(f"{folder} holds no adapter ({ADAPTER_CONFIG_FILE}); leave {option} out")
         return None
-    _require_files(folder, needs_adapter=base is not None)
+    _require_files(found, needs_adapter=base is not None)
     if not (folder / ADAPTER_FILE).is_file():
         return AdapterPlace(folder, found, is_inside=True)
     if base is None and _has_weights(folder):
@@ -78,7 +78,8 @@ def _require_whole(folder: Path, base: str | None) -> None:
         raise CheckpointError(f"{folder} holds no {WEIGHTS_FILE}, so without its adapter nothing is left to export")
 
 
-def _require_files(folder: Path, *, needs_adapter: bool) -> None:
+def _require_files(found: Source, *, needs_adapter: bool) -> None:
+    folder = found.folder
     if not (folder / ADAPTER_CONFIG_FILE).is_file():
         raise SourceError(
             f"{folder} holds an adapter without {ADAPTER_CONFIG_FILE}, which says how strongly it counts: fetch that "
@@ -86,7 +87,7 @@ def _require_files(folder: Path, *, needs_adapter: bool) -> None:
         )
     if (folder / ADAPTER_FILE).is_file():
         return
-    if (folder / _PICKLED_FILE).is_file():
+    if found.has(_PICKLED_FILE):
         raise SourceError(
             f"{folder / _PICKLED_FILE} is an adapter in a pickle, which is never read: load it with PEFT where you "
             f"trust it and save it with safe_serialization=True{_or_ignore(folder)}"

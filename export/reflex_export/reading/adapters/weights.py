@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Final
 
 from reflex_export.checkpoint import Family, MergedAdapter, TensorSource
@@ -14,6 +13,7 @@ from reflex_export.reading.adapters.merging import Addition, MergedTensors, Orig
 from reflex_export.reading.adapters.names import AdapterNames, has_adapter_tensors, sort_names
 from reflex_export.reading.adapters.place import ADAPTER_FILE, AdapterPlace
 from reflex_export.reading.layout import embedding_names, stored_name
+from reflex_export.reading.source import Source
 from reflex_export.reading.tensors import WEIGHTS_FILE, open_file, open_weights, weights_files
 
 __all__ = ["merge", "merged_adapter", "policy_weights"]
@@ -22,12 +22,12 @@ _NEVER_READ: Final = "lm_head"
 """A base model's file may lack its head, which no action depends on; an adapter of all linear layers has one for it."""
 
 
-def policy_weights(folder: Path, family: Family, adapted: AdapterPlace | None) -> TensorSource:
+def policy_weights(found: Source, family: Family, adapted: AdapterPlace | None) -> TensorSource:
     """`CheckpointError` when the weights wear an adapter that nothing says how to merge, or it does not fit them."""
     if adapted is None:
-        return _without_adapter(folder)
+        return _without_adapter(found)
     config = read_adapter_config(adapted.folder)
-    base = open_weights(adapted.base.folder)
+    base = open_weights(adapted.base.folder, adapted.base.unfetched or ())
     if has_adapter_tensors(base.names()) != adapted.is_inside:
         raise _elsewhere(adapted)
     adapter = base if adapted.is_inside else open_file(adapted.folder / ADAPTER_FILE)
@@ -63,8 +63,9 @@ def merge(family: Family, base: TensorSource, adapter: TensorSource, config: Ada
     return merged
 
 
-def _without_adapter(folder: Path) -> TensorSource:
-    tensors = open_weights(folder)
+def _without_adapter(found: Source) -> TensorSource:
+    folder = found.folder
+    tensors = open_weights(folder, found.unfetched or ())
     if has_adapter_tensors(tensors.names()):
         is_ignored = (folder / ADAPTER_CONFIG_FILE).is_file()
         remedy = (

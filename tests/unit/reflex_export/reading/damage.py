@@ -24,6 +24,9 @@ class EmptyHub:
     def __init__(self) -> None:
         self.asked: list[tuple[str, str | None]] = []
 
+    def files(self, repository: str, commit: str) -> None:
+        self.asked.append((repository, commit))
+
     def fetch(self, repository: str, revision: str | None, patterns: Sequence[str]) -> Path:
         self.asked.append((repository, revision))
         raise SourceError(f"run `hf download {repository} {' '.join(patterns)}` and give that folder")

@@ -1,94 +1,14 @@
 from __future__ import annotations
 
-import json
-import threading
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import replace
 from pathlib import Path
-from urllib.parse import urlparse
 
 import pytest
 
 from reflex_export.errors import SourceError
 from reflex_export.reading.source import CHECKPOINT_FILES, HuggingFaceHub, is_hub_id, locate
+from support.checkpoints.hub import COMMIT, FILES, StandInHub
 from unit.reflex_export.reading.damage import EmptyHub
-
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
-FILES = {
-    "config.json": b"{}",
-    "model.safetensors": b"weights",
-    "tokenizer/tokenizer.json": b"{}",
-    "pytorch_model.bin": b"pickle",
-    "training_state/optimizer_state.safetensors": b"large",
-}
-
-
-@dataclass
-class StandInHub:
-    """One repository, `owner/policy`, over the hub's HTTP interface."""
-
-    url: str = ""
-    gated: bool = False
-    drops_connections: bool = False
-    downloaded: list[str] = field(default_factory=list)
-
-    def answer(self, path: str) -> tuple[int, bytes, dict[str, str]]:
-        if path.startswith("/api/models/owner/policy/revision/missing"):
-            return 404, b"", {"X-Error-Code": "RevisionNotFound"}
-        if path.startswith("/api/models/owner/policy/revision/"):
-            return 200, json.dumps({"id": "owner/policy", "sha": COMMIT, "siblings": []}).encode(), {}
-        if path.startswith("/api/models/owner/policy/tree/"):
-            files = [{"type": "file", "path": n, "size": len(c), "oid": "a" * 40} for n, c in FILES.items()]
-            return 200, json.dumps(files).encode(), {}
-        if not path.startswith("/owner/policy/resolve/"):
-            return 404, b"", {"X-Error-Code": "RepoNotFound"}
-        if self.gated:
-            return 403, b"", {"X-Error-Code": "GatedRepo"}
-        name = path.partition(f"{COMMIT}/")[2]
-        self.downloaded.append(name)
-        return 200, FILES[name], {"ETag": f'"{name}"', "X-Repo-Commit": COMMIT}
-
-
-@pytest.fixture
-def stand_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInHub]:
-    hub = StandInHub()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            path = urlparse(self.path).path
-            if hub.drops_connections and "/resolve/" in path:
-                self.connection.close()
-                return
-            status, content, headers = hub.answer(path)
-            self.send_response(status)
-            for name, value in {**headers, "Content-Length": str(len(content))}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            if self.command == "GET":
-                self.wfile.write(content)
-
-        def do_HEAD(self) -> None:
-            self.do_GET()
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            """Silence."""
-
-        def log_error(self, format: str, *args: object) -> None:  # noqa: A002
-            """Silence."""
-
-    class Server(ThreadingHTTPServer):
-        def handle_error(self, request: object, client_address: object) -> None:
-            """A connection that the test drops is no error."""
-
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_PROGRESS_BARS", True)
-    with Server(("127.0.0.1", 0), Handler) as server:
-        hub.url = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield hub
-        server.shutdown()
-        thread.join()
 
 
 def test_a_folder_is_taken_as_it_is(tmp_path: Path, hub: EmptyHub) -> None:
@@ -105,11 +25,14 @@ def test_a_hub_id_is_fetched_at_one_commit_without_pickles_or_training_state(
     assert (found.name, found.revision) == ("owner/policy", COMMIT)
     present = {str(path.relative_to(found.folder)) for path in found.folder.rglob("*") if path.is_file()}
     assert present == {"config.json", "model.safetensors", "tokenizer/tokenizer.json"}
+    assert found.unfetched == frozenset(FILES.keys() - present)
 
 
 def test_without_a_network_the_cache_serves(stand_in: StandInHub, tmp_path: Path) -> None:
     fetched = locate("owner/policy", None, HuggingFaceHub(tmp_path, stand_in.url))
-    assert locate("owner/policy", None, HuggingFaceHub(tmp_path, "http://127.0.0.1:9")) == fetched
+    assert locate("owner/policy", None, HuggingFaceHub(tmp_path, "http://127.0.0.1:9")) == replace(
+        fetched, unfetched=None
+    )
 
 
 def test_without_a_network_and_cache_the_error_says_what_to_fetch(tmp_path: Path) -> None:

@@ -25,6 +25,10 @@ class FullHub:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str | None]] = []
+        self.listed: list[tuple[str, str]] = []
+
+    def files(self, repository: str, commit: str) -> None:
+        self.listed.append((repository, commit))
 
     def fetch(self, repository: str, revision: str | None, patterns: Sequence[str]) -> Path:
         self.asked.append((repository, revision))
@@ -73,6 +77,7 @@ def test_a_base_model_on_the_hub_is_fetched_at_its_revision(folder: Path) -> Non
     read_checkpoint(folder, base="someone/other", hub=hub)
 
     assert hub.asked == [("someone/base", "v2"), ("someone/other", None)]
+    assert hub.listed == [("someone/base", BASE.name), ("someone/other", BASE.name)]
     assert (checkpoint.tensors.load(CHANGED) != read_checkpoint(BASE).tensors.load(CHANGED)).any()
 
 
