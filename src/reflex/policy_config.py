@@ -215,6 +215,16 @@ class PolicyConfig(_Strict):
         return self.components.get(role, f"{self.policy_id}_{role}")
 
     @property
+    def n_obs_steps(self) -> int:
+        """How many observations an inference takes: the last ones, the newest last."""
+        return self.history[0] if self.history else 1
+
+    @property
+    def history(self) -> tuple[int, ...]:
+        """The axis that images and state have in front for several observations; none for one."""
+        return next(tensor.shape[:-3] for tensor in self.inputs if tensor.name.startswith("image."))
+
+    @property
     def models(self) -> tuple[str, ...]:
         """The ensemble and its components in the order in which they run, by the names that they have on Triton."""
         return (self.policy_id, *(self.component(role) for role in COMPONENT_ROLES))

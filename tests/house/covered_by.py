@@ -141,6 +141,7 @@ SEVERAL_MODULES: Final = (
     "tests/unit/reflex_frontend/http/test_half_close.py",
     "tests/unit/reflex/test_import_cost.py",
     "tests/unit/reflex/traces/test_documented.py",
+    "tests/unit/reflex_export/checking/test_observation_steps.py",
     "tests/unit/reflex_export/configs/test_every_key.py",
     "tests/unit/reflex_export/families/test_spoilt_recordings.py",
     "tests/unit/reflex_export/publishing/test_publish.py",

@@ -26,7 +26,7 @@ from onnxruntime.capi.onnxruntime_pybind11_state import (
 from reflex.errors import RepositoryError
 from reflex.model_repository import model_file
 from reflex.numerics import cosine, max_abs
-from reflex.policy_config import COMPONENT_ROLES, PolicyConfig
+from reflex.policy_config import COMPONENT_ROLES, PolicyConfig, TensorConfig
 from reflex_export.families.common import Precision
 from reflex_export.graph.graph import Array
 
@@ -42,6 +42,13 @@ class Gate:
 
 
 GATES: Final[Mapping[Precision, Gate]] = {"fp32": Gate(0.99999, 1e-4), "fp16": Gate(0.99999, 5e-3)}
+
+DATATYPES: Final = {
+    "tensor(float)": "FP32",
+    "tensor(int64)": "INT64",
+    "tensor(uint8)": "UINT8",
+    "tensor(bool)": "BOOL",
+}
 
 
 def gate_of(precision: str) -> Gate:
@@ -112,6 +119,15 @@ class PolicyRunner:
         """The policy as it lies in a model repository."""
         return cls(model_file(repository, config.component(role)) for role in COMPONENT_ROLES)
 
+    def inputs(self) -> tuple[TensorConfig, ...]:
+        """What a request must bring, as the models themselves say it; a size that they leave open is -1."""
+        known: set[str] = set()
+        wanted: dict[str, TensorConfig] = {}
+        for _, session in self._sessions:
+            wanted |= {value.name: _tensor(value) for value in session.get_inputs() if value.name not in known}
+            known.update(value.name for value in session.get_outputs())
+        return tuple(wanted.values())
+
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Tensors in and out by name, each with its batch axis; `RepositoryError` names a model that fails."""
         known = dict(inputs)
@@ -125,6 +141,11 @@ class PolicyRunner:
                 raise RepositoryError(f"{path} fails on a request ({reason}); export the policy again") from exc
             known.update(zip(names, answers, strict=True))
         return known
+
+
+def _tensor(value: onnxruntime.NodeArg) -> TensorConfig:
+    sizes = tuple(size if isinstance(size, int) else -1 for size in value.shape[1:])
+    return TensorConfig(name=value.name, datatype=DATATYPES.get(value.type, value.type), shape=sizes)
 
 
 def _told(value: float) -> float | str:

@@ -48,6 +48,7 @@ def read_case(path: Path, checkpoint: Checkpoint, wanted: Sequence[TensorConfig]
     try:
         case = _arrays(path)
         _refuse_other_cameras(case, checkpoint)
+        case |= _as_many_observations(case, checkpoint.config.n_obs_steps)
         inputs = {tensor.name: _fitting(tensor, _input(tensor, case, checkpoint)) for tensor in wanted}
         actions = _numbers("actions", case["actions"])
         normalized = _numbers("actions_norm", case["actions_norm"])
@@ -88,6 +89,19 @@ def _refuse_other_cameras(case: Mapping[str, Array], checkpoint: Checkpoint) -> 
     other = [name for name in case if name.startswith("image.") and name not in own]
     if other:
         raise ValueError(f"it has {other[0]}, which is no camera of the policy")
+
+
+def _as_many_observations(case: Mapping[str, Array], wanted: int) -> dict[str, Array]:
+    """Images and state with as many steps as the policy looks at; of a single one the axis may be there or not."""
+    seen = {name: array for name, array in case.items() if name == "state_raw" or name.startswith("image.")}
+    for name, array in seen.items():
+        one = 1 if name == "state_raw" else 3
+        found = array.shape[0] if array.ndim == one + 1 else 1
+        if array.ndim in (one, one + 1) and found != wanted:
+            raise ValueError(f"its {name} has {found} observation steps, the policy takes {wanted} (n_obs_steps)")
+        if array.ndim == one + 1 and wanted == 1:
+            seen[name] = array[0]
+    return seen
 
 
 def _fitting(tensor: TensorConfig, array: Array) -> Array:

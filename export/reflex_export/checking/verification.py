@@ -16,6 +16,7 @@ from reflex.interruption import scratch_folder
 from reflex.model_repository import model_file
 from reflex.numerics import max_abs
 from reflex.policy_config import COMPONENT_ROLES, PolicyConfig
+from reflex.servable import require_same_inputs
 from reflex_export.checking.comparison import compare_with_cases, running
 from reflex_export.checking.first_difference import FirstDifference, first_difference
 from reflex_export.checking.memory import available_bytes, check_bytes, require_memory
@@ -85,6 +86,7 @@ class _Models:
         self.config, self.checkpoint = config, checkpoint
         self.paths = {role: model_file(repository, config.component(role)) for role in COMPONENT_ROLES}
         self.runner = PolicyRunner(self.paths.values())
+        require_same_inputs(f"the ONNX of {config.policy_id}", self.runner.inputs(), config)
 
     def fp32(self, afterwards: ExitStack) -> PolicyRunner:
         """The checkpoint's FP32 graphs, with taps."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Unpack
+from typing import Final, Unpack
 
 from reflex.export_options import ReadingOptions
 from reflex.policy_config import PolicyConfig
@@ -13,6 +13,8 @@ from reflex_export.reading import read_checkpoint
 from reflex_export.reading.source import is_hub_id
 
 __all__ = ["read_origin"]
+
+_REMEDY: Final = "pass the checkpoint that it was exported from to --source"
 
 
 def read_origin(
@@ -69,5 +71,10 @@ def _require_same_policy(checkpoint: Checkpoint, config: PolicyConfig) -> None:
         raise CheckpointError(
             f"{checkpoint.source} is a {found[0]} with {found[1]} state and {found[2]} action values and cameras "
             f"{sorted(found[3])}, {config.policy_id} a {wanted[0]} with {wanted[1]}, {wanted[2]} and "
-            f"{sorted(wanted[3])}; pass the checkpoint that it was exported from to --source"
+            f"{sorted(wanted[3])}; {_REMEDY}"
+        )
+    if checkpoint.config.n_obs_steps != config.n_obs_steps:
+        raise CheckpointError(
+            f"{checkpoint.source} takes {checkpoint.config.n_obs_steps} observation steps (n_obs_steps), "
+            f"{config.policy_id} takes {config.n_obs_steps}; {_REMEDY}"
         )

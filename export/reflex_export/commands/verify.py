@@ -10,6 +10,7 @@ from reflex.console import EXIT_FAILED, print_json, reported_errors, say
 from reflex.export_options import ReadingOptions
 from reflex.model_repository import one_policy_of, policy_folder
 from reflex.policy_config import PolicyConfig, read_policy_config
+from reflex.servable import several_observations
 from reflex.wording.nouns import counted
 from reflex_export.checking.servable import require_servable
 from reflex_export.checking.verification import Verification, verify_policy
@@ -44,7 +45,7 @@ def verify_command(
         progress(Stage("reading the checkpoint"))
         checkpoint = read_origin(repository, config, source, **reading)
         verified = verify_policy(repository, config, checkpoint, cases, progress)
-    notes = [verified.note, ENGINE_NOTE if config.engine != "onnx" else ""]
+    notes = [verified.note, ENGINE_NOTE if config.engine != "onnx" else "", several_observations(config)]
     note = "; ".join(filter(None, notes))
     if as_json:
         print_json({**verified.record(), "note": note})

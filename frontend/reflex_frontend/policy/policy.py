@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -23,7 +23,15 @@ from reflex.policy_config import (
     TensorConfig,
     read_policy_config,
 )
-from reflex.servable import EXPORT_ID_PARAMETER, embodiment_of, require_own_name, require_same_export
+from reflex.servable import (
+    EXPORT_ID_PARAMETER,
+    embodiment_of,
+    require_own_name,
+    require_own_sizes,
+    require_same_export,
+    require_same_inputs,
+    several_observations,
+)
 from reflex_frontend.observation.prompt import PromptEncoder
 from reflex_frontend.policy.shipped import shipped_repository
 from reflex_frontend.triton.gateway import RawTensor
@@ -73,10 +81,13 @@ def load_policy(repository: Path, name: str | None, known: Iterable[PromptEncode
     config = read_policy_config(policy_dir)
     require_own_name(policy_dir, config)
     components = [_component(repository, config, part) for part in COMPONENT_ROLES]
+    embodiment = embodiment_of(policy_dir, config)
+    require_own_sizes(config)
+    require_same_inputs(config.policy_id, _inputs(_model_config(policy_dir / TRITON_CONFIG_FILE)), config)
     _refuse_several_observations(config)
     return ServedPolicy(
         config=config,
-        embodiment=embodiment_of(policy_dir, config),
+        embodiment=embodiment,
         prompts=PromptEncoder.load(config.prompt, policy_dir, known) if config.prompt else None,
         canary=_load_canary(policy_dir, config.canary, config) if config.canary else None,
         max_in_flight=2 * _instances(components[-1]) * max(1, components[-1].max_batch_size),
@@ -85,6 +96,12 @@ def load_policy(repository: Path, name: str | None, known: Iterable[PromptEncode
 
 def _component(repository: Path, config: PolicyConfig, part: str) -> Any:  # noqa: ANN401 - generated protobuf
     path = repository / config.component(part) / TRITON_CONFIG_FILE
+    model = _model_config(path)
+    require_same_export(path.parent.name, model.parameters[EXPORT_ID_PARAMETER].string_value, config)
+    return model
+
+
+def _model_config(path: Path) -> Any:  # noqa: ANN401 - generated protobuf
     model = model_config_pb2.ModelConfig()
     try:
         text_format.Parse(path.read_text(encoding="utf-8"), model)
@@ -92,8 +109,13 @@ def _component(repository: Path, config: PolicyConfig, part: str) -> Any:  # noq
         raise RepositoryError(f"{path} cannot be read ({exc.strerror}); export the policy again") from exc
     except (text_format.ParseError, UnicodeDecodeError) as exc:
         raise RepositoryError(f"{path} is no Triton model configuration: {exc}; export the policy again") from exc
-    require_same_export(path.parent.name, model.parameters[EXPORT_ID_PARAMETER].string_value, config)
     return model
+
+
+def _inputs(model: Any) -> Iterator[TensorConfig]:  # noqa: ANN401 - generated protobuf
+    for tensor in model.input:
+        datatype = model_config_pb2.DataType.Name(tensor.data_type).removeprefix("TYPE_")
+        yield TensorConfig(name=tensor.name, datatype=datatype, shape=tuple(tensor.dims))
 
 
 def _instances(model: Any) -> int:  # noqa: ANN401 - generated protobuf
@@ -101,11 +123,8 @@ def _instances(model: Any) -> int:  # noqa: ANN401 - generated protobuf
 
 
 def _refuse_several_observations(config: PolicyConfig) -> None:
-    if any(tensor.name.startswith("image.") and len(tensor.shape) != 3 for tensor in config.inputs):
-        raise RepositoryError(
-            f"policy {config.policy_id} takes several observations at once (n_obs_steps), which /act does not send; "
-            "call its ensemble on Triton directly"
-        )
+    if refusal := several_observations(config):
+        raise RepositoryError(refusal)
 
 
 def _load_canary(policy_dir: Path, canary: CanaryConfig, config: PolicyConfig) -> Canary:
