@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from reflex_export.checkpoint import Checkpoint, Family, TensorSource
 from reflex_export.errors import UnsupportedOptionError
+from reflex_export.reading.tensors import refuse_integers
 
 __all__ = ["NoticedTensors", "require_all_used"]
 
@@ -53,7 +54,9 @@ class NoticedTensors:
 
     def load(self, name: str) -> npt.NDArray[Any]:
         self.used.add(name)
-        return self._tensors.load(name)
+        stored = self._tensors.load(name)
+        refuse_integers(name, stored)
+        return stored
 
 
 def require_all_used(checkpoint: Checkpoint, used: set[str]) -> None:

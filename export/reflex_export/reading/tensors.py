@@ -11,12 +11,20 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from reflex_export.errors import MissingTensorError, SourceError, TensorFileError
+from reflex_export.errors import MissingTensorError, SourceError, TensorFileError, UnsupportedOptionError
 from reflex_export.reading.files import POINTER_BEGIN, plain_name, read_object, refuse_pointer
 from reflex_export.reading.header import DTYPES, LENGTH_BYTES, Header, TensorEntry, header_length, parse_header
 from reflex_export.reading.mapping import map_file
 
-__all__ = ["INDEX_FILE", "WEIGHTS_FILE", "SafetensorsTensors", "open_file", "open_weights", "weights_files"]
+__all__ = [
+    "INDEX_FILE",
+    "WEIGHTS_FILE",
+    "SafetensorsTensors",
+    "open_file",
+    "open_weights",
+    "refuse_integers",
+    "weights_files",
+]
 
 WEIGHTS_FILE: Final = "model.safetensors"
 INDEX_FILE: Final = "model.safetensors.index.json"
@@ -106,6 +114,15 @@ def _unwrapped(tensors: SafetensorsTensors) -> SafetensorsTensors:
             inner = _unwrapped(SafetensorsTensors(tensors.origin, bare))
             return replace(inner, wrapping=wrapping + inner.wrapping)
     return tensors
+
+
+def refuse_integers(name: str, weight: npt.NDArray[Any]) -> None:
+    """`UnsupportedOptionError` for a weight in whole numbers: quantised, by a scale that nobody here knows."""
+    if weight.dtype.kind in "iub":
+        raise UnsupportedOptionError(
+            f"{name} is stored as {weight.dtype.name}, and whole numbers are no weights without the scale that they "
+            "were quantised by: save the policy in float32, float16 or bfloat16"
+        )
 
 
 def weights_files(folder: Path) -> frozenset[Path]:

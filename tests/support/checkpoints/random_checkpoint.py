@@ -22,7 +22,17 @@ from support.checkpoints.sizes import PiSizes, SmolVlaSizes
 __all__ = ["write_checkpoint", "write_safetensors"]
 
 Array = npt.NDArray[Any]
-_SAFETENSORS_NAMES: Final = {"float32": "F32", "float16": "F16", "bfloat16": "BF16", "float64": "F64", "int64": "I64"}
+_SAFETENSORS_NAMES: Final = {
+    "float32": "F32",
+    "float16": "F16",
+    "bfloat16": "BF16",
+    "float64": "F64",
+    "float8_e4m3fn": "F8_E4M3",
+    "int64": "I64",
+    "int8": "I8",
+    "uint8": "U8",
+    "bool": "BOOL",
+}
 
 
 def write_checkpoint(folder: Path, sizes: SmolVlaSizes | PiSizes, *, seed: int = 0) -> Path:

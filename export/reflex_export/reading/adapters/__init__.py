@@ -6,7 +6,16 @@ or when it is of a method that is not merged here.
 
 from __future__ import annotations
 
+from reflex_export.reading.adapters.merging import MergedTensors
 from reflex_export.reading.adapters.place import AdapterPlace, AdapterUse, find_adapter, settings_folder
 from reflex_export.reading.adapters.weights import merged_adapter, policy_weights
 
-__all__ = ["AdapterPlace", "AdapterUse", "find_adapter", "merged_adapter", "policy_weights", "settings_folder"]
+__all__ = [
+    "AdapterPlace",
+    "AdapterUse",
+    "MergedTensors",
+    "find_adapter",
+    "merged_adapter",
+    "policy_weights",
+    "settings_folder",
+]

@@ -6,7 +6,7 @@ Read are the options of LoRA that change a merged weight; whatever else is switc
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -41,6 +41,10 @@ _BASE_IS_LEFT: Final = (None, True, False, "gaussian", "eva", "orthogonal")
 _LARGEST_ALPHA: Final = 1e6
 """Trainers use some hundreds at most; what is far above drowns the base model's weights, or overflows."""
 _ALL_LINEAR: Final = "all-linear"
+_OF_SOME_LAYERS: Final = ("exclude_modules", "layers_to_transform", "layers_pattern")
+_NOTHING: Final[tuple[object, ...]] = (None, [], "")
+_MODEL: Final = "model."
+"""What a policy's names may begin with."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,10 @@ class AdapterConfig:
     has_bias: bool
     targets: NamePattern | frozenset[str] | None
     """A regular expression over whole names, or ends of names; None: all linear layers."""
+    is_of_some_layers: bool = False
+    """Other options take layers out of those that `targets` names."""
+    saved: tuple[str, ...] = ()
+    """Modules that were trained as a whole."""
 
     def scaling(self, module: str, rank: int) -> float:
         """What a module's B @ A is multiplied with; `rank` is that of its tensors, which must be the config's."""
@@ -80,6 +88,29 @@ class AdapterConfig:
                 f"{self.origin}: target_modules does not name {strangers[0]}, for which there are tensors: these files "
                 "are of two adapters; fetch both again"
             )
+
+    def require_complete(self, modules: Collection[str], layers: Iterable[str]) -> None:
+        """Every layer of the base model that the config names has tensors; `layers` are those that could have any."""
+        if self.targets is None or self.is_of_some_layers:
+            return
+        bare, prefix = {_bare(module) for module in modules}, _MODEL if any(map(_is_prefixed, modules)) else ""
+        for layer in sorted(layers):
+            if _bare(layer) not in bare and self._is_target(prefix + _bare(layer)):
+                raise self._incomplete("target_modules", layer)
+
+    def require_saved(self, whole: Iterable[str], base: Iterable[str]) -> None:
+        """Every module that was trained as a whole is among the `whole` tensors, where the base model has it."""
+        found, there = ([f".{name}." for name in names] for names in (whole, base))
+        for module in self.saved:
+            is_in = [any(f".{module}." in name for name in names) for names in (found, there)]
+            if is_in == [False, True]:
+                raise self._incomplete("modules_to_save", module)
+
+    def _incomplete(self, option: str, module: str) -> CheckpointError:
+        return CheckpointError(
+            f"{self.origin}: {option} names {module:.150}, for which there are no tensors, so it would stay as in the "
+            "base model: the adapter is incomplete, or these files are of two adapters; fetch both again"
+        )
 
     def _is_target(self, module: str) -> bool:
         if self.targets is None:
@@ -107,6 +138,8 @@ def read_adapter_config(folder: Path) -> AdapterConfig:
         is_dora=typed(values, "use_dora", bool, origin, default=False),
         has_bias=typed(values, "lora_bias", bool, origin, default=False),
         targets=_targets(values.get("target_modules"), origin),
+        is_of_some_layers=any(values.get(option) not in _NOTHING for option in _OF_SOME_LAYERS),
+        saved=tuple(map(str, typed(values, "modules_to_save", list, origin, default=[]))),
     )
     ranks, alphas = (found.rank, *found.rank_pattern.values()), (found.alpha, *found.alpha_pattern.values())
     if min(ranks) < 1 or not all(abs(alpha) <= _LARGEST_ALPHA for alpha in alphas):
@@ -132,6 +165,14 @@ def _refuse_unmergeable(values: Mapping[str, Any], origin: str) -> None:
 
 
 _BY_PEFT: Final = "merge it with PEFT's merge_and_unload, save the policy, and export that"
+
+
+def _is_prefixed(module: str) -> bool:
+    return module.startswith(_MODEL)
+
+
+def _bare(module: str) -> str:
+    return module.removeprefix(_MODEL)
 
 
 def _pattern(values: Mapping[str, Any], key: str, kind: type[int | float], origin: str) -> dict[NamePattern, Any]:

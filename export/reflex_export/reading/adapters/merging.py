@@ -16,6 +16,7 @@ import numpy.typing as npt
 from reflex_export.checkpoint import TensorSource
 from reflex_export.errors import CheckpointError, TensorShapeError
 from reflex_export.reading.mapping import release
+from reflex_export.reading.tensors import refuse_integers
 
 __all__ = ["Addition", "MergedTensors", "Origin", "addition_of"]
 
@@ -35,7 +36,9 @@ class Origin:
         return self.source.shape(self.name)
 
     def load(self) -> Array:
-        return self.source.load(self.name)
+        stored = self.source.load(self.name)
+        refuse_integers(self.name, stored)
+        return stored
 
     def load_wide(self) -> npt.NDArray[np.float32]:
         return self.load().astype(np.float32)
@@ -64,6 +67,12 @@ class Addition:
             if self.magnitude is not None:
                 self._stretch(added, self.magnitude.load_wide())
         return added
+
+    def is_nothing(self) -> bool:
+        """Whether the weight stays as it is: as before the first step of a training."""
+        if self.magnitude is not None:
+            return False
+        return not self.scaling or not (self.a.load().any() and self.b.load().any())
 
     def fits(self, shape: tuple[int, ...]) -> bool:
         """Whether B @ A has the weight's shape."""
@@ -123,6 +132,11 @@ class MergedTensors:
             origin, scaling = self.biases[name]
             return stored.astype(np.float32) + np.float32(scaling) * origin.load_wide()
         return stored
+
+    def are_the_base(self) -> bool:
+        """Whether nothing that the adapter brings makes any difference."""
+        is_other = any(origin.source is not self.base for origin in self.origins.values())
+        return not is_other and not self.biases and all(one.is_nothing() for one in self.weights.values())
 
     def check_shapes(self) -> None:
         """Before anything is computed: what is added has the shape of what it is added to."""

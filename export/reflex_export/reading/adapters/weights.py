@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -55,12 +55,23 @@ def merge(family: Family, base: TensorSource, adapter: TensorSource, config: Ada
     names = sort_names(adapter.names(), file)
     config.require_targets(names.modules)
     own = names if adapter is base else sort_names(base.names(), WEIGHTS_FILE)
+    config.require_complete(names.modules, _layers(base, own, names))
+    if adapter is not base:
+        config.require_saved(names.whole, own.whole)
     origins = _with_embedding(family, {name: Origin(base, stored) for name, stored in own.whole.items()})
     if adapter is not base:
         origins |= _replaced(names, adapter, origins)
     merged = MergedTensors(base, origins, *_additions(names, adapter, config, frozenset(origins), file))
     merged.check_shapes()
     return merged
+
+
+def _layers(base: TensorSource, own: AdapterNames, names: AdapterNames) -> Iterator[str]:
+    """Modules that LoRA could be about, and that the adapter does not bring whole."""
+    for name, stored in own.whole.items():
+        is_layer = name.endswith(".weight") and len(base.shape(stored)) > 1 and _NEVER_READ not in name
+        if is_layer and (own is names or name not in names.whole):
+            yield name.removesuffix(".weight")
 
 
 def _without_adapter(found: Source) -> TensorSource:

@@ -13,7 +13,7 @@ from reflex_export.families.family_graphs import build_graphs
 from reflex_export.families.unused import NoticedTensors, require_all_used
 from reflex_export.reading.layout import embedding_name, live_tensors
 from support.checkpoints.altered import tensors_of, with_options, with_tensors
-from support.checkpoints.golden import golden_checkpoint, golden_folder
+from support.checkpoints.golden import ArrayTensors, golden_checkpoint, golden_folder
 
 STRANGERS = (
     "model.progress_head.weight",
@@ -32,6 +32,15 @@ def test_a_tensor_that_no_graph_reads_is_named_unless_it_is_known_to_be_training
         tensors = {**tensors_of(checkpoint), stranger: np.zeros(3, np.float32)}
         with pytest.raises(UnsupportedOptionError, match=f"the weights have {stranger}, which no graph of a {name}"):
             build_graphs(with_tensors(checkpoint, tensors), (1,), "fp32")
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.uint8, np.bool_, np.int64])
+def test_whole_numbers_are_no_weights(kind: type[np.generic]) -> None:
+    name, kept = "model.action_head.weight", np.array([1.5], np.float16)
+    noticed = NoticedTensors(ArrayTensors({name: np.ones((2, 2), kind), "model.action_head.bias": kept}))
+    with pytest.raises(UnsupportedOptionError, match=f"{name} is stored as {np.dtype(kind).name}, and whole numbers"):
+        noticed.load(name)
+    assert noticed.load("model.action_head.bias") is kept
 
 
 @pytest.mark.parametrize("name", ["smolvla", "pi0", "pi05"])

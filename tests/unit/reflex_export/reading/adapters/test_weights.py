@@ -197,3 +197,60 @@ def test_a_config_and_tensors_of_two_adapters_are_refused(kind: str, option: boo
         UnsupportedOptionError, match=rf"use_dora is {str(option).lower()}, but .* lora_magnitude_vector"
     ):
         merge("act", recorded("layers", "base"), recorded(f"layers/{kind}", "adapter_model"), config)
+
+
+def changed(folder: Path, change: Any, **options: Any) -> Path:
+    """An adapter of pi0 whose tensors are changed."""
+    adapter_folder(folder, "pi0", **options)
+    edit_tensors(folder / "adapter_model.safetensors", change)
+    return folder
+
+
+def without(part: str) -> Any:
+    def change(tensors: dict[str, Array]) -> None:
+        for name in [name for name in tensors if part in name]:
+            del tensors[name]
+
+    return change
+
+
+@pytest.mark.parametrize("targets", [None, ["k_proj", "v_proj", "state_proj"], r"model\..*\.(k|q)_proj"])
+def test_a_layer_that_the_adapter_was_trained_on_and_that_lacks_its_tensors_is_named(
+    targets: object, tmp_path: Path
+) -> None:
+    given = {} if targets is None else {"target_modules": targets}
+    folder = changed(tmp_path / "adapter", without("k_proj"), **given)
+    with pytest.raises(CheckpointError, match=r"target_modules (names|does not name) .*(k_proj|v_proj|state_proj)"):
+        read_checkpoint(folder)
+
+
+def test_layers_that_the_config_leaves_out_need_no_tensors(tmp_path: Path) -> None:
+    folder = changed(tmp_path / "adapter", without("layers.0.self_attn.k_proj"), layers_to_transform=[1])
+    assert read_checkpoint(folder).adapter is not None
+
+
+def test_a_module_that_was_trained_whole_and_is_not_there_is_named(tmp_path: Path) -> None:
+    folder = changed(tmp_path / "adapter", lambda _: None, modules_to_save=["action_in_proj", "of_no_policy"])
+    with pytest.raises(CheckpointError, match="modules_to_save names action_in_proj, for which there are no tensors"):
+        read_checkpoint(folder)
+
+
+def test_an_adapter_that_changes_nothing_is_told(tmp_path: Path) -> None:
+    def untrained(tensors: dict[str, Array]) -> None:
+        tensors.update({name: np.zeros_like(tensor) for name, tensor in tensors.items() if "lora_B" in name})
+        for name in [name for name in tensors if "lora_" not in name]:
+            del tensors[name]
+
+    told = read_checkpoint(changed(tmp_path / "adapter", untrained)).warnings
+    assert any(sentence.startswith("the adapter changes nothing") for sentence in told)
+    trained = read_checkpoint(adapter_folder(tmp_path / "trained", "pi0")).warnings
+    assert not any("changes nothing" in sentence for sentence in trained)
+
+
+def test_an_adapter_in_whole_numbers_is_refused(tmp_path: Path) -> None:
+    def rounded(tensors: dict[str, Array]) -> None:
+        tensors.update({name: tensor.astype(np.int8) for name, tensor in tensors.items() if "lora_A" in name})
+
+    folder = changed(tmp_path / "adapter", rounded)
+    with pytest.raises(UnsupportedOptionError, match=r"lora_A.* is stored as int8"):
+        read_checkpoint(folder)
