@@ -18,12 +18,13 @@ from reflex_export.configs.vla import VlaConfig
 from reflex_export.errors import CheckpointError, StatisticsError, UnsupportedOptionError
 from reflex_export.reading.adapters import (
     AdapterUse,
+    MergedTensors,
     find_adapter,
     merged_adapter,
     policy_weights,
     settings_folder,
 )
-from reflex_export.reading.agreement import disagreements, require_one_kind_of_actions, require_robot_units
+from reflex_export.reading.agreement import disagreements, require_agreement
 from reflex_export.reading.features import ACTION, STATE, VLA_FAMILIES, Features, family_of, read_features
 from reflex_export.reading.files import read_object, typed
 from reflex_export.reading.given_statistics import read_given_statistics
@@ -80,8 +81,7 @@ def read_checkpoint(
     given = {} if stats is None else read_given_statistics(stats)
     processors = _with_given(_processors(found.folder, family, written, tensors, may_lack=bool(given)), given)
     features = read_features(family, config, written, processors.rename_map)
-    require_one_kind_of_actions(config, processors.relative)
-    require_robot_units(processors)
+    require_agreement(config, processors, features)
     vlm_found = _vlm(found.folder, config, given=vlm, hub=hub, beside=beside)
     if isinstance(config, VlaConfig):
         check_layout(family, config, vlm_found.config if vlm_found else None, tensors)
@@ -102,7 +102,7 @@ def read_checkpoint(
         source=found.name,
         revision=found.revision,
         warnings=(
-            *_unwrapping(tensors),
+            *_odd_weights(tensors),
             *disagreements(found.folder, config, written, processors, features),
             *_unread(own, found.folder, adapted.base if adapted else own, processors, vlm_found),
         ),
@@ -112,10 +112,12 @@ def read_checkpoint(
     return checkpoint
 
 
-def _unwrapping(tensors: TensorSource) -> Iterator[str]:
+def _odd_weights(tensors: TensorSource) -> Iterator[str]:
     wrapping = getattr(tensors, "wrapping", "")
     if wrapping:
         yield f"every tensor's name begins with {wrapping}, as of a policy saved while wrapped: read without it"
+    if isinstance(tensors, MergedTensors) and tensors.are_the_base():
+        yield "the adapter changes nothing (its lora_alpha or all of its lora_B are zero): the base model is exported"
 
 
 def _unread(own: Source, settings: Path, weights: Source, processors: Processors, vlm: Vlm | None) -> Iterator[str]:

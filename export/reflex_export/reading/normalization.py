@@ -33,8 +33,8 @@ class Normalization:
     modes: Mapping[str, Any]
     statistics: Statistics = field(default_factory=dict)
     eps: float = 1e-8
-    features: frozenset[str] | None = None
-    """Those that the step knows of; None means all. lerobot leaves any other as it is, without a word."""
+    features: Mapping[str, Any] | None = None
+    """Those that the step knows of, with type and shape; None means all. lerobot leaves any other as it is."""
     observations: frozenset[str] | None = None
     """Those of the observations that shall be normalised, by the checkpoint's own word; None means all."""
 

@@ -185,7 +185,7 @@ def _normalization(step: _Step, folder: Path) -> Normalization:
         modes=typed(step.config, "norm_map", dict, step.origin, default={}),
         statistics=statistics,
         eps=_eps(step),
-        features=frozenset(typed(step.config, "features", dict, step.origin, default={})),
+        features=typed(step.config, "features", dict, step.origin, default={}),
         observations=None if step.config.get("normalize_observation_keys") is None else frozenset(map(str, keys)),
     )
 

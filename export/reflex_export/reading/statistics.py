@@ -95,4 +95,5 @@ def _split(name: str) -> tuple[str, str]:
 
 
 def _loaded(tensors: TensorSource, name: str) -> npt.NDArray[np.float32]:
-    return np.array(tensors.load(name), np.float32)
+    with np.errstate(over="ignore"):  # what is not finite is told by name where it is used
+        return np.array(tensors.load(name), np.float32)

@@ -25,6 +25,7 @@ Case = tuple[str, Change, str]
 
 PRE, POST, WEIGHTS = "policy_preprocessor.json", "policy_postprocessor.json", "model.safetensors"
 STATE, TOP, BASE = "observation.state", "observation.images.top", "observation.images.base"
+EMPTY: Final = "observation.images.empty_camera_0"
 STATISTICS: Final = "policy_preprocessor_step_3_normalizer_processor.safetensors"
 LAYER: Final = "model.paligemma_with_expert.paligemma.model.language_model.layers"
 
@@ -48,6 +49,19 @@ def camera_renamed(config: dict[str, Any]) -> None:
     config["input_features"] = {name.replace(".top", ".front"): feature for name, feature in features.items()}
 
 
+def inputs_turned_over(config: dict[str, Any]) -> None:
+    config["input_features"] = dict(reversed(config["input_features"].items()))
+
+
+def listed(name: str, **feature: Any) -> Change:
+    """As a feature of the normalizer step."""
+
+    def change(pipeline: dict[str, Any]) -> None:
+        step_of(pipeline, "normalizer_processor")["config"]["features"][name] = feature
+
+    return lambda folder: edit_json(folder / PRE, change)
+
+
 def settings(file: str, step: str, **changes: Any) -> Change:
     return lambda folder: edit_step(folder / file, step, **changes)
 
@@ -69,6 +83,11 @@ def numbers(file: str, **changes: Any) -> Change:
             tensors[name] = np.array(value, np.float32)
 
     return lambda folder: edit_tensors(folder / file, change)
+
+
+def wide(file: str, name: str, value: float) -> Change:
+    """In float64."""
+    return lambda folder: edit_tensors(folder / file, lambda tensors: tensors.update({name: np.full(6, value)}))
 
 
 def moved(file: str, old: str, new: str) -> Change:
@@ -136,6 +155,18 @@ OPTIONS: Final[Mapping[str, Case]] = {
         lambda folder: edit_json(folder / "config.json", camera_renamed),
         r"observation\.images\.front",
     ),
+    "the cameras in another order": (
+        "pi0",
+        lambda folder: edit_json(folder / "config.json", inputs_turned_over),
+        r"order observation\.images\.wrist, observation\.images\.base, the normalizer .*\.wrist; the former",
+    ),
+    "an empty camera that is none": (
+        "pi0",
+        option("input_features", EMPTY, value={"type": "VISUAL", "shape": [3, 56, 56]}),
+        f"lists {EMPTY}, but has empty_cameras = 0: it counts as a camera",
+    ),
+    "pixels before channels": ("act", option("input_features", TOP, "shape", value=[64, 96, 3]), TOP),
+    "an option moved into another": ("act", options(model={"chunk_size": 10}), "has model ="),
     "a longer state": ("act", option("input_features", STATE, "shape", value=[7]), STATE),
     "a shorter action": ("act", option("output_features", "action", "shape", value=[5]), "action"),
     "another mode in config.json": ("act", option("normalization_mapping", "ACTION", value="MIN_MAX"), "ACTION"),
@@ -183,6 +214,23 @@ STEPS: Final[Mapping[str, Case]] = {
         f"{PRE} normalises ACTION by IDENTITY, {POST} by MEAN_STD; the latter",
     ),
     "a feature that is left out": ("act", settings(PRE, "normalizer_processor", features={}), STATE),
+    "a feature of another kind": (
+        "act",
+        listed(STATE, type="VISUAL", shape=[6]),
+        f"has {STATE} as STATE, the normalizer step of {PRE} as 'VISUAL'",
+    ),
+    "a camera as an action": ("act", listed(TOP, type="ACTION", shape=[3, 64, 96]), f"{TOP} as VISUAL, .* as 'ACTION'"),
+    "a feature of another size": ("act", listed(STATE, type="STATE", shape=[7]), r"as \[6\], .* as \[7\]; the former"),
+    "a camera that is no input": (
+        "act",
+        listed("observation.images.side", type="VISUAL", shape=[3, 64, 96]),
+        r"names observation\.images\.side, which is no input",
+    ),
+    "an observation to be normalised that is none": (
+        "act",
+        settings(PRE, "normalizer_processor", normalize_observation_keys=["observation.stat", TOP]),
+        r"names observation\.stat, which is no input",
+    ),
     "no statistics": ("act", step(PRE, "normalizer_processor", state_file=None), STATE),
     "statistics of another file": ("act", step(PRE, "normalizer_processor", state_file="a.safetensors"), "a.safetens"),
     "rounding": ("act", settings(PRE, "device_processor", float_dtype="float16"), "float_dtype"),
@@ -232,6 +280,13 @@ NUMBERS: Final[Mapping[str, Case]] = {
         "different statistics of action",
     ),
     "a mean that is none": ("act", numbers(STATISTICS, **{f"{STATE}.mean": [np.nan] * 6}), STATE),
+    "pictures of 0 to 255": (
+        "act",
+        numbers(STATISTICS, **{f"{TOP}.mean": [[[120.0]]] * 3}),
+        f"{TOP}.mean of .* is 120,",
+    ),
+    "pictures below black": ("act", numbers(STATISTICS, **{f"{TOP}.mean": [[[-2.0]]] * 3}), f"{TOP}.mean of .* is -2,"),
+    "a mean beyond what is computed with": ("act", wide(STATISTICS, f"{STATE}.mean", 1e300), "not finite"),
     "a negative spread": ("act", numbers(STATISTICS, **{f"{STATE}.std": [-1.0] * 6}), STATE),
     "bounds that are turned over": ("act", numbers(STATISTICS, **{f"{STATE}.min": [1e9] * 6}), STATE),
     "a spread of another name": ("act", moved(STATISTICS, f"{STATE}.std", f"{STATE}.scale"), f"{STATE} .*std"),
