@@ -21,7 +21,7 @@ from support.collector import Collector, Span, running_collector
 from support.hostile import PATIENT
 from support.promise import Promise
 from support.server import ServerProcess, running_server
-from support.waiting import HANGS_S
+from support.waiting import HANGS_S, wait_until
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 STAGES = ["receive", "route", "queue", "decode", "infer", "guard", "respond"]
@@ -166,10 +166,12 @@ def test_a_broken_collector_slows_no_robot_and_no_stop(promise: Promise) -> None
     ):
         untraced, *traced = median_answers_s(plain, to_hanging, to_refusing)
         assert hanging.requests
-        assert refusing.requests
+        wait_until(lambda: "traces do not reach the collector at" in to_refusing.log, "the log says so")
         stopping_at = time.monotonic()
         assert (to_hanging.stop(), to_refusing.stop()) == (0, 0)
         promise("a broken collector holds up no stop of two servers", time.monotonic() - stopping_at, at_most=20)
+        assert to_refusing.log.count("traces do not reach") == 1
+        assert "opentelemetry" not in to_refusing.log + to_hanging.log
 
     # The same machine in the same seconds; the millisecond is the scheduler's.
     beside = (max(traced) - 0.001) / untraced

@@ -1,9 +1,13 @@
-"""An OpenTelemetry collector on loopback: OTLP over HTTP in, the spans of all requests out. It can hang or refuse."""
+"""An OpenTelemetry collector on loopback: OTLP over HTTP in, the spans of all requests out. It can hang or refuse.
+
+And what is sent there, without a server.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,11 +16,15 @@ from typing import Any, Literal
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from reflex_frontend.observing.traced_act import TracedAct
+from reflex_frontend.policy.stage_times import StageTimes
+from reflex_frontend.policy.traceparent import Trace
 from support.waiting import wait_until
 
-__all__ = ["Collector", "Span", "running_collector"]
+__all__ = ["Collector", "Span", "running_collector", "traced_act"]
 
 Mood = Literal["answer", "refuse", "hang"]
+TRACE = Trace(trace_id=11, span_id=12, infer_id=13, parent_id=14)
 
 
 @dataclass(frozen=True)
@@ -102,8 +110,8 @@ def _values(attributes: Any) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def running_collector(mood: Mood = "answer") -> Iterator[Collector]:
-    """`refuse` says 503 to everything, `hang` takes everything and says nothing."""
+def running_collector(mood: Mood = "answer", bound: socket.socket | None = None) -> Iterator[Collector]:
+    """`refuse` says 503 to everything, `hang` takes everything and says nothing. At a port of its own, or `bound`'s."""
     collector = Collector(mood)
 
     class Handler(BaseHTTPRequestHandler):
@@ -122,9 +130,13 @@ def running_collector(mood: Mood = "answer") -> Iterator[Collector]:
         def log_message(self, *_arguments: object) -> None:
             """Tests are quiet."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler, bind_and_activate=bound is None)
+    if bound is not None:
+        server.socket.close()
+        server.socket = bound
+        server.server_activate()
     server.daemon_threads = True
-    collector.port = server.server_address[1]
+    collector.port = server.socket.getsockname()[1]
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
@@ -134,3 +146,15 @@ def running_collector(mood: Mood = "answer") -> Iterator[Collector]:
         server.shutdown()
         server.server_close()
         thread.join(5)
+
+
+def traced_act(passed: int = 6, trace: Trace = TRACE, **changes: Any) -> TracedAct:
+    """Stages are left at seconds 1 to 6; the answer is there at 7, and sent at 8."""
+    names = ("received_at", "routed_at", "queued_at", "decoded_at", "inferred_at", "guarded_at")
+    stage_times = StageTimes(trace=trace, **{name: float(second) for second, name in enumerate(names[:passed], 1)})
+    fields: dict[str, Any] = {
+        "began_at": 0.0, "answered_at": 7.0, "ended_at": 8.0, "wall_ahead_s": 1000.0, "status": 200,
+        "error_code": None, "request_id": "r-1", "episode_id": "e-1", "policy_slot": "a", "model_version": "demo@1",
+        "embodiment": "franka", "denoising_steps": 10, "is_degraded": False, "is_resent": False,
+    }  # fmt: skip
+    return TracedAct(trace=trace, stage_times=stage_times, **{**fields, **changes})

@@ -8,7 +8,6 @@ sent.
 from __future__ import annotations
 
 import hashlib
-import itertools
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
@@ -22,6 +21,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 import reflex
+from reflex_frontend.observing.delivery import Delivery, HeardSession
 from reflex_frontend.observing.traced_act import TracedAct
 from reflex_frontend.policy.traceparent import Trace
 
@@ -108,19 +108,24 @@ class ActSpan(ReadableSpan):
 
 
 class SpansOfActs(SpanExporter):
-    """Hands each request on as its spans, and counts those that never arrive."""
+    """Hands each request on as its spans, counts those that never arrive, and tells `delivery` which do."""
 
-    def __init__(self, exporter: SpanExporter) -> None:
+    def __init__(self, exporter: SpanExporter, delivery: Delivery) -> None:
         self._exporter = exporter
-        self._next = 0
+        self._delivery = delivery
+        self.following = 0
+        """The number of the request that comes after the last batch."""
         self.dropped = 0
         """Requests that the collector did not take, and those that the queue dropped before the last batch."""
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         self._count_pushed_out(spans)
         result = self._exporter.export([each for span in spans for each in _with_stages(span)])
-        if result is not SpanExportResult.SUCCESS:
+        if result is SpanExportResult.SUCCESS:
+            self._delivery.arrived(self.dropped)
+        else:
             self.dropped += len(spans)
+            self._delivery.given_up()
         return result
 
     def shutdown(self) -> None:
@@ -128,9 +133,10 @@ class SpansOfActs(SpanExporter):
 
     def _count_pushed_out(self, spans: Sequence[ReadableSpan]) -> None:
         """Those whose numbers are missing: the queue hands on in order and tells nobody what it drops."""
-        following = max((span.number for span in spans if isinstance(span, ActSpan)), default=self._next - 1) + 1
-        self.dropped += max(0, following - self._next - len(spans))
-        self._next = following
+        numbers = [span.number for span in spans if isinstance(span, ActSpan)]
+        following = max(numbers, default=self.following - 1) + 1
+        self.dropped += max(0, following - self.following - len(spans))
+        self.following = following
 
 
 class OtlpSink:
@@ -141,11 +147,14 @@ class OtlpSink:
     """
 
     def __init__(self, endpoint: str) -> None:
-        # A collector that is away for a night would fill the log with each try.
+        # `Delivery` speaks. A collector that is away for a night would fill the log, with each try and each batch.
         logging.getLogger("opentelemetry").setLevel(logging.ERROR)
+        logging.getLogger("opentelemetry.exporter").setLevel(logging.CRITICAL)
         self._resource = _resource()
-        self._kept = itertools.count()
-        self._exporter = SpansOfActs(OTLPSpanExporter(endpoint.rstrip("/") + TRACES_PATH))
+        self._kept = 0
+        url = endpoint.rstrip("/") + TRACES_PATH
+        delivery = Delivery(url)
+        self._exporter = SpansOfActs(OTLPSpanExporter(url, session=HeardSession(delivery)), delivery)
         self._processor = BatchSpanProcessor(
             self._exporter,
             max_queue_size=QUEUED_REQUESTS,
@@ -154,11 +163,14 @@ class OtlpSink:
         )
 
     def keep(self, act: TracedAct) -> None:
-        self._processor.on_end(ActSpan(act, self._resource, next(self._kept)))
+        self._processor.on_end(ActSpan(act, self._resource, self._kept))
+        self._kept += 1
 
     @property
     def dropped(self) -> int:
-        return self._exporter.dropped
+        """Those of lost batches, and those that had no room in the queue behind the batch that is being tried."""
+        waiting = self._kept - self._exporter.following
+        return self._exporter.dropped + max(0, waiting - QUEUED_REQUESTS)
 
     def close(self) -> None:
         self._processor.shutdown()  # type: ignore[no-untyped-call]

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import socket
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.export import SpanExportResult
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
+from reflex_frontend.observing.delivery import Delivery
 from reflex_frontend.observing.spans import (
     BATCH_REQUESTS,
     QUEUED_REQUESTS,
@@ -24,29 +26,21 @@ from reflex_frontend.observing.spans import (
     episode_hash,
 )
 from reflex_frontend.observing.traced_act import TracedAct
-from reflex_frontend.policy.stage_times import StageTimes
 from reflex_frontend.policy.traceparent import Trace
+from support.collector import traced_act
 from support.promise import Promise
+from support.waiting import HANGS_S, wait_until
 
 STAGES = ("receive", "route", "queue", "decode", "infer", "guard", "respond")
-TRACE = Trace(trace_id=11, span_id=12, infer_id=13, parent_id=14)
 
 
-def traced_act(passed: int = 6, trace: Trace = TRACE, **changes: Any) -> TracedAct:
-    """Stages are left at seconds 1 to 6; the answer is there at 7, and sent at 8."""
-    names = ("received_at", "routed_at", "queued_at", "decoded_at", "inferred_at", "guarded_at")
-    stage_times = StageTimes(trace=trace, **{name: float(second) for second, name in enumerate(names[:passed], 1)})
-    fields: dict[str, Any] = {
-        "began_at": 0.0, "answered_at": 7.0, "ended_at": 8.0, "wall_ahead_s": 1000.0, "status": 200,
-        "error_code": None, "request_id": "r-1", "episode_id": "e-1", "policy_slot": "a", "model_version": "demo@1",
-        "embodiment": "franka", "denoising_steps": 10, "is_degraded": False, "is_resent": False,
-    }  # fmt: skip
-    return TracedAct(trace=trace, stage_times=stage_times, **{**fields, **changes})
+def exporting(exporter: SpanExporter) -> SpansOfActs:
+    return SpansOfActs(exporter, Delivery("http://collector"))
 
 
 def spans_of(act: TracedAct) -> list[ReadableSpan]:
     kept = InMemorySpanExporter()
-    SpansOfActs(kept).export([ActSpan(act, Resource({}))])
+    exporting(kept).export([ActSpan(act, Resource({}))])
     return list(kept.get_finished_spans())
 
 
@@ -135,7 +129,7 @@ def batch(*numbers: int) -> list[ReadableSpan]:
 
 
 def test_requests_that_the_queue_has_dropped_are_counted_with_the_next_batch() -> None:
-    exporter = SpansOfActs(InMemorySpanExporter())
+    exporter = exporting(InMemorySpanExporter())
 
     exporter.export(batch(0, 1))
     assert exporter.dropped == 0
@@ -147,11 +141,40 @@ def test_requests_that_the_queue_has_dropped_are_counted_with_the_next_batch() -
 def test_requests_that_the_collector_did_not_take_are_counted() -> None:
     stopped = InMemorySpanExporter()
     stopped.shutdown()
-    exporter = SpansOfActs(stopped)
+    exporter = exporting(stopped)
 
     assert exporter.export(batch(0, 1)) is SpanExportResult.FAILURE
 
     assert exporter.dropped == 2
+
+
+class Slow(InMemorySpanExporter):
+    """Takes nothing before it is released."""
+
+    released = threading.Event()
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        assert self.released.wait(HANGS_S)
+        return super().export(spans)
+
+
+def test_requests_without_room_in_the_queue_are_counted_while_the_collector_still_hangs() -> None:
+    sink = OtlpSink("http://127.0.0.1:1")
+    sink._exporter._exporter = slow = Slow()
+    try:
+        for _ in range(BATCH_REQUESTS):
+            sink.keep(traced_act())
+        wait_until(lambda: sink._exporter.following == BATCH_REQUESTS, "a batch is being tried")
+        for _ in range(QUEUED_REQUESTS):
+            sink.keep(traced_act())
+        dropped = [sink.dropped]
+        for _ in range(5):
+            sink.keep(traced_act())
+        dropped.append(sink.dropped)
+    finally:
+        slow.released.set()
+        sink.close()
+    assert [*dropped, sink.dropped] == [0, 5, 5]
 
 
 def test_every_request_that_a_full_queue_dropped_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
