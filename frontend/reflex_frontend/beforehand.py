@@ -1,22 +1,81 @@
-"""What can be found wrong before Triton is started: whoever starts a server then waits for no answer that is no."""
+"""What a start reads, and what can be found wrong before Triton is started: nobody then waits for an answer that is no.
+
+A read from a disk that is gone, like a network mount whose server is away, may never return, and nothing interrupts it.
+So each is made by a thread of its own, which is left behind if need be, and signals are heard meanwhile.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeVar
 
+from reflex.errors import SetupError
 from reflex_frontend.act.keys import KeyRing
 from reflex_frontend.observing.recording.directory import prepare_directory
 from reflex_frontend.observing.tracing import require_tracing
+from reflex_frontend.policy.policy import find_repository
+from reflex_frontend.policy.policy_set import PolicySet, load_policy_set
 from reflex_frontend.settings import Settings
 
-__all__ = ["check_beforehand"]
+__all__ = ["Beforehand", "look_beforehand"]
+
+DISK_S: Final = 10.0
+"""For a key file or a new folder. What a policy needs may take longer: it is as long as the disk is slow."""
+
+T = TypeVar("T")
 
 
-def check_beforehand(settings: Settings) -> None:
-    """`SetupError` for a key file, a folder of recordings or a collector that the server could not work with."""
+@dataclass(frozen=True)
+class Beforehand:
+    """What has been read."""
+
+    keys: KeyRing | None
+    repository: Path
+    policy_set: PolicySet
+
+
+async def look_beforehand(settings: Settings) -> Beforehand:
+    """`SetupError` for keys, a folder of recordings, a collector or a policy that the server could not work with."""
+    keys = None
     if settings.api_keys is not None:
-        KeyRing.read(settings.api_keys, time.monotonic)
+        keys = await _soon(f"--api-keys {settings.api_keys}", KeyRing.read, settings.api_keys, time.monotonic)
     if settings.record is not None:
-        prepare_directory(settings.record)
+        await _soon(f"--record {settings.record}", prepare_directory, settings.record)
     if settings.otel_endpoint is not None:
         require_tracing()
+    repository = await _in_its_own_thread(find_repository, settings.model_repository)
+    return Beforehand(keys, repository, await _in_its_own_thread(load_policy_set, repository, settings))
+
+
+async def _soon(option: str, read: Callable[..., T], *arguments: object) -> T:
+    answer = _in_its_own_thread(read, *arguments)
+    done, _ = await asyncio.wait((answer,), timeout=DISK_S)
+    if not done:
+        answer.cancel()
+        raise SetupError(
+            f"{option}: its disk has not answered for {DISK_S:g} s; see whether it is mounted, then try again"
+        )
+    return answer.result()
+
+
+def _in_its_own_thread(read: Callable[..., T], *arguments: object) -> asyncio.Future[T]:
+    answer: Future[T] = Future()
+
+    def work() -> None:
+        try:
+            result = read(*arguments)
+        except Exception as exc:  # noqa: BLE001 - for whoever waits for the answer
+            if answer.set_running_or_notify_cancel():
+                answer.set_exception(exc)
+        else:
+            if answer.set_running_or_notify_cancel():
+                answer.set_result(result)
+
+    threading.Thread(target=work, name="start", daemon=True).start()
+    return asyncio.wrap_future(answer)

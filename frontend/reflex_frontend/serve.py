@@ -9,9 +9,8 @@ import logging
 import signal
 import socket
 import time
-from collections.abc import Collection, Mapping
-from pathlib import Path
-from typing import Any, Final
+from collections.abc import Collection, Coroutine, Mapping
+from typing import Any, Final, TypeVar
 
 import uvicorn
 import uvloop
@@ -23,10 +22,9 @@ from reflex.serving.logs import set_up_logs
 from reflex.serving.quiet_server import QuietServer
 from reflex.wire import SlotName
 from reflex_frontend.act.act import ActService
-from reflex_frontend.act.keys import KeyRing
 from reflex_frontend.act.resent import ResentAnswers
 from reflex_frontend.announcement import Announcement
-from reflex_frontend.beforehand import check_beforehand
+from reflex_frontend.beforehand import Beforehand, look_beforehand
 from reflex_frontend.closing_together import closing_together
 from reflex_frontend.exchange.instance import Instance
 from reflex_frontend.exchange.routing import Router, Slot
@@ -38,9 +36,9 @@ from reflex_frontend.http.refusal import QuickRefusal
 from reflex_frontend.observing.metrics import Metrics
 from reflex_frontend.observing.observers import observers_at_work
 from reflex_frontend.observing.tracing import tracing_at_work
-from reflex_frontend.policy.policy import ServedPolicy, find_repository
+from reflex_frontend.policy.policy import ServedPolicy
 from reflex_frontend.policy.policy_loader import PolicyLoader
-from reflex_frontend.policy.policy_set import PolicySet, load_policy_set
+from reflex_frontend.policy.policy_set import PolicySet
 from reflex_frontend.policy.slo_monitor import SloMonitor
 from reflex_frontend.policy.workers import Workers, decode_threads
 from reflex_frontend.rollout.admin_server import admin_routes
@@ -56,6 +54,8 @@ DRAIN_S: Final = 5.0
 """With what follows (closing connections 1 s, Triton 2 s) the process ends within 10 s of SIGTERM."""
 MOVE_ON_S: Final = 1.0
 """So long an open connection is waited for: its next answer says `Connection: close`, and no request meets its end."""
+
+T = TypeVar("T")
 
 log = logging.getLogger("reflex.serve")
 
@@ -85,12 +85,17 @@ def _unwrapped(group: ExceptionGroup) -> Exception:
 async def _serve(settings: Settings) -> int:
     started = time.monotonic()
     check_bind(settings.host, has_keys=settings.api_keys is not None, insecure=settings.insecure)
-    check_beforehand(settings)
-    repository = find_repository(settings.model_repository)
-    policy_set = load_policy_set(repository, settings)
-    listener = listen(settings.host, settings.port)
     stop = _stop_on_signals()
-    backend = TritonBackend(settings, repository, policy_set.configs)
+    found = await _unless(stop, look_beforehand(settings))
+    if found is not None:
+        await _serve_found(settings, found, stop, started)
+    log.info("stopped")
+    return 0
+
+
+async def _serve_found(settings: Settings, found: Beforehand, stop: asyncio.Event, started: float) -> None:
+    listener = listen(settings.host, settings.port)
+    backend = TritonBackend(settings, found.repository, found.policy_set.configs)
     try:
         await backend.start()
         async with asyncio.TaskGroup() as tasks:
@@ -100,19 +105,16 @@ async def _serve(settings: Settings) -> int:
                 guarded=settings.guard, max_clamped_percent=settings.max_clamped_share,
             )  # fmt: skip
             backend.on_down = loader.note_down
-            await _serve_policies(settings, policy_set, repository, loader, backend, listener, stop, started)
+            await _serve_policies(settings, found, loader, backend, listener, stop, started)
             await loader.stop()
     finally:
         await backend.stop()
         listener.close()
-    log.info("stopped")
-    return 0
 
 
 async def _serve_policies(
     settings: Settings,
-    policy_set: PolicySet,
-    repository: Path,
+    found: Beforehand,
     loader: PolicyLoader,
     backend: TritonBackend,
     listener: socket.socket,
@@ -120,10 +122,12 @@ async def _serve_policies(
     started: float,
 ) -> None:
     """Until `stop`: the routes of the robots, those of the admin, and whoever looks on."""
+    policy_set, keys = found.policy_set, found.keys
     router = Router(_slots(policy_set, loader, settings), settings.split if len(policy_set.slots) > 1 else 100)
     instance = Instance(time.monotonic)
     metrics = Metrics(policy_set.slots, settings.robot_id)
-    keys = KeyRing.load(settings.api_keys, time.monotonic) if settings.api_keys else None
+    if keys is not None:
+        keys.watch()
     watching = observers_at_work(settings, router, policy_set.shadow, loader, instance, metrics)
     async with closing_together(watching, tracing_at_work(settings)) as (observers, tracing):
         service = ActService(
@@ -135,7 +139,7 @@ async def _serve_policies(
             metrics.replace_policy(slot, policy)
             observers.note_policy(slot, policy)
 
-        rollout = Rollout(router, loader, repository, note_policy)
+        rollout = Rollout(router, loader, found.repository, note_policy)
         shadow = policy_set.shadow.config if policy_set.shadow else None
         announcement = Announcement(router, settings, shadow, url_of(listener), backend.address)
         async with admin_routes(settings, router, rollout, observers):
@@ -224,6 +228,17 @@ async def _drain(instance: Instance, connections: Collection[object]) -> None:
 async def _announce(announcement: Announcement, started: float) -> None:
     await announcement.wait()
     announcement.say(time.monotonic() - started)
+
+
+async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+    """What `work` returns; None, with `work` cancelled, once `stop` is set."""
+    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if working.done():
+        return working.result()
+    working.cancel()
+    return None
 
 
 def _stop_on_signals() -> asyncio.Event:

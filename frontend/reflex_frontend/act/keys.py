@@ -82,13 +82,6 @@ class KeyRing:
         self._thread = threading.Thread(target=self._watch, name="api-keys", daemon=True)
 
     @classmethod
-    def load(cls, path: Path, now: Callable[[], float]) -> KeyRing:
-        """Read the file, and go on watching it; raises what `read` does."""
-        ring = cls.read(path, now)
-        ring._thread.start()
-        return ring
-
-    @classmethod
     def read(cls, path: Path, now: Callable[[], float]) -> KeyRing:
         """Read the file once. Raises `SetupError` when it cannot be read, is no key file, or holds no key."""
         ring = cls(path, now)
@@ -115,6 +108,11 @@ class KeyRing:
         if self._is_overdue:
             return "the key file's disk does not answer; the last keys hold on"
         return None if self._problem is None else "the key file is missing or damaged; the last keys hold on"
+
+    def watch(self) -> None:
+        """Look at the file from now on, until `close`."""
+        self._looked_at = self._now()
+        self._thread.start()
 
     def close(self) -> None:
         """Look at the file no more; the keys that were last read stay."""

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
+import os
+import signal
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
+import uvloop
 from typer.testing import CliRunner
 
 from reflex.cli import app
 from reflex.errors import SetupError
-from reflex_frontend.beforehand import check_beforehand
+from reflex_frontend import beforehand
+from reflex_frontend.act import keys
+from reflex_frontend.beforehand import Beforehand, look_beforehand
+from reflex_frontend.serve import _serve
 from reflex_frontend.settings import Settings
 from reflex_frontend.triton.backend import TritonBackend
+from support.waiting import HANGS_S
 
 WRONG: Mapping[str, tuple[list[str], str]] = {
     "no key file": (["--api-keys", "{}/absent"], "the key file cannot be read"),
+    "a pipe without end": (["--api-keys", "{}/pipe"], "is no file, but a pipe"),
     "a key file without keys": (["--api-keys", "{}/file"], "holds no key"),
     "recordings on a file": (["--record", "{}/file"], "--record: the directory cannot be made"),
     "recordings under a file": (["--record", "{}/file/under"], "--record: the directory cannot be made"),
@@ -35,6 +47,7 @@ def test_what_cannot_work_is_said_before_triton_is_started(
     monkeypatch.delitem(sys.modules, "reflex_frontend.observing.spans", raising=False)
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
     (tmp_path / "file").touch()
+    os.mkfifo(tmp_path / "pipe")
     options, sentence = WRONG[what]
 
     ended = CliRunner().invoke(app, ["serve", "--port", "0", *(option.format(tmp_path) for option in options)])
@@ -43,16 +56,70 @@ def test_what_cannot_work_is_said_before_triton_is_started(
     assert sentence in ended.stderr
 
 
+def look(**options: object) -> Beforehand:
+    return asyncio.run(look_beforehand(Settings.load(options)))
+
+
 def test_what_can_work_is_let_through(tmp_path: Path) -> None:
-    check_beforehand(Settings.load({"record": str(tmp_path / "new" / "folder")}))
+    found = look(record=str(tmp_path / "new" / "folder"))
 
     assert (tmp_path / "new" / "folder").is_dir()
-
-
-def test_nothing_is_asked_of_a_plain_start() -> None:
-    check_beforehand(Settings.load({}))
+    assert found.keys is None
+    assert [config.policy_id for config in found.policy_set.configs] == ["demo"]
 
 
 def test_a_folder_is_no_key_file(tmp_path: Path) -> None:
     with pytest.raises(SetupError, match="--api-keys"):
-        check_beforehand(Settings.load({"api_keys": str(tmp_path)}))
+        look(api_keys=str(tmp_path))
+
+
+@pytest.fixture
+def dead_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[DeadDisk]:
+    disk = DeadDisk()
+    monkeypatch.setattr(keys, "read_key_file", disk.read)
+    monkeypatch.setattr(beforehand, "prepare_directory", disk.read)
+    monkeypatch.setattr(beforehand, "load_policy_set", disk.read)
+    yield disk
+    disk.is_back.set()
+
+
+class DeadDisk:
+    """What asks it waits until it is back; `then` is done meanwhile."""
+
+    def __init__(self) -> None:
+        self.is_back = threading.Event()
+        self.then: Callable[[], None] = lambda: None
+
+    def read(self, *_asked: object) -> NoReturn:
+        self.then()
+        assert self.is_back.wait(HANGS_S)
+        raise OSError(errno.EIO, "too late")
+
+
+@pytest.mark.parametrize("option", ["api_keys", "record"])
+def test_a_disk_that_does_not_answer_ends_the_start_in_words(
+    option: str, dead_disk: DeadDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beforehand, "DISK_S", 0.1)
+    named = f"--{option.replace('_', '-')} /mnt/gone"
+    with pytest.raises(SetupError, match=f"^{named}: its disk has not answered for 0.1 s; see whether it is mounted"):
+        look(**{option: "/mnt/gone"})
+    assert not dead_disk.is_back.is_set()
+
+
+@pytest.mark.parametrize("option", ["api_keys", "record", None])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_start_that_waits_for_a_disk_can_be_stopped(
+    number: signal.Signals, option: str | None, dead_disk: DeadDisk
+) -> None:
+    def send_signal() -> None:
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+            dead_disk.is_back.set()  # nobody would hear it
+        else:
+            os.kill(os.getpid(), number)
+
+    dead_disk.then = send_signal
+    settings = Settings.load({} if option is None else {option: "/mnt/gone"})
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert runner.run(_serve(settings)) == 0
+    assert not dead_disk.is_back.is_set()

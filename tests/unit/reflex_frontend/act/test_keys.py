@@ -99,7 +99,8 @@ def test_a_change_of_the_same_length_and_time_is_seen(file: Path, clock: Clock) 
 
 
 def test_the_file_is_looked_at_without_being_asked_until_the_ring_is_closed(file: Path, promise: Promise) -> None:
-    ring = KeyRing.load(file, time.monotonic)
+    ring = KeyRing.read(file, time.monotonic)
+    ring.watch()
     try:
         file.write_text("")
         refused_after_s = wait_until(lambda: not is_known(ring), "the key is refused")
@@ -119,7 +120,8 @@ def test_a_disk_that_hangs_stops_nobody_and_the_log_says_so_once(
         assert answers.wait(HANGS_S)
         return b""
 
-    ring = KeyRing.load(file, clock)
+    ring = KeyRing.read(file, clock)
+    ring.watch()
     monkeypatch.setattr(keys, "read_key_file", hang)
     assert asked.wait(HANGS_S)
     for _ in range(20):
