@@ -15,6 +15,7 @@ import pytest
 
 from reflex.model_repository import model_file
 from reflex_bench.nonce_policy import write_nonce_policy
+from reflex_frontend.embedded.start_watch import IN_VAIN
 from reflex_frontend.errors import ModelControlError
 from reflex_frontend.policy.policy import load_policy
 from reflex_frontend.settings import Settings
@@ -24,6 +25,13 @@ from support.waiting import HANGS_S, eventually
 
 STEP_S = 2 * HANGS_S
 PARTS = ("", "_preprocess", "_encoder", "_denoise")
+
+
+def models_of(policy: str) -> list[str]:
+    return [f"{policy}{part}" for part in PARTS]
+
+
+SECOND = models_of("second")
 
 
 @pytest.fixture(scope="module")
@@ -69,11 +77,11 @@ def told(error: pytest.ExceptionInfo[ModelControlError], *words: str) -> None:
 def test_a_policy_is_loaded_and_unloaded_beside_another(on_triton: Callable[[Scenario], None]) -> None:
     async def scenario(backend: TritonBackend) -> None:
         assert not await is_ready(backend, "second")
-        await backend.control.load("second")
+        await backend.control.load("second", SECOND)
         assert await is_ready(backend, "second")
-        await backend.control.load("second")  # twice is once
-        for part in PARTS:
-            await backend.control.unload(f"second{part}")
+        await backend.control.load("second", SECOND)  # twice is once
+        for model in SECOND:
+            await backend.control.unload(model)
         assert not await is_ready(backend, "second")
         assert await is_ready(backend, "first")
 
@@ -83,7 +91,7 @@ def test_a_policy_is_loaded_and_unloaded_beside_another(on_triton: Callable[[Sce
 def test_a_model_that_is_not_there_is_named(on_triton: Callable[[Scenario], None]) -> None:
     async def scenario(backend: TritonBackend) -> None:
         with pytest.raises(ModelControlError) as caught:
-            await backend.control.load("nobody")
+            await backend.control.load("nobody", ["nobody"])
         told(caught, "Triton cannot load nobody")
 
     on_triton(scenario)
@@ -92,7 +100,7 @@ def test_a_model_that_is_not_there_is_named(on_triton: Callable[[Scenario], None
 def test_a_damaged_model_is_refused_in_one_line_and_the_others_go_on(on_triton: Callable[[Scenario], None]) -> None:
     async def scenario(backend: TritonBackend) -> None:
         with pytest.raises(ModelControlError) as caught:
-            await backend.control.load("broken")
+            await backend.control.load("broken", ["broken"])
         told(caught, "Triton cannot load broken")
         assert "\n" not in str(caught.value)
         assert await is_ready(backend, "first")
@@ -104,7 +112,7 @@ async def stillborn(backend: TritonBackend) -> str | None:
     """What is said when every process of a policy's models is killed at birth; None when that came too late."""
     [triton] = (each for each in psutil.Process().children() if each.name() == "tritonserver")
     before = set(triton.children())
-    load = asyncio.create_task(backend.control.load("stillborn"))
+    load = asyncio.create_task(backend.control.load("stillborn", models_of("stillborn")))
 
     def is_over() -> bool:
         for born in set(triton.children()) - before:
@@ -120,14 +128,22 @@ async def stillborn(backend: TritonBackend) -> str | None:
 def test_a_model_whose_process_dies_as_it_comes_up_is_told_in_seconds_and_the_others_go_on(
     on_triton: Callable[[Scenario], None],
 ) -> None:
-    """Triton itself would wait for its first word for minutes."""
+    """Triton itself would wait for its first word for minutes, and whoever asks again with it."""
 
     async def scenario(backend: TritonBackend) -> None:
         while (problem := await stillborn(backend)) is None:  # they had spoken before they were killed
             await backend.control.unload("stillborn")
         assert problem == "Triton cannot load stillborn: the process of a model died as it came up"
+        for again in (
+            backend.control.load("stillborn", models_of("stillborn")),
+            backend.control.load("variant", ["variant", "stillborn_encoder"]),
+            backend.control.unload("stillborn"),
+        ):
+            with pytest.raises(ModelControlError) as caught:
+                await again
+            told(caught, IN_VAIN)
         assert await is_ready(backend, "first")
-        await backend.control.load("second")
+        await backend.control.load("second", SECOND)
         assert await is_ready(backend, "second")
         await backend.control.unload("second")
 
@@ -149,7 +165,7 @@ def test_a_triton_elsewhere_that_asks_for_a_header_is_told_with_what_to_do() -> 
         await server.start()
         elsewhere = TritonModelControl(f"127.0.0.1:{port}")
         with pytest.raises(ModelControlError) as caught:
-            await elsewhere.load("second")
+            await elsewhere.load("second", SECOND)
         told(caught, "REFLEX_TRITON_ADMIN_HEADER=name=value")
         await elsewhere.close()
         await server.stop(None)

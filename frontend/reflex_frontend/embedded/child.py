@@ -41,6 +41,8 @@ class Child:
         self.log = TritonLog()
         self.started_at_s = time.monotonic()
         self.exit_code: int | None = None
+        self.died_loading: dict[int, frozenset[str]] = {}
+        """By process: the models of the load in which it died as it came up."""
         self._region_prefix = region_prefix
         self._folder = folder
         self._log_file = log_path.open("ab", buffering=0) if log_path else None

@@ -7,7 +7,7 @@ import contextlib
 import itertools
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from pathlib import Path
 
 from reflex.errors import RepositoryError, SetupError
@@ -26,7 +26,7 @@ from reflex_frontend.embedded.layout import (
 from reflex_frontend.embedded.locate import Installation, locate
 from reflex_frontend.embedded.options import EmbeddedOptions, TritonEvent
 from reflex_frontend.embedded.run_folder import RunFolder
-from reflex_frontend.embedded.start_watch import DIED, dead_before_serving, unless_one_dies
+from reflex_frontend.embedded.start_watch import DIED, dead_before_serving, unless_one_dies, waits_in_vain
 
 __all__ = ["EmbeddedTriton"]
 
@@ -114,13 +114,17 @@ class EmbeddedTriton:
         self._on_event(TritonEvent(kind="stopped", message="Triton stopped"))
 
     @contextlib.asynccontextmanager
-    async def loading(self) -> AsyncIterator[None]:
-        """For a load of a further model: `TimeoutError` when its process died as it came up, and Triton waits on."""
+    async def loading(self, models: Collection[str]) -> AsyncIterator[None]:
+        """For a load of `models`: `TimeoutError` when a process of them died as it came up, and Triton waits on."""
         if self._child is None:
             yield
             return
-        async with unless_one_dies(self._child):
+        async with unless_one_dies(self._child, models):
             yield
+
+    async def waits_in_vain(self, models: Collection[str]) -> bool:
+        """Whether it has not given up a load of one of them in which a process died: it would hold the next one up."""
+        return self._child is not None and await waits_in_vain(self._child, models)
 
     def report_hang(self, reason: str = "Triton does not answer") -> None:
         """Say that Triton can no longer do its work: it is killed and started again."""

@@ -2,22 +2,28 @@
 
 Triton's Python backend waits for the first word of a model's process (120 s here, and on a busy machine some need
 many), without looking whether the process still lives; some die with a fault of their own before they said it. It does
-so when it starts, and when it loads a further model, which it does not give up in three minutes.
+so when it starts, and when it loads a further model, which it does not give up in seven minutes. Whoever asks it for
+that model again meanwhile waits with it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from typing import Final
 
 from reflex_frontend.embedded.child import Child
 from reflex_frontend.embedded.cleanup import zombies_of_group
 
-__all__ = ["DIED", "dead_before_serving", "unless_one_dies"]
+__all__ = ["DIED", "IN_VAIN", "dead_before_serving", "unless_one_dies", "waits_in_vain"]
 
 DIED: Final = "the process of a model died as it came up"
+
+IN_VAIN: Final = (
+    "a process of it died as it came up, and Triton waits for it in vain; export the policy under another --name, or "
+    "start the server again"
+)
 
 LOOK_S: Final = 1.0
 """Between two looks. A process that Triton is about to collect is gone by the next one."""
@@ -25,16 +31,22 @@ LOOK_S: Final = 1.0
 
 async def dead_before_serving(child: Child) -> bool:
     """Wait until `child` serves or has ended (False), or a process of it stays dead and uncollected (True)."""
-    return await _one_dies(child, lambda: not child.log.serving)
+    return bool(await _who_dies(child, lambda: not child.log.serving))
+
+
+async def waits_in_vain(child: Child, models: Collection[str]) -> bool:
+    """Whether a process of one of `models` died in a load that Triton has not given up."""
+    dead = await asyncio.to_thread(zombies_of_group, child.pid)
+    return any(child.died_loading[pid] & set(models) for pid in dead & child.died_loading.keys())
 
 
 @contextlib.asynccontextmanager
-async def unless_one_dies(child: Child) -> AsyncIterator[None]:
-    """Ends what runs in it with `TimeoutError` once a process of `child` that died meanwhile stays uncollected."""
+async def unless_one_dies(child: Child, models: Collection[str]) -> AsyncIterator[None]:
+    """Ends a load of `models` with `TimeoutError` once a process of `child` that died meanwhile stays uncollected."""
     before = await asyncio.to_thread(zombies_of_group, child.pid)
     try:
         async with asyncio.timeout(None) as allowed:
-            watch = asyncio.create_task(_end_when_one_dies(child, before, allowed))
+            watch = asyncio.create_task(_end_when_one_dies(child, before, models, allowed))
             try:
                 yield
             finally:
@@ -43,17 +55,23 @@ async def unless_one_dies(child: Child) -> AsyncIterator[None]:
         raise TimeoutError(DIED) from None
 
 
-async def _end_when_one_dies(child: Child, before: frozenset[int], allowed: asyncio.Timeout) -> None:
-    if await _one_dies(child, lambda: True, before):
+async def _end_when_one_dies(
+    child: Child, before: frozenset[int], models: Collection[str], allowed: asyncio.Timeout
+) -> None:
+    dead = await _who_dies(child, lambda: True, before)
+    if dead:
+        child.died_loading |= dict.fromkeys(dead, frozenset(models))
         allowed.reschedule(asyncio.get_running_loop().time())
 
 
-async def _one_dies(child: Child, is_awaited: Callable[[], bool], before: frozenset[int] = frozenset()) -> bool:
+async def _who_dies(
+    child: Child, is_awaited: Callable[[], bool], before: frozenset[int] = frozenset()
+) -> frozenset[int]:
     seen: frozenset[int] = frozenset()
     while child.is_running and is_awaited():
         dead = await asyncio.to_thread(zombies_of_group, child.pid) - before
         if dead & seen:
-            return True
+            return dead & seen
         seen = dead
         await asyncio.sleep(LOOK_S)
-    return False
+    return frozenset()

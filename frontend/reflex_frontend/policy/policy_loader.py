@@ -104,7 +104,7 @@ class PolicyLoader:
         self._tell_backend()
 
     def models_only_of(self, config: PolicyConfig) -> list[str]:
-        """The models that go with a retired policy, ensemble first: what no loaded policy shares."""
+        """The models that come and go with a policy, ensemble first: what no loaded policy shares."""
         kept = {model for other in self.loaded.values() for model in other.models}
         return [model for model in config.models if model not in kept]
 

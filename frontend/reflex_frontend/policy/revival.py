@@ -59,23 +59,27 @@ class Revival:
         self._tasks[policy_id] = self.start_task(self._load_again(config))
 
     async def _load_again(self, config: PolicyConfig) -> None:
-        """Until it is loaded or retired. A policy that Triton has for itself alone is worth a restart of Triton."""
+        """Until it is loaded or retired. When no other policy answers, Triton is started again instead."""
         delay_s = FIRST_RETRY_S
         while config.policy_id in self.loaded():
             try:
                 return await self._reload(config)
             except ModelControlError as failure:
                 log.error("%s", failure)
-            if len(self.loaded()) == 1:
+            if self._nobody_answers():
                 return self.backend.restart_dead_model()
             await asyncio.sleep(delay_s)
             delay_s = min(2 * delay_s, LAST_RETRY_S)
         return None
+
+    def _nobody_answers(self) -> bool:
+        return all(name in self._tasks and not self._tasks[name].done() for name in self.loaded())
 
     async def _reload(self, config: PolicyConfig) -> None:
         """With it whatever shares a model with it."""
         mine = set(config.models)
         for model in config.models:
             await self.backend.control.unload(model)
-        for policy_id in [name for name, other in self.loaded().items() if mine & set(other.models)]:
-            await self.backend.control.load(policy_id)
+        for policy_id, other in self.loaded().items():
+            if mine & set(other.models):
+                await self.backend.control.load(policy_id, mine & set(other.models) | {policy_id})

@@ -117,7 +117,7 @@ class Rollout:
             return
         log.info("loading policy %s", policy_id)
         try:
-            await self.loader.backend.control.load(policy_id)
+            await self.loader.backend.control.load(policy_id, self.loader.models_only_of(policy.config))
         except ModelControlError:
             await self._unload(policy)
             raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -65,8 +64,7 @@ class TritonBackend:
     def control(self) -> TritonModelControl:
         """Loads and unloads models; known once `start` has returned."""
         if self._control is None:
-            loading = contextlib.nullcontext if self._embedded is None else self._embedded.loading
-            self._control = TritonModelControl(self.address, self._remote_metadata, loading)
+            self._control = TritonModelControl(self.address, self._remote_metadata, self._embedded)
         return self._control
 
     @property

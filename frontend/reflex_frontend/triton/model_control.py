@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -12,6 +12,7 @@ import grpc
 import grpc.aio
 from tritonclient.grpc import service_pb2
 
+from reflex_frontend.embedded.start_watch import IN_VAIN
 from reflex_frontend.errors import ModelControlError
 from reflex_frontend.triton.channel import open_channel, service_call
 
@@ -26,9 +27,18 @@ INDEX_S: Final = 1.0
 class ModelControl(Protocol):
     """What a change of policies needs of Triton."""
 
-    async def load(self, model: str) -> None: ...
+    async def load(self, policy_id: str, models: Collection[str]) -> None: ...
     async def unload(self, model: str) -> None: ...
     async def why_unready(self, models: Collection[str]) -> str | None: ...
+
+
+class LoadWatch(Protocol):
+    """Sees what Triton does not: that a load is in vain. Of an embedded Triton alone."""
+
+    def loading(self, models: Collection[str]) -> contextlib.AbstractAsyncContextManager[None]:
+        """Stands round a load, and ends it with a `TimeoutError` that says why."""
+
+    async def waits_in_vain(self, models: Collection[str]) -> bool: ...
 
 
 @dataclass
@@ -37,8 +47,7 @@ class TritonModelControl:
 
     address: str
     metadata: tuple[tuple[str, str], ...] = ()
-    loading: Callable[[], contextlib.AbstractAsyncContextManager[None]] = contextlib.nullcontext
-    """Stands round a load, and ends it with a `TimeoutError` that says why when it is in vain."""
+    watch: LoadWatch | None = None
     _channel: grpc.aio.Channel = field(init=False)
 
     def __post_init__(self) -> None:
@@ -47,19 +56,24 @@ class TritonModelControl:
         self._unload = service_call(self._channel, "RepositoryModelUnload")
         self._index = service_call(self._channel, "RepositoryIndex")
 
-    async def load(self, model: str) -> None:
-        """Returns when the model and what it is composed of can answer; `ModelControlError` when it cannot load."""
-        request = service_pb2.RepositoryModelLoadRequest(model_name=model)
+    async def load(self, policy_id: str, models: Collection[str]) -> None:
+        """Returns when the policy can answer; `ModelControlError` when it cannot load.
+
+        `models` are those of it that Triton has yet to load. One that it waits for in vain is told at once.
+        """
+        await self._refuse_in_vain(policy_id, "load", models)
+        request = service_pb2.RepositoryModelLoadRequest(model_name=policy_id)
         try:
-            async with self.loading():
+            async with self.watch.loading(models) if self.watch else contextlib.nullcontext():
                 await self._load(request, metadata=self.metadata, timeout=LOAD_TIMEOUT_S)
         except TimeoutError as exc:
-            raise ModelControlError(f"Triton cannot load {model}: {exc}") from None
+            raise ModelControlError(f"Triton cannot load {policy_id}: {exc}") from None
         except grpc.aio.AioRpcError as exc:
-            raise _explained(model, "load", exc) from None
+            raise _explained(policy_id, "load", exc) from None
 
     async def unload(self, model: str) -> None:
         """Returns at once; Triton finishes what the model has begun."""
+        await self._refuse_in_vain(model, "unload", (model,))
         request = service_pb2.RepositoryModelUnloadRequest(model_name=model)
         try:
             await self._unload(request, metadata=self.metadata, timeout=UNLOAD_TIMEOUT_S)
@@ -75,6 +89,10 @@ class TritonModelControl:
         failed = [entry for entry in index.models if entry.name in models and entry.state == "UNAVAILABLE"]
         reasons = [f"{entry.name}: {_without_paths(_first_line(entry.reason))}" for entry in failed if entry.reason]
         return f"Triton cannot load {'; '.join(reasons)}" if reasons else None
+
+    async def _refuse_in_vain(self, name: str, verb: str, models: Collection[str]) -> None:
+        if self.watch is not None and await self.watch.waits_in_vain(models):
+            raise ModelControlError(f"Triton cannot {verb} {name}: {IN_VAIN}")
 
     async def close(self) -> None:
         await self._channel.close()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from reflex_frontend.embedded import start_watch
-from reflex_frontend.embedded.start_watch import DIED, dead_before_serving, unless_one_dies
+from reflex_frontend.embedded.start_watch import DIED, dead_before_serving, unless_one_dies, waits_in_vain
 
 LOOKS = 20
 
@@ -23,6 +23,7 @@ class Looks:
     serving: bool = False
     count: int = 0
     log: Any = field(init=False)
+    died_loading: dict[int, frozenset[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.log = self
@@ -55,7 +56,7 @@ def test_a_start_is_in_vain_when_one_of_the_dead_stays(
 
 async def load(triton: Any) -> None:
     """It ends when Triton does."""
-    async with unless_one_dies(triton):
+    async with unless_one_dies(triton, ["policy", "policy_encoder"]):
         while triton.is_running:  # noqa: ASYNC110 - nothing announces it
             await asyncio.sleep(0)
 
@@ -76,8 +77,32 @@ def test_a_load_goes_on_beside_who_died_before_it_and_who_is_collected(
 
 def test_an_error_of_the_load_itself_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
     async def fails() -> None:
-        async with unless_one_dies(looking(monkeypatch, set())):
+        async with unless_one_dies(looking(monkeypatch, set()), []):
             raise OSError("its own")
 
     with pytest.raises(OSError, match="its own"):
         asyncio.run(fails())
+
+
+@pytest.mark.parametrize(
+    ("found", "models", "is_in_vain"),
+    [
+        ([set(), {7}], ["policy"], True),
+        ([set(), {7}], ["variant", "policy_encoder"], True),
+        ([set(), {7}], ["other"], False),
+        ([set(), {7}, {7}, set()], ["policy"], False),
+        ([set(), {7}, {7}, {8}], ["policy"], False),
+    ],
+    ids=["again", "a shared model", "another policy", "given up", "somebody else's process"],
+)
+def test_a_model_is_waited_for_in_vain_until_triton_has_collected_who_died_in_its_load(
+    monkeypatch: pytest.MonkeyPatch, found: list[set[int]], models: list[str], is_in_vain: bool
+) -> None:
+    triton = looking(monkeypatch, *found)
+
+    async def load_and_ask() -> bool:
+        with pytest.raises(TimeoutError, match=DIED):
+            await load(triton)
+        return await waits_in_vain(triton, models)
+
+    assert asyncio.run(load_and_ask()) is is_in_vain

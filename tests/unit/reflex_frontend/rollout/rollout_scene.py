@@ -34,6 +34,8 @@ class Backend:
 
     tritons: dict[str, FakeTriton] = field(default_factory=dict)
     events: list[str] = field(default_factory=list)
+    asked_for: list[frozenset[str]] = field(default_factory=list)
+    """The models of each load."""
     refusal: str | None = None
     restarted: int = 0
     kept: list[str] = field(default_factory=list)
@@ -46,11 +48,12 @@ class Backend:
     def control(self) -> Backend:
         return self
 
-    async def load(self, model: str) -> None:
+    async def load(self, policy_id: str, models: Collection[str]) -> None:
+        self.asked_for.append(frozenset(models))
         await asyncio.sleep(0.5)
         if self.refusal is not None:
             raise ModelControlError(self.refusal)
-        self.events.append(f"load {model}")
+        self.events.append(f"load {policy_id}")
 
     async def unload(self, model: str) -> None:
         await asyncio.sleep(self.unload_s)

@@ -26,6 +26,7 @@ def test_a_dead_model_process_is_loaded_again_without_touching_the_other_slot(mo
         assert not scene.router.slots["a"].is_out
         await asyncio.sleep(2)
         assert scene.backend.events == [f"unload two{part}" for part in PARTS] + ["load two"]
+        assert scene.backend.asked_for == [frozenset(f"two{part}" for part in PARTS)]
         assert not broken.vitals.is_out
         assert scene.backend.restarted == 0
 
@@ -63,6 +64,20 @@ def test_a_policy_that_has_triton_for_itself_is_worth_a_restart_of_it() -> None:
         assert backend.restarted == 1
 
     run_virtual(main)
+
+
+def test_when_no_policy_is_left_that_answers_triton_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(scene: Scene) -> None:
+        scene.backend.refusal = "cannot load"
+        for slot, name in ((scene.router.slots["a"], "one"), (scene.router.slots["b"], "two")):
+            assert scene.backend.restarted == 0
+            scene.backend.tritons[name].script.append(TritonCallError("dead", "stub process died"))
+            with pytest.raises(TritonCallError):
+                await slot.loaded.runner.check_canary(CANARY.inputs)
+            await asyncio.sleep(1)
+        assert scene.backend.restarted == 1
+
+    play(monkeypatch, scenario)
 
 
 def test_a_triton_that_is_somebody_elses_is_not_touched_unasked(monkeypatch: pytest.MonkeyPatch) -> None:

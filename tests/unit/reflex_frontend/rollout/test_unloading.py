@@ -14,6 +14,7 @@ from unit.reflex_frontend.rollout.rollout_scene import CANARY, PROBATION_S, Back
 def test_models_that_another_policy_shares_stay_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario(scene: Scene) -> None:
         await scene.replace_fails("off by")
+        assert scene.backend.asked_for == [frozenset({"new", "new_preprocess", "new_denoise"})]
         assert "unload new_denoise" in scene.backend.events
         assert "unload one_encoder" not in scene.backend.events
 
