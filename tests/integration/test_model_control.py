@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,16 @@ import psutil
 import pytest
 
 from reflex.model_repository import model_file
-from reflex_bench.nonce_policy import write_nonce_policy
+from reflex_bench.nonce_policy import DENOISE_MAX_BATCH, write_nonce_policy
 from reflex_frontend.embedded.start_watch import IN_VAIN
 from reflex_frontend.errors import ModelControlError
 from reflex_frontend.policy.policy import load_policy
+from reflex_frontend.policy.policy_loader import PolicyLoader
+from reflex_frontend.policy.workers import Workers
 from reflex_frontend.settings import Settings
 from reflex_frontend.triton.backend import TritonBackend
 from reflex_frontend.triton.model_control import TritonModelControl
+from support.fakes import InlineExecutor
 from support.waiting import HANGS_S, eventually
 
 STEP_S = 2 * HANGS_S
@@ -84,6 +88,22 @@ def test_a_policy_is_loaded_and_unloaded_beside_another(on_triton: Callable[[Sce
             await backend.control.unload(model)
         assert not await is_ready(backend, "second")
         assert await is_ready(backend, "first")
+
+    on_triton(scenario)
+
+
+def test_a_policy_has_places_for_as_many_instances_as_triton_runs(
+    repository: Path, on_triton: Callable[[Scenario], None]
+) -> None:
+    """Of ONNX Runtime two on a CPU, where no configuration says how many."""
+
+    async def scenario(backend: TritonBackend) -> None:
+        workers = Workers(InlineExecutor(), time.monotonic)
+        loader = PolicyLoader(backend, workers, asyncio.create_task)
+        loaded = loader.serve(load_policy(repository, "first"))
+        await eventually(lambda: loaded.vitals.warming_reason is None, "it is warm")
+        await loader.stop()
+        assert loaded.admission.max_in_flight == 2 * 2 * DENOISE_MAX_BATCH
 
     on_triton(scenario)
 

@@ -92,8 +92,8 @@ class FakeTriton:
         await self._silence()
         return self.live and not self.closed
 
-    async def most_instances(self, models: Sequence[str]) -> int:  # noqa: ARG002 - the protocol's
-        return self.instances
+    async def instances_of(self, models: Sequence[str]) -> Mapping[str, int]:
+        return dict.fromkeys(models or ["the only one"], self.instances)
 
     async def close(self) -> None:
         self.closed = True
@@ -174,7 +174,8 @@ def served_policy(config: PolicyConfig | None = None, *, canary: Canary | None =
         embodiment=load_embodiment(config.embodiment),
         prompts=PromptEncoder(config.prompt, tokenizer()) if config.prompt else None,
         canary=canary,
-        max_in_flight=2,
+        max_batch=1,
+        instances=1,
     )
 
 
@@ -184,7 +185,7 @@ def loaded(
     """A ready policy over `triton`: two places in flight, one in the queue."""
     policy = served_policy(config)
     vitals = Vitals(now, Breaker(now, jitter=lambda: 0.5), warming_reason=None)
-    admission = Admission(policy.config.policy_id, policy.max_in_flight, 1, now)
+    admission = Admission(policy.config.policy_id, policy.max_in_flight(policy.instances), 1, now)
     runner = ModelRunner(policy, triton, admission, vitals)
     guard = ActionGuard(policy.embodiment) if guarded else None
     return LoadedPolicy(policy, guard, admission, runner, vitals, triton, NoiseSource(), Workers(InlineExecutor(), now))

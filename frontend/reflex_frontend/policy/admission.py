@@ -64,16 +64,18 @@ class Admission:
             raise self.refusal()
         await self._wait(deadline)
 
+    def resize(self, max_in_flight: int, max_queue: int) -> None:
+        """Other limits from now on; whoever has a place keeps it, and who waits gets one where there are more."""
+        self.max_in_flight, self.max_queue = max_in_flight, max_queue
+        while self.in_flight < max_in_flight and self._hand_on():
+            self.in_flight += 1
+
     def leave(self, service_s: float | None) -> None:
         """Give the place back; `service_s` is how long Triton took, None when it gave no answer."""
         if service_s is not None:
             self.service_s += (service_s - self.service_s) * (SMOOTHING if self.service_s else 1.0)
-        while self._waiting:
-            waiter = self._waiting.popleft()
-            if not waiter.done():
-                waiter.set_result(None)  # the place goes on to the waiter
-                return
-        self.in_flight -= 1
+        if self.in_flight > self.max_in_flight or not self._hand_on():
+            self.in_flight -= 1
 
     def refusal(self) -> UnavailableError:
         """The answer for whom there is no room, with the time in which the queue drains."""
@@ -84,6 +86,15 @@ class Admission:
             retry_after_s=max(drain_s, 0.05),
             context={"policy_id": self.policy_id, "max_queue": self.max_queue},
         )
+
+    def _hand_on(self) -> bool:
+        """Give a place to who has waited longest; False when nobody waits."""
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return True
+        return False
 
     async def _wait(self, deadline: float) -> None:
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()

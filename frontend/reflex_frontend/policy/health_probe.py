@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from reflex.errors import ServiceError
@@ -48,6 +48,7 @@ class HealthProbe:
         canary: Canary | None,
         *,
         models: Sequence[str] = (),
+        on_instances: Callable[[Mapping[str, int]], None] | None = None,
         on_hang: Callable[[float], bool] = lambda _silent_s: False,
         on_hung_model: Callable[[], None] = lambda: None,
         why_unready: Callable[[], Awaitable[str | None]] | None = None,
@@ -57,6 +58,7 @@ class HealthProbe:
         self._vitals = vitals
         self._canary = canary
         self._models = models
+        self._on_instances = on_instances
         self._on_hang = on_hang
         self._on_hung_model = on_hung_model
         self._why_unready = why_unready
@@ -180,9 +182,12 @@ class HealthProbe:
 
     async def _warm_up_problem(self) -> str | None:
         """The canary on every instance of every model, which take turns: its first run takes ten times the second."""
+        counted = await self._triton.instances_of(self._models)
+        if self._on_instances is not None:
+            self._on_instances(counted)
         if self._canary is None:
             return None
-        instances = await self._triton.most_instances(self._models)
+        instances = max(counted.values(), default=1)
         for _ in range(instances if instances == 1 else TURNS * instances):
             problem = await self._canary_problem()
             if problem is not None:

@@ -34,7 +34,7 @@ from reflex.servable import (
 )
 from reflex_frontend.observation.prompt import PromptEncoder
 from reflex_frontend.policy.shipped import shipped_repository
-from reflex_frontend.triton.gateway import RawTensor
+from reflex_frontend.triton.gateway import RawTensor, count_instances
 
 __all__ = ["Canary", "ServedPolicy", "find_repository", "load_policy"]
 
@@ -59,8 +59,14 @@ class ServedPolicy:
     prompts: PromptEncoder | None
     """None for a policy that takes no instruction."""
     canary: Canary | None
-    max_in_flight: int
-    """Two full batches for every instance of the denoise model: one running, one ready to follow."""
+    max_batch: int
+    """Of the denoise model, as `instances` is."""
+    instances: int
+    """As its config.pbtxt says, 1 where that leaves it to Triton: until Triton itself is asked."""
+
+    def max_in_flight(self, instances: int) -> int:
+        """Two full batches for every instance of the denoise model: one running, one ready to follow."""
+        return 2 * instances * self.max_batch
 
 
 def find_repository(given: Path | None) -> Path:
@@ -90,7 +96,8 @@ def load_policy(repository: Path, name: str | None, known: Iterable[PromptEncode
         embodiment=embodiment,
         prompts=PromptEncoder.load(config.prompt, policy_dir, known) if config.prompt else None,
         canary=_load_canary(policy_dir, config.canary, config) if config.canary else None,
-        max_in_flight=2 * _instances(components[-1]) * max(1, components[-1].max_batch_size),
+        max_batch=max(1, components[-1].max_batch_size),
+        instances=count_instances(components[-1]) or 1,
     )
 
 
@@ -116,10 +123,6 @@ def _inputs(model: Any) -> Iterator[TensorConfig]:  # noqa: ANN401 - generated p
     for tensor in model.input:
         datatype = model_config_pb2.DataType.Name(tensor.data_type).removeprefix("TYPE_")
         yield TensorConfig(name=tensor.name, datatype=datatype, shape=tuple(tensor.dims))
-
-
-def _instances(model: Any) -> int:  # noqa: ANN401 - generated protobuf
-    return sum(max(1, group.count) * max(1, len(group.gpus)) for group in model.instance_group) or 1
 
 
 def _refuse_several_observations(config: PolicyConfig) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Collection
+import functools
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from reflex.guard import ActionGuard
-from reflex.policy_config import PolicyConfig
+from reflex.policy_config import COMPONENT_ROLES, PolicyConfig
 from reflex.serve_options import MAX_CLAMPED_PERCENT
 from reflex_frontend.observation.observation import NoiseSource
 from reflex_frontend.policy.admission import Admission
@@ -26,6 +27,8 @@ from reflex_frontend.triton.gateway import Triton
 from reflex_frontend.triton.model_control import ModelControl
 
 __all__ = ["Backend", "PolicyLoader"]
+
+DENOISE: Final = COMPONENT_ROLES[-1]
 
 
 class Backend(Protocol):
@@ -82,11 +85,13 @@ class PolicyLoader:
         on trial: a Triton that has to start anew starts without it.
         """
         vitals = self._vitals(policy)
+        resize = None
         if admission is None:
-            max_queue = policy.max_in_flight if self.max_queue is None else self.max_queue
-            admission = Admission(policy.config.policy_id, policy.max_in_flight, max_queue, self.workers.now)
+            places, queue = self._room(policy, policy.instances)
+            admission = Admission(policy.config.policy_id, places, queue, self.workers.now)
+            resize = functools.partial(self._resize, admission, policy)
         loaded = self._loaded_policy(policy, vitals, admission)
-        self._loaded.append(_Loaded(loaded, self.start_task(self._probe(loaded).run()), is_kept))
+        self._loaded.append(_Loaded(loaded, self.start_task(self._probe(loaded, resize).run()), is_kept))
         self._tell_backend()
         return loaded
 
@@ -132,6 +137,17 @@ class PolicyLoader:
         now, waiting_for = self.workers.now, self.backend.waiting_for
         return Vitals(now, Breaker(now), warming_reason=waiting_for, max_clamped_percent=percent)
 
+    def _resize(self, admission: Admission, policy: ServedPolicy, counted: Mapping[str, int]) -> None:
+        """To the instances that Triton runs, if it has said so: a default differs with the backend and the machine."""
+        instances = counted.get(policy.config.component(DENOISE))
+        if instances is not None:
+            admission.resize(*self._room(policy, instances))
+
+    def _room(self, policy: ServedPolicy, instances: int) -> tuple[int, int]:
+        """How many requests may be in flight, and how many may wait."""
+        places = policy.max_in_flight(instances)
+        return places, places if self.max_queue is None else self.max_queue
+
     def _tell_backend(self) -> None:
         self.backend.keep_loaded([_config(each.loaded) for each in self._loaded if each.is_kept])
 
@@ -145,13 +161,14 @@ class PolicyLoader:
         guard = ActionGuard(policy.embodiment) if self.guarded else None
         return LoadedPolicy(policy, guard, admission, runner, vitals, triton, self.noise, self.workers)
 
-    def _probe(self, loaded: LoadedPolicy) -> HealthProbe:
+    def _probe(self, loaded: LoadedPolicy, on_instances: Callable[[Mapping[str, int]], None] | None) -> HealthProbe:
         return HealthProbe(
             loaded.triton,
             loaded.runner,
             loaded.vitals,
             loaded.policy.canary,
             models=_config(loaded).models,
+            on_instances=on_instances,
             on_hang=self.backend.restart_if_hung,
             on_hung_model=lambda: self._revival.begin(_config(loaded), loaded.vitals, HUNG),
             why_unready=lambda: self.backend.control.why_unready(_config(loaded).models),

@@ -7,7 +7,7 @@ image that is one copy instead of four.
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 import itertools
 import math
 from collections.abc import Mapping, Sequence
@@ -23,11 +23,13 @@ from tritonclient.grpc import service_pb2
 from reflex_frontend.errors import FailureKind, TritonCallError
 from reflex_frontend.triton.channel import open_channel, service_call
 
-__all__ = ["Metadata", "Outputs", "RawTensor", "Triton", "TritonGateway"]
+__all__ = ["Metadata", "Outputs", "RawTensor", "Triton", "TritonGateway", "count_instances"]
 
 CALL_CAP_S: Final = 30.0
 """No call outlives this, whatever its request's deadline: its place in flight must come back even from a dead peer."""
 PROBE_TIMEOUT_S: Final = 0.3
+CONFIG_TIMEOUT_S: Final = 2.0
+"""Asked seldom, and of a Triton that has just said that it is ready."""
 RAW_INPUT_TAG: Final = b"\x3a"
 """Field 7, length-delimited: `raw_input_contents` of ModelInferRequest."""
 BUSY: Final = ("maximum queue size", "timeout expired")
@@ -57,7 +59,7 @@ class Triton(Protocol):
     async def infer(self, inputs: Sequence[RawTensor], metadata: Metadata = ()) -> Outputs: ...
     async def is_model_ready(self) -> bool: ...
     async def is_live(self) -> bool: ...
-    async def most_instances(self, models: Sequence[str]) -> int: ...
+    async def instances_of(self, models: Sequence[str]) -> Mapping[str, int]: ...
     async def close(self) -> None: ...
 
 
@@ -109,22 +111,25 @@ class TritonGateway:
             return False
         return bool(answer.live)
 
-    async def most_instances(self, models: Sequence[str]) -> int:
-        """How many instances Triton runs of that of `models` which has the most; 1 where it does not say.
+    async def instances_of(self, models: Sequence[str]) -> Mapping[str, int]:
+        """How many instances Triton runs of each of `models`, as far as it says; an ensemble has none.
 
-        Triton decides: without an `instance_group`, one for each GPU, and two on a CPU.
+        Triton decides: without an `instance_group`, one for each GPU, and on a CPU as many as the backend likes (two of
+        ONNX Runtime, one of Python).
         """
-        counts = [1]
-        for model in models:
-            with contextlib.suppress(grpc.aio.AioRpcError, grpc.aio.UsageError):
-                answer = await self._config(service_pb2.ModelConfigRequest(name=model), timeout=PROBE_TIMEOUT_S)
-                groups = answer.config.instance_group
-                counts.append(sum(max(1, group.count) * max(1, len(group.gpus)) for group in groups))
-        return max(counts)
+        counts = await asyncio.gather(*map(self._instances, models))
+        return {model: count for model, count in zip(models, counts, strict=True) if count}
 
     async def close(self) -> None:
         self.is_closed = True
         await self._channel.close()
+
+    async def _instances(self, model: str) -> int:
+        request = service_pb2.ModelConfigRequest(name=model)
+        try:
+            return count_instances((await self._config(request, timeout=CONFIG_TIMEOUT_S)).config)
+        except (grpc.aio.AioRpcError, grpc.aio.UsageError):
+            return 0
 
     def _message(self, inputs: Sequence[RawTensor]) -> bytes:
         parts: list[bytes | memoryview] = [self._prefix(inputs)]
@@ -140,6 +145,12 @@ class TritonGateway:
                 self._prefixes.clear()
             prefix = self._prefixes[key] = _serialised_prefix(self.model, inputs)
         return prefix
+
+
+def count_instances(config: Any) -> int:  # noqa: ANN401 - generated protobuf
+    """Those that take requests; 0 where the configuration leaves it to Triton."""
+    groups = [group for group in config.instance_group if not group.passive]
+    return sum(max(1, group.count) * max(1, len(group.gpus)) for group in groups)
 
 
 def _serialised_prefix(model: str, inputs: Sequence[RawTensor]) -> bytes:

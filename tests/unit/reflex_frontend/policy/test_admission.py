@@ -238,3 +238,31 @@ def test_no_place_is_lost_or_given_twice_whoever_cancels_or_runs_late(seed: int)
         assert (gate.in_flight, gate.waiting, inside) == (0, 0, 0)
 
     run_virtual(main)
+
+
+def test_more_places_go_to_who_waits_and_fewer_take_none_away() -> None:
+    async def main(now: Clock) -> None:
+        gate = admission(now, queue=5)
+        entered: list[int] = []
+
+        async def client(name: int) -> None:
+            await gate.enter(now() + 10)
+            entered.append(name)
+
+        async with asyncio.TaskGroup() as tasks:
+            for name in range(5):
+                tasks.create_task(client(name))
+            await asyncio.sleep(1)
+            assert entered == [0]
+            gate.resize(3, 1)
+            await asyncio.sleep(1)
+            assert (entered, gate.in_flight, gate.is_full) == ([0, 1, 2], 3, True)
+            gate.resize(2, 2)
+            gate.leave(None)
+            await asyncio.sleep(1)
+            assert (entered, gate.in_flight) == ([0, 1, 2], 2)
+            gate.leave(None)
+            gate.leave(None)
+        assert (entered, gate.in_flight, gate.waiting) == ([0, 1, 2, 3, 4], 2, 0)
+
+    run_virtual(main)

@@ -55,13 +55,22 @@ def test_the_shipped_policy_loads_with_a_canary_that_fits_its_inputs() -> None:
     assert np.isfinite(policy.canary.expected).all()
 
 
-@pytest.mark.parametrize(("instances", "places"), [("", 16), ("instance_group [ { count: 3 kind: KIND_CPU } ]", 48)])
+@pytest.mark.parametrize(
+    ("instances", "places"),
+    [
+        ("", 16),
+        ("instance_group [ { count: 3 kind: KIND_CPU } ]", 48),
+        ("instance_group [ { count: 2 gpus: [ 0, 1 ] } ]", 64),
+        ("instance_group [ { }, { count: 5 passive: true } ]", 16),
+    ],
+)
 def test_two_full_batches_for_each_instance_of_the_denoiser_may_be_in_flight(
     repository: Path, instances: str, places: int
 ) -> None:
     path = repository / "demo_denoise" / "config.pbtxt"
     path.write_text(path.read_text() + instances)
-    assert load_policy(repository, None).max_in_flight == places
+    policy = load_policy(repository, None)
+    assert policy.max_in_flight(policy.instances) == places
 
 
 def test_a_missing_folder_is_named() -> None:

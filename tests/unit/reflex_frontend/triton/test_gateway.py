@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -298,27 +298,29 @@ def test_contract_after_close_calls_are_cancelled_and_probes_say_no(triton: Setu
 
 
 @pytest.mark.parametrize(
-    ("groups", "most"),
+    ("groups", "counted"),
     [
-        ({"denoise": [(2, [])], "encoder": [(1, [])]}, 2),
-        ({"denoise": [(2, [0, 1])], "encoder": [(3, [])]}, 4),
-        ({"denoise": [(1, [0]), (1, [1]), (1, [2])]}, 3),
-        ({"denoise": [], "encoder": []}, 1),
-        ({}, 1),
+        ({"denoise": [(2, [])], "encoder": [(1, [])]}, {"denoise": 2, "encoder": 1}),
+        ({"denoise": [(2, [0, 1])], "encoder": [(3, [])]}, {"denoise": 4, "encoder": 3}),
+        ({"denoise": [(1, [0]), (1, [1]), (1, [2])]}, {"denoise": 3}),
+        ({"denoise": [], "encoder": [(0, [])]}, {"encoder": 1}),
+        ({}, {}),
     ],
 )
-def test_the_model_with_the_most_instances_counts(groups: dict[str, list[tuple[int, list[int]]]], most: int) -> None:
-    async def main() -> int:
+def test_the_instances_of_each_model_are_those_that_triton_tells_of(
+    groups: dict[str, list[tuple[int, list[int]]]], counted: dict[str, int]
+) -> None:
+    async def main() -> Mapping[str, int]:
         async with gateway_to(Peer(groups=groups)) as gateway:
-            return await gateway.most_instances(["encoder", "denoise"])
+            return await gateway.instances_of(["encoder", "denoise"])
 
-    assert asyncio.run(main()) == most
+    assert asyncio.run(main()) == counted
 
 
-def test_a_triton_that_is_gone_has_one_instance_for_all_that_is_known() -> None:
-    async def main() -> int:
+def test_a_triton_that_is_gone_tells_of_no_instances() -> None:
+    async def main() -> Mapping[str, int]:
         async with gateway_to(Peer()) as gateway:
             await gateway.close()
-            return await gateway.most_instances(["encoder"])
+            return await gateway.instances_of(["encoder"])
 
-    assert asyncio.run(main()) == 1
+    assert asyncio.run(main()) == {}
