@@ -139,6 +139,7 @@ SEVERAL_MODULES: Final = (
     "tests/unit/reflex/test_error_tree.py",
     "tests/unit/reflex/test_lines_to_type.py",
     "tests/unit/reflex_frontend/http/test_half_close.py",
+    "tests/unit/reflex_frontend/http/test_keep_alive.py",
     "tests/unit/reflex/test_import_cost.py",
     "tests/unit/reflex/traces/test_documented.py",
     "tests/unit/reflex_export/checking/test_observation_steps.py",
