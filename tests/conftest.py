@@ -1,4 +1,4 @@
-"""For every test: nothing is reported to anybody, Ctrl-C works in what it starts, and a skip has a known reason."""
+"""For every test: nothing is reported to anybody, what it starts hears every signal, and a skip has a known reason."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 pytest_plugins = ["support.promise", "support.clock"]
 
-# What is started in the background of a script ignores Ctrl-C, and so would every server that a test starts and stops.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# What runs under nohup ignores a hang-up, what runs in the background of a script Ctrl-C, and so would every server that
+# a test starts and stops: what is ignored stays so in a child. A handler does not, so the tests go on ignoring it.
+for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if number is signal.SIGINT else lambda *_: None)
 
 
 @pytest.hookimpl(optionalhook=True)

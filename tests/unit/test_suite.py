@@ -39,6 +39,15 @@ import pytest
 def test_of_no_tool():
     pytest.skip("no time")
 """
+HEARING: Final = """
+import subprocess, sys
+
+CHILD = "import signal; print([number for number in (1, 2, 3, 15) if signal.getsignal(number) is signal.SIG_IGN])"
+
+def test_of_a_child():
+    assert subprocess.check_output([sys.executable, "-c", CHILD], text=True).strip() == "[]"
+"""
+IGNORABLE: Final = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 WHOLE: Final = """
 import pytest
 pytest.skip("the file is not there", allow_module_level=True)
@@ -110,6 +119,13 @@ def test_hypothesis_examples_come_of_the_seed_that_orders_the_tests(pytestconfig
     assert str(core.global_force_seed) == str(expected)
 
 
-def test_ctrl_c_works_in_what_a_test_starts() -> None:
-    """Even when all this runs in the background of a script, which ignores it."""
-    assert signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
+def test_what_a_test_starts_hears_signals_that_the_run_was_told_to_ignore(tmp_path: Path) -> None:
+    """Under nohup, in the background of a script."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in IGNORABLE}
+    try:
+        done = run_pytest(tmp_path, HEARING, "--numprocesses", "1")
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    assert done.returncode == 0, done.stdout
