@@ -118,6 +118,7 @@ COVERED_BY: Final[Mapping[str, str]] = {
     "src/reflex/cli/trace_text.py": "tests/unit/reflex/cli/test_traces.py",
     "src/reflex/client/aio.py": "tests/unit/reflex/client/test_clients.py",
     "src/reflex/client/blocking.py": "tests/unit/reflex/client/test_clients.py",
+    "src/reflex/client/connection.py": "tests/unit/reflex/client/test_clients.py",
     "src/reflex/client/deadline_transport.py": "tests/unit/reflex/client/test_sockets.py",
     "src/reflex/client/mock.py": "tests/unit/reflex/client/test_clients.py",
     "src/reflex/console.py": "tests/unit/reflex/cli/test_export.py",

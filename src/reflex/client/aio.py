@@ -18,23 +18,11 @@ from reflex.client.call import (
     Answer,
     Call,
     CallPlan,
-    Send,
-    Sleep,
-    Step,
     read_health,
 )
+from reflex.client.connection import AsyncConnection
 from reflex.client.embodiment import embodiment_of
-from reflex.client.http import (
-    DEFAULT_URL,
-    IncomingAnswer,
-    checked_deadline_s,
-    checked_url,
-    request_arguments,
-    session_arguments,
-    tls_for,
-    transport_errors,
-)
-from reflex.errors import TransportError
+from reflex.client.http import DEFAULT_URL, checked_deadline_s, checked_url
 from reflex.wire import ActResult, HealthReport, parse_act_result, parse_object
 
 if TYPE_CHECKING:
@@ -63,13 +51,8 @@ class AsyncReflexClient(Acting[ActCoroutine]):
         headers: Mapping[str, str] | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._base_url = checked_url(base_url)
         self._deadline_s = checked_deadline_s(deadline_s)
-        self._http = httpx.AsyncClient(
-            transport=transport,
-            verify=tls_for(self._base_url) or False,
-            **session_arguments(self._base_url, headers, api_key),
-        )
+        self._connection = AsyncConnection(checked_url(base_url), api_key=api_key, headers=headers, transport=transport)
 
     def episode(self, episode_id: str | None = None, *, instruction: str | None = None) -> AsyncEpisode:
         """Start an episode, by default under a new UUID; `instruction` serves every `act` that gives none."""
@@ -93,7 +76,7 @@ class AsyncReflexClient(Acting[ActCoroutine]):
 
     async def close(self) -> None:
         """Close every connection."""
-        await self._http.aclose()
+        await self._connection.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -113,31 +96,7 @@ class AsyncReflexClient(Acting[ActCoroutine]):
     async def _call(self, call: Call, started_s: float, deadline_s: float | None = None) -> Answer:
         budget_s = self._deadline_s if deadline_s is None else checked_deadline_s(deadline_s)
         plan = CallPlan(call, started_s=started_s, deadline_s=budget_s, clock=time.monotonic)
-        step: Step = plan.send_now()
-        while not isinstance(step, Answer):
-            step = await self._take(step, plan)
-        return step
-
-    async def _take(self, step: Send | Sleep, plan: CallPlan) -> Step:
-        if isinstance(step, Sleep):
-            await asyncio.sleep(step.seconds)
-            return plan.send_now()
-        try:
-            with transport_errors(self._base_url):
-                async with asyncio.timeout(step.timeout_s):
-                    incoming = await self._receive(step)
-        except TransportError as exc:
-            return plan.on_broken(exc)
-        return plan.on_answer(incoming.whole())
-
-    async def _receive(self, send: Send) -> IncomingAnswer:
-        async with self._http.stream(**request_arguments(send)) as response:
-            incoming = IncomingAnswer(response)
-            if incoming.is_wanted:
-                async for piece in response.aiter_bytes():
-                    if not incoming.take(piece):
-                        break
-        return incoming
+        return await self._connection.answer(plan)
 
 
 class AsyncEpisode(Acting[ActCoroutine]):

@@ -17,24 +17,11 @@ from reflex.client.call import (
     Answer,
     Call,
     CallPlan,
-    Send,
-    Sleep,
-    Step,
     read_health,
 )
-from reflex.client.deadline_transport import DeadlineTransport
+from reflex.client.connection import Connection
 from reflex.client.embodiment import embodiment_of
-from reflex.client.http import (
-    DEFAULT_URL,
-    IncomingAnswer,
-    checked_deadline_s,
-    checked_url,
-    request_arguments,
-    session_arguments,
-    tls_for,
-    transport_errors,
-)
-from reflex.errors import TransportError
+from reflex.client.http import DEFAULT_URL, checked_deadline_s, checked_url
 from reflex.wire import ActResult, HealthReport, parse_act_result, parse_object
 
 if TYPE_CHECKING:
@@ -60,12 +47,8 @@ class ReflexClient(Acting[ActResult]):
         headers: Mapping[str, str] | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        self._base_url = checked_url(base_url)
         self._deadline_s = checked_deadline_s(deadline_s)
-        self._http = httpx.Client(
-            transport=transport or DeadlineTransport(ssl_context=tls_for(self._base_url)),
-            **session_arguments(self._base_url, headers, api_key),
-        )
+        self._connection = Connection(checked_url(base_url), api_key=api_key, headers=headers, transport=transport)
 
     def episode(self, episode_id: str | None = None, *, instruction: str | None = None) -> Episode:
         """Start an episode, by default under a new UUID; `instruction` serves every `act` that gives none."""
@@ -89,7 +72,7 @@ class ReflexClient(Acting[ActResult]):
 
     def close(self) -> None:
         """Close every connection."""
-        self._http.close()
+        self._connection.close()
 
     def __enter__(self) -> Self:
         return self
@@ -105,33 +88,7 @@ class ReflexClient(Acting[ActResult]):
     def _call(self, call: Call, started_s: float, deadline_s: float | None = None) -> Answer:
         budget_s = self._deadline_s if deadline_s is None else checked_deadline_s(deadline_s)
         plan = CallPlan(call, started_s=started_s, deadline_s=budget_s, clock=time.monotonic)
-        step: Step = plan.send_now()
-        while not isinstance(step, Answer):
-            step = self._take(step, plan)
-        return step
-
-    def _take(self, step: Send | Sleep, plan: CallPlan) -> Step:
-        if isinstance(step, Sleep):
-            time.sleep(step.seconds)
-            return plan.send_now()
-        try:
-            with transport_errors(self._base_url):
-                incoming = self._receive(step)
-        except TransportError as exc:
-            return plan.on_broken(exc)
-        return plan.on_answer(incoming.whole())
-
-    def _receive(self, send: Send) -> IncomingAnswer:
-        ends_s = time.monotonic() + send.timeout_s
-        with self._http.stream(**request_arguments(send)) as response:
-            incoming = IncomingAnswer(response)
-            pieces = response.iter_bytes() if incoming.is_wanted else ()
-            for piece in pieces:
-                if time.monotonic() > ends_s:
-                    raise TimeoutError  # a transport of the caller's own may count anew with every piece
-                if not incoming.take(piece):
-                    break
-        return incoming
+        return self._connection.answer(plan)
 
 
 class Episode(Acting[ActResult]):

@@ -8,14 +8,14 @@ A `CallPlan` is a small state machine. A driver asks it for the next step, does 
         Send   -> send it within step.timeout_s, then step = plan.on_answer(answer) or plan.on_broken(error)
 
 The rules: one total deadline for everything; a 503 or 429 with Retry-After is sent again when the wait ends before the
-deadline, and raised at once when it does not; a connection that could not be made, or broke, is retried once; a timeout
-never.
+deadline, and raised at once when it does not; a connection that could not be made, or broke, is retried once, unless
+the call must not be sent twice; a timeout never.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import quote
 
@@ -24,6 +24,7 @@ from reflex.wire import (
     DEADLINE_HEADER,
     EPISODE_HEADER,
     HEADER_SAFE,
+    MAX_ANSWER_BYTES,
     MAX_DEADLINE_MS,
     MIN_DEADLINE_MS,
     HealthReport,
@@ -50,6 +51,13 @@ class Call:
     final_statuses: frozenset[int] = frozenset({200})
     episode_id: str | None = None
     """By which a load balancer keeps an episode on one server."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Beside those that every call has."""
+    repeats: bool = True
+    """Whether it may be sent again after a connection that broke: the server may have done it already."""
+    tells_deadline: bool = True
+    """Whether the server is told how long the answer is waited for."""
+    max_answer_bytes: int = MAX_ANSWER_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +138,7 @@ class CallPlan:
         """The one retry of a connection that broke, with the same request; otherwise raises `error`."""
         if isinstance(error, ClientTimeoutError):
             raise self._timed_out() from error
-        if not self._may_reconnect or self._remaining_s() <= 0:
+        if not (self._call.repeats and self._may_reconnect) or self._remaining_s() <= 0:
             raise error
         self._may_reconnect = False
         return self.send_now()
@@ -147,8 +155,9 @@ class CallPlan:
 
 
 def _headers(call: Call, remaining_s: float) -> dict[str, str]:
-    remaining_ms = min(max(int(remaining_s * 1000), MIN_DEADLINE_MS), MAX_DEADLINE_MS)
-    headers = {DEADLINE_HEADER: str(remaining_ms)}
+    headers = dict(call.headers)
+    if call.tells_deadline:
+        headers[DEADLINE_HEADER] = str(min(max(int(remaining_s * 1000), MIN_DEADLINE_MS), MAX_DEADLINE_MS))
     if call.body is not None:
         headers["Content-Type"] = "application/json"
     if call.episode_id is not None:

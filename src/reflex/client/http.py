@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -13,7 +13,6 @@ import reflex
 from reflex.api_keys import is_well_formed
 from reflex.client.call import Answer, Send
 from reflex.errors import ClientTimeoutError, SetupError, TransportError
-from reflex.wire import MAX_ANSWER_BYTES
 
 __all__ = ["DEFAULT_URL", "IncomingAnswer", "checked_deadline_s", "checked_url", "request_arguments",
            "session_arguments", "tls_for", "transport_errors"]  # fmt: skip
@@ -25,17 +24,17 @@ NOT_TLS: Final = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")
 """OpenSSL's words, old and new, for an answer in plain text."""
 
 
-def checked_url(base_url: str) -> str:
+def checked_url(base_url: str, *, example: str = DEFAULT_URL, routes: Sequence[str] = ROUTES) -> str:
     """`base_url` without a trailing slash; `SetupError` unless it is the http or https URL of a server, not a route."""
     try:
         url = httpx.URL(base_url)
     except httpx.InvalidURL as exc:
         raise SetupError(f"{base_url!r} is no URL: {exc}") from exc
     if url.scheme not in ("http", "https") or not url.host:
-        raise SetupError(f"{base_url!r} is no server; write it like {DEFAULT_URL}")
+        raise SetupError(f"{base_url!r} is no server; write it like {example}")
     address = base_url.rstrip("/")
     path = url.path.rstrip("/")
-    if route := next((route for route in ROUTES if path.endswith(route)), None):
+    if route := next((route for route in routes if path.endswith(route)), None):
         raise SetupError(f"{base_url!r} names a route: give the server's address without {route}")
     return address
 
@@ -84,8 +83,9 @@ def request_arguments(send: Send) -> dict[str, Any]:
 class IncomingAnswer:
     """An answer while it is read: as much of it as a client wants to hold."""
 
-    def __init__(self, response: httpx.Response) -> None:
+    def __init__(self, response: httpx.Response, max_bytes: int) -> None:
         self._response = response
+        self._max_bytes = max_bytes
         self._body = bytearray()
         encoding = response.headers.get("Content-Encoding", "identity")
         # Unasked for, and a few of its bytes may become gigabytes.
@@ -98,8 +98,8 @@ class IncomingAnswer:
     def take(self, piece: bytes) -> bool:
         """False once no more is wanted."""
         self._body += piece
-        if len(self._body) > MAX_ANSWER_BYTES:
-            self._problem = "is longer than 8 MiB"
+        if len(self._body) > self._max_bytes:
+            self._problem = f"is longer than {self._max_bytes // 2**20} MiB"
         return self.is_wanted
 
     def whole(self) -> Answer:

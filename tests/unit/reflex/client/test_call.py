@@ -190,3 +190,19 @@ def test_a_report_is_read_whatever_its_status_and_anything_else_is_the_error_tha
     with pytest.raises(ServiceError) as proxy:
         read_health(Answer(502, {}, b"<html>"))
     assert (proxy.value.code, proxy.value.status) == ("http_502", 502)
+
+
+def test_a_call_that_must_not_be_sent_twice_is_not(clock: Clock) -> None:
+    once = CallPlan(Call("POST", "/once", repeats=False), started_s=STARTED_S, deadline_s=2.0, clock=clock)
+
+    with pytest.raises(TransportError) as raised:
+        once.on_broken(BROKEN)
+    assert raised.value is BROKEN
+    assert once.on_answer(refusal(0.25)) == Sleep(0.25)
+
+
+def test_a_call_brings_its_own_headers_and_may_keep_its_deadline_to_itself(clock: Clock) -> None:
+    call = Call("POST", "/x", body=b"{}", headers={"Idempotency-Key": "k"}, tells_deadline=False)
+    plan = CallPlan(call, started_s=STARTED_S, deadline_s=2.0, clock=clock)
+
+    assert plan.send_now().headers == {"Idempotency-Key": "k", "Content-Type": "application/json"}
