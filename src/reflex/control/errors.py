@@ -1,0 +1,167 @@
+"""Errors of the control plane, in words that say what to do next; they begin as the documents promise.
+
+    SetupError
+    └── MissingKeyError              no key was given, set or stored
+    TransportError
+    └── BackendUnreachableError      no answer of a control plane at this address
+    UnauthorizedError
+    ├── KeyRejectedError             401: the key is not one, or no more
+    └── SessionInDryRunError         403 session_mode: the session was not promoted
+    InvalidRequestError
+    ├── DeploymentNotReadyError      409 deployment_not_ready: each failed check stands in the message, with its fix
+    └── SessionGoneError             410 session_ended, 401 session_expired: a session never returns to life
+
+Every other answer of the control plane is the `ServiceError` that its status says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from reflex.errors import (
+    ClientTimeoutError,
+    InvalidRequestError,
+    ServiceError,
+    SetupError,
+    TransportError,
+    UnauthorizedError,
+)
+
+__all__ = [
+    "BackendUnreachableError",
+    "DeploymentNotReadyError",
+    "KeyRejectedError",
+    "MissingKeyError",
+    "SessionGoneError",
+    "SessionInDryRunError",
+    "in_words_of_the_control_plane",
+    "unreachable",
+]
+
+
+class MissingKeyError(SetupError):
+    """No key in any of the three places where one is looked for."""
+
+    code = "api_key_required"
+
+    def __init__(self, message: str = "API key is required. Run 'reflex login' or set REFLEX_API_KEY.") -> None:
+        super().__init__(message)
+
+
+class BackendUnreachableError(TransportError):
+    """Nothing that is a control plane answered at the address."""
+
+    code = "backend_unreachable"
+
+
+class KeyRejectedError(UnauthorizedError):
+    """The server knows no such key, or it was rotated, revoked, or has expired: it does not say which."""
+
+    code = "key_rejected"
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class SessionInDryRunError(UnauthorizedError):
+    """What was asked for needs a session in apply_actions."""
+
+    code = "session_mode"
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class DeploymentNotReadyError(InvalidRequestError):
+    """The doctor of the deployment found what keeps it from driving hardware; `context["checks"]` has all of it."""
+
+    code = "deployment_not_ready"
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class SessionGoneError(InvalidRequestError):
+    """The session ended; another one has to be authorized."""
+
+    code = "session_ended"
+
+    def __str__(self) -> str:
+        return self.message
+
+
+UNAUTHORIZED: Final = (
+    "401 Unauthorized: the key was found but the server rejected it; most likely it was rotated or revoked. "
+    "Run 'reflex login' to fetch a fresh key."
+)
+NOT_READY: Final = "Deployment not ready for apply_actions"
+IN_DRY_RUN: Final = "Session is still in dry_run"
+GONE: Final = "Session expired or already closed"
+
+
+def unreachable(base_url: str, asked: str, deadline_s: float, error: TransportError) -> BackendUnreachableError:
+    """The one error of a control plane that does not answer; `asked` is what it was asked for, as `GET /v1/whoami`."""
+    found = f"no answer to {asked} within {deadline_s:g} s" if isinstance(error, ClientTimeoutError) else str(error)
+    return BackendUnreachableError(
+        f"Cannot reach the Reflex backend at {base_url}: {found.removeprefix(f'{base_url} ')}. "
+        "Start it there with 'reflex control serve', or unset or fix --convex-url / REFLEX_CONVEX_URL."
+    )
+
+
+def in_words_of_the_control_plane(error: ServiceError) -> ServiceError:
+    """The same error, of the class of the table above where it has one there."""
+    kind = _KIND_OF_CODE.get(error.code)
+    if kind is None and error.status == 401:
+        kind = KeyRejectedError
+    if kind is None:
+        return error
+    return kind(
+        error.code,
+        _WORDS_OF[kind](error),
+        status=error.status,
+        request_id=error.request_id,
+        retry_after_s=error.retry_after_s,
+        context=error.context,
+    )
+
+
+def _rejected(_error: ServiceError) -> str:
+    return UNAUTHORIZED
+
+
+def _in_dry_run(error: ServiceError) -> str:
+    session_id = error.context.get("sessionId", "SESSION_ID")
+    return f"{IN_DRY_RUN}: promote it with 'reflex sessions promote {session_id} --to apply_actions'."
+
+
+def _gone(error: ServiceError) -> str:
+    reason = error.context.get("reason")
+    return f"{GONE}{f' ({reason})' if reason else ''}. Start a fresh session."
+
+
+def _not_ready(error: ServiceError) -> str:
+    lines = list(_failed(error.context.get("checks")))
+    return "\n".join([f"{NOT_READY}:", *lines]) if lines else f"{NOT_READY}: {error.message}"
+
+
+def _failed(checks: object) -> Iterator[str]:
+    """A line for each failed check, with its fix."""
+    for check in checks if isinstance(checks, list) else []:
+        if isinstance(check, Mapping) and check.get("status") == "fail":
+            fix = check.get("fix")
+            yield f"  {check.get('id')}: {check.get('message')}{f' -> {fix}' if fix else ''}"
+
+
+_KIND_OF_CODE: Final[Mapping[str, type[ServiceError]]] = {
+    "deployment_not_ready": DeploymentNotReadyError,
+    "session_ended": SessionGoneError,
+    "session_expired": SessionGoneError,
+    "session_mode": SessionInDryRunError,
+}
+_WORDS_OF: Final[Mapping[type[ServiceError], Any]] = {
+    DeploymentNotReadyError: _not_ready,
+    KeyRejectedError: _rejected,
+    SessionGoneError: _gone,
+    SessionInDryRunError: _in_dry_run,
+}
