@@ -11,8 +11,63 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from reflex.client import AsyncReflexClient, ReflexClient
     from reflex.errors import ReflexError
+    from reflex.sdk import (
+        authorize_session,
+        claim_pairing_token,
+        close_session,
+        create_deployment,
+        create_deployment_from_spec,
+        create_key,
+        create_pairing_token,
+        get_deployment,
+        heartbeat_robot,
+        list_deployments,
+        list_keys,
+        list_models,
+        list_receipts,
+        list_robot_schemas,
+        list_robots,
+        list_sessions,
+        promote_session,
+        register_model,
+        register_robot,
+        register_robot_schema,
+        revoke_key,
+        rotate_key,
+        run_deployment_doctor,
+        whoami,
+    )
 
-__all__ = ["AsyncReflexClient", "ReflexClient", "ReflexError", "__version__"]
+__all__ = [
+    "AsyncReflexClient",
+    "ReflexClient",
+    "ReflexError",
+    "__version__",
+    "authorize_session",
+    "claim_pairing_token",
+    "close_session",
+    "create_deployment",
+    "create_deployment_from_spec",
+    "create_key",
+    "create_pairing_token",
+    "get_deployment",
+    "heartbeat_robot",
+    "list_deployments",
+    "list_keys",
+    "list_models",
+    "list_receipts",
+    "list_robot_schemas",
+    "list_robots",
+    "list_sessions",
+    "promote_session",
+    "register_model",
+    "register_robot",
+    "register_robot_schema",
+    "revoke_key",
+    "rotate_key",
+    "run_deployment_doctor",
+    "whoami",
+]
 
 __version__ = "0.1.0.dev0"
 
@@ -21,13 +76,13 @@ _HOMES = {
     "ReflexClient": "reflex.client",
     "ReflexError": "reflex.errors",
 }
+"""All the others are functions of the control plane, in `reflex.sdk`."""
 
 
 def __getattr__(name: str) -> object:
-    home = _HOMES.get(name)
-    if home is None:
+    if name not in __all__:
         raise AttributeError(f"module 'reflex' has no attribute {name!r}")
-    return getattr(importlib.import_module(home), name)
+    return getattr(importlib.import_module(_HOMES.get(name, "reflex.sdk")), name)
 
 
 def __dir__() -> list[str]:

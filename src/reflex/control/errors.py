@@ -17,7 +17,7 @@ Every other answer of the control plane is the `ServiceError` that its status sa
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from reflex.errors import (
     ClientTimeoutError,
@@ -44,6 +44,7 @@ class MissingKeyError(SetupError):
     """No key in any of the three places where one is looked for."""
 
     code = "api_key_required"
+    hint: ClassVar[str] = "run 'reflex login' or set REFLEX_API_KEY"
 
     def __init__(self, message: str = "API key is required. Run 'reflex login' or set REFLEX_API_KEY.") -> None:
         super().__init__(message)
@@ -53,12 +54,14 @@ class BackendUnreachableError(TransportError):
     """Nothing that is a control plane answered at the address."""
 
     code = "backend_unreachable"
+    hint: ClassVar[str] = "start it with 'reflex control serve', or unset or fix --convex-url / REFLEX_CONVEX_URL"
 
 
 class KeyRejectedError(UnauthorizedError):
     """The server knows no such key, or it was rotated, revoked, or has expired: it does not say which."""
 
     code = "key_rejected"
+    hint: ClassVar[str] = "run 'reflex login' to fetch a fresh key"
 
     def __str__(self) -> str:
         return self.message
@@ -68,6 +71,7 @@ class SessionInDryRunError(UnauthorizedError):
     """What was asked for needs a session in apply_actions."""
 
     code = "session_mode"
+    hint: ClassVar[str] = "promote it with 'reflex sessions promote SESSION_ID --to apply_actions'"
 
     def __str__(self) -> str:
         return self.message
@@ -77,6 +81,7 @@ class DeploymentNotReadyError(InvalidRequestError):
     """The doctor of the deployment found what keeps it from driving hardware; `context["checks"]` has all of it."""
 
     code = "deployment_not_ready"
+    hint: ClassVar[str] = "fix each failed check, then run 'reflex doctor DEPLOYMENT_ID' again"
 
     def __str__(self) -> str:
         return self.message
@@ -86,6 +91,7 @@ class SessionGoneError(InvalidRequestError):
     """The session ended; another one has to be authorized."""
 
     code = "session_ended"
+    hint: ClassVar[str] = "start a fresh session: 'reflex sessions authorize'"
 
     def __str__(self) -> str:
         return self.message

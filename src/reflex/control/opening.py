@@ -1,0 +1,36 @@
+"""Open a client with the key and the address that are found: given, in the environment, or stored by a login."""
+
+from __future__ import annotations
+
+import os
+
+from reflex.access.key_resolution import Resolved, resolve
+from reflex.control.blocking import ControlClient
+from reflex.errors import SetupError
+
+__all__ = ["find_address", "find_key", "open_client"]
+
+
+def open_client(
+    api_key: str | None = None, *, convex_url: str | None = None, backend_url: str | None = None
+) -> ControlClient:
+    """A `ControlClient`; `convex_url` and `backend_url` are the same thing, of which one is enough.
+
+    A key is asked for only when an operation needs one.
+    """
+    found = find_key(api_key, convex_url=convex_url, backend_url=backend_url)
+    return ControlClient(found.backend_url, api_key=found.api_key)
+
+
+def find_key(api_key: str | None = None, *, convex_url: str | None = None, backend_url: str | None = None) -> Resolved:
+    """Key and address: the argument, then the environment, then the credentials file."""
+    if None not in (convex_url, backend_url) and convex_url != backend_url:
+        raise SetupError(
+            "convex_url and backend_url are the same thing, and two different ones were given: leave one out"
+        )
+    return resolve(api_key, backend_url if convex_url is None else convex_url, os.environ)
+
+
+def find_address(convex_url: str | None = None) -> str:
+    """The control plane, for who has no key yet."""
+    return resolve(None, convex_url, os.environ).backend_url

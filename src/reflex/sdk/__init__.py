@@ -1,0 +1,65 @@
+"""The control plane as functions: each has a command of `reflex` beside it, and returns the plain JSON of the wire.
+
+    import reflex
+
+    deployment = reflex.create_deployment(name="kitchen-policy-v3", model_id="model_abc123")
+    print(reflex.run_deployment_doctor(deployment["id"])["ready"])
+
+Every function takes `api_key` and `convex_url` (or `backend_url`, which is the same thing). What is not given comes
+from REFLEX_API_KEY and REFLEX_CONVEX_URL, then from what `reflex login` stored. Errors are in `reflex.control.errors`.
+"""
+
+from reflex.sdk.deployments import (
+    create_deployment,
+    create_deployment_from_spec,
+    get_deployment,
+    list_deployments,
+    run_deployment_doctor,
+)
+from reflex.sdk.records import (
+    create_key,
+    list_keys,
+    list_models,
+    list_receipts,
+    register_model,
+    revoke_key,
+    rotate_key,
+    whoami,
+)
+from reflex.sdk.robots import (
+    claim_pairing_token,
+    create_pairing_token,
+    heartbeat_robot,
+    list_robot_schemas,
+    list_robots,
+    register_robot,
+    register_robot_schema,
+)
+from reflex.sdk.sessions import authorize_session, close_session, list_sessions, promote_session
+
+__all__ = [
+    "authorize_session",
+    "claim_pairing_token",
+    "close_session",
+    "create_deployment",
+    "create_deployment_from_spec",
+    "create_key",
+    "create_pairing_token",
+    "get_deployment",
+    "heartbeat_robot",
+    "list_deployments",
+    "list_keys",
+    "list_models",
+    "list_receipts",
+    "list_robot_schemas",
+    "list_robots",
+    "list_sessions",
+    "promote_session",
+    "register_model",
+    "register_robot",
+    "register_robot_schema",
+    "revoke_key",
+    "rotate_key",
+    "run_deployment_doctor",
+    "whoami",
+]
