@@ -1,4 +1,4 @@
-"""`reflex doctor`: can this machine serve, and if not, what is the line to type?"""
+"""`reflex doctor`: can this machine serve, or this deployment drive, and if not, what is the line to type?"""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from reflex.cli.control.deploy import run_doctor
+from reflex.cli.control.options import ControlOptions, with_control_options
 from reflex.console import EXIT_FAILED, print_json, say
 
 if TYPE_CHECKING:
@@ -18,18 +20,32 @@ _MARKS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL", "info": "info"}
 _COLOURS = {"ok": typer.colors.GREEN, "warn": typer.colors.YELLOW, "fail": typer.colors.RED, "info": typer.colors.BLUE}
 
 
+@with_control_options
 def doctor(
+    at: ControlOptions,
+    deployment_id: Annotated[
+        str | None, typer.Argument(metavar="DEPLOYMENT_ID", help="Check this deployment instead of this machine.")
+    ] = None,
     *,
     port: Annotated[int, typer.Option(min=1, max=65535, metavar="PORT", help="The port to listen on.")] = 8000,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the checks as one JSON object.")] = False,
 ) -> None:
     """Check this machine for `reflex serve`; each failed check says how to fix it. Exit code 1 when one failed.
+
+    With DEPLOYMENT_ID it asks the control plane whether that deployment may drive hardware, and exits with 5 if not.
 
     Example:
 
     \b
       reflex doctor --port 9000
+      reflex doctor deploy_abc123
     """
+    if deployment_id is not None:
+        run_doctor(at, deployment_id)
+    else:
+        _check_this_machine(port, as_json=at.as_json)
+
+
+def _check_this_machine(port: int, *, as_json: bool) -> None:
     from reflex.cli.diagnosis.machine import check_machine
 
     checks = list(check_machine(port))

@@ -13,6 +13,12 @@ import reflex
 from reflex.cli.act import act
 from reflex.cli.admin import AdminCommand, replace, slots, split
 from reflex.cli.check import check
+from reflex.cli.control.deploy import deploy
+from reflex.cli.control.login import login, logout, whoami
+from reflex.cli.control.models import models
+from reflex.cli.control.receipts import receipts
+from reflex.cli.control.robots import robots
+from reflex.cli.control.sessions import sessions
 from reflex.cli.demo import demo
 from reflex.cli.doctor import doctor
 from reflex.cli.engines import engines
@@ -36,7 +42,7 @@ SHORT_HELP: Final[Mapping[str, str]] = MappingProxyType(
         "check": "Check that a running server answers.",
         "status": "Say how a running server does.",
         "watch": "Watch a running server in the terminal.",
-        "doctor": "Check this machine for `reflex serve`.",
+        "doctor": "Check this machine, or a deployment.",
         "demo": "Copy the demo policy, to try things with.",
         "init": "Begin the description of a robot of your own.",
         "export": "Turn a LeRobot checkpoint into a policy to serve.",
@@ -46,7 +52,15 @@ SHORT_HELP: Final[Mapping[str, str]] = MappingProxyType(
         "slots": "Show the policies of a running server.",
         "split": "Share the episodes out anew between two policies.",
         "replace": "Change a policy of a running server, without a pause.",
-        "keys": "Make, show and take back API keys of a server.",
+        "keys": "Make, show and take back API keys.",
+        "login": "Log in to a control plane.",
+        "logout": "Forget the key of a login.",
+        "whoami": "Say whose key is in use.",
+        "models": "Register exported policies.",
+        "robots": "Register robots, and pair them.",
+        "deploy": "Say which model drives which robots, and whether it may.",
+        "sessions": "Drive a robot: begin, promote and end sessions.",
+        "receipts": "Show, export and check receipts.",
         "traces": "Say what a recording of `reflex serve` holds.",
         "compare": "Compare the two policies of a recording.",
         "replay": "Ask recorded requests again, and compare the answers.",
@@ -75,16 +89,30 @@ for _command in (
     doctor,
     export,
     inspect,
+    login,
+    logout,
     replay,
     serve,
     status,
     verify,
     watch,
+    whoami,
 ):
     app.command(short_help=SHORT_HELP[_command.__name__])(_command)
 for _command in (replace, slots, split):
     app.command(cls=AdminCommand, short_help=SHORT_HELP[_command.__name__])(_command)
-for _name, _group in (("demo", demo), ("engines", engines), ("init", init), ("keys", keys), ("traces", traces)):
+for _name, _group in (
+    ("demo", demo),
+    ("deploy", deploy),
+    ("engines", engines),
+    ("init", init),
+    ("keys", keys),
+    ("models", models),
+    ("receipts", receipts),
+    ("robots", robots),
+    ("sessions", sessions),
+    ("traces", traces),
+):
     app.add_typer(_group, name=_name, short_help=SHORT_HELP[_name])
 
 

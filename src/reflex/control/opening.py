@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
+from reflex.access.credentials_file import credentials_path
 from reflex.access.key_resolution import Resolved, resolve
 from reflex.control.blocking import ControlClient
 from reflex.errors import SetupError
 
-__all__ = ["find_address", "find_key", "open_client"]
+__all__ = ["find_address", "find_key", "open_client", "where_a_login_is_stored"]
 
 
 def open_client(
@@ -34,3 +36,8 @@ def find_key(api_key: str | None = None, *, convex_url: str | None = None, backe
 def find_address(convex_url: str | None = None) -> str:
     """The control plane, for who has no key yet."""
     return resolve(None, convex_url, os.environ).backend_url
+
+
+def where_a_login_is_stored() -> Path:
+    """The credentials file of this user."""
+    return credentials_path(os.environ)

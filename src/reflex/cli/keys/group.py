@@ -1,88 +1,121 @@
-"""The group `reflex keys`, and its commands that show and take back keys."""
+"""The group `reflex keys`: keys of a server's file, where one is named, and else those of the control plane."""
 
 from __future__ import annotations
 
-import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from reflex.api_keys import KeyEntry, add_entry, digest_of, new_key
-from reflex.cli.keys.new import FileOption, hand_out, key_file, new
-from reflex.console import print_json, reported_errors, say
-from reflex.errors import SetupError
-from reflex.key_changes import changing_alone, read_entries, revoke
+from reflex.cli.control.answering import EXIT_AUTHENTICATION
+from reflex.cli.control.keys import create, list_keys, revoke_key, rotate_key
+from reflex.cli.control.options import ControlOptions, with_control_options
+from reflex.cli.keys.file_keys import list_entries, revoke_entries, rotate_entry
+from reflex.cli.keys.new import new
+from reflex.console import say
 
 __all__ = ["keys"]
 
-ID_CHARACTERS = 8
-"""Of the stored hash: tells two keys of one name apart, and says nothing of the key."""
+FILE_VARIABLE = "REFLEX_API_KEYS"
+OVERLAP_S = 3600
 
-NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Whose key, as `reflex keys list` shows it.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON value instead of text.")]
+FileOption = Annotated[
+    Path | None,
+    typer.Option(
+        envvar=FILE_VARIABLE,
+        show_envvar=False,
+        metavar="PATH",
+        help="The file that `reflex serve --api-keys` reads; without one it is the control plane's keys. "
+        "[env: REFLEX_API_KEYS]",
+    ),
+]
+NameArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="KEY", help="As `reflex keys list` shows it: a name of the file, or the control plane's id."
+    ),
+]
 
-keys = typer.Typer(help="Make, show and take back API keys of a server.", no_args_is_help=True, rich_markup_mode=None)
+keys = typer.Typer(help="Make, show and take back API keys.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @keys.callback()
 def _keys() -> None:
-    """Make, show and take back API keys of a server."""
+    """Make, show and take back API keys: those of a server's file, with --file, and those of the control plane."""
 
 
 keys.command(short_help="Make a key, and add its hash to a file.")(new)
+keys.command(short_help="Make a key of the control plane.")(create)
 
 
-@keys.command(name="list", short_help="Show whose keys a file holds.")
-def list_(file: FileOption = None, *, as_json: JsonOption = False) -> None:
-    """Show whose keys the file holds, oldest first, with the limit of each; never a key.
+@keys.command(name="list", short_help="Show whose keys there are.")
+@with_control_options
+def list_(at: ControlOptions, ctx: typer.Context, file: FileOption = None) -> None:
+    """Show whose keys there are, never a key: those of the file with their limits, else those of the control plane.
 
     Example:
 
     \b
       reflex keys list --file reflex.keys
     """
-    with reported_errors(as_json=as_json):
-        path = key_file(file)
-        entries = read_entries(path)
-    if as_json:
-        print_json({"file": str(path), "keys": [_shown(entry) for entry in entries]})
-        return
-    if not entries:
-        say(f"{path} holds no key: a server with this file lets nobody in")
-    for entry in entries:
-        limit = "no limit" if entry.limit_per_s is None else f"{entry.limit_per_s:g} per second"
-        typer.echo(f"{entry.name}  {_id(entry)}  {limit}")
+    path = _chosen_file(ctx, at, file)
+    if path is None:
+        with _file_named_without_a_key():
+            list_keys(at)
+    else:
+        list_entries(path, as_json=at.as_json)
 
 
-@keys.command(name="revoke", short_help="Take the keys of one name back.")
+@keys.command(name="revoke", short_help="Take a key back.")
+@with_control_options
 def revoke_(
+    at: ControlOptions,
+    ctx: typer.Context,
     name: NameArgument,
     file: FileOption = None,
     *,
     keep_newest: Annotated[
-        bool, typer.Option("--keep-newest", help="Only the older ones, once a rotated key is in use.")
+        bool, typer.Option("--keep-newest", help="Of a file: only the older ones, once a rotated key is in use.")
     ] = False,
-    as_json: JsonOption = False,
+    reason: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Of the control plane: why; it stands in the receipt.")
+    ] = None,
 ) -> None:
-    """Take back every key of this name. A running server refuses them within a second.
+    """Take back every key of a name of the file, or one of the control plane. It is refused within a second.
 
     Example:
 
     \b
       reflex keys revoke arm-3 --file reflex.keys
     """
-    with reported_errors(as_json=as_json):
-        path = key_file(file)
-        count = revoke(path, name, keep_newest=keep_newest)
-    if as_json:
-        print_json({"name": name, "revoked": count, "file": str(path)})
-        return
-    say(f"took back {count} {'key' if count == 1 else 'keys'} of {name}; a running server refuses them within a second")
+    path = _chosen_file(ctx, at, file)
+    if path is None:
+        _refuse(ctx, "keep_newest", "--keep-newest is for the keys of a file, with --file")
+        with _file_named_without_a_key():
+            revoke_key(at, name, reason)
+    else:
+        _refuse(ctx, "reason", "--reason is for a key of the control plane, without --file")
+        revoke_entries(path, name, keep_newest=keep_newest, as_json=at.as_json)
 
 
-@keys.command(short_help="Make a new key for a name that has one.")
-def rotate(name: NameArgument, file: FileOption = None, *, as_json: JsonOption = False) -> None:
-    """Make a second key of the same name and limit, and print it once. The old one works until it is revoked.
+@keys.command(short_help="Make a new key in place of one.")
+@with_control_options
+def rotate(
+    at: ControlOptions,
+    ctx: typer.Context,
+    name: NameArgument,
+    file: FileOption = None,
+    *,
+    overlap_seconds: Annotated[
+        int,
+        typer.Option(metavar="SECONDS", min=0, help="Of the control plane: how long the old one works on."),
+    ] = OVERLAP_S,
+) -> None:
+    """Make a second key of the same name, limit or scopes, and print it once.
+
+    The old one of a file works until it is revoked, that of the control plane for --overlap-seconds.
 
     Example:
 
@@ -90,24 +123,43 @@ def rotate(name: NameArgument, file: FileOption = None, *, as_json: JsonOption =
       reflex keys rotate arm-3 --file reflex.keys
       reflex keys revoke arm-3 --keep-newest --file reflex.keys
     """
-    with reported_errors(as_json=as_json):
-        path = key_file(file)
-        with changing_alone(path):
-            old = [entry for entry in read_entries(path) if entry.name == name]
-            if not old:
-                raise SetupError(f"{path} has no key of {name}; `reflex keys new --name {name}` makes its first one")
-            key = new_key()
-            entry = KeyEntry(name, digest_of(key.encode()), old[-1].limit_per_s)
-            add_entry(path, entry)
-    if not as_json:
-        revoke = shlex.join(["reflex", "keys", "revoke", name, "--keep-newest", "--file", str(path)])
-        say(f"the old key works on; once the new one is in use: {revoke}")
-    hand_out(key, entry, path, as_json=as_json)
+    path = _chosen_file(ctx, at, file)
+    if path is None:
+        with _file_named_without_a_key():
+            rotate_key(at, name, overlap_seconds)
+    else:
+        _refuse(ctx, "overlap_seconds", "--overlap-seconds is for a key of the control plane, without --file")
+        rotate_entry(path, name, as_json=at.as_json)
 
 
-def _id(entry: KeyEntry) -> str:
-    return entry.digest.hex()[:ID_CHARACTERS]
+def _chosen_file(ctx: typer.Context, at: ControlOptions, file: Path | None) -> Path | None:
+    """The file whose keys are meant, None for the control plane's. An option counts for more than a variable."""
+    if file is None or not at.name_a_control_plane:
+        return file
+    if _was_given(ctx, "file"):
+        raise typer.BadParameter(
+            "--file means the keys of a file, --api-key and --convex-url those of the control plane"
+        )
+    return None
 
 
-def _shown(entry: KeyEntry) -> dict[str, object]:
-    return {"name": entry.name, "id": _id(entry), "limit_per_s": entry.limit_per_s}
+@contextmanager
+def _file_named_without_a_key() -> Iterator[None]:
+    """Who forgot --file is not helped by a login."""
+    try:
+        yield
+    except typer.Exit as ended:
+        if ended.exit_code == EXIT_AUTHENTICATION:
+            say("for the keys of a server's file: --file FILE, the one of `reflex serve --api-keys FILE`")
+        raise
+
+
+def _refuse(ctx: typer.Context, parameter: str, why: str) -> None:
+    if _was_given(ctx, parameter):
+        raise typer.BadParameter(why)
+
+
+def _was_given(ctx: typer.Context, parameter: str) -> bool:
+    """On the command line itself."""
+    source = ctx.get_parameter_source(parameter)
+    return source is not None and source.name == "COMMANDLINE"

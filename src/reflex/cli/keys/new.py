@@ -12,17 +12,7 @@ from reflex.console import print_json, reported_errors, say
 from reflex.errors import SetupError
 from reflex.key_changes import changing_alone
 
-__all__ = ["FileOption", "hand_out", "key_file", "new"]
-
-FileOption = Annotated[
-    Path | None,
-    typer.Option(
-        envvar="REFLEX_API_KEYS",
-        show_envvar=False,
-        metavar="PATH",
-        help="The file that `reflex serve --api-keys` reads. [env: REFLEX_API_KEYS]",
-    ),
-]
+__all__ = ["hand_out", "new"]
 
 
 def new(
@@ -57,7 +47,7 @@ def new(
     """
     with reported_errors(as_json=as_json):
         check_name(name)
-        path = key_file(file)
+        path = _key_file(file)
         key = new_key()
         entry = KeyEntry(name, digest_of(key.encode()), limit)
         with changing_alone(path):
@@ -65,7 +55,7 @@ def new(
     hand_out(key, entry, path, as_json=as_json)
 
 
-def key_file(given: Path | None) -> Path:
+def _key_file(given: Path | None) -> Path:
     """The file that was named; `SetupError` without one."""
     if given is None:
         raise SetupError("say which key file: --file FILE, the one of `reflex serve --api-keys FILE`")

@@ -15,6 +15,8 @@ DOCUMENT = (Path(__file__).parents[4] / "docs" / "cli.md").read_text()
 ONE_SECTION = {"slots": "slots, split and replace", "split": "slots, split and replace",
                "replace": "slots, split and replace"}  # fmt: skip
 """Commands that share a section."""
+SHARED = {"--api-key", "--convex-url", "--backend-url", "--json", "--verbose"}
+"""What every command that asks a control plane takes."""
 
 
 def _commands() -> Iterator[str]:
@@ -34,10 +36,16 @@ COMMANDS = sorted(_commands())
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_option_of_a_command_is_documented_and_no_other(command: str) -> None:
     section = DOCUMENT.split(f"## reflex {ONE_SECTION.get(command, command)}\n")[1].split("\n## ")[0]
-    rows = "\n".join(line for line in section.splitlines() if line.startswith("| `--"))
-    first_cells = " ".join(row.split("|")[1] for row in rows.splitlines())
     offered = set(re.findall(r"(--[a-z-]+)", _options_of(command))) - {"--help"}
-    assert set(re.findall(r"(--[a-z-]+)", first_cells)) == offered
+    assert _documented_in(section) == (offered - SHARED if offered >= SHARED else offered)
+
+
+def test_what_every_command_of_the_control_plane_takes_is_documented_once() -> None:
+    asking = [name for name in COMMANDS if "--convex-url" in _options_of(name)]
+
+    assert _documented_in(DOCUMENT.split("## The control plane\n")[1].split("\n## ")[0]) == SHARED
+    assert [name for name in asking if not set(re.findall(r"(--[a-z-]+)", _options_of(name))) >= SHARED] == []
+    assert {name.split()[0] for name in asking} >= {"deploy", "sessions", "robots", "receipts", "models", "whoami"}
 
 
 def test_the_document_has_no_section_of_a_command_that_is_not_there() -> None:
@@ -48,6 +56,11 @@ def test_the_document_has_no_section_of_a_command_that_is_not_there() -> None:
 def test_every_environment_variable_is_documented() -> None:
     text = "".join(CliRunner().invoke(app, [*command.split(), "--help"]).stdout for command in COMMANDS)
     assert set(re.findall(r"`(REFLEX_[A-Z_]+)`", DOCUMENT)) == set(re.findall(r"(REFLEX_[A-Z_]+)\]", text))
+
+
+def _documented_in(section: str) -> set[str]:
+    rows = [line for line in section.splitlines() if line.startswith("| `--")]
+    return set(re.findall(r"(--[a-z-]+)", " ".join(row.split("|")[1] for row in rows)))
 
 
 def _options_of(command: str) -> str:

@@ -10,6 +10,9 @@ from typer.testing import CliRunner, Result
 
 from reflex.api_keys import KeyEntry, add_entry, digest_of, is_well_formed, parse_key_file
 from reflex.cli import app
+from support.control.scripted import ScriptedControl, scripted_control
+
+__all__ = ["scripted_control"]
 
 RUNNER = CliRunner()
 
@@ -98,8 +101,47 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path, command: list[str]) -
     assert f"cannot read the key file {tmp_path / 'none'}: No such file" in ended.stderr
 
 
-def test_without_a_file_the_option_is_named() -> None:
+def test_without_a_file_it_is_the_control_plane_and_who_has_no_key_there_is_told_the_option(
+    scripted_control: ScriptedControl,
+) -> None:
     ended = RUNNER.invoke(app, ["keys", "list"], env={"REFLEX_API_KEYS": None})
 
-    assert ended.exit_code == 1
+    assert ended.exit_code == 3
+    assert ended.stderr.startswith("reflex: API key is required. Run 'reflex login' or set REFLEX_API_KEY.\n")
     assert "--file FILE" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "route", "body"),
+    [
+        (["list"], "GET /v1/keys", None),
+        (["revoke", "key_1", "--reason", "lost"], "POST /v1/keys/key_1/revoke", {"reason": "lost"}),
+        (["rotate", "key_1"], "POST /v1/keys/key_1/rotate", {"overlapSeconds": 3600}),
+    ],
+)
+def test_an_option_of_the_control_plane_counts_for_more_than_the_variable_of_a_file(
+    scripted_control: ScriptedControl, file: Path, arguments: list[str], route: str, body: object
+) -> None:
+    scripted_control.answers[route] = {"keys": [], "id": "key_1", "name": "a", "revokedAt": "now", "key": "rfx_new"}
+    before = file.read_bytes()
+    ended = RUNNER.invoke(app, ["keys", *arguments, "--api-key", "rfx_mine"], env={"REFLEX_API_KEYS": str(file)})
+
+    assert (ended.exit_code, file.read_bytes()) == (0, before)
+    assert [(each.route, each.body) for each in scripted_control.received] == [(route, body)]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["list", "--file", "keys", "--api-key", "rfx_mine"],
+        ["revoke", "arm-1", "--file", "keys", "--convex-url", "http://127.0.0.1:9"],
+        ["revoke", "arm-1", "--file", "keys", "--reason", "lost"],
+        ["rotate", "arm-1", "--file", "keys", "--overlap-seconds", "3600"],
+        ["revoke", "key_1", "--keep-newest"],
+    ],
+)
+def test_options_of_the_two_kinds_of_keys_do_not_go_together(arguments: list[str]) -> None:
+    ended = RUNNER.invoke(app, ["keys", *arguments], env={"REFLEX_API_KEYS": None})
+
+    assert ended.exit_code == 2
+    assert "file" in ended.stderr
