@@ -4,7 +4,7 @@ It takes and answers what the demo policy does. For every step t of the chunk:
 
     actions[t, 0] = state[0]                the nonce
     actions[t, 1] = state[1]
-    actions[t, 2] = red of the top left pixel / 255, or 0 when the camera is absent: proof that the image arrived
+    actions[t, 2] = red of the first camera's top left pixel / 255, or 0 when it is absent: proof that the image arrived
     actions[t, 3:] = 0
 
 Serve it with the guard off: a nonce is no joint position.
@@ -13,7 +13,7 @@ Serve it with the guard off: a nonce is no joint position.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -50,6 +50,7 @@ def write_nonce_policy(
     delay_ms: float = 0,
     fault: Fault = None,
     control_file: Path | None = None,
+    cameras: Sequence[str] = ("image",),
 ) -> None:
     """Write the policy's four directories into `repository`.
 
@@ -58,11 +59,11 @@ def write_nonce_policy(
     """
     tokenizer = build_tokenizer()
     with staging(repository) as staged:
-        models = _write_models(staged, name, _options(delay_ms, fault, control_file))
-        config = _config(name, models, tokenizer)
+        models = _write_models(staged, name, cameras, _options(delay_ms, fault, control_file))
+        config = _config(name, cameras, models, tokenizer)
         for model in models:
             staged.write_component_config(model, config.export_id)
-        write_contract(staged.write_ensemble(name, models, config.export_id), config, _canary(), tokenizer)
+        write_contract(staged.write_ensemble(name, models, config.export_id), config, _canary(cameras), tokenizer)
         staged.publish()
 
 
@@ -73,31 +74,32 @@ def set_behaviour(control_file: Path, *, delay_ms: float = 0, fault: Fault = Non
     partial.replace(control_file)
 
 
-def _build_models() -> tuple[OnnxModel, OnnxModel, OnnxModel]:
+def _build_models(cameras: Sequence[str]) -> tuple[OnnxModel, OnnxModel, OnnxModel]:
     """Preprocess, encoder, denoise as graphs of a few operators."""
-    return _preprocess(), _encoder(), _denoise()
+    return _preprocess(cameras), _encoder(len(cameras)), _denoise()
 
 
-def _preprocess() -> OnnxModel:
-    """image.image -> red FP32 [1]."""
+def _preprocess(cameras: Sequence[str]) -> OnnxModel:
+    """The images, of which the first is read -> red FP32 [1]."""
     g = GraphBuilder("preprocess")
-    image = g.input("image.image", "UINT8", (-1, -1, 3))
-    pixel = g.op("Slice", image, g.ints(0, 0, 0), g.ints(1, 1, 1), g.ints(1, 2, 3))
+    images = [g.input(f"image.{camera}", "UINT8", (-1, -1, 3)) for camera in cameras]
+    pixel = g.op("Slice", images[0], g.ints(0, 0, 0), g.ints(1, 1, 1), g.ints(1, 2, 3))
     red = g.op("Div", g.op("Cast", pixel, to=int(ir.DataType.FLOAT)), g.constant(255.0))
     g.output(g.op("Reshape", red, g.ints(-1, 1)), "red", "FP32", (1,))
     return g.build()
 
 
-def _encoder() -> OnnxModel:
+def _encoder(cameras: int) -> OnnxModel:
     """red, camera_mask, state (and the text, unread) -> folded FP32 [7]."""
     g = GraphBuilder("encoder")
     red = g.input("red", "FP32", (1,))
-    camera_mask = g.input("camera_mask", "BOOL", (1,))
+    camera_mask = g.input("camera_mask", "BOOL", (cameras,))
     state = g.input("state", "FP32", (STATE_DIM,))
     g.input("tokens", "INT64", (MAX_TOKENS,))
     g.input("token_mask", "BOOL", (MAX_TOKENS,))
     nonce = g.op("Slice", state, g.ints(0), g.ints(2), g.ints(1))
-    seen = g.op("Where", camera_mask, red, g.constant(0.0))
+    first = g.op("Slice", camera_mask, g.ints(0), g.ints(1), g.ints(1))
+    seen = g.op("Where", first, red, g.constant(0.0))
     pads = g.ints(0, 0, 0, ACTION_DIM - 3)
     folded = g.op("Pad", g.op("Concat", nonce, seen, axis=1), pads, g.constant(0.0), mode="constant")
     g.output(folded, "folded", "FP32", (ACTION_DIM,))
@@ -114,8 +116,10 @@ def _denoise() -> OnnxModel:
     return g.build()
 
 
-def _write_models(staged: StagedPolicy, name: str, options: Mapping[str, str]) -> tuple[StagedModel, ...]:
-    preprocess, encoder, denoise = _build_models()
+def _write_models(
+    staged: StagedPolicy, name: str, cameras: Sequence[str], options: Mapping[str, str]
+) -> tuple[StagedModel, ...]:
+    preprocess, encoder, denoise = _build_models(cameras)
     return (
         staged.write_model(f"{name}_preprocess", "preprocess", preprocess, 4),
         staged.write_model(f"{name}_encoder", "encoder", encoder, 2),
@@ -140,7 +144,7 @@ def _options(delay_ms: float, fault: Fault, control_file: Path | None) -> dict[s
     return options
 
 
-def _config(name: str, models: tuple[StagedModel, ...], tokenizer: str) -> PolicyConfig:
+def _config(name: str, cameras: Sequence[str], models: tuple[StagedModel, ...], tokenizer: str) -> PolicyConfig:
     identity = identity_of(models, {"name": name, "tokenizer": tokenizer})
     components = [model.component for model in models]
     return PolicyConfig(
@@ -152,7 +156,7 @@ def _config(name: str, models: tuple[StagedModel, ...], tokenizer: str) -> Polic
         trained=False,
         description="Folds state[0] into its answer and does no work: for benchmarks and fault tests only.",
         embodiment="franka",
-        cameras=(CameraConfig(name="image", required=True),),
+        cameras=tuple(CameraConfig(name=camera, required=True) for camera in cameras),
         state_dim=STATE_DIM,
         action_dim=ACTION_DIM,
         noise_dim=ACTION_DIM,
@@ -168,12 +172,12 @@ def _config(name: str, models: tuple[StagedModel, ...], tokenizer: str) -> Polic
     )
 
 
-def _canary() -> dict[str, npt.NDArray[Any]]:
+def _canary(cameras: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
     expected = np.zeros((HORIZON, ACTION_DIM), np.float32)
     expected[:, :3] = (0.25, -0.5, 1.0)
     return {
-        "image.image": np.full((32, 32, 3), 255, np.uint8),
-        "camera_mask": np.array([True]),
+        **{f"image.{camera}": np.full((32, 32, 3), 255, np.uint8) for camera in cameras},
+        "camera_mask": np.ones(len(cameras), np.bool_),
         "state": np.array([0.25, -0.5, 0.0, 0.0, 0.0, 0.0], np.float32),
         "tokens": np.full(MAX_TOKENS, PAD_ID, np.int64),
         "token_mask": np.zeros(MAX_TOKENS, np.bool_),

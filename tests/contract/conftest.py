@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 
-from reflex.model_repository import CONFIG_FILE
 from reflex_bench.nonce_policy import write_nonce_policy
 from support.hostile_served import Served, served
 
@@ -49,21 +45,7 @@ def unguarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture(scope="package")
 def two_cameras(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A policy whose contract asks for two cameras. Its model knows one, so only refusals can be asked of it."""
     folder = tmp_path_factory.mktemp("two-cameras")
-    write_nonce_policy(folder)
-    _edit_config(folder / "nonce" / CONFIG_FILE, _add_wrist_camera)
+    write_nonce_policy(folder, cameras=("image", "wrist"))
     with served("--model-repository", str(folder)) as server:
         yield server
-
-
-def _edit_config(path: Path, edit: Callable[[dict[str, Any]], None]) -> None:
-    config = json.loads(path.read_text())
-    edit(config)
-    path.write_text(json.dumps(config))
-
-
-def _add_wrist_camera(config: dict[str, Any]) -> None:
-    config["cameras"].append({"name": "wrist", "required": True})
-    config["inputs"].append({"name": "image.wrist", "datatype": "UINT8", "shape": [-1, -1, 3]})
-    config["canary"] = None
