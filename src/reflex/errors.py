@@ -13,7 +13,7 @@
     ├── TransportError             the server could not be reached, or the connection broke
     │   └── ClientTimeoutError     no answer within the caller's own deadline
     └── ServiceError               one error answer of the HTTP contract: code, status, request_id
-        ├── InvalidRequestError    400, 404, 405, 408, 409, 413, 415, 422: the request must change
+        ├── InvalidRequestError    400, 404, 405, 408, 409, 410, 413, 415, 422, 428: the request must change
         ├── UnauthorizedError      401, 403
         ├── RateLimitedError       429, with Retry-After
         ├── InferenceError         500: this request failed; the instance may be fine
@@ -63,11 +63,18 @@ STATUS_OF: Final[Mapping[str, int]] = {
     "not_finite": 400,
     "invalid_http": 400,
     "unauthorized": 401,
+    "session_expired": 401,
     "forbidden": 403,
+    "session_mode": 403,
     "not_found": 404,
     "method_not_allowed": 405,
     "request_timeout": 408,
     "conflict": 409,
+    "deployment_not_ready": 409,
+    "idempotency_mismatch": 409,
+    "robot_busy": 409,
+    "wrong_state": 409,
+    "session_ended": 410,
     "payload_too_large": 413,
     "unsupported_media_type": 415,
     "state_dim_mismatch": 422,
@@ -75,6 +82,8 @@ STATUS_OF: Final[Mapping[str, int]] = {
     "unknown_camera": 422,
     "missing_camera": 422,
     "instruction_too_long": 422,
+    "invalid_value": 422,
+    "login_pending": 428,
     "rate_limited": 429,
     "inference_failed": 500,
     "non_finite_action": 500,
