@@ -1,0 +1,1 @@
+"""Who asks: organisations, keys with scopes, pairing tokens, logins, and the actor of a request."""
