@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from reflex_control.identity.actor import SCOPES, Actor
+from reflex_control.identity.keys import make_key, make_organisation
+from reflex_control.plane import Plane
 from reflex_control.store.database import Database, sqlite_url
 from reflex_control.store.migrating import open_store
 from support.outside.postgres import Postgres, postgres_programs, postgres_running
@@ -48,3 +52,42 @@ def database(store_url: str) -> Iterator[Database]:
     opened = open_store(store_url)
     yield opened
     opened.close()
+
+
+@dataclass
+class Moment:
+    """The time of day in milliseconds, which stands until it is moved."""
+
+    now_ms: int = 1_700_000_000_000
+
+    def __call__(self) -> int:
+        return self.now_ms
+
+
+@pytest.fixture
+def moment() -> Moment:
+    return Moment()
+
+
+@pytest.fixture
+def plane(database: Database, moment: Moment) -> Plane:
+    return Plane(database, moment)
+
+
+@pytest.fixture
+def actor(plane: Plane) -> Actor:
+    """A key with every scope, of an organisation of its own."""
+    return new_actor(plane)
+
+
+@pytest.fixture
+def stranger(plane: Plane) -> Actor:
+    """The same of another organisation."""
+    return new_actor(plane)
+
+
+def new_actor(plane: Plane) -> Actor:
+    with plane.database.writing() as connection:
+        organisation_id = make_organisation(connection, "Tests", plane.clock())
+        key = make_key(connection, organisation_id, "everything", SCOPES, plane.clock())
+    return Actor(key.id, "everything", organisation_id, frozenset(SCOPES))

@@ -1,0 +1,146 @@
+"""Keys of people, programs and robots: made, recognised, rotated with an overlap, revoked.
+
+Stored is a hash (reflex.api_keys says which). A malformed, an unknown, a revoked and an expired key are looked up in
+the same way and get the same 401.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from reflex.api_keys import digest_of, new_key
+from reflex.errors import ServiceError, service_error
+from reflex.signed.moments import iso_of
+from reflex_control.identity.actor import SCOPES, Actor, Scope
+from reflex_control.identity.ids import new_id
+from reflex_control.moments import MINUTE_MS, iso_or_none
+from reflex_control.store.database import Database
+from reflex_control.store.tables import api_key, organisation
+
+__all__ = ["NewKey", "authenticate", "key_as_json", "key_of", "keys_of", "make_key", "make_organisation", "revoke_key",
+           "rotate_key", "unauthorized", "whoami"]  # fmt: skip
+
+MAX_KEY_BYTES: Final = 256
+NOTE_USE_EVERY_MS: Final = MINUTE_MS
+"""A write for each request would be most of its cost."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key that was just made; `secret` is told once."""
+
+    id: str
+    secret: str
+
+
+def make_organisation(connection: Connection, name: str, now_ms: int) -> str:
+    """Its id."""
+    identity = new_id("org")
+    connection.execute(insert(organisation).values(id=identity, name=name, created_at=now_ms))
+    return identity
+
+
+def make_key(
+    connection: Connection,
+    organisation_id: str,
+    name: str,
+    scopes: Iterable[Scope],
+    now_ms: int,
+    *,
+    robot_id: str | None = None,
+    expires_at: int | None = None,
+) -> NewKey:
+    """Write a key down. Who asks was found to have the right before."""
+    new = NewKey(new_id("key"), new_key())
+    granted = set(scopes)
+    row = {
+        "id": new.id, "organisation_id": organisation_id, "name": name, "digest": digest_of(new.secret.encode()),
+        "scopes": [scope for scope in SCOPES if scope in granted], "robot_id": robot_id, "created_at": now_ms,
+        "expires_at": expires_at,
+    }  # fmt: skip
+    connection.execute(insert(api_key).values(**row))
+    return new
+
+
+def authenticate(database: Database, secret: bytes | None, now_ms: int) -> Actor:
+    """Who holds this key; `ServiceError` 401, the same for all that are not accepted."""
+    digest = digest_of((secret or b"")[:MAX_KEY_BYTES])
+    with database.reading() as connection:
+        row = connection.execute(select(api_key).where(api_key.c.digest == digest)).one_or_none()
+    if row is None or secret is None or not _holds(row, now_ms):
+        raise unauthorized()
+    if row.used_at is None or now_ms - row.used_at >= NOTE_USE_EVERY_MS:
+        with database.writing() as connection:
+            connection.execute(update(api_key).where(api_key.c.id == row.id).values(used_at=now_ms))
+    return Actor(row.id, row.name, row.organisation_id, frozenset(row.scopes), row.robot_id)
+
+
+def unauthorized() -> ServiceError:
+    return service_error("unauthorized", "a key is needed: Authorization: Bearer rfx_..., one that holds")
+
+
+def key_of(connection: Connection, organisation_id: str, key_id: str) -> Row[Any]:
+    """`ServiceError` 404 for another organisation's as for none."""
+    row = connection.execute(
+        select(api_key).where(api_key.c.id == key_id, api_key.c.organisation_id == organisation_id)
+    ).one_or_none()
+    if row is None:
+        raise service_error("not_found", "there is no such key in this organisation")
+    return row
+
+
+def keys_of(connection: Connection, organisation_id: str) -> list[dict[str, Any]]:
+    """All of them, oldest first; never a secret."""
+    rows = connection.execute(
+        select(api_key).where(api_key.c.organisation_id == organisation_id).order_by(api_key.c.created_at, api_key.c.id)
+    )
+    return [key_as_json(row) for row in rows]
+
+
+def rotate_key(connection: Connection, row: Row[Any], overlap_ms: int, now_ms: int) -> NewKey:
+    """A key with the same name and rights; the old one ends after the overlap, or when it would have anyway."""
+    if not _holds(row, now_ms):
+        raise service_error("wrong_state", "this key is revoked or expired; make a new one")
+    new = make_key(
+        connection, row.organisation_id, row.name, row.scopes, now_ms, robot_id=row.robot_id, expires_at=row.expires_at
+    )
+    ends = now_ms + overlap_ms if row.expires_at is None else min(row.expires_at, now_ms + overlap_ms)
+    connection.execute(update(api_key).where(api_key.c.id == row.id).values(expires_at=ends))
+    return new
+
+
+def revoke_key(connection: Connection, key_id: str, now_ms: int) -> bool:
+    """From now on it is not accepted; False when it was not before."""
+    done = connection.execute(
+        update(api_key).where(api_key.c.id == key_id, api_key.c.revoked_at.is_(None)).values(revoked_at=now_ms)
+    )
+    return done.rowcount == 1
+
+
+def whoami(connection: Connection, actor: Actor) -> dict[str, Any]:
+    """The organisation and the key, as the key's holder may see them."""
+    owner = connection.execute(select(organisation).where(organisation.c.id == actor.organisation_id)).one()
+    key = key_as_json(key_of(connection, actor.organisation_id, actor.key_id))
+    return {"organisation": {"id": owner.id, "name": owner.name}, "key": key}
+
+
+def key_as_json(row: Row[Any]) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "name": row.name,
+        "scopes": row.scopes,
+        "kind": "operator" if row.robot_id is None else "robot",
+        "robotId": row.robot_id,
+        "createdAt": iso_of(row.created_at),
+        "expiresAt": iso_or_none(row.expires_at),
+        "revokedAt": iso_or_none(row.revoked_at),
+        "lastUsedAt": iso_or_none(row.used_at),
+    }
+
+
+def _holds(row: Row[Any], now_ms: int) -> bool:
+    return row.revoked_at is None and (row.expires_at is None or now_ms < row.expires_at)

@@ -1,0 +1,48 @@
+"""The keys that sign credentials and receipts. They lie in the store, so every replica signs with the same one.
+
+A key is followed by a newer one, with overlap: its receipts stay provable, and credentials that it signed are accepted
+until the last of them has expired.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import Connection, insert, select, update
+
+from reflex.signed.signing import Keyset, PublicKey, SigningKey
+from reflex_control.identity.ids import new_id
+from reflex_control.moments import MINUTE_MS
+from reflex_control.store.tables import signing_key
+
+__all__ = ["active_key", "keyset", "rotate_signing_key"]
+
+OVERLAP_MS: Final = 10 * MINUTE_MS
+"""Longer than any credential lives, and than a server needs to fetch the keyset again."""
+
+
+def active_key(connection: Connection) -> SigningKey:
+    """The newest one; the first is made when there is none."""
+    newest = select(signing_key).order_by(signing_key.c.created_at.desc(), signing_key.c.kid).limit(1)
+    row = connection.execute(newest).one_or_none()
+    return _make(connection, 0) if row is None else SigningKey(row.kid, row.private)
+
+
+def rotate_signing_key(connection: Connection, now_ms: int) -> SigningKey:
+    """A new key signs from now on; those before it vouch for nothing new after the overlap."""
+    connection.execute(
+        update(signing_key).where(signing_key.c.trusted_until.is_(None)).values(trusted_until=now_ms + OVERLAP_MS)
+    )
+    return _make(connection, now_ms)
+
+
+def keyset(connection: Connection) -> Keyset:
+    """All of them: an old receipt is as good as a new one."""
+    rows = connection.execute(select(signing_key).order_by(signing_key.c.created_at, signing_key.c.kid))
+    return Keyset.of(PublicKey(row.kid, SigningKey(row.kid, row.private).public, row.trusted_until) for row in rows)
+
+
+def _make(connection: Connection, now_ms: int) -> SigningKey:
+    key = SigningKey.generate(new_id("kid"))
+    connection.execute(insert(signing_key).values(kid=key.kid, private=key.seed, created_at=now_ms))
+    return key

@@ -1,0 +1,52 @@
+"""A write is one transaction: its facts and receipts together, and whoever listens is told afterwards."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import select
+
+from reflex.errors import ServiceError, service_error
+from reflex_control.identity.actor import Actor
+from reflex_control.plane import Plane
+from reflex_control.receipting import Facts, receipts_of
+from reflex_control.store.tables import event
+
+
+def kinds(plane: Plane, actor: Actor) -> list[str]:
+    with plane.reading() as connection:
+        return [receipt["kind"] for receipt in receipts_of(connection, actor.organisation_id)]
+
+
+def test_a_refusal_on_the_record_keeps_its_receipt_and_is_raised(plane: Plane, actor: Actor) -> None:
+    error = service_error("wrong_state", "no")
+
+    with pytest.raises(ServiceError) as refused, plane.writing(actor) as writing:
+        writing.refuse(error, "refused", Facts())
+
+    assert refused.value is error
+    assert kinds(plane, actor) == ["refused"]
+
+
+def test_every_other_error_undoes_all(plane: Plane, actor: Actor) -> None:
+    with pytest.raises(ServiceError), plane.writing(actor) as writing:
+        writing.receipt("done", Facts())
+        raise service_error("wrong_state", "no")
+
+    assert kinds(plane, actor) == []
+
+
+def test_listeners_are_woken_after_the_commit_and_find_what_was_told(plane: Plane, actor: Actor) -> None:
+    found: list[object] = []
+
+    def listen() -> None:
+        with plane.reading() as connection:
+            found.extend(connection.execute(select(event.c.kind, event.c.data)).all())
+
+    listening = replace(plane, on_change=listen)
+    with listening.writing(actor) as writing:
+        writing.tell("session", {"status": "closed"})
+        assert found == []
+
+    assert found == [("session", {"status": "closed"})]

@@ -1,0 +1,28 @@
+"""The key that signs lies in the store, and its successor leaves it time."""
+
+from __future__ import annotations
+
+from reflex_control.plane import Plane
+from reflex_control.signing_keys import OVERLAP_MS, active_key, keyset, rotate_signing_key
+
+
+def test_the_first_key_is_made_once(plane: Plane) -> None:
+    with plane.database.writing() as connection:
+        first = active_key(connection)
+    with plane.database.writing() as connection:
+        assert active_key(connection) == first
+        assert list(keyset(connection).keys) == [first.kid]
+
+
+def test_a_new_key_signs_and_the_old_one_ends_after_the_overlap(plane: Plane) -> None:
+    with plane.database.writing() as connection:
+        old = active_key(connection)
+        new = rotate_signing_key(connection, plane.clock())
+
+        assert active_key(connection) == new
+        keys = keyset(connection)
+
+    message, end = b"message", plane.clock() + OVERLAP_MS
+    assert keys.verify(old.kid, message, old.sign(message), at_ms=end)
+    assert not keys.verify(old.kid, message, old.sign(message), at_ms=end + 1)
+    assert keys.verify(new.kid, message, new.sign(message), at_ms=end + 1)
