@@ -1,0 +1,1 @@
+"""What is known: models, robot schemas, robots, and deployments of a model for robots of a schema."""
