@@ -30,9 +30,13 @@ def test_a_refusal_on_the_record_keeps_its_receipt_and_is_raised(plane: Plane, a
 
 
 def test_every_other_error_undoes_all(plane: Plane, actor: Actor) -> None:
-    with pytest.raises(ServiceError), plane.writing(actor) as writing:
-        writing.receipt("done", Facts())
-        raise service_error("wrong_state", "no")
+    def fail() -> None:
+        with plane.writing(actor) as writing:
+            writing.receipt("done", Facts())
+            raise service_error("wrong_state", "no")
+
+    with pytest.raises(ServiceError):
+        fail()
 
     assert kinds(plane, actor) == []
 

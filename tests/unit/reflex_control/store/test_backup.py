@@ -1,0 +1,89 @@
+"""A backup is whole while the store is written to, and takes the place of a store whole or not at all."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, insert, select
+
+from reflex.errors import SetupError
+from reflex_control.store.backup import back_up, restore
+from reflex_control.store.database import Database, sqlite_url
+from reflex_control.store.migrating import open_store
+from reflex_control.store.tables import organisation
+
+
+def add(store: Database, number: int) -> None:
+    with store.writing() as connection:
+        connection.execute(insert(organisation).values(id=f"org_{number}", name="", created_at=0))
+
+
+def count(file: Path) -> int:
+    with closing(open_store(sqlite_url(file))) as store, store.reading() as connection:
+        return connection.scalar(select(func.count()).select_from(organisation)) or 0
+
+
+@pytest.fixture
+def store_file(tmp_path: Path) -> Path:
+    return tmp_path / "control.db"
+
+
+@pytest.fixture
+def store(store_file: Path) -> Iterator[Database]:
+    with closing(open_store(sqlite_url(store_file))) as opened:
+        yield opened
+
+
+def test_a_backup_of_a_store_in_use_is_one_private_file(store: Database, store_file: Path, tmp_path: Path) -> None:
+    add(store, 1)
+    backup = tmp_path / "backup.db"
+
+    back_up(store_file, backup)
+    add(store, 2)
+
+    assert backup.stat().st_mode & 0o777 == 0o600
+    assert sorted(path.name for path in tmp_path.glob("*backup*")) == ["backup.db"]
+    with closing(sqlite3.connect(backup)) as connection:
+        assert connection.execute("SELECT count(*) FROM organisation").fetchone() == (1,)
+
+
+def test_a_restored_store_is_what_the_backup_was(store: Database, store_file: Path, tmp_path: Path) -> None:
+    add(store, 1)
+    back_up(store_file, tmp_path / "backup.db")
+    add(store, 2)
+    store.close()
+
+    restore(tmp_path / "backup.db", store_file)
+
+    assert count(store_file) == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"no store at all", b"SQLite format 3\x00" + b"\xff" * 4096])
+def test_what_is_no_backup_leaves_the_store_as_it_is(
+    store: Database, store_file: Path, tmp_path: Path, content: bytes
+) -> None:
+    add(store, 1)
+    store.close()
+    wrong = tmp_path / "wrong.db"
+    wrong.write_bytes(content)
+
+    with pytest.raises(SetupError):
+        restore(wrong, store_file)
+
+    assert count(store_file) == 1
+    assert not list(tmp_path.glob(".control.db-*"))
+
+
+def test_a_backup_that_is_not_there_and_a_place_that_cannot_be_written_are_told(
+    store: Database, store_file: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(SetupError, match="no backup"):
+        restore(tmp_path / "none.db", store_file)
+    with pytest.raises(SetupError, match="cannot be written"):
+        back_up(store_file, tmp_path / "no folder" / "backup.db")
+    with pytest.raises(SetupError, match="no store"):
+        back_up(tmp_path / "none.db", tmp_path / "backup.db")
