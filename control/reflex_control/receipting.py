@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, insert, select
+from sqlalchemy import Connection, Select, func, insert, select
 
 from reflex.signed.canonical import canonical_json
 from reflex.signed.moments import iso_of
@@ -17,7 +17,7 @@ from reflex_control.identity.actor import Actor
 from reflex_control.identity.ids import new_id
 from reflex_control.store.tables import receipt
 
-__all__ = ["Facts", "receipts_of", "write_receipt"]
+__all__ = ["Facts", "last_seq", "receipts_of", "write_receipt"]
 
 MAX_PAGE: Final = 1_000
 
@@ -74,6 +74,12 @@ def write_receipt(
         )
     )  # fmt: skip
     return sealed
+
+
+def last_seq(connection: Connection, organisation_id: str) -> int:
+    """The number of the newest; one before the first when there is none."""
+    found = connection.scalar(select(func.max(receipt.c.seq)).where(receipt.c.organisation_id == organisation_id))
+    return FIRST_SEQ - 1 if found is None else int(found)
 
 
 def receipts_of(

@@ -1,0 +1,42 @@
+"""The first start on an empty store: an organisation, and one key that may everything."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import select
+
+from reflex_control.identity.actor import SCOPES, Actor
+from reflex_control.identity.keys import make_key, make_organisation
+from reflex_control.plane import Plane
+from reflex_control.receipting import Facts, write_receipt
+from reflex_control.signing_keys import active_key
+from reflex_control.store.tables import organisation
+
+__all__ = ["begin", "next_steps"]
+
+ORGANISATION: Final = "default"
+KEY_NAME: Final = "admin"
+
+
+def begin(plane: Plane) -> str | None:
+    """Make both; the key, or None where there is an organisation already."""
+    with plane.database.writing() as connection:
+        if connection.scalar(select(organisation.c.id).limit(1)) is not None:
+            return None
+        now_ms = plane.clock()
+        owner = make_organisation(connection, ORGANISATION, now_ms)
+        key = make_key(connection, owner, KEY_NAME, SCOPES, now_ms)
+        actor = Actor(key.id, KEY_NAME, owner, frozenset(SCOPES))
+        facts = Facts(reason=f"{key.id}: {KEY_NAME}")
+        write_receipt(connection, active_key(connection), actor, "key_created", facts, now_ms)
+    return key.secret
+
+
+def next_steps(key: str, url: str) -> str:
+    """What is printed, once."""
+    return (
+        f"admin key, shown this once: {key}\n"
+        f"next: reflex login --backend-url {url} --api-key -\n"
+        "      reflex whoami"
+    )  # fmt: skip

@@ -1,0 +1,61 @@
+"""From a request to its answer: who asks, whether they may, what they ask, and the operation, in a thread."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from reflex.errors import service_error
+from reflex_control.http.answering import json_response
+from reflex_control.http.operation import Answer, Call, Operation
+from reflex_control.http.rate_limits import RateLimits
+from reflex_control.http.reading import fields_of, key_in, query_of, read_body, repetition_of
+from reflex_control.identity.actor import Actor
+from reflex_control.identity.keys import authenticate
+from reflex_control.plane import Plane
+
+__all__ = ["ACTOR", "Endpoints"]
+
+ACTOR: Final = "reflex.actor"
+"""Where the request keeps who asks, for the access log."""
+PATH_PART: Final = re.compile(r"[A-Za-z0-9_]{1,64}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """What turns operations into endpoints of one server."""
+
+    plane: Plane
+    limits: RateLimits
+
+    def of(self, operation: Operation) -> Callable[[Request], Awaitable[Response]]:
+        """Nothing that waits for the store runs on the event loop."""
+
+        async def answer(request: Request) -> Response:
+            actor = None if operation.needs.is_public else await run_in_threadpool(self._admit, operation, request)
+            body = await read_body(request) if operation.takes is not None else b""
+            given = await run_in_threadpool(self._run, operation, request, actor, body)
+            return given if isinstance(given, Response) else json_response(given, operation.status)
+
+        return answer
+
+    def _admit(self, operation: Operation, request: Request) -> Actor:
+        actor = authenticate(self.plane.database, key_in(request.scope["headers"]), self.plane.clock())
+        request.scope[ACTOR] = actor
+        self.limits.take(actor.key_id)
+        operation.needs.check(actor, request.path_params)
+        return actor
+
+    def _run(self, operation: Operation, request: Request, actor: Actor | None, body: bytes) -> Answer:
+        if not all(PATH_PART.fullmatch(part) for part in request.path_params.values()):
+            raise service_error("not_found", "there is nothing of this id in this organisation")
+        query = query_of(operation.asks, request)
+        fields: Any = None if operation.takes is None else fields_of(operation.takes, body)
+        repetition = repetition_of(request, body) if operation.is_repeatable else None
+        return operation.run(Call(self.plane, actor, request.path_params, query, fields, repetition))

@@ -1,0 +1,81 @@
+"""Models and deployments over HTTP."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from reflex.control import objects
+from reflex_control.http.bodies import NewDeployment, NewModel, WithReason
+from reflex_control.http.operation import Call, Needs, Operation
+from reflex_control.registry.deployments import create_deployment, deployment_as_json
+from reflex_control.registry.finding import find, find_all
+from reflex_control.registry.models import model_as_json, register_model, revoke_model
+from reflex_control.store.tables import deployment, model
+
+__all__ = ["READ", "REGISTRY_OPERATIONS", "WRITE"]
+
+READ: Final = Needs.scope("read")
+WRITE: Final = Needs.scope("write")
+
+
+def _register_model(call: Call) -> dict[str, Any]:
+    new: NewModel = call.body
+    return call.plane.create(
+        call.who,
+        call.repetition,
+        lambda writing: register_model(writing, new.name, new.content_hash, new.config, new.source),
+    )
+
+
+def _list_models(call: Call) -> dict[str, Any]:
+    with call.plane.reading() as connection:
+        return {"models": [model_as_json(row) for row in find_all(connection, model, call.who.organisation_id)]}
+
+
+def _get_model(call: Call) -> dict[str, Any]:
+    with call.plane.reading() as connection:
+        return model_as_json(find(connection, model, call.who.organisation_id, call.path["id"], what="model"))
+
+
+def _revoke_model(call: Call) -> dict[str, Any]:
+    with call.plane.writing(call.who) as writing:
+        return model_as_json(revoke_model(writing, call.path["id"], call.body.reason))
+
+
+def _create_deployment(call: Call) -> dict[str, Any]:
+    new: NewDeployment = call.body
+    return call.plane.create(
+        call.who,
+        call.repetition,
+        lambda writing: create_deployment(
+            writing, new.name, new.model_id, new.robot_schema_id, new.runtime, new.mode, new.spec
+        ),
+    )
+
+
+def _list_deployments(call: Call) -> dict[str, Any]:
+    with call.plane.reading() as connection:
+        rows = find_all(connection, deployment, call.who.organisation_id)
+        return {"deployments": [deployment_as_json(row) for row in rows]}
+
+
+def _get_deployment(call: Call) -> dict[str, Any]:
+    with call.plane.reading() as connection:
+        owner = call.who.organisation_id
+        return deployment_as_json(find(connection, deployment, owner, call.path["id"], what="deployment"))
+
+
+REGISTRY_OPERATIONS: Final = (
+    Operation("POST", "/v1/models", "Register an exported policy", WRITE, _register_model, objects.Model,
+              takes=NewModel, status=201),
+    Operation("GET", "/v1/models", "Every model of the organisation", READ, _list_models, objects.Models),
+    Operation("GET", "/v1/models/{id}", "One model", READ, _get_model, objects.Model),
+    Operation("POST", "/v1/models/{id}/revoke", "Take a model out of service", WRITE, _revoke_model, objects.Model,
+              takes=WithReason),
+    Operation("POST", "/v1/deployments", "Deploy a model for robots of a schema", WRITE, _create_deployment,
+              objects.Deployment, takes=NewDeployment, status=201),
+    Operation("GET", "/v1/deployments", "Every deployment of the organisation", READ, _list_deployments,
+              objects.Deployments),
+    Operation("GET", "/v1/deployments/{id}", "One deployment, with what its doctor found last", READ,
+              _get_deployment, objects.Deployment),
+)  # fmt: skip

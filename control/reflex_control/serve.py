@@ -1,0 +1,158 @@
+"""`reflex control serve`: the store opened, the API served, stopped without losing what was acknowledged."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import uvicorn
+import uvloop
+
+from reflex.errors import SetupError
+from reflex.file_lock import file_lock
+from reflex.serving.hosts import allowed_hosts
+from reflex.serving.listener import BACKLOG, listen, url_of
+from reflex.serving.logs import set_up_logs
+from reflex.serving.quiet_server import QuietServer
+from reflex_control.first_start import begin, next_steps
+from reflex_control.http.app import build_app
+from reflex_control.http.front_door import front_door
+from reflex_control.http.metrics import Metrics
+from reflex_control.http.rate_limits import RateLimits
+from reflex_control.http.timed_protocol import TimedProtocol
+from reflex_control.plane import Plane
+from reflex_control.settings import Settings
+from reflex_control.store.backup import back_up, restore
+from reflex_control.store.database import Database
+from reflex_control.store.migrating import open_store
+
+__all__ = ["backup_store", "init_store", "migrate_store", "restore_store", "serve"]
+
+DRAIN_S: Final = 8
+"""So long requests that have begun are waited for."""
+SWEEP_EVERY_S: Final = 1.0
+
+Sweeper = Callable[[Plane], None]
+SWEEPERS: Final[Sequence[Sweeper]] = ()
+"""What is looked after every second, each in a thread."""
+
+log = logging.getLogger("reflex.control")
+
+
+def serve(overrides: Mapping[str, Any], hand_out: Callable[[str], None]) -> int:
+    """Serve until Ctrl-C, SIGTERM or SIGHUP; returns the exit code. `hand_out` prints the first key, once.
+
+    Raises `SetupError` when something must be put right first.
+    """
+    settings = Settings.load(overrides)
+    set_up_logs(as_json=settings.json_logs)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    hosts = allowed_hosts(settings.host, settings.allowed_hosts)
+    with _store_of(settings) as database, closing(listen(settings.host, settings.port)) as listener:
+        plane, metrics = Plane(database), Metrics()
+        key = begin(plane)
+        if key is not None:
+            hand_out(next_steps(key, url_of(listener)))
+        app = front_door(build_app(plane, RateLimits(settings.rate_limit), metrics), hosts, metrics)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_run(app, plane, listener))
+    log.info("stopped")
+    return 0
+
+
+def init_store(overrides: Mapping[str, Any], hand_out: Callable[[str], None]) -> None:
+    """Make the store and its first key, without serving; `SetupError` where there is one already."""
+    settings = Settings.load(overrides)
+    with _store_of(settings) as database:
+        key = begin(Plane(database))
+    if key is None:
+        raise SetupError("this store has its first key already; make others with: reflex keys create")
+    hand_out(next_steps(key, f"http://{settings.host}:{settings.port}"))
+
+
+def migrate_store(overrides: Mapping[str, Any]) -> None:
+    """Bring an older store up to date."""
+    with _store_of(Settings.load(overrides), migrating=True):
+        pass
+
+
+def backup_store(overrides: Mapping[str, Any], target: Path) -> None:
+    """Copy the SQLite store, also of a server that runs."""
+    back_up(_sqlite_of(Settings.load(overrides)), target)
+
+
+def restore_store(overrides: Mapping[str, Any], backup: Path) -> None:
+    """Put a copy in the store's place; `LockHeldError` while a server has it."""
+    settings = Settings.load(overrides)
+    store = _sqlite_of(settings)
+    settings.make_data_folder()
+    with _alone(settings):
+        restore(backup, store)
+
+
+def _sqlite_of(settings: Settings) -> Path:
+    if settings.db is not None:
+        raise SetupError("backup and restore are for the SQLite store; use pg_dump and pg_restore for PostgreSQL")
+    return settings.store_file
+
+
+@contextmanager
+def _store_of(settings: Settings, *, migrating: bool = False) -> Iterator[Database]:
+    if settings.db is None:
+        settings.make_data_folder()
+    with _alone(settings), closing(open_store(settings.store_url, migrating=migrating)) as database:
+        yield database
+
+
+@contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    """A SQLite store has one server: what it holds in memory would go stale beside another."""
+    if settings.db is not None:
+        yield
+        return
+    with file_lock(settings.data / "control.lock", "another reflex control"):
+        yield
+
+
+async def _run(app: Any, plane: Plane, listener: socket.socket) -> None:  # noqa: ANN401 - an ASGI application
+    config = uvicorn.Config(
+        app, http=TimedProtocol, ws="none", lifespan="off", log_config=None, access_log=False, server_header=False,
+        timeout_keep_alive=75, timeout_graceful_shutdown=DRAIN_S, backlog=BACKLOG, proxy_headers=False,
+    )  # fmt: skip
+    server = QuietServer(config)
+    stop = _stop_on_signals()
+    sweeping = asyncio.create_task(_sweep(plane))
+    http = asyncio.create_task(server.serve(sockets=[listener]))
+    stopping = asyncio.create_task(stop.wait())
+    log.info("ready", extra={"url": url_of(listener)})
+    await asyncio.wait((http, stopping), return_when=asyncio.FIRST_COMPLETED)
+    log.info("draining")
+    server.should_exit = True
+    await http
+    for task in (stopping, sweeping):
+        task.cancel()
+
+
+async def _sweep(plane: Plane) -> None:
+    while SWEEPERS:
+        for sweeper in SWEEPERS:
+            try:
+                await asyncio.to_thread(sweeper, plane)
+            except Exception:
+                log.exception("what is looked after every second failed")
+        await asyncio.sleep(SWEEP_EVERY_S)
+
+
+def _stop_on_signals() -> asyncio.Event:
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup: the server is to outlive its terminal
+        loop.add_signal_handler(signal.SIGHUP, stop.set)
+    return stop

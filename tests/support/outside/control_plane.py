@@ -1,0 +1,104 @@
+"""Runs the real `reflex control serve` as users do: a process and a store of its own, on a loopback port."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from reflex_control.identity.actor import SCOPES, Scope
+from reflex_control.identity.keys import NewKey, make_key, make_organisation
+from reflex_control.moments import now_ms
+from reflex_control.store.database import Database, sqlite_url
+from reflex_control.store.migrating import open_store
+from support.server import free_port
+from support.waiting import HANGS_S, wait_until
+
+__all__ = ["ControlProcess", "Tenant", "prepared_store", "running_control"]
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """One organisation of a store that the tests prepared, and keys of it."""
+
+    store: Database
+    organisation_id: str
+
+    def key(self, *scopes: Scope, robot_id: str | None = None, expires_at: int | None = None) -> NewKey:
+        """A new key, written past the API."""
+        with self.store.writing() as connection:
+            return make_key(connection, self.organisation_id, "test", scopes, now_ms(), robot_id=robot_id,
+                            expires_at=expires_at)  # fmt: skip
+
+    def admin(self) -> NewKey:
+        return self.key(*SCOPES)
+
+
+@dataclass
+class ControlProcess:
+    """A started control plane."""
+
+    process: subprocess.Popen[bytes]
+    base_url: str
+    log_path: Path
+
+    @property
+    def log(self) -> str:
+        return self.log_path.read_text(errors="replace")
+
+    def ask(self, method: str, path: str, key: str | None = None, **more: Any) -> httpx.Response:
+        """One request, on a connection of its own."""
+        headers = {**({} if key is None else {"authorization": f"Bearer {key}"}), **more.pop("headers", {})}
+        return httpx.request(method, self.base_url + path, headers=headers, timeout=HANGS_S, verify=False, **more)
+
+    def is_ready(self) -> bool:
+        if self.process.poll() is not None:
+            raise AssertionError(f"the control plane ended with {self.process.returncode}:\n{self.log}")
+        with contextlib.suppress(httpx.TransportError):
+            return self.ask("GET", "/health").status_code == 200
+        return False
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Ask it to stop and return its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.process.wait(HANGS_S)
+
+
+@contextlib.contextmanager
+def prepared_store(folder: Path) -> Iterator[tuple[Tenant, Tenant]]:
+    """Two organisations in a store in `folder`, before a server is started on it."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    database = open_store(sqlite_url(folder / "control.db"))
+    try:
+        with database.writing() as connection:
+            tenants = [Tenant(database, make_organisation(connection, name, now_ms())) for name in ("ours", "theirs")]
+        yield tenants[0], tenants[1]
+    finally:
+        database.close()
+
+
+@contextlib.contextmanager
+def running_control(folder: Path, *options: str) -> Iterator[ControlProcess]:
+    """`reflex control serve --data folder`, ready; killed at the end if need be. Its log lies in the folder."""
+    port = free_port()
+    command = [sys.executable, "-m", "reflex.cli", "control", "serve", "--data", str(folder), "--port", str(port)]
+    folder.mkdir(mode=0o700, exist_ok=True)
+    log_path = folder / "log"
+    with log_path.open("ab") as log:
+        process = subprocess.Popen([*command, *options], stdout=log, stderr=subprocess.STDOUT)
+    control = ControlProcess(process, f"http://127.0.0.1:{port}", log_path)
+    try:
+        wait_until(control.is_ready, "the control plane is ready", timeout_s=HANGS_S)
+        yield control
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
