@@ -74,7 +74,7 @@ endurance: $(STAMP) ## what `make test` does in small, with as many requests as 
 
 chaos: $(STAMP) ## long fault runs: 1,000 kills, 100 stops (hours)
 	REFLEX_CHAOS_KILLS=1000 REFLEX_CHAOS_STOPS=100 REFLEX_CHAOS_PUBLISH_KILLS=5000 \
-	REFLEX_CHAOS_RECORDING_KILLS=500 REFLEX_CHAOS_REQUESTS=200000 \
+	REFLEX_CHAOS_RECORDING_KILLS=500 REFLEX_CHAOS_REQUESTS=200000 REFLEX_CHAOS_CONTROL_KILLS=500 \
 	  $(BIN)/python -m pytest -m 'not timing' tests/chaos --timeout 0 $(ARGS)
 
 soak: $(STAMP) ## 100,000 requests: memory, descriptors and threads must stay flat (minutes)

@@ -18,6 +18,7 @@ from reflex.cli.control.login import login, logout, whoami
 from reflex.cli.control.models import models
 from reflex.cli.control.receipts import receipts
 from reflex.cli.control.robots import robots
+from reflex.cli.control.server import control
 from reflex.cli.control.sessions import sessions
 from reflex.cli.demo import demo
 from reflex.cli.doctor import doctor
@@ -61,6 +62,7 @@ SHORT_HELP: Final[Mapping[str, str]] = MappingProxyType(
         "deploy": "Say which model drives which robots, and whether it may.",
         "sessions": "Drive a robot: begin, promote and end sessions.",
         "receipts": "Show, export and check receipts.",
+        "control": "Run the control plane, and look after its store.",
         "traces": "Say what a recording of `reflex serve` holds.",
         "compare": "Compare the two policies of a recording.",
         "replay": "Ask recorded requests again, and compare the answers.",
@@ -102,6 +104,7 @@ for _command in (
 for _command in (replace, slots, split):
     app.command(cls=AdminCommand, short_help=SHORT_HELP[_command.__name__])(_command)
 for _name, _group in (
+    ("control", control),
     ("demo", demo),
     ("deploy", deploy),
     ("engines", engines),

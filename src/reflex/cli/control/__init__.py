@@ -1,1 +1,1 @@
-"""The commands that ask the control plane: each parses, calls one operation of `reflex.control`, and prints."""
+"""The commands of the control plane: those that ask it parse, call one operation and print; `server` runs it."""

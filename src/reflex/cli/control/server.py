@@ -1,0 +1,161 @@
+"""`reflex control`: serve the control plane, and look after its store."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from reflex.console import EXIT_FAILED, reported_errors, say
+from reflex.wording.install import install_line
+
+__all__ = ["control"]
+
+DataOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="PATH",
+        help="Folder of the SQLite store. Default: reflex/control in your data folder. [env: REFLEX_CONTROL_DATA]",
+    ),
+]
+DbOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL", help="A PostgreSQL store in its place: postgresql+psycopg://... [env: REFLEX_CONTROL_DB]"
+    ),
+]
+
+control = typer.Typer(
+    help="Run the control plane, and look after its store.", no_args_is_help=True, rich_markup_mode=None
+)
+
+
+@control.callback()
+def _control() -> None:
+    """Run the control plane, and look after its store."""
+
+
+@control.command(short_help="Serve the control plane over HTTP.")
+def serve(
+    host: Annotated[
+        str | None,
+        typer.Option(metavar="HOST", help="Address to listen on. Default: 127.0.0.1. [env: REFLEX_CONTROL_HOST]"),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PORT", min=0, max=65535, help="0 picks a free one. Default: 8100. [env: REFLEX_CONTROL_PORT]"
+        ),
+    ] = None,
+    data: DataOption = None,
+    db: DbOption = None,
+    allowed_hosts: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help="Names by which it may be called, like control,*.example.org. [env: REFLEX_CONTROL_ALLOWED_HOSTS]",
+        ),
+    ] = None,
+    rate_limit: Annotated[
+        float | None,
+        typer.Option(
+            metavar="PER_S",
+            min=0.001,
+            max=1e6,
+            help="Most requests per second of each key. Default: 100. [env: REFLEX_CONTROL_RATE_LIMIT]",
+        ),
+    ] = None,
+    *,
+    json_logs: Annotated[
+        bool | None,
+        typer.Option(
+            "--json-logs/--text-logs", help="Logs as JSON lines, the default, or text. [env: REFLEX_CONTROL_JSON_LOGS]"
+        ),
+    ] = None,
+) -> None:
+    """Serve the control plane: who may drive which robot with which policy, and the proof.
+
+    The first start on an empty store prints one key that may do everything, once. Ctrl-C finishes what is in flight.
+
+    Example:
+
+    \b
+      reflex control serve --data ./control --port 8100
+    """
+    given = {"host": host, "port": port, "data": data, "db": db, "allowed_hosts": allowed_hosts,
+             "rate_limit": rate_limit, "json_logs": json_logs}  # fmt: skip
+    server = _server_module()
+    with reported_errors(as_json=False):
+        code: int = server.serve(given, typer.echo)
+    raise typer.Exit(code)
+
+
+@control.command(short_help="Make the store and its first key, without serving.")
+def init(data: DataOption = None, db: DbOption = None) -> None:
+    """Make the store and its first key, which is printed once, without serving.
+
+    Example:
+
+    \b
+      reflex control init --data ./control
+    """
+    server = _server_module()
+    with reported_errors(as_json=False):
+        server.init_store({"data": data, "db": db}, typer.echo)
+
+
+@control.command(short_help="Bring the store of an older Reflex up to date.")
+def migrate(data: DataOption = None, db: DbOption = None) -> None:
+    """Bring the store of an older Reflex up to date. Back it up first.
+
+    Example:
+
+    \b
+      reflex control migrate --data ./control
+    """
+    server = _server_module()
+    with reported_errors(as_json=False):
+        server.migrate_store({"data": data, "db": db})
+    say("the store is up to date")
+
+
+@control.command(short_help="Copy the SQLite store, while it is in use.")
+def backup(file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to.")], data: DataOption = None) -> None:
+    """Copy the SQLite store, also of a server that runs. The copy holds the signing keys: keep it safe.
+
+    Example:
+
+    \b
+      reflex control backup control-backup.db --data ./control
+    """
+    server = _server_module()
+    with reported_errors(as_json=False):
+        server.backup_store({"data": data}, file)
+    say(f"the store is copied to {file}")
+
+
+@control.command(short_help="Put a backup in the store's place.")
+def restore(file: Annotated[Path, typer.Argument(metavar="FILE", help="A backup.")], data: DataOption = None) -> None:
+    """Put a backup in the store's place. No server may be running on it.
+
+    Example:
+
+    \b
+      reflex control restore control-backup.db --data ./control
+    """
+    server = _server_module()
+    with reported_errors(as_json=False):
+        server.restore_store({"data": data}, file)
+    say(f"the store is what {file} holds")
+
+
+def _server_module() -> Any:  # noqa: ANN401  # a module of another package, known only when the command runs
+    try:
+        return importlib.import_module("reflex_control.serve")
+    except ModuleNotFoundError as exc:
+        if exc.name is not None and exc.name.partition(".")[0].startswith("reflex"):
+            raise  # a broken installation of our own, which no extra repairs
+        say(f"reflex: the control plane needs {exc.name}, which is not installed; run: {install_line('control')}")
+        raise typer.Exit(EXIT_FAILED) from exc

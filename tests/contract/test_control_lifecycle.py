@@ -1,0 +1,103 @@
+"""`reflex control` as its operator meets it: the first start, a stop, a backup and what is restored of it."""
+
+from __future__ import annotations
+
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from reflex.cli.control import server
+from reflex.wording.install import install_line
+from reflex_control import serve
+from support.outside.control_plane import running_control
+from support.waiting import HANGS_S
+
+KEY = re.compile(r"rfx_[0-9A-Za-z]{36}")
+
+
+def reflex(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "reflex.cli", "control", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=HANGS_S, check=False)
+
+
+def test_the_first_start_hands_out_one_key_and_no_later_one_does(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with running_control(data) as control:
+        keys = KEY.findall(control.log)
+        told = control.ask("GET", "/v1/whoami", keys[0]).json()
+        assert control.stop() == 0
+    with running_control(data) as control:
+        again = KEY.findall(control.log)
+        assert control.ask("GET", "/v1/whoami", keys[0]).status_code == 200
+        assert reflex("restore", str(tmp_path / "none.db"), "--data", str(data)).returncode == 1
+
+    assert again == keys
+    assert set(told["key"]["scopes"]) == {"read", "write", "sessions", "promote", "train", "admin"}
+    assert data.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_store_is_made_backed_up_while_it_is_served_and_restored(tmp_path: Path) -> None:
+    data, backup = tmp_path / "data", tmp_path / "backup.db"
+    made = reflex("init", "--data", str(data))
+    key = KEY.findall(made.stdout)[0]
+    assert reflex("init", "--data", str(data)).returncode == 1
+    with running_control(data) as control:
+        create = {"name": "kept", "scopes": ["read"]}
+        kept = control.ask("POST", "/v1/keys", key, json=create).json()["key"]
+        assert reflex("backup", str(backup), "--data", str(data)).returncode == 0
+        lost = control.ask("POST", "/v1/keys", key, json=create).json()["key"]
+        held = reflex("restore", str(backup), "--data", str(data))
+        assert (held.returncode, "another reflex control" in held.stderr) == (1, True)
+    assert reflex("restore", str(backup), "--data", str(data)).returncode == 0
+    assert reflex("migrate", "--data", str(data)).returncode == 0
+    with running_control(data) as control:
+        assert [control.ask("GET", "/v1/whoami", each).status_code for each in (key, kept, lost)] == [200, 200, 401]
+
+
+def test_a_stop_leaves_time_for_what_is_in_flight() -> None:
+    assert 0 < serve.DRAIN_S < 10
+
+
+def test_headers_and_bodies_that_do_not_come_are_not_waited_for(tmp_path: Path) -> None:
+    with running_control(tmp_path / "data") as control:
+        key = KEY.findall(control.log)[0].encode()
+        begun = [
+            b"GET /v1/whoami HTTP/1.1\r\nhost: 127.0.0.1\r\n",
+            b"POST /v1/keys HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer " + key
+            + b"\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{",
+        ]  # fmt: skip
+        port = int(control.base_url.rpartition(":")[2])
+        connections = [socket.create_connection(("127.0.0.1", port), timeout=HANGS_S) for _ in begun]
+        for connection, sent in zip(connections, begun, strict=True):
+            connection.sendall(sent)
+        answers = [connection.recv(65536) for connection in connections]
+        for connection in connections:
+            connection.close()
+
+    assert [answer[:12] for answer in answers] == [b"HTTP/1.1 408"] * 2
+
+
+def test_a_wrong_setting_is_told_in_one_sentence(tmp_path: Path) -> None:
+    wrong = reflex("serve", "--data", str(tmp_path / "data"), "--db", "mysql://db/reflex")
+
+    assert (wrong.returncode, wrong.stdout) == (1, "")
+    assert wrong.stderr.startswith("reflex: --db ")
+    assert "Traceback" not in wrong.stderr
+
+
+def test_the_extra_that_is_missing_is_named_as_it_is_installed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "sqlalchemy", None)
+    for name in [name for name in sys.modules if name.startswith("reflex_control")]:
+        monkeypatch.delitem(sys.modules, name)
+
+    with pytest.raises(typer.Exit):
+        server.migrate()
+
+    assert install_line("control") in capsys.readouterr().err
