@@ -27,6 +27,8 @@ __all__ = [
     "Embodiment",
     "LimitSource",
     "bundled_embodiments",
+    "check_embodiment",
+    "first_complaint",
     "load_embodiment",
     "parse_embodiment",
 ]
@@ -122,17 +124,27 @@ def load_embodiment(name_or_path: str) -> Embodiment:
 
 def parse_embodiment(origin: str, text: bytes) -> Embodiment:
     """Read JSON that is one embodiment; `SetupError`, which calls it `origin`, says what is wrong in it."""
-    text = text.removeprefix(codecs.BOM_UTF8)  # some editors begin a file with it
     try:
-        embodiment = _PARSER.validate_json(text)
-        json.loads(text, object_pairs_hook=_refuse_duplicate_keys)
+        return check_embodiment(text.removeprefix(codecs.BOM_UTF8))  # some editors begin a file with it
     except ValidationError as exc:
-        first = exc.errors(include_url=False, include_input=False, include_context=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise SetupError(f"embodiment {origin}: {where}: {first['msg']}; correct the file") from exc
+        raise SetupError(f"embodiment {origin}: {first_complaint(exc)}; correct the file") from exc
     except ValueError as exc:
         raise SetupError(f"embodiment {origin}: {exc}; correct the file") from exc
+
+
+def check_embodiment(text: bytes) -> Embodiment:
+    """JSON that is one embodiment; any other is a `ValueError` or, of its parser, a `ValidationError`."""
+    embodiment = _PARSER.validate_json(text)
+    json.loads(text, object_pairs_hook=_refuse_duplicate_keys)
     return embodiment
+
+
+def first_complaint(error: ValidationError) -> str:
+    """The first field that is wrong, and what is wrong with it."""
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    reason = first["msg"].removeprefix("Value error, ")
+    return f"{where}: {reason}" if where else reason
 
 
 def _read(file: Traversable) -> bytes:
