@@ -18,8 +18,8 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 pytest_plugins = ["support.promise", "support.clock"]
 
-# What runs under nohup ignores a hang-up, and what runs in the background of a script Ctrl-C: so would a test's servers,
-# since what is ignored is so in a child. A handler is not handed on, and with it the tests still ignore it.
+# What runs under nohup ignores a hang-up, and what a script runs in the background Ctrl-C: so would a test's servers,
+# for what is ignored is so in a child. A handler is not handed on, and with it the tests still ignore it.
 for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, signal.default_int_handler if number is signal.SIGINT else lambda *_: None)
