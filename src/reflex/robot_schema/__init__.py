@@ -4,7 +4,8 @@ The fields of an embodiment (reflex.embodiments), `cameras`, `safe_stop`, and `s
 schema that is incomplete, contradicts itself, or that two readers could understand differently is a `SetupError`.
 """
 
+from reflex.robot_schema.disagreement import disagreements
 from reflex.robot_schema.parsing import parse_robot_schema
 from reflex.robot_schema.schema import LADDER, Camera, RobotSchema, SafeStop, Step
 
-__all__ = ["LADDER", "Camera", "RobotSchema", "SafeStop", "Step", "parse_robot_schema"]
+__all__ = ["LADDER", "Camera", "RobotSchema", "SafeStop", "Step", "disagreements", "parse_robot_schema"]
