@@ -30,6 +30,7 @@ COVERED_BY: Final[Mapping[str, str]] = {
     "control/reflex_control/http/reading.py": "tests/contract/test_control_http.py",
     "control/reflex_control/http/receipt_routes.py": "tests/contract/test_control_http.py",
     "control/reflex_control/http/registry_routes.py": "tests/contract/test_control_http.py",
+    "control/reflex_control/http/robot_routes.py": "tests/contract/test_control_claims.py",
     "control/reflex_control/http/strict_json.py": "tests/contract/test_control_http.py",
     "control/reflex_control/http/timed_protocol.py": "tests/contract/test_control_lifecycle.py",
     "control/reflex_control/first_start.py": "tests/contract/test_control_lifecycle.py",
