@@ -27,6 +27,7 @@ from reflex_control.http.metrics import Metrics
 from reflex_control.http.rate_limits import RateLimits
 from reflex_control.http.timed_protocol import TimedProtocol
 from reflex_control.plane import Plane
+from reflex_control.sessions.beating import sweep_all
 from reflex_control.settings import Settings
 from reflex_control.store.backup import back_up, restore
 from reflex_control.store.database import Database
@@ -39,7 +40,7 @@ DRAIN_S: Final = 8
 SWEEP_EVERY_S: Final = 1.0
 
 Sweeper = Callable[[Plane], None]
-SWEEPERS: Final[Sequence[Sweeper]] = ()
+SWEEPERS: Final[Sequence[Sweeper]] = (sweep_all,)
 """What is looked after every second, each in a thread."""
 
 log = logging.getLogger("reflex.control")

@@ -20,12 +20,14 @@ from reflex_control.moments import now_ms
 from reflex_control.plane import Plane
 from reflex_control.registry.deployments import create_deployment
 from reflex_control.registry.finding import find
+from reflex_control.sessions.authorizing import Wish, authorize
 from reflex_control.store.tables import robot as robot_table
 from support.outside.control_plane import ControlProcess, Tenant, prepared_store, running_control
 from unit.reflex_control.scene import a_model, a_robot
 
 KEYED = [operation for operation in OPERATIONS if not operation.needs.is_public]
 SCOPED = [operation for operation in KEYED if operation.needs.scopes]
+OF_ROBOTS = [operation for operation in SCOPED if operation.needs.own_robot or operation.needs.any_robot]
 WITH_ID = [operation for operation in SCOPED if "{id}" in operation.path]
 MANY = 1_000_000.0
 
@@ -70,9 +72,10 @@ def things_of(tenant: Tenant, plane: Plane) -> dict[str, str]:
     with plane.writing(actor) as writing:
         made = create_deployment(writing, "theirs", model_id, None, None, "dry_run", None)
         robot = find(writing.connection, robot_table, tenant.organisation_id, robot_id, what="robot")
+        granted = authorize(writing, Wish(robot_id=robot_id, deployment_id=made["id"]))
     return {
         "keys": key.id, "robots": robot_id, "models": model_id, "deployments": made["id"],
-        "robot-schemas": robot.robot_schema_id,
+        "robot-schemas": robot.robot_schema_id, "sessions": granted["sessionId"],
     }  # fmt: skip
 
 
@@ -136,9 +139,16 @@ def test_every_other_scope_together_is_refused_by_the_name_of_the_missing_one(
     assert answer.json()["scope"] == " or ".join(operation.needs.scopes)
 
 
-@pytest.mark.parametrize("operation", SCOPED, ids=name_of)
+@pytest.mark.parametrize("operation", [each for each in SCOPED if each not in OF_ROBOTS], ids=name_of)
 def test_a_robots_key_opens_nothing_of_an_operator(scene: Scene, operation: Operation) -> None:
     assert scene.ask(operation, scene.robot_key).status_code == 403
+
+
+@pytest.mark.parametrize("operation", [each for each in OF_ROBOTS if "{id}" in each.path], ids=name_of)
+def test_a_robots_key_finds_nothing_that_is_not_its_own(scene: Scene, operation: Operation) -> None:
+    theirs = scene.of_theirs[operation.path.split("/")[2]]
+
+    assert [scene.ask(operation, scene.robot_key, each).status_code for each in (theirs, "none_1")] == [404, 404]
 
 
 def test_a_robots_key_is_told_which_robot_it_is(scene: Scene) -> None:

@@ -28,13 +28,20 @@ from reflex_control.http.rate_limits import RateLimits
 from reflex_control.http.receipt_routes import RECEIPT_OPERATIONS
 from reflex_control.http.registry_routes import REGISTRY_OPERATIONS
 from reflex_control.http.robot_routes import ROBOT_OPERATIONS
+from reflex_control.http.schema_routes import SCHEMA_OPERATIONS
+from reflex_control.http.session_routes import SESSION_OPERATIONS
 from reflex_control.plane import Plane
 from reflex_control.store.tables import organisation
 
 __all__ = ["OPERATIONS", "build_app"]
 
 OPERATIONS: Final[Sequence[Operation]] = (
-    *KEY_OPERATIONS, *REGISTRY_OPERATIONS, *ROBOT_OPERATIONS, *RECEIPT_OPERATIONS,
+    *KEY_OPERATIONS,
+    *REGISTRY_OPERATIONS,
+    *SCHEMA_OPERATIONS,
+    *ROBOT_OPERATIONS,
+    *SESSION_OPERATIONS,
+    *RECEIPT_OPERATIONS,
 )  # fmt: skip
 CODE_OF_STATUS: Final = {404: "not_found", 405: "method_not_allowed"}
 MESSAGE_OF_CODE: Final = {

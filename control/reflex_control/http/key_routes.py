@@ -12,6 +12,7 @@ from reflex_control.identity.actor import Scope, check_scopes
 from reflex_control.moments import SECOND_MS
 from reflex_control.plane import Writing
 from reflex_control.receipting import Facts
+from reflex_control.sessions.life import end_those_of
 
 __all__ = ["KEY_OPERATIONS"]
 
@@ -66,6 +67,7 @@ def _revoke(call: Call) -> dict[str, Any]:
         if keys.revoke_key(writing.connection, row.id, writing.now_ms):
             reason = row.id if given.reason is None else f"{row.id}: {given.reason}"
             writing.receipt("key_revoked", Facts(robot_id=row.robot_id, reason=reason))
+            end_those_of(writing, "its key was revoked", api_key_id=row.id)
         return keys.key_as_json(keys.key_of(writing.connection, row.organisation_id, row.id))
 
 

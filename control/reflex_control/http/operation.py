@@ -29,6 +29,8 @@ class Needs:
     """The key that the path names may, too."""
     own_robot: bool = False
     """The key of the robot that the path names may, too."""
+    any_robot: bool = False
+    """A robot's key may, too: what the operation finds says whether it is the right one."""
 
     @classmethod
     def scope(cls, *scopes: Scope) -> Needs:
@@ -36,7 +38,8 @@ class Needs:
 
     def check(self, actor: Actor, path: Mapping[str, str]) -> None:
         """`ServiceError` 403 names the scope that is missing."""
-        if not self.scopes or (self.own_key and path.get("id") == actor.key_id):
+        is_let_in = (self.own_key and path.get("id") == actor.key_id) or (self.any_robot and actor.robot_id is not None)
+        if not self.scopes or is_let_in:
             return
         if self.own_robot:
             actor.require_robot(path["id"], *self.scopes)

@@ -7,9 +7,10 @@ from typing import Any, Final
 from reflex.control import objects
 from reflex_control.http.bodies import NewDeployment, NewModel, WithReason
 from reflex_control.http.operation import Call, Needs, Operation
-from reflex_control.registry.deployments import create_deployment, deployment_as_json
+from reflex_control.registry.deployments import create_deployment, deployment_as_json, deployments_of
 from reflex_control.registry.finding import find, find_all
 from reflex_control.registry.models import model_as_json, register_model, revoke_model
+from reflex_control.sessions.life import end_those_of
 from reflex_control.store.tables import deployment, model
 
 __all__ = ["READ", "REGISTRY_OPERATIONS", "WRITE"]
@@ -39,7 +40,10 @@ def _get_model(call: Call) -> dict[str, Any]:
 
 def _revoke_model(call: Call) -> dict[str, Any]:
     with call.plane.writing(call.who) as writing:
-        return model_as_json(revoke_model(writing, call.path["id"], call.body.reason))
+        row = revoke_model(writing, call.path["id"], call.body.reason)
+        for deployed in deployments_of(writing.connection, row.id):
+            end_those_of(writing, "its model was revoked", deployment_id=deployed)
+        return model_as_json(row)
 
 
 def _create_deployment(call: Call) -> dict[str, Any]:

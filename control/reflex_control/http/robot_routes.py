@@ -16,6 +16,7 @@ from reflex_control.plane import Writing
 from reflex_control.receipting import Facts
 from reflex_control.registry.finding import find, find_all
 from reflex_control.registry.robots import register_robot, revoke_robot, robot_as_json
+from reflex_control.sessions.life import end_those_of
 from reflex_control.store.tables import robot
 
 __all__ = ["ROBOT_OPERATIONS"]
@@ -45,6 +46,7 @@ def _get_robot(call: Call) -> dict[str, Any]:
 def _revoke_robot(call: Call) -> dict[str, Any]:
     with call.plane.writing(call.who) as writing:
         row = revoke_robot(writing, call.path["id"], call.body.reason)
+        end_those_of(writing, "its robot was revoked", robot_id=row.id)
         return robot_as_json(writing.connection, row, writing.now_ms)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from sqlalchemy import Row
+from sqlalchemy import Connection, Row, select
 
 from reflex.errors import ServiceError, service_error
 from reflex.signed.moments import iso_of
@@ -17,7 +17,7 @@ from reflex_control.registry.finding import add, find, find_named
 from reflex_control.registry.models import model_version
 from reflex_control.store.tables import deployment, model, robot_schema
 
-__all__ = ["act_urls", "create_deployment", "deployment_as_json"]
+__all__ = ["act_urls", "create_deployment", "deployment_as_json", "deployments_of"]
 
 MAX_FRONTENDS: Final = 16
 MAX_URL_CHARACTERS: Final = 2_048
@@ -52,6 +52,11 @@ def create_deployment(
         ),
     )  # fmt: skip
     return deployment_as_json(find(writing.connection, deployment, owner, row["id"], what="deployment"))
+
+
+def deployments_of(connection: Connection, model_id: str) -> list[str]:
+    """The ids of all deployments of a model."""
+    return list(connection.scalars(select(deployment.c.id).where(deployment.c.model_id == model_id)))
 
 
 def act_urls(runtime: Mapping[str, Any]) -> list[str]:

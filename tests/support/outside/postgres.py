@@ -35,12 +35,12 @@ class Postgres:
     def url_of(self, database: str) -> str:
         return f"postgresql+psycopg://reflex@/{database}?host={self._folder}"
 
-    def new_database(self) -> str:
-        """The URL of an empty one."""
+    def new_database(self, template: str = "template1") -> str:
+        """The URL of a new one, empty or as the template is, which nobody may be connected to."""
         name = f"test_{uuid.uuid4().hex}"
         engine = create_engine(self.url_of("postgres"), isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
-            connection.execute(text(f"CREATE DATABASE {name}"))
+            connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
         engine.dispose()
         return self.url_of(name)
 

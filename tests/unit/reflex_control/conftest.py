@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
 from reflex_control.identity.actor import SCOPES, Actor
 from reflex_control.identity.keys import make_key, make_organisation
@@ -24,6 +26,7 @@ class _Clusters:
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
         self._running: Postgres | None = None
+        self._template: str | None = None
 
     def get(self) -> Postgres:
         if self._running is None:
@@ -33,6 +36,14 @@ class _Clusters:
             self._running = self._stack.enter_context(postgres_running(programs))
         return self._running
 
+    def made_store(self) -> str:
+        """The URL of a store that is ready for use: a copy of one that was made once."""
+        if self._template is None:
+            url = self.get().new_database()
+            open_store(url).close()
+            self._template = make_url(url).database
+        return self.get().new_database(str(self._template))
+
 
 @pytest.fixture(scope="session")
 def clusters() -> Iterator[_Clusters]:
@@ -40,16 +51,32 @@ def clusters() -> Iterator[_Clusters]:
         yield _Clusters(stack)
 
 
+@pytest.fixture(scope="session")
+def made_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store on SQLite that was made once, to be copied."""
+    file = tmp_path_factory.mktemp("store") / "control.db"
+    open_store(sqlite_url(file)).close()
+    return file
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def store_url(request: pytest.FixtureRequest, tmp_path: Path, clusters: _Clusters) -> str:
-    """The URL of an empty store."""
-    return sqlite_url(tmp_path / "control.db") if request.param == "sqlite" else clusters.get().new_database()
+def kind(request: pytest.FixtureRequest) -> str:
+    """Of store."""
+    return str(request.param)
 
 
 @pytest.fixture
-def database(store_url: str) -> Iterator[Database]:
+def store_url(kind: str, tmp_path: Path, clusters: _Clusters) -> str:
+    """The URL of an empty store."""
+    return sqlite_url(tmp_path / "control.db") if kind == "sqlite" else clusters.get().new_database()
+
+
+@pytest.fixture
+def database(kind: str, tmp_path: Path, clusters: _Clusters, made_file: Path) -> Iterator[Database]:
     """A store that is ready for use."""
-    opened = open_store(store_url)
+    opened = Database(
+        sqlite_url(shutil.copy(made_file, tmp_path / "ready.db")) if kind == "sqlite" else clusters.made_store()
+    )
     yield opened
     opened.close()
 

@@ -23,7 +23,7 @@ def a_robot(plane: Plane, actor: Actor, name: str = "arm-1") -> str:
     common: dict[str, Any] = {"organisation_id": actor.organisation_id, "name": name, "created_at": plane.clock()}
     with plane.writing(actor) as writing:
         writing.connection.execute(
-            insert(robot_schema).values(id=schema_id, schema={}, limits_hash="sha256:1", simulation=False, **common)
+            insert(robot_schema).values(id=schema_id, schema={}, limits_hash=CONTENT_HASH, simulation=False, **common)
         )
         writing.connection.execute(insert(robot).values(id=robot_id, robot_schema_id=schema_id, **common))
     return robot_id

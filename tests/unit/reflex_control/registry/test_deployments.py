@@ -14,7 +14,7 @@ from reflex_control.receipting import receipts_of
 from reflex_control.registry.deployments import act_urls, create_deployment
 from reflex_control.registry.models import revoke_model
 from reflex_control.store.tables import robot_schema
-from unit.reflex_control.scene import a_model, a_robot
+from unit.reflex_control.scene import CONTENT_HASH, a_model, a_robot
 
 
 def deploy(plane: Plane, actor: Actor, model_id: str, schema_id: str | None = None) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def test_a_deployment_is_written_down_with_its_receipt(plane: Plane, actor: Acto
     with plane.reading() as connection:
         receipt = receipts_of(connection, actor.organisation_id)[-1]
     assert (receipt["deploymentId"], receipt["modelVersion"]) == (made["id"], model["modelVersion"])
-    assert (receipt["limitsHash"], receipt["mode"]) == ("sha256:1", "dry_run")
+    assert (receipt["limitsHash"], receipt["mode"]) == (CONTENT_HASH, "dry_run")
 
 
 def test_a_model_that_is_revoked_or_another_organisations_is_not_deployed(

@@ -14,7 +14,7 @@ from reflex_control.registry.finding import find
 from reflex_control.registry.robots import HEARTBEAT_LOST_MS, register_robot, revoke_robot, robot_as_json
 from reflex_control.store.tables import robot, robot_schema
 from unit.reflex_control.conftest import Moment
-from unit.reflex_control.scene import a_robot
+from unit.reflex_control.scene import CONTENT_HASH, a_robot
 
 
 def schema_of(plane: Plane, actor: Actor) -> str:
@@ -33,7 +33,7 @@ def test_a_registered_robot_is_neither_paired_nor_online(plane: Plane, actor: Ac
         receipt = receipts_of(connection, actor.organisation_id)[-1]
     assert (made["robotSchemaId"], made["paired"], made["online"], made["sessionId"]) == (schema_id, False, False, None)
     assert (receipt["kind"], receipt["robotId"]) == ("robot_registered", made["id"])
-    assert (receipt["calibrationId"], receipt["limitsHash"]) == ("sha256:calibration", "sha256:1")
+    assert (receipt["calibrationId"], receipt["limitsHash"]) == ("sha256:calibration", CONTENT_HASH)
 
 
 def test_another_organisations_schema_makes_no_robot(plane: Plane, actor: Actor, stranger: Actor) -> None:

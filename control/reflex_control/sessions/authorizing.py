@@ -1,0 +1,170 @@
+"""Authorizing: who may drive which robot with which deployment, one driver at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Row, insert, select
+
+from reflex.errors import service_error
+from reflex.signed.moments import iso_of
+from reflex_control.identity.ids import new_id
+from reflex_control.moments import DAY_MS, SECOND_MS
+from reflex_control.plane import Writing
+from reflex_control.registry.finding import find_named
+from reflex_control.registry.models import model_version
+from reflex_control.sessions.life import HEARTBEAT_EVERY_S, LIFE_MS, Session, changed, end, find_session, gone, sweep
+from reflex_control.sessions.promoting import promote
+from reflex_control.store.tables import api_key, deployment, robot, session
+
+__all__ = ["Wish", "authorize"]
+
+LONGEST_MS: Final = DAY_MS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What somebody wants to drive, with what, and how."""
+
+    robot_id: str | None
+    deployment_id: str | None = None
+    artifact_id: str | None = None
+    """A model; its one deployment is meant."""
+    mode: str = "dry_run"
+    client_session_id: str | None = None
+    max_seconds: int | None = None
+    take_over_reason: str | None = None
+
+
+def authorize(writing: Writing, wish: Wish) -> dict[str, Any]:
+    """A grant: the session and its credential.
+
+    `ServiceError` 409 robot_busy names who holds the robot; 410 when the client_session_id is that of a session that
+    has ended. In another mode than dry_run it is promoted at once, under the rules of promotion.
+    """
+    sweep(writing)
+    robot_id = wish.robot_id or writing.actor.robot_id
+    if robot_id is None:
+        raise service_error(
+            "invalid_value", "robotId is needed: a session drives one robot", context={"field": "robotId"}
+        )
+    writing.actor.require_robot(robot_id, "sessions")
+    if wish.mode != "dry_run":
+        writing.actor.require("promote")
+    known = _same_as_before(writing, wish)
+    if known is not None:
+        return grant(writing, known)
+    deployed = _deployment(writing, wish)
+    machine = _robot(writing, robot_id, deployed)
+    _take_lease(writing, machine, wish.take_over_reason)
+    made = _make(writing, wish, deployed, machine)
+    if wish.mode != "dry_run":
+        made = promote(writing, made)
+    return grant(writing, made)
+
+
+def grant(writing: Writing, found: Session) -> dict[str, Any]:
+    """What the driver needs; a credential is new each time."""
+    credential, expires_at = found.credential(writing)
+    urls = (found.deployment.runtime or {}).get("actUrl")
+    return {
+        "sessionId": found.row.id,
+        "credential": credential,
+        "credentialExpiresAt": iso_of(expires_at),
+        "expiresAt": iso_of(found.row.expires_at),
+        "actUrl": urls[0] if urls and len(urls) == 1 else urls,
+        "mode": found.row.mode,
+        "deploymentId": found.row.deployment_id,
+        "robotId": found.row.robot_id,
+        "modelVersion": model_version(found.model),
+        "heartbeatSeconds": HEARTBEAT_EVERY_S,
+    }
+
+
+def _same_as_before(writing: Writing, wish: Wish) -> Session | None:
+    if wish.client_session_id is None:
+        return None
+    owner = writing.actor.organisation_id
+    identity = writing.connection.scalar(
+        select(session.c.id).where(
+            session.c.organisation_id == owner, session.c.client_session_id == wish.client_session_id
+        )
+    )
+    if identity is None:
+        return None
+    found = find_session(writing.connection, owner, identity)
+    if found.row.api_key_id != writing.actor.key_id:
+        raise service_error("conflict", "this clientSessionId is another key's; choose one of your own")
+    asked = (wish.deployment_id or found.row.deployment_id, wish.robot_id or found.row.robot_id)
+    if asked != (found.row.deployment_id, found.row.robot_id):
+        raise service_error("idempotency_mismatch", "this clientSessionId came before for another robot or deployment")
+    if not found.is_live:
+        raise gone(found)
+    return found
+
+
+def _deployment(writing: Writing, wish: Wish) -> Row[Any]:
+    owner = writing.actor.organisation_id
+    if wish.deployment_id is not None:
+        return find_named(writing.connection, deployment, owner, wish.deployment_id, field="deploymentId")
+    if wish.artifact_id is None:
+        raise service_error("invalid_value", "deploymentId is needed", context={"field": "deploymentId"})
+    of_model = select(deployment).where(
+        deployment.c.organisation_id == owner, deployment.c.model_id == wish.artifact_id
+    )
+    found = writing.connection.execute(of_model).all()
+    if len(found) != 1:
+        raise service_error(
+            "invalid_value",
+            f"this model has {len(found)} deployments; name one by deploymentId",
+            context={"field": "artifactId"},
+        )
+    return found[0]
+
+
+def _robot(writing: Writing, robot_id: str, deployed: Row[Any]) -> Row[Any]:
+    machine = find_named(writing.connection, robot, writing.actor.organisation_id, robot_id, field="robotId")
+    if machine.revoked_at is not None:
+        raise service_error("wrong_state", "this robot was revoked", context={"field": "robotId"})
+    if deployed.robot_schema_id not in (None, machine.robot_schema_id):
+        raise service_error(
+            "invalid_value", "this deployment is for robots of another schema", context={"field": "robotId"}
+        )
+    return machine
+
+
+def _take_lease(writing: Writing, machine: Row[Any], reason: str | None) -> None:
+    held = writing.connection.scalar(
+        select(session.c.id).where(session.c.robot_id == machine.id, session.c.ended_at.is_(None))
+    )
+    if held is None:
+        return
+    holder = find_session(writing.connection, writing.actor.organisation_id, held)
+    name = writing.connection.scalar(select(api_key.c.name).where(api_key.c.id == holder.row.api_key_id))
+    if reason is None:
+        raise service_error(
+            "robot_busy",
+            f"this robot is driven by {name} in session {held}; wait for its end, or take it over with a reason",
+            context={"sessionId": held, "holder": name, "mode": holder.row.mode},
+        )
+    writing.actor.require("sessions")
+    end(writing, holder, "closed", f"taken over: {reason}", "session_taken_over")
+
+
+def _make(writing: Writing, wish: Wish, deployed: Row[Any], machine: Row[Any]) -> Session:
+    identity = new_id("sess")
+    longest_ms = LONGEST_MS if wish.max_seconds is None else wish.max_seconds * SECOND_MS
+    writing.connection.execute(
+        insert(session).values(
+            id=identity, organisation_id=writing.actor.organisation_id, deployment_id=deployed.id,
+            robot_id=machine.id, api_key_id=writing.actor.key_id, mode="dry_run", status="dry_run",
+            client_session_id=wish.client_session_id, created_at=writing.now_ms,
+            expires_at=writing.now_ms + min(LIFE_MS, longest_ms), ends_by=writing.now_ms + longest_ms,
+            calibration_id=machine.calibration_id, steps=0, applied_steps=0, safe_stops=0, guard_violations=0,
+            refused_chunks=0,
+        )
+    )  # fmt: skip
+    made = find_session(writing.connection, writing.actor.organisation_id, identity)
+    writing.receipt("session_authorized", made.facts(wish.take_over_reason))
+    return changed(writing, made)

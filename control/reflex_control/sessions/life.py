@@ -1,0 +1,211 @@
+"""What a session is: its row with what it refers to, its credential, its end.
+
+authorize ──▶ dry_run ──promote──▶ apply_actions
+                 │                      │
+                 └──────▶ closed | expired: a session never returns to life
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, Literal, cast
+
+from sqlalchemy import Connection, Row, select, update
+
+from reflex.errors import ServiceError, service_error
+from reflex.signed.moments import iso_of
+from reflex.signed.session_credential import Claims, Mode, issue
+from reflex_control.identity.actor import Actor
+from reflex_control.moments import MINUTE_MS, SECOND_MS, iso_or_none
+from reflex_control.plane import Writing
+from reflex_control.receipting import Facts
+from reflex_control.registry.finding import find
+from reflex_control.registry.models import model_version
+from reflex_control.registry.robots import HEARTBEAT_LOST_MS
+from reflex_control.store.tables import deployment, model, robot, robot_schema, session
+
+__all__ = [
+    "CREDENTIAL_MS",
+    "HEARTBEAT_EVERY_S",
+    "LIFE_MS",
+    "Session",
+    "changed",
+    "due",
+    "end",
+    "end_those_of",
+    "find_session",
+    "gone",
+    "require_live",
+    "session_as_json",
+    "sessions_of",
+    "sweep",
+    "system_of",
+]  # fmt: skip
+
+LIFE_MS: Final = 30 * MINUTE_MS
+"""Renewed by every heartbeat."""
+CREDENTIAL_MS: Final = 120 * SECOND_MS
+"""A frontend that hears nothing of the control plane lets a closed session drive no longer than this."""
+HEARTBEAT_EVERY_S: Final = 10
+GONE: Final = "Session expired or already closed; start a fresh one: reflex sessions authorize"
+
+Ended = Literal["closed", "expired"]
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One session, with its deployment, model, robot and the robot's schema."""
+
+    row: Row[Any]
+    deployment: Row[Any]
+    model: Row[Any]
+    robot: Row[Any]
+    schema: Row[Any]
+
+    @property
+    def is_live(self) -> bool:
+        return self.row.ended_at is None
+
+    def facts(self, reason: str | None = None) -> Facts:
+        """As a receipt says them."""
+        row = self.row
+        return Facts(
+            deployment_id=row.deployment_id, session_id=row.id, robot_id=row.robot_id,
+            model_version=model_version(self.model), calibration_id=row.calibration_id,
+            limits_hash=self.schema.limits_hash, mode=row.mode, steps=row.steps, applied_steps=row.applied_steps,
+            safe_stops=row.safe_stops, guard_violations=row.guard_violations, reason=reason,
+        )  # fmt: skip
+
+    def credential(self, writing: Writing) -> tuple[str, int]:
+        """A new one for this moment, and when it expires: soon, and never after the session itself."""
+        expires_at = min(writing.now_ms + CREDENTIAL_MS, self.row.expires_at)
+        claims = Claims(
+            session_id=self.row.id, organisation_id=self.row.organisation_id, robot_id=self.row.robot_id,
+            deployment_id=self.row.deployment_id, model_hash=self.model.content_hash,
+            model_version=model_version(self.model), mode=cast("Mode", self.row.mode),
+            calibration_id=self.row.calibration_id, limits_hash=self.schema.limits_hash,
+            issued_at_ms=writing.now_ms, expires_at_ms=expires_at,
+        )  # fmt: skip
+        return issue(claims, writing.key), expires_at
+
+
+def find_session(connection: Connection, organisation_id: str, session_id: str) -> Session:
+    """`ServiceError` 404 when the organisation has none of this id."""
+    row = find(connection, session, organisation_id, session_id, what="session")
+    deployed = connection.execute(select(deployment).where(deployment.c.id == row.deployment_id)).one()
+    machine = connection.execute(select(robot).where(robot.c.id == row.robot_id)).one()
+    return Session(
+        row,
+        deployed,
+        connection.execute(select(model).where(model.c.id == deployed.model_id)).one(),
+        machine,
+        connection.execute(select(robot_schema).where(robot_schema.c.id == machine.robot_schema_id)).one(),
+    )
+
+
+def sessions_of(connection: Connection, organisation_id: str, status: str | None) -> list[Session]:
+    """All of them, oldest first, or those of one status."""
+    wanted = select(session.c.id).where(session.c.organisation_id == organisation_id)
+    if status is not None:
+        wanted = wanted.where(session.c.status == status)
+    found = connection.scalars(wanted.order_by(session.c.created_at, session.c.id)).all()
+    return [find_session(connection, organisation_id, identity) for identity in found]
+
+
+def require_live(found: Session) -> None:
+    """`ServiceError` 410 for one that has ended."""
+    if not found.is_live:
+        raise gone(found)
+
+
+def gone(found: Session) -> ServiceError:
+    return service_error("session_ended", GONE, context={"sessionId": found.row.id, "status": found.row.status})
+
+
+def end(writing: Writing, found: Session, status: Ended, reason: str, kind: str) -> Session:
+    """End it, with its receipts: how it ended, and what the guard refused of it where there was such a thing."""
+    writing.connection.execute(
+        update(session)
+        .where(session.c.id == found.row.id)
+        .values(ended_at=writing.now_ms, status=status, reason=reason)
+    )
+    writing.receipt(kind, found.facts(reason))
+    if found.row.guard_violations or found.row.refused_chunks:
+        summary = f"guard violations {found.row.guard_violations}, chunks refused {found.row.refused_chunks}"
+        writing.receipt("guard_summary", found.facts(summary))
+    return changed(writing, found)
+
+
+def changed(writing: Writing, found: Session) -> Session:
+    """The session as it is now, which those who listen are told."""
+    now = find_session(writing.connection, found.row.organisation_id, found.row.id)
+    writing.tell("session", {"sessionId": now.row.id, "status": now.row.status, "mode": now.row.mode})
+    return now
+
+
+def due(connection: Connection, now_ms: int) -> list[tuple[str, str]]:
+    """Organisation and id of each live session whose time is over."""
+    over = (
+        (session.c.expires_at <= now_ms)
+        | (session.c.ends_by <= now_ms)
+        | (session.c.heartbeat_at <= now_ms - HEARTBEAT_LOST_MS)
+    )
+    found = connection.execute(
+        select(session.c.organisation_id, session.c.id).where(session.c.ended_at.is_(None), over)
+    )
+    return [(row.organisation_id, row.id) for row in found]
+
+
+def sweep(writing: Writing) -> None:
+    """End what is over in the actor's organisation; every change of sessions begins with it, and a thread does it."""
+    for organisation_id, session_id in due(writing.connection, writing.now_ms):
+        if organisation_id == writing.actor.organisation_id:
+            found = find_session(writing.connection, organisation_id, session_id)
+            end(writing, found, "expired", _why_over(found.row, writing.now_ms), "session_expired")
+
+
+def end_those_of(writing: Writing, reason: str, **columns: str) -> None:
+    """End every live session of a key, a robot or a deployment that was taken back."""
+    wanted = select(session.c.id).where(
+        session.c.organisation_id == writing.actor.organisation_id, session.c.ended_at.is_(None),
+        *(session.c[name] == value for name, value in columns.items()),
+    )  # fmt: skip
+    for session_id in writing.connection.scalars(wanted).all():
+        found = find_session(writing.connection, writing.actor.organisation_id, session_id)
+        end(writing, found, "closed", reason, "session_closed")
+
+
+def system_of(organisation_id: str) -> Actor:
+    """Who does what nobody asked for."""
+    return Actor("", "control plane", organisation_id, frozenset())
+
+
+def session_as_json(found: Session) -> dict[str, Any]:
+    row = found.row
+    return {
+        "id": row.id,
+        "deploymentId": row.deployment_id,
+        "robotId": row.robot_id,
+        "mode": row.mode,
+        "status": row.status,
+        "clientSessionId": row.client_session_id,
+        "createdAt": iso_of(row.created_at),
+        "promotedAt": iso_or_none(row.promoted_at),
+        "expiresAt": iso_of(row.expires_at),
+        "lastHeartbeatAt": iso_or_none(row.heartbeat_at),
+        "endedAt": iso_or_none(row.ended_at),
+        "reason": row.reason,
+        "steps": row.steps,
+        "appliedSteps": row.applied_steps,
+        "safeStops": row.safe_stops,
+        "guardViolations": row.guard_violations,
+        "modelVersion": model_version(found.model),
+    }
+
+
+def _why_over(row: Row[Any], now_ms: int) -> str:
+    if row.ends_by <= now_ms:
+        return "its longest time is over"
+    if row.expires_at <= now_ms:
+        return "not renewed in time"
+    return "heartbeats were lost"

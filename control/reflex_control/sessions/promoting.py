@@ -1,0 +1,72 @@
+"""Promotion: from dry_run to a robot that moves. Every refusal is kept as a receipt."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sqlalchemy import update
+
+from reflex.errors import ServiceError, service_error
+from reflex_control.moments import MINUTE_MS
+from reflex_control.plane import Writing
+from reflex_control.registry.robots import HEARTBEAT_LOST_MS
+from reflex_control.sessions.life import Session, changed, find_session, require_live, sweep
+from reflex_control.store.tables import session
+
+__all__ = ["DOCTOR_HOLDS_MS", "promote", "promote_session"]
+
+DOCTOR_HOLDS_MS: Final = 15 * MINUTE_MS
+NOT_READY: Final = "Deployment not ready for apply_actions"
+
+
+def promote_session(writing: Writing, session_id: str) -> Session:
+    """From dry_run to apply_actions. `ServiceError`: 403, 404, 410, or 409 deployment_not_ready with what is wrong."""
+    writing.actor.require("promote")
+    sweep(writing)
+    found = find_session(writing.connection, writing.actor.organisation_id, session_id)
+    require_live(found)
+    return found if found.row.mode == "apply_actions" else promote(writing, found)
+
+
+def promote(writing: Writing, found: Session) -> Session:
+    """The rules, in the order in which they are told."""
+    refused = _refusal(found, writing.now_ms)
+    if refused is not None:
+        writing.refuse(refused, "promotion_refused", found.facts(refused.message))
+    writing.connection.execute(
+        update(session)
+        .where(session.c.id == found.row.id)
+        .values(mode="apply_actions", status="apply_actions", promoted_at=writing.now_ms)
+    )
+    promoted = changed(writing, found)
+    writing.receipt("session_promoted", promoted.facts())
+    return promoted
+
+
+def _refusal(found: Session, now_ms: int) -> ServiceError | None:
+    deployed, machine = found.deployment, found.robot
+    if deployed.mode != "apply_actions":
+        return service_error(
+            "wrong_state", "this deployment may reach dry_run at most; deploy it with mode apply_actions"
+        )
+    if found.model.revoked_at is not None:
+        return service_error("wrong_state", "the model of this deployment was revoked; deploy another one")
+    if deployed.doctor_at is None or now_ms - deployed.doctor_at > DOCTOR_HOLDS_MS:
+        return _not_ready(
+            found, [], f"its last check is missing, or older than 15 minutes; run: reflex doctor {deployed.id}"
+        )
+    if not deployed.doctor["ready"]:
+        failed = [check for check in deployed.doctor["checks"] if check["status"] == "fail"]
+        return _not_ready(found, failed, "; ".join(f"{check['id']}: {check['message']}" for check in failed))
+    if machine.heartbeat_at is None or now_ms - machine.heartbeat_at >= HEARTBEAT_LOST_MS:
+        return service_error(
+            "wrong_state", "the robot has sent no heartbeat within 30 s; start its runner, then promote"
+        )
+    return None
+
+
+def _not_ready(found: Session, failed: list[dict[str, Any]], what: str) -> ServiceError:
+    return service_error(
+        "deployment_not_ready", f"{NOT_READY}: {what}",
+        context={"deploymentId": found.deployment.id, "checks": failed},
+    )  # fmt: skip

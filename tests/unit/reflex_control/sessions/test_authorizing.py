@@ -1,0 +1,119 @@
+"""Who may drive: one driver at a time, in dry_run, under a credential that anybody can check."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from reflex.errors import InvalidRequestError, ServiceError, UnauthorizedError
+from reflex.signed.session_credential import read
+from reflex_control.signing_keys import keyset
+from unit.reflex_control.sessions.session_scene import HASH, Scene
+
+RACERS = 16
+
+
+def test_a_grant_says_what_the_robot_may_and_its_credential_says_the_same(scene: Scene) -> None:
+    grant = scene.authorize()
+
+    with scene.plane.reading() as connection:
+        claims = read(grant["credential"], keyset(connection), scene.at_ms)
+    assert (claims.session_id, claims.robot_id, claims.mode) == (grant["sessionId"], "robot_1", "dry_run")
+    assert (claims.model_hash, claims.limits_hash) == (HASH, HASH)
+    assert claims.expires_at_ms - claims.issued_at_ms == 120_000
+    assert grant["actUrl"] == "http://127.0.0.1:8000"
+    assert scene.kinds() == ["session_authorized"]
+    assert scene.told() == [{"sessionId": grant["sessionId"], "status": "dry_run", "mode": "dry_run"}]
+
+
+def test_a_robot_that_is_driven_is_busy_and_its_holder_is_named(scene: Scene) -> None:
+    held = scene.authorize()
+
+    with pytest.raises(ServiceError) as refused:
+        scene.authorize(scene.actor("other", "sessions"))
+
+    assert refused.value.code == "robot_busy"
+    assert refused.value.context == {"sessionId": held["sessionId"], "holder": "operator", "mode": "dry_run"}
+    assert scene.authorize(robot_id="robot_2")["robotId"] == "robot_2"
+
+
+def test_a_take_over_ends_the_old_session_first_and_both_are_on_the_record(scene: Scene) -> None:
+    old = scene.authorize()
+    new = scene.authorize(scene.actor("other", "sessions"), take_over_reason="shift ends")
+
+    assert scene.session(old["sessionId"])["status"] == "closed"
+    assert scene.session(old["sessionId"])["reason"] == "taken over: shift ends"
+    assert scene.session(new["sessionId"])["status"] == "dry_run"
+    assert scene.kinds() == ["session_authorized", "session_taken_over", "session_authorized"]
+    assert scene.live() == 1
+
+
+def test_of_many_who_want_a_robot_at_once_one_gets_it(scene: Scene) -> None:
+    won: list[Any] = []
+    refused: list[str] = []
+
+    def want() -> None:
+        try:
+            won.append(scene.authorize())
+        except ServiceError as exc:
+            refused.append(exc.code)
+
+    racers = [threading.Thread(target=want) for _ in range(RACERS)]
+    for racer in racers:
+        racer.start()
+    for racer in racers:
+        racer.join()
+
+    assert (len(won), set(refused), scene.live()) == (1, {"robot_busy"}, 1)
+
+
+def test_the_same_client_session_id_is_the_same_session_until_it_ends(scene: Scene) -> None:
+    first = scene.authorize(client_session_id="run-1")
+    again = scene.authorize(client_session_id="run-1")
+    assert again["sessionId"] == first["sessionId"]
+    with pytest.raises(InvalidRequestError, match="another robot"):
+        scene.authorize(client_session_id="run-1", robot_id="robot_2")
+
+    scene.close(first["sessionId"])
+    with pytest.raises(ServiceError) as gone:
+        scene.authorize(client_session_id="run-1")
+    assert gone.value.code == "session_ended"
+
+
+def test_a_robots_key_authorizes_itself_and_nobody_else(scene: Scene) -> None:
+    with pytest.raises(ServiceError) as other:
+        scene.authorize(scene.arm, robot_id="robot_2")
+    with pytest.raises(UnauthorizedError):
+        scene.authorize(scene.arm, mode="apply_actions")
+
+    assert other.value.code == "not_found"
+    assert scene.authorize(scene.arm, robot_id=None)["robotId"] == "robot_1"
+
+
+@pytest.mark.parametrize("scope", ["read", "write", "promote", "train", "admin"])
+def test_no_other_scope_than_sessions_lets_anybody_drive(scene: Scene, scope: Any) -> None:
+    with pytest.raises(UnauthorizedError) as refused:
+        scene.authorize(scene.actor("x", scope))
+    assert refused.value.context["scope"] == "sessions"
+
+
+@pytest.mark.parametrize(
+    ("wish", "field"),
+    [
+        ({"robot_id": None}, "robotId"),
+        ({"robot_id": "robot_9"}, "robotId"),
+        ({"deployment_id": "deploy_9"}, "deploymentId"),
+        ({"deployment_id": None}, "deploymentId"),
+        ({"deployment_id": None, "artifact_id": "model_9"}, "artifactId"),
+    ],
+)
+def test_what_is_missing_or_unknown_is_named(scene: Scene, wish: dict[str, Any], field: str) -> None:
+    with pytest.raises(ServiceError) as refused:
+        scene.authorize(**wish)
+    assert (refused.value.code, refused.value.context["field"]) == ("invalid_value", field)
+
+
+def test_a_model_stands_for_its_only_deployment(scene: Scene) -> None:
+    assert scene.authorize(deployment_id=None, artifact_id="model_1")["deploymentId"] == "deploy_1"

@@ -1,0 +1,99 @@
+"""Heartbeats keep a session alive and carry its credential; whatever ends it, it never comes back."""
+
+from __future__ import annotations
+
+import pytest
+
+from reflex.errors import ServiceError
+from reflex.signed.session_credential import read
+from reflex_control.sessions.beating import note_safe_stop, sweep_all
+from reflex_control.signing_keys import keyset
+from unit.reflex_control.sessions.session_scene import Scene
+
+MINUTE_S = 60
+
+
+def test_a_heartbeat_renews_the_session_and_its_credential(scene: Scene) -> None:
+    grant = scene.authorize()
+    scene.after(20)
+    answer = scene.beat(session_id=grant["sessionId"], steps=40, latency_ms=12.5)
+
+    with scene.plane.reading() as connection:
+        claims = read(answer["credential"], keyset(connection), scene.at_ms)
+    assert claims.issued_at_ms == scene.at_ms
+    assert answer["session"]["steps"] == 40
+    assert answer["session"]["expiresAt"] > grant["expiresAt"]
+
+
+def test_counts_never_go_back(scene: Scene) -> None:
+    identity = scene.authorize()["sessionId"]
+    scene.beat(session_id=identity, steps=50, safe_stops=2)
+    assert scene.beat(session_id=identity, steps=40, safe_stops=1)["session"]["steps"] == 50
+    assert scene.session(identity)["safeStops"] == 2
+
+
+def test_a_session_whose_heartbeats_are_lost_expires_and_stays_so(scene: Scene) -> None:
+    identity = scene.authorize()["sessionId"]
+    scene.beat(session_id=identity)
+    scene.after(30)
+    sweep_all(scene.plane)
+
+    answer = scene.beat(session_id=identity)
+    assert (answer["session"]["status"], answer["credential"], answer["mode"]) == ("expired", None, "dry_run")
+    assert answer["session"]["reason"] == "heartbeats were lost"
+    assert scene.kinds()[-1] == "session_expired"
+    assert scene.authorize()["sessionId"] != identity
+
+
+def test_a_session_that_never_beat_lives_half_an_hour(scene: Scene) -> None:
+    identity = scene.authorize()["sessionId"]
+    scene.after(29 * MINUTE_S)
+    sweep_all(scene.plane)
+    assert scene.session(identity)["status"] == "dry_run"
+    scene.after(MINUTE_S)
+    sweep_all(scene.plane)
+    assert scene.session(identity)["status"] == "expired"
+
+
+def test_no_heartbeat_carries_a_session_beyond_its_longest_time(scene: Scene) -> None:
+    identity = scene.authorize(max_seconds=60)["sessionId"]
+    for _ in range(3):
+        scene.after(19)
+        scene.beat(session_id=identity)
+    scene.after(3)
+    assert scene.beat(session_id=identity)["session"]["reason"] == "its longest time is over"
+
+
+def test_a_credential_ends_with_its_session(scene: Scene) -> None:
+    grant = scene.authorize(max_seconds=60)
+    with scene.plane.reading() as connection:
+        claims = read(grant["credential"], keyset(connection), scene.at_ms)
+    assert claims.expires_at_ms == scene.at_ms + 60_000
+
+
+def test_what_the_guard_refused_is_summed_up_at_the_end(scene: Scene) -> None:
+    identity = scene.authorize()["sessionId"]
+    scene.beat(session_id=identity, guard_violations=7, refused_chunks=1)
+    closed = scene.close(identity, reason="lunch")
+
+    assert (closed["status"], closed["reason"]) == ("closed", "lunch")
+    assert scene.kinds()[-2:] == ["session_closed", "guard_summary"]
+    assert scene.close(identity, reason="again")["reason"] == "lunch"
+    assert scene.told()[-1]["status"] == "closed"
+
+
+def test_a_safe_stop_is_counted_and_on_the_record(scene: Scene) -> None:
+    identity = scene.authorize()["sessionId"]
+    with scene.plane.writing(scene.arm) as writing:
+        stopped = note_safe_stop(writing, identity, "no chunk for 1 s")
+    assert (stopped.row.safe_stops, scene.kinds()[-1]) == (1, "safe_stop")
+
+
+def test_a_robot_speaks_for_itself_only(scene: Scene) -> None:
+    other = scene.authorize(robot_id="robot_2")["sessionId"]
+    with pytest.raises(ServiceError) as refused:
+        scene.beat(robot_id="robot_2")
+    assert refused.value.code == "not_found"
+    with pytest.raises(ServiceError):
+        scene.close(other, scene.arm)
+    assert scene.beat(session_id=other)["session"] is None

@@ -1,0 +1,86 @@
+"""Nothing moves before a promotion, and a promotion needs all of its conditions; each refusal is on the record."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from reflex.errors import ServiceError, UnauthorizedError
+from reflex_control.identity.actor import SCOPES
+from unit.reflex_control.sessions.session_scene import PASSED, Scene
+
+MINUTE_S = 60
+FAILED = {"ready": False, "checks": [{"id": "units", "status": "fail", "message": "degrees", "fix": "export again"}]}
+
+
+@pytest.fixture
+def session_id(scene: Scene) -> str:
+    """Of a session whose robot is alive."""
+    identity: str = scene.authorize()["sessionId"]
+    scene.beat(session_id=identity)
+    return identity
+
+
+def test_a_session_is_promoted_and_the_next_heartbeat_brings_the_credential(scene: Scene, session_id: str) -> None:
+    promoted = scene.promote(session_id)
+
+    assert (promoted["status"], promoted["mode"]) == ("apply_actions", "apply_actions")
+    assert scene.beat(session_id=session_id)["mode"] == "apply_actions"
+    assert scene.kinds()[-1] == "session_promoted"
+    assert scene.told()[-1]["mode"] == "apply_actions"
+    assert scene.promote(session_id)["promotedAt"] == promoted["promotedAt"]
+
+
+@pytest.mark.parametrize("scope", [scope for scope in SCOPES if scope != "promote"])
+def test_promotion_is_implied_by_no_other_scope(scene: Scene, session_id: str, scope: Any) -> None:
+    with pytest.raises(UnauthorizedError) as refused:
+        scene.promote(session_id, scene.actor("x", scope))
+    assert refused.value.context["scope"] == "promote"
+
+
+@pytest.mark.parametrize(
+    ("deployed", "code", "words"),
+    [
+        ({"mode": "dry_run"}, "wrong_state", "dry_run at most"),
+        ({"doctor": None, "doctor_at": None}, "deployment_not_ready", "reflex doctor deploy_1"),
+        ({"doctor": FAILED}, "deployment_not_ready", "units: degrees"),
+    ],
+)
+def test_what_is_not_ready_is_refused_with_the_reason_and_on_the_record(
+    scene: Scene, session_id: str, deployed: dict[str, Any], code: str, words: str
+) -> None:
+    scene.set_deployment(**deployed)
+
+    with pytest.raises(ServiceError, match=words) as refused:
+        scene.promote(session_id)
+
+    assert refused.value.code == code
+    assert scene.kinds()[-1] == "promotion_refused"
+    assert scene.session(session_id)["mode"] == "dry_run"
+
+
+def test_a_doctor_older_than_15_minutes_is_none(scene: Scene, session_id: str) -> None:
+    scene.set_deployment(doctor=PASSED, doctor_at=scene.at_ms - 15 * MINUTE_S * 1000 - 1)
+    with pytest.raises(ServiceError, match="Deployment not ready for apply_actions"):
+        scene.promote(session_id)
+
+
+def test_a_robot_that_is_silent_is_not_promoted(scene: Scene) -> None:
+    identity = scene.authorize()["sessionId"]
+    with pytest.raises(ServiceError, match="no heartbeat"):
+        scene.promote(identity)
+
+
+def test_a_session_that_ended_is_never_promoted(scene: Scene, session_id: str) -> None:
+    scene.close(session_id)
+    with pytest.raises(ServiceError) as gone:
+        scene.promote(session_id)
+    assert gone.value.code == "session_ended"
+
+
+def test_authorize_in_apply_actions_is_a_promotion_with_all_its_rules(scene: Scene) -> None:
+    with pytest.raises(ServiceError, match="no heartbeat"):
+        scene.authorize(mode="apply_actions")
+    scene.beat()
+    assert scene.authorize(mode="apply_actions", take_over_reason="again")["mode"] == "apply_actions"
