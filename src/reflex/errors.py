@@ -35,6 +35,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Final, Literal
 
 __all__ = [
+    "CONTROL_CODES",
     "STATUS_OF",
     "ClientTimeoutError",
     "DeadlineExceededError",
@@ -96,6 +97,12 @@ STATUS_OF: Final[Mapping[str, int]] = {
     "draining": 503,
     "deadline_exceeded": 504,
 }
+
+CONTROL_CODES: Final = frozenset(
+    {"deployment_not_ready", "idempotency_mismatch", "invalid_value", "login_pending", "robot_busy", "session_ended"}
+    | {"wrong_state"}
+)
+"""Those that the control plane alone answers, and no server of policies."""
 
 
 class ReflexError(Exception):

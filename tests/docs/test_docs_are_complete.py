@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 import reflex
 from docs.documents import REPOSITORY, anchors_of, documents, links_of
 from reflex.cli import app
-from reflex.errors import STATUS_OF
+from reflex.errors import CONTROL_CODES, STATUS_OF
 from reflex_frontend.observing.metrics import Metrics
 from reflex_frontend.policy.policy import load_policy
 from reflex_frontend.settings import Settings
@@ -111,7 +111,14 @@ def test_no_document_names_a_metric_that_is_not_there(document: str) -> None:
 def test_every_error_code_is_in_the_contract() -> None:
     text = text_of("docs/http-api.md")
 
-    assert {code for code in STATUS_OF if code not in text} == set()
+    assert {code for code in STATUS_OF.keys() - CONTROL_CODES if code not in text} == set()
+
+
+def test_every_error_code_of_the_control_plane_is_in_its_own_contract_with_its_status() -> None:
+    errors = text_of("docs/control-api.md").partition("\n## Errors\n")[2].partition("\n## ")[0]
+    rows = {code: int(status) for status, code in re.findall(r"^\| (\d{3}) \| `([a-z_]+)` \|", errors, re.MULTILINE)}
+
+    assert rows == {code: STATUS_OF[code] for code in CONTROL_CODES}
 
 
 def test_every_503_is_in_the_operations() -> None:

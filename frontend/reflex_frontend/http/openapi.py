@@ -7,7 +7,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from reflex.errors import STATUS_OF
+from reflex.errors import CONTROL_CODES, STATUS_OF
 from reflex.wire import (
     DEADLINE_HEADER,
     DEFAULT_DEADLINE_MS,
@@ -210,7 +210,7 @@ def _error_schema() -> Schema:
         "type": "object",
         "required": ["error", "message", "request_id"],
         "properties": {
-            "error": {"type": "string", "enum": sorted(STATUS_OF)},
+            "error": {"type": "string", "enum": sorted(STATUS_OF.keys() - CONTROL_CODES)},
             "message": {"type": "string"},
             "request_id": {"type": "string"},
         },
@@ -218,7 +218,7 @@ def _error_schema() -> Schema:
 
 
 def _error(status: int) -> Schema:
-    codes = sorted(code for code, of in STATUS_OF.items() if of == status)
+    codes = sorted(code for code, of in STATUS_OF.items() if of == status and code not in CONTROL_CODES)
     answer = _json(", ".join(codes), {"$ref": "#/components/schemas/Error"})
     if status in (429, 503):
         return _with_retry_after(answer)
