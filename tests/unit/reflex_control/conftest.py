@@ -75,7 +75,7 @@ def store_url(kind: str, tmp_path: Path, clusters: _Clusters) -> str:
 def database(kind: str, tmp_path: Path, clusters: _Clusters, made_file: Path) -> Iterator[Database]:
     """A store that is ready for use."""
     opened = Database(
-        sqlite_url(shutil.copy(made_file, tmp_path / "ready.db")) if kind == "sqlite" else clusters.made_store()
+        sqlite_url(Path(shutil.copy(made_file, tmp_path / "ready.db"))) if kind == "sqlite" else clusters.made_store()
     )
     yield opened
     opened.close()
