@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import _thread
+import os
 import shutil
 import signal
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import Any, Final
+from types import CodeType, FrameType
+from typing import Any, Final, NoReturn
 
 __all__ = ["ended_by_sigterm", "interruptible", "scratch_folder", "undisturbed"]
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+AGAIN_S: Final = 0.01
 EXIT_TERMINATED: Final = 128 + signal.SIGTERM
 
 _Handler = Callable[[int, FrameType | None], object]
@@ -27,24 +31,63 @@ def interruptible() -> Iterator[Callable[[], bool]]:
     """Inside, the first SIGINT or SIGTERM raises `KeyboardInterrupt`; those after it are ignored, to the process's end.
 
     Who is impatient would otherwise interrupt the tidying up, or the last words. What is yielded says whether one came:
-    code that is not Python's can turn the exception into another. Signal handlers belong to the main thread: in another
-    one nothing changes. Native code that the exception passes through prints nothing of it.
+    code that is not Python's can turn the exception into another. Where it can only drop it, or print it, it is raised
+    anew. Signal handlers belong to the main thread: in another one nothing changes.
     """
-    came: list[int] = []
+    interruption = _Interruption()
+    before = _heard_by(interruption.begin, SIGNALS)
+    try:
+        yield lambda: interruption.number is not None
+    finally:
+        if interruption.number is None:
+            _put_back(before)
+        else:
+            interruption.end()
 
-    def interrupt(number: int, _frame: FrameType | None) -> None:
-        came.append(number)
-        for each in SIGNALS:
-            signal.signal(each, signal.SIG_IGN)
-        _say_nothing_more()
+
+class _Interruption:
+    """One interruption: begun by a signal, and begun anew when native code or a finalizer has swallowed it."""
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        self._open = threading.Lock()
+        self._is_over = False
+
+    def end(self) -> None:
+        """Nothing is raised from here on, nor is a signal sent that others would hear."""
+        _ignore()
+        with self._open:
+            self._is_over = True
+
+    def begin(self, number: int, _frame: FrameType | None) -> NoReturn:
+        self.number = number
+        _ignore()
+        sys.excepthook = lambda kind, *_: self._swallowed(kind)
+        sys.unraisablehook = lambda lost: self._swallowed(lost.exc_type)
         raise KeyboardInterrupt
 
-    before = _heard_by(interrupt, SIGNALS)
-    try:
-        yield lambda: bool(came)
-    finally:
-        if not came:
-            _put_back(before)
+    def _swallowed(self, kind: type[BaseException]) -> None:
+        """Called instead of printing a traceback by whoever cannot raise; what is raised here is lost as well."""
+        if kind is KeyboardInterrupt and self.number is not None and not self._is_over:
+            signal.signal(self.number, self._begin_anew)
+            self._send_in_a_moment(self.number)
+
+    def _begin_anew(self, number: int, frame: FrameType | None) -> None:
+        """Not yet in the hook, nor where another exception is being handled: it may be ours, and the work tidied up."""
+        if sys.exc_info()[0] is None and not _has(frame, self._swallowed.__code__):
+            _ignore()
+            raise KeyboardInterrupt
+        self._send_in_a_moment(number)
+
+    def _send_in_a_moment(self, number: int) -> None:
+        # Not a threading.Thread: whoever is interrupted may hold the lock that its start takes.
+        _thread.start_new_thread(self._send, (number,))
+
+    def _send(self, number: int) -> None:
+        time.sleep(AGAIN_S)
+        with self._open:
+            if not self._is_over:
+                os.kill(os.getpid(), number)
 
 
 @contextmanager
@@ -92,10 +135,16 @@ def scratch_folder(prefix: str) -> Iterator[Path]:
                 shutil.rmtree(folder)
 
 
-def _say_nothing_more() -> None:
-    """Native modules and the interpreter's callbacks print a traceback where they cannot raise the interruption."""
-    sys.excepthook = lambda *_: None
-    sys.unraisablehook = lambda _: None
+def _ignore() -> None:
+    for each in SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+
+
+def _has(frame: FrameType | None, code: CodeType) -> bool:
+    """Whether `frame` is one of a function's, or below one."""
+    while frame is not None and frame.f_code is not code:
+        frame = frame.f_back
+    return frame is not None
 
 
 def _heard_by(handler: _Handler, numbers: Iterable[signal.Signals]) -> _Handlers:

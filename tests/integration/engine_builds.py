@@ -56,13 +56,10 @@ def config_of(model: Path) -> Any:
 
 @contextlib.contextmanager
 def command(repository: Path, cache: Path) -> Iterator[subprocess.Popen[str]]:
-    """`build_command` in a process of its own, which prints its JSON."""
-    code = (
-        "import sys; from pathlib import Path; from reflex_export.commands.engines import build_command; "
-        "build_command(Path(sys.argv[1]), engine='tensorrt-rtx', cache=Path(sys.argv[2]), as_json=True)"
-    )
+    """`reflex engines build` in a process of its own, which prints its JSON."""
+    options = ("--engine", "tensorrt-rtx", "--cache", str(cache), "--json")
     with subprocess.Popen(
-        [sys.executable, "-c", code, str(repository), str(cache)],
+        [sys.executable, "-m", "reflex.cli", "engines", "build", str(repository), *options],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         try:

@@ -35,6 +35,9 @@ __all__ = ["BuildProgress", "ProgressReport", "build_engine", "require_engine", 
 
 PORTABLE: Final = "rtx-sm80-and-later"
 SHOWN_LOG_CHARACTERS: Final = 2_000
+# Made here, once: native code makes them, and swallows a Ctrl-C that comes meanwhile.
+JOB: Final = TypeAdapter(BuildJob)
+PRECISION: Final = TypeAdapter(LayerPrecision)
 ERRORS: Final[dict[str, type[SetupError]]] = {kind.__name__: kind for kind in (GraphRefusedError, EngineError)}
 
 
@@ -162,7 +165,7 @@ def _run_worker(job: BuildJob, lock: int, report: ProgressReport) -> LayerPrecis
             event = json.loads(line)
             if "precision" in event:
                 # The process would take another second to end by itself; leaving the context kills it.
-                return TypeAdapter(LayerPrecision).validate_python(event["precision"])
+                return PRECISION.validate_python(event["precision"])
             if "error" in event:
                 raise ERRORS.get(event["kind"], SetupError)(event["error"])
             report(BuildProgress(job.onnx, event["phase"], event["fraction"]))
@@ -184,7 +187,7 @@ def _worker(job: BuildJob, lock: int, log: IO[bytes]) -> Iterator[tuple[subproce
         try:
             # It may be dead already; then its events end, and whoever reads them says so.
             with contextlib.suppress(BrokenPipeError):
-                process.stdin.write(TypeAdapter(BuildJob).dump_json(job) + b"\n")
+                process.stdin.write(JOB.dump_json(job) + b"\n")
                 process.stdin.flush()
             yield process, events
         finally:

@@ -6,12 +6,13 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from reflex.interruption import SIGNALS, ended_by_sigterm, interruptible, scratch_folder, undisturbed
+from reflex.interruption import AGAIN_S, SIGNALS, ended_by_sigterm, interruptible, scratch_folder, undisturbed
+from support.waiting import let_pass, wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -40,13 +41,69 @@ class _InterruptedAsItGoes:
         signal.raise_signal(signal.SIGINT)
 
 
-def test_an_interruption_where_nothing_can_be_raised_prints_no_traceback(capfd: pytest.CaptureFixture[str]) -> None:
+def _work() -> None:
+    """Until it is interrupted."""
+    wait_until(lambda: False, "the work is interrupted")
+
+
+def test_an_interruption_that_a_finalizer_swallows_prints_no_traceback_and_is_raised_behind_it(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     with interruptible() as is_interrupted:
-        _InterruptedAsItGoes()  # what is raised in it goes to the interpreter's hook
+        with pytest.raises(KeyboardInterrupt):
+            _work_behind(_InterruptedAsItGoes)  # what is raised in it goes to the interpreter's hook
         assert is_interrupted()
-        sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)  # as PyErr_Print does
 
     assert capfd.readouterr() == ("", "")
+
+
+def _work_behind(swallowing: Callable[[], object]) -> None:
+    swallowing()
+    _work()
+
+
+def test_an_interruption_that_native_code_prints_is_raised_behind_it() -> None:
+    with interruptible(), pytest.raises(KeyboardInterrupt):
+        _work_behind(_prints_the_interruption)
+
+
+def _prints_the_interruption() -> None:
+    try:
+        signal.raise_signal(signal.SIGINT)
+    except KeyboardInterrupt as exc:
+        sys.excepthook(KeyboardInterrupt, exc, None)  # as PyErr_Print does
+
+
+class _GoesSlowly:
+    """Swallows the interruption that comes anew as well."""
+
+    def __del__(self) -> None:
+        _prints_the_interruption()
+        _work()
+
+
+def test_an_interruption_that_is_swallowed_twice_is_raised_at_last() -> None:
+    with interruptible(), pytest.raises(KeyboardInterrupt):
+        _work_behind(_GoesSlowly)
+
+
+def test_tidying_up_is_not_disturbed_when_an_interruption_was_both_printed_and_raised() -> None:
+    done = []
+
+    def work() -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
+            raise
+        finally:
+            let_pass(10 * AGAIN_S)
+            done.append("tidied up")
+
+    with interruptible(), pytest.raises(KeyboardInterrupt):
+        work()
+
+    assert done == ["tidied up"]
 
 
 def test_without_a_signal_the_handlers_are_as_before() -> None:
