@@ -24,8 +24,11 @@ from onnx import TensorProto, helper
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from reflex.model_repository import model_file
+from reflex.triton_wheel import STUB_FILE
 from reflex_frontend.embedded import EmbeddedOptions, EmbeddedTriton, TritonEvent
 from reflex_frontend.embedded.cleanup import owner_prefix
+from reflex_frontend.embedded.layout import backend_directory, cache_folder
+from reflex_frontend.embedded.locate import locate
 from support.leftovers import SHARED_MEMORY, living_of_group, regions
 from support.promise import Promise
 from support.waiting import HANGS_S, eventually, wait_until
@@ -171,25 +174,31 @@ def test_a_lost_triton_is_replaced_at_the_same_address_and_leaves_nothing(
     asyncio.run(scenario())
 
 
-def test_a_models_process_that_dies_as_it_comes_up_costs_seconds_not_minutes(repository: Path) -> None:
-    """Killed as it is born: Triton itself would wait two minutes for its first word."""
+def test_a_models_process_that_dies_as_it_comes_up_costs_seconds_not_minutes(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before its first word, for which Triton itself would wait two minutes."""
 
     async def scenario() -> None:
         events: list[TritonEvent] = []
-        triton = EmbeddedTriton(
-            EmbeddedOptions(model_repository=repository, models=("affine",)), on_event=events.append
-        )
-        await triton.start()
-        try:
-            first = _pid(triton)
-            await eventually(lambda: _kill_a_stub(first), "a model's process is born")
-            await eventually(lambda: triton.restarts == 1, "another Triton is started")
-            await _ready_at(triton.grpc_address)
-        finally:
-            await triton.stop()
-        assert "the process of a model died as it came up" in next(e for e in events if e.kind == "hung").message
+        async with _serving(repository, "affine", on_event=events.append) as (triton, _):
+            assert triton.restarts == 1
+        assert [event.kind for event in events] == ["started", "hung", "exited", "started", "stopped"]
+        assert "the process of a model died as it came up" in events[1].message
 
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    _first_stub_dies(tmp_path)
     asyncio.run(scenario())
+
+
+def _first_stub_dies(cache: Path) -> None:
+    """The first that has a model: before it, Triton asks the program without one for its version."""
+    folder = backend_directory(locate(), cache_folder([cache / "reflex" / "embedded"])) / "python"
+    stub, died = folder / STUB_FILE, cache / "one has died"
+    whole = stub.resolve()
+    stub.unlink()
+    _write(stub, f'#!/bin/sh\n[ "$1" ] && mkdir "{died}" 2>/dev/null && kill -9 $$\nexec "{whole}" "$@"\n')
+    stub.chmod(0o700)
 
 
 def test_no_other_user_can_talk_to_triton_or_read_its_memory(repository: Path) -> None:
@@ -206,16 +215,6 @@ def test_no_other_user_can_talk_to_triton_or_read_its_memory(repository: Path) -
                 assert tried.returncode == errno.EACCES
 
     asyncio.run(scenario())
-
-
-def _kill_a_stub(triton: int) -> bool:
-    """As soon as there is one, so before it can have said a word."""
-    for child in psutil.Process(triton).children():
-        with contextlib.suppress(psutil.NoSuchProcess):
-            if child.name().startswith("triton_python"):
-                child.kill()
-                return True
-    return False
 
 
 def test_stop_is_quick_and_leaves_no_process_no_memory_and_no_file(repository: Path, promise: Promise) -> None:
