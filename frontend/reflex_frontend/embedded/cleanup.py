@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 __all__ = [
+    "idle_ticks_of_group",
     "kill_group",
     "owner_prefix",
     "reap_group",
@@ -39,6 +40,7 @@ class _Process:
     state: str
     group: int
     start_ticks: int
+    cpu_ticks: int
 
 
 def owner_prefix(pid: int | None = None) -> str:
@@ -106,6 +108,12 @@ def zombies_of_group(group: int) -> frozenset[int]:
     )
 
 
+def idle_ticks_of_group(group: int) -> int | None:
+    """The CPU time that the group has used so far; None while one of it computes, or waits for a core or a disk."""
+    members = [process for process in _processes() if process.group == group]
+    return None if any(process.state in "RD" for process in members) else sum(each.cpu_ticks for each in members)
+
+
 def _is_ownerless(path: Path) -> bool:
     """Whether its name is that of a process in our own pid namespace that no longer runs."""
     match = OWNED.match(path.name)
@@ -134,4 +142,10 @@ def _read_process(pid: int) -> _Process | None:
     except (FileNotFoundError, ProcessLookupError):
         return None
     fields = text.rpartition(")")[2].split()
-    return _Process(pid=pid, state=fields[0], group=int(fields[2]), start_ticks=int(fields[19]))
+    return _Process(
+        pid,
+        state=fields[0],
+        group=int(fields[2]),
+        start_ticks=int(fields[19]),
+        cpu_ticks=int(fields[11]) + int(fields[12]),
+    )

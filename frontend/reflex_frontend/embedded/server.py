@@ -7,7 +7,7 @@ import contextlib
 import itertools
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from pathlib import Path
 
 from reflex.errors import RepositoryError, SetupError
@@ -26,9 +26,18 @@ from reflex_frontend.embedded.layout import (
 from reflex_frontend.embedded.locate import Installation, locate
 from reflex_frontend.embedded.options import EmbeddedOptions, TritonEvent
 from reflex_frontend.embedded.run_folder import RunFolder
-from reflex_frontend.embedded.start_watch import DIED, dead_before_serving, unless_one_dies, waits_in_vain
+from reflex_frontend.embedded.start_watch import (
+    DIED,
+    STILL,
+    dead_before_serving,
+    still_before_serving,
+    unless_one_dies,
+    waits_in_vain,
+)
 
 __all__ = ["EmbeddedTriton"]
+
+VAIN_STARTS = ((dead_before_serving, DIED), (still_before_serving, STILL))
 
 
 class EmbeddedTriton:
@@ -144,17 +153,18 @@ class EmbeddedTriton:
     async def _keep_running(self, child: Child, folder: RunFolder) -> None:
         while True:
             async with asyncio.TaskGroup() as tasks:
-                watch = tasks.create_task(self._watch_start(child))
+                watches = [tasks.create_task(self._watch_start(child, *each)) for each in VAIN_STARTS]
                 await child.wait()
-                watch.cancel()
+                for watch in watches:
+                    watch.cancel()
             await child.dispose()
             if self._note_exit(child):
                 return
             self._child = child = await self._respawn(folder)
 
-    async def _watch_start(self, child: Child) -> None:
-        if await dead_before_serving(child):
-            self.report_hang(DIED)
+    async def _watch_start(self, child: Child, is_in_vain: Callable[[Child], Awaitable[bool]], reason: str) -> None:
+        if await is_in_vain(child):
+            self.report_hang(reason)
 
     async def _respawn(self, folder: RunFolder) -> Child:
         """Start again after the delay, and again when the machine cannot start a process at the moment."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from reflex_frontend.embedded import cleanup
 from reflex_frontend.embedded.cleanup import owner_prefix, remove_regions, remove_regions_of_dead_owners
-from support.waiting import wait_until
+from support.waiting import HANGS_S, wait_until
 
 
 def _ended_pid() -> int:
@@ -51,7 +51,7 @@ def test_a_group_is_gone_only_when_its_last_process_is() -> None:
         leader.stdout.readline()
         assert not cleanup.wait_group_gone(leader.pid, 0.05)
         cleanup.kill_group(leader.pid)
-        assert cleanup.wait_group_gone(leader.pid, 5.0)
+        assert cleanup.wait_group_gone(leader.pid, HANGS_S)
 
 
 def test_the_dead_of_a_group_are_found_until_somebody_collects_them() -> None:
@@ -68,3 +68,27 @@ def test_the_dead_of_a_group_are_found_until_somebody_collects_them() -> None:
         leader.stdout.readline()
         assert not cleanup.zombies_of_group(leader.pid)
         cleanup.kill_group(leader.pid)
+
+
+def test_a_group_is_idle_but_for_while_it_computes_and_its_time_tells_that_it_has() -> None:
+    code = (
+        "import time; print(flush=True); input(); end = time.process_time() + 0.2\n"
+        "while time.process_time() < end: pass\n"
+        "print(flush=True); input()\n"
+        "while True: pass"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, text=True
+    ) as leader:
+        assert leader.stdin is not None
+        assert leader.stdout is not None
+        idle_ticks: list[int] = []
+        for _ in range(2):
+            leader.stdout.readline()
+            wait_until(lambda: cleanup.idle_ticks_of_group(leader.pid) is not None, "it waits")
+            idle_ticks.append(cleanup.idle_ticks_of_group(leader.pid) or 0)
+            leader.stdin.write("go on\n")
+            leader.stdin.flush()
+        wait_until(lambda: cleanup.idle_ticks_of_group(leader.pid) is None, "it computes")
+        cleanup.kill_group(leader.pid)
+    assert idle_ticks[1] - idle_ticks[0] >= 0.15 * os.sysconf("SC_CLK_TCK")

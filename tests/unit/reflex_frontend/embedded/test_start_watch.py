@@ -9,19 +9,28 @@ from typing import Any
 import pytest
 
 from reflex_frontend.embedded import start_watch
-from reflex_frontend.embedded.start_watch import DIED, dead_before_serving, unless_one_dies, waits_in_vain
+from reflex_frontend.embedded.start_watch import (
+    BREATH_TICKS,
+    DIED,
+    STILL_LOOKS,
+    dead_before_serving,
+    still_before_serving,
+    unless_one_dies,
+    waits_in_vain,
+)
 
 LOOKS = 20
 
 
 @dataclass
 class Looks:
-    """A Triton, and the dead of its group as each look finds them; the last stays, and after `LOOKS` Triton ends."""
+    """A Triton, and the dead of its group as each look finds them; the last stays, and after `limit` Triton ends."""
 
     found: list[set[int]]
     pid: int = 5
     serving: bool = False
     count: int = 0
+    limit: int = LOOKS
     log: Any = field(init=False)
     died_loading: dict[int, frozenset[str]] = field(default_factory=dict)
 
@@ -30,7 +39,7 @@ class Looks:
 
     @property
     def is_running(self) -> bool:
-        return self.count < LOOKS
+        return self.count < self.limit
 
     def dead(self, _group: int) -> frozenset[int]:
         self.count += 1
@@ -52,6 +61,41 @@ def test_a_start_is_in_vain_when_one_of_the_dead_stays(
     monkeypatch: pytest.MonkeyPatch, found: list[set[int]], is_dead: bool
 ) -> None:
     assert asyncio.run(dead_before_serving(looking(monkeypatch, *found))) is is_dead
+
+
+@pytest.mark.parametrize(
+    ("cpu_ticks", "is_still"),
+    [
+        ([7], True),
+        ([5, 500, 900], True),
+        ([*range(BREATH_TICKS)], True),
+        ([None], False),
+        ([*range(0, 3 * STILL_LOOKS * BREATH_TICKS, BREATH_TICKS)], False),
+        ([70] * STILL_LOOKS + [140] * STILL_LOOKS + [None], False),
+        ([7, None] * STILL_LOOKS, False),
+    ],
+    ids=[
+        "still",
+        "after some work",
+        "looks whether others live",
+        "waits for a core or a disk",
+        "works",
+        "slow",
+        "now and then",
+    ],
+)
+def test_a_start_is_in_vain_when_nothing_of_it_has_computed_for_long(
+    monkeypatch: pytest.MonkeyPatch, cpu_ticks: list[int | None], is_still: bool
+) -> None:
+    looks = Looks([], limit=3 * STILL_LOOKS)
+
+    def ticks(_group: int) -> int | None:
+        looks.count += 1
+        return cpu_ticks[min(looks.count, len(cpu_ticks)) - 1]
+
+    monkeypatch.setattr(start_watch, "idle_ticks_of_group", ticks)
+    monkeypatch.setattr(start_watch, "LOOK_S", 0.0)
+    assert asyncio.run(still_before_serving(looks)) is is_still  # type: ignore[arg-type]
 
 
 async def load(triton: Any) -> None:
