@@ -7,8 +7,6 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# Its progress bars are for a person; a log gets what went wrong, and no more.
-PIP_SAYS := $(shell test -t 2 && echo --progress-bar on || echo --quiet)
 GOLDEN ?= tests/golden
 WORKERS ?= 4
 ENDURING := $(addprefix tests/,chaos/test_two_policies.py chaos/test_rolling_upgrade.py chaos/test_soak.py \
@@ -21,11 +19,11 @@ help: ## list the targets
 
 install: $(STAMP) ## a virtual environment in .venv with everything, dev tools too
 
+$(STAMP): WANTED := .[dev]
 $(STAMP): pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit("Reflex needs Python 3.11 or newer: make PYTHON=python3.11") if sys.version_info < (3, 11) else None'
-	$(PYTHON) -m venv $(VENV)
-	@echo "installing Reflex and what it needs into $(VENV): about 1 GB, a minute or two, this once" >&2
-	$(BIN)/python -m pip install $(PIP_SAYS) --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@$(PYTHON) -c 'import sys; sys.exit("Reflex needs Python 3.11 or newer: make PYTHON=python3.11") if sys.version_info < (3, 11) else None'
+	@echo "installing $(WANTED) into $(VENV), this once" >&2
+	@$(PYTHON) tools/install.py "$(VENV)" "$(WANTED)"
 	@touch $@
 
 serve: $(STAMP) ## serve the demo policy on http://127.0.0.1:8000 (ARGS='--port 9000')
