@@ -7,6 +7,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Serving needs a third of what the tests need; who has all of it needs no more.
+SERVES := $(or $(wildcard $(STAMP)),$(VENV)/.serves)
 GOLDEN ?= tests/golden
 WORKERS ?= 4
 ENDURING := $(addprefix tests/,chaos/test_two_policies.py chaos/test_rolling_upgrade.py chaos/test_soak.py \
@@ -20,13 +22,14 @@ help: ## list the targets
 install: $(STAMP) ## a virtual environment in .venv with everything, dev tools too
 
 $(STAMP): WANTED := .[dev]
-$(STAMP): pyproject.toml constraints.txt
+$(VENV)/.serves: WANTED := .[serve,embedded]
+$(STAMP) $(VENV)/.serves: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Reflex needs Python 3.11 or newer: make PYTHON=python3.11") if sys.version_info < (3, 11) else None'
 	@echo "installing $(WANTED) into $(VENV), this once" >&2
 	@$(PYTHON) tools/install.py "$(VENV)" "$(WANTED)"
 	@touch $@
 
-serve: $(STAMP) ## serve the demo policy on http://127.0.0.1:8000 (ARGS='--port 9000')
+serve: $(SERVES) ## serve the demo policy on http://127.0.0.1:8000 (ARGS='--port 9000')
 	"$(BIN)/reflex" serve $(ARGS)
 
 test: $(STAMP) ## every test that needs no GPU, no container, no root (ARGS='-k guard')

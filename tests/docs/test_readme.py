@@ -77,7 +77,7 @@ def press_ctrl_c(server: ServerProcess) -> None:
 
 
 def make_without_install(target: str) -> list[str]:
-    return ["make", "--old-file", ".venv/.installed", target]
+    return ["make", "--old-file", ".venv/.installed", "--old-file", ".venv/.serves", target]
 
 
 def environment() -> dict[str, str]:
