@@ -21,11 +21,16 @@ def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> 
 
 
 @pytest.fixture(scope="session")
-def engine() -> Iterator[Engine]:
-    """With the images built."""
+def bare_engine() -> Iterator[Engine]:
     with running_engine() as started:
-        started.compose("build", *BUILT, timeout_s=900)
         yield started
+
+
+@pytest.fixture(scope="session")
+def engine(bare_engine: Engine) -> Engine:
+    """With the images built."""
+    bare_engine.compose("build", *BUILT, timeout_s=900)
+    return bare_engine
 
 
 @pytest.fixture(scope="module")
