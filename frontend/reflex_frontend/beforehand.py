@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from reflex.errors import SetupError
-from reflex_frontend.act.keys import KeyRing
+from reflex_frontend.callers.keys import KeyRing
 from reflex_frontend.observing.recording.directory import prepare_directory
 from reflex_frontend.observing.tracing import require_tracing
 from reflex_frontend.policy.policy import find_repository

@@ -21,7 +21,7 @@ from PIL import Image
 
 from reflex.api_keys import KeyEntry, digest_of, new_key
 from reflex.serving.quiet_server import QuietServer
-from reflex_frontend.act.keys import KeyRing
+from reflex_frontend.callers.keys import KeyRing
 from reflex_frontend.http.app import Server, build_app
 from reflex_frontend.settings import Settings
 from support.fakes import FakeTriton, act_service

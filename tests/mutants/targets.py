@@ -48,7 +48,7 @@ TARGETS: Final = (
     Target("frontend/reflex_frontend/exchange/routing.py", (f"{UNIT}/reflex_frontend/exchange/test_routing.py",)),
     Target("frontend/reflex_frontend/exchange/slot_hash.py", (f"{UNIT}/reflex_frontend/exchange/test_slot_hash.py",)),
     Target("frontend/reflex_frontend/observation/request.py", (f"{UNIT}/reflex_frontend/observation/test_request.py",)),
-    Target("frontend/reflex_frontend/act/keys.py", (f"{UNIT}/reflex_frontend/act/test_keys.py",)),
+    Target("frontend/reflex_frontend/callers/keys.py", (f"{UNIT}/reflex_frontend/callers/test_keys.py",)),
     Target("frontend/reflex_frontend/act/resent.py", (f"{UNIT}/reflex_frontend/act/test_resent.py",)),
     Target("src/reflex/numerics.py", (f"{UNIT}/reflex/test_numerics.py",)),
     Target("export/reflex_export/checking/parity.py", (f"{UNIT}/reflex_export/checking/test_parity.py",)),
@@ -61,7 +61,7 @@ TARGETS: Final = (
 
 EXPLAINED: Final[Mapping[Identity, str]] = {
     (
-        "frontend/reflex_frontend/act/keys.py",
+        "frontend/reflex_frontend/callers/keys.py",
         "size",
         "return max(1.0, self.rate_per_s * BURST_S)",
         "return max(1.0, self.rate_per_s / BURST_S)",

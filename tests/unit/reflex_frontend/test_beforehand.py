@@ -19,8 +19,8 @@ from typer.testing import CliRunner
 from reflex.cli import app
 from reflex.errors import SetupError
 from reflex_frontend import beforehand
-from reflex_frontend.act import keys
 from reflex_frontend.beforehand import Beforehand, look_beforehand
+from reflex_frontend.callers import watched_file
 from reflex_frontend.serve import _serve
 from reflex_frontend.settings import Settings
 from reflex_frontend.triton.backend import TritonBackend
@@ -76,7 +76,7 @@ def test_a_folder_is_no_key_file(tmp_path: Path) -> None:
 @pytest.fixture
 def dead_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[DeadDisk]:
     disk = DeadDisk()
-    monkeypatch.setattr(keys, "read_key_file", disk.read)
+    monkeypatch.setattr(watched_file, "read_key_file", disk.read)
     monkeypatch.setattr(beforehand, "prepare_directory", disk.read)
     monkeypatch.setattr(beforehand, "load_policy_set", disk.read)
     yield disk

@@ -12,7 +12,7 @@ import pytest
 from reflex.api_keys import KeyEntry, add_entry, digest_of
 from reflex.wire import ObserversHealth, SlotName
 from reflex_frontend.act.act import ActService
-from reflex_frontend.act.keys import KeyRing
+from reflex_frontend.callers.keys import KeyRing
 from reflex_frontend.http.health import health_of
 from reflex_frontend.policy.slo_monitor import SloMonitor
 from reflex_frontend.slo import parse_slo

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from reflex.api_keys import KeyEntry, add_entry, digest_of, new_key
 from reflex.errors import RateLimitedError, SetupError, UnauthorizedError
-from reflex_frontend.act import keys
-from reflex_frontend.act.keys import KeyRing
+from reflex_frontend.callers import watched_file
+from reflex_frontend.callers.keys import KeyRing
 from support.clock import Clock
 from support.promise import Promise
 from support.waiting import HANGS_S, wait_until
@@ -122,7 +122,7 @@ def test_a_disk_that_hangs_stops_nobody_and_the_log_says_so_once(
 
     ring = KeyRing.read(file, clock)
     ring.watch()
-    monkeypatch.setattr(keys, "read_key_file", hang)
+    monkeypatch.setattr(watched_file, "read_key_file", hang)
     assert asked.wait(HANGS_S)
     for _ in range(20):
         clock.now_s += 1
@@ -311,5 +311,5 @@ def test_a_file_that_is_gone_damaged_or_open_to_all_makes_the_keys_stale_until_i
     file.chmod(0o600)
     ring.look()
     assert ring.stale is None
-    clock.now_s += 2 * keys.OVERDUE_S
+    clock.now_s += 2 * watched_file.OVERDUE_S
     assert ring.stale == "the key file's disk does not answer; the last keys hold on"
