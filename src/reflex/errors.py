@@ -191,7 +191,7 @@ class InvalidRequestError(ServiceError):
 
 
 class UnauthorizedError(ServiceError):
-    """No key, or a key without the right."""
+    """No key or session, one that has ended, or one without the right."""
 
     code = "unauthorized"
 

@@ -14,8 +14,8 @@ from reflex.errors import DeadlineExceededError, ServiceError, UnavailableError
 from reflex.wire import ActTelemetry
 from reflex_frontend.act.answer import act_body
 from reflex_frontend.act.body_budget import BodyBudget
-from reflex_frontend.callers.keys import KeyRing
 from reflex_frontend.act.resent import Key, ResentAnswers
+from reflex_frontend.callers.keys import KeyRing
 from reflex_frontend.exchange.exchange import Exchange
 from reflex_frontend.exchange.instance import Instance
 from reflex_frontend.exchange.observer import Observer

@@ -13,6 +13,7 @@ import reflex
 from reflex.api_keys import is_well_formed
 from reflex.client.call import Answer, Send
 from reflex.errors import ClientTimeoutError, SetupError, TransportError
+from reflex.signed.session_credential import is_like_one
 
 __all__ = ["DEFAULT_URL", "IncomingAnswer", "checked_deadline_s", "checked_url", "request_arguments",
            "session_arguments", "tls_for", "transport_errors"]  # fmt: skip
@@ -56,8 +57,11 @@ def session_arguments(base_url: str, headers: Mapping[str, str] | None, api_key:
 
 
 def _checked_key(api_key: str) -> str:
-    """`SetupError`, which repeats nothing of it, for what is no key: cut off, mistyped, or with a line end."""
-    if not is_well_formed(api_key):
+    """`SetupError`, which repeats nothing of it, for what is no key: cut off, mistyped, or with a line end.
+
+    A session's credential will do as well, where a server asks for one; the server says whether it is whole.
+    """
+    if not (is_well_formed(api_key) or is_like_one(api_key)):
         raise SetupError(
             "api_key is no key of Reflex, which begins with rfx_: copy it whole, as `reflex keys new` gave it"
         )

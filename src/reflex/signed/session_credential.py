@@ -7,6 +7,7 @@ One credential has one text: with any byte altered it is refused. An error of th
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final, Literal, get_args
 
@@ -14,7 +15,7 @@ from reflex.errors import ReflexError
 from reflex.signed.canonical import canonical_json, is_hash, parse_canonical
 from reflex.signed.signing import Keyset, SigningKey, from_base64url, to_base64url
 
-__all__ = ["PREFIX", "Claims", "CredentialError", "Mode", "Reason", "issue", "read"]
+__all__ = ["PREFIX", "Claims", "CredentialError", "Mode", "Reason", "is_like_one", "issue", "read"]
 
 PREFIX: Final = "rfx_sess_"
 MAX_CHARACTERS: Final = 4096
@@ -22,6 +23,8 @@ SIGNATURE_BYTES: Final = 64
 MAX_ID_CHARACTERS: Final = 256
 MAX_MOMENT_MS: Final = 253_402_300_799_999
 """The end of the year 9999."""
+
+LOOKS: Final = re.compile(rf"{PREFIX}[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
 
 Mode = Literal["dry_run", "apply_actions"]
 Reason = Literal["malformed", "unknown_key", "forged", "expired"]
@@ -101,6 +104,11 @@ WIRE_NAMES: Final = {
     "expires_at_ms": "exp",
     "key_id": "kid",
 }
+
+
+def is_like_one(text: str) -> bool:
+    """Whether it has the outer form of a credential, so that it can go into a header."""
+    return LOOKS.fullmatch(text) is not None and len(text) <= MAX_CHARACTERS
 
 
 def issue(claims: Claims, key: SigningKey) -> str:

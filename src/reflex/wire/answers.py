@@ -14,6 +14,7 @@ __all__ = [
     "GuardViolation",
     "HealthReport",
     "ObserversHealth",
+    "SessionMode",
     "SlotHealth",
     "SlotName",
     "Timing",
@@ -21,6 +22,9 @@ __all__ = [
 
 SlotName = Literal["a", "b"]
 """Where one of two policies is loaded."""
+
+SessionMode = Literal["dry_run", "apply_actions"]
+"""What a session may do with the actions that it gets: look at them, or have its robot move."""
 
 EMBODIMENT_FIELD: Final = "embodiment_details"
 """Of `/config`, beside the fields of the policy's own file: every field of the `reflex.embodiments.Embodiment`."""
@@ -74,6 +78,8 @@ class ActTelemetry(TypedDict, total=False):
     """With two policies: there was no episode, or its own slot is out and the other one answered."""
     record_seq: int
     """The number under which this request is recorded; absent when nothing is."""
+    mode: SessionMode
+    """Of the session that asked: actions of a `dry_run` must not be executed; absent where no session is needed."""
 
 
 class ActExecution(TypedDict, total=False):
@@ -121,6 +127,8 @@ class ObserversHealth(TypedDict, total=False):
     """Why nothing is being recorded; absent while all is well."""
     keys: str
     """Why the file of keys was not read again; absent while all is well."""
+    sessions: str
+    """Why a session that ended may still be answered; absent while all is well."""
 
 
 class HealthReport(ObserversHealth):

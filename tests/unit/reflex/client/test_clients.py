@@ -274,6 +274,18 @@ def test_a_key_goes_with_every_request_and_an_episode_in_a_header(connect: Any) 
     assert "x-reflex-episode" not in second.headers
 
 
+def test_a_sessions_credential_goes_where_a_key_goes(connect: Any) -> None:
+    transport = MockTransport([CHUNK])
+    connect(script=transport, api_key="rfx_sess_e30.AA-_").act(state=STATE)
+    assert transport.requests[0].headers["authorization"] == "Bearer rfx_sess_e30.AA-_"
+
+
+@pytest.mark.parametrize("cut", ["rfx_sess_", "rfx_sess_e30", "rfx_sess_e30.AA\n", "rfx_sess_e30.A A", "rfx_sess_é.AA"])
+def test_a_credential_that_is_cut_or_no_header_is_refused(connect: Any, cut: str) -> None:
+    with pytest.raises(SetupError, match="copy it whole"):
+        connect(script=MockTransport([CHUNK]), api_key=cut)
+
+
 def test_what_is_no_key_is_refused_before_anything_is_sent_and_not_repeated(connect: Any) -> None:
     cut = new_key()[:-1]
     with pytest.raises(SetupError, match="copy it whole") as caught:
