@@ -58,7 +58,7 @@ bench: $(STAMP) ## /act against Triton called directly: a table, and JSON in ben
 bench-export: $(STAMP) ## full-size export beside a file copy, and a full-size /act (35 GB in TMPDIR)
 	$(BIN)/python -m reflex_bench.export_bench $(GOLDEN) $(ARGS)
 
-bench-rollout: $(STAMP) ## what recording, shadow, keys and tracing cost /act, measured in turns (ARGS='--rounds 1000')
+bench-rollout: $(STAMP) ## what recording, shadow, keys, sessions and tracing cost /act, measured in turns (ARGS='--rounds 1000')
 	$(BIN)/python -m reflex_bench.rollout_bench $(ARGS)
 
 demo-policy: $(STAMP) ## make export/demo_checkpoint and model_repository/demo* again, from the seed

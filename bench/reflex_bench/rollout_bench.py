@@ -1,4 +1,4 @@
-"""`make bench-rollout`: what recording, shadow, keys and tracing cost the requests of robots.
+"""`make bench-rollout`: what recording, shadow, keys, sessions and tracing cost the requests of robots.
 
 For each feature three servers run at once on the demo policy: without it, without it once more (how far two equal
 servers are apart is the machine's noise), and with it. Prints a table, writes JSON, exits 1 when a target is missed.
@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,6 +27,9 @@ import numpy as np
 import uvloop
 
 from reflex.api_keys import KeyEntry, digest_of, new_key
+from reflex.model_repository import CONFIG_FILE
+from reflex.signed.session_credential import Claims, issue
+from reflex.signed.signing import Keyset, SigningKey
 from reflex_bench.nonce_policy import set_behaviour, write_nonce_policy
 from reflex_bench.observation import act_request, jpeg_base64
 from reflex_bench.paired import Ratio, Target, in_turns, ratio_of_medians
@@ -38,6 +42,8 @@ DEMO: Final = ("--policy", "demo")
 MOST: Final = 1.05
 """The promise: the median within 5 %."""
 HUNG_MS: Final = 3_600_000.0
+LIFE_MS: Final = 24 * 3_600_000
+"""Of a session's credential; longer than any run."""
 
 
 @dataclass(frozen=True)
@@ -113,8 +119,22 @@ def features(folder: Path, collector: str) -> list[Feature]:
             begin=lambda: set_behaviour(folder / "hung.json", delay_ms=HUNG_MS),
         ),
         Feature("API keys", ("--api-keys", str(key_file)), {"authorization": f"Bearer {key}"}),
+        _sessions(folder),
         Feature("tracing", ("--otel-endpoint", collector)),
     ]
+
+
+def _sessions(folder: Path) -> Feature:
+    key, keyset_file = SigningKey.generate("bench"), folder / "keyset.json"
+    keyset_file.write_text(json.dumps(Keyset.of([key.as_public()]).as_json()))
+    policy = json.loads((ROOT / "model_repository" / "demo" / CONFIG_FILE).read_text())
+    now_ms = int(time.time() * 1000)
+    claims = Claims(
+        session_id="sess_bench", organisation_id="org_bench", robot_id="robot_bench", deployment_id="deploy_bench",
+        model_hash=policy["policy_hash"], model_version="demo@bench", mode="dry_run", calibration_id=None,
+        limits_hash=None, issued_at_ms=now_ms, expires_at_ms=now_ms + LIFE_MS,
+    )  # fmt: skip
+    return Feature("sessions", ("--session-key", str(keyset_file)), {"authorization": f"Bearer {issue(claims, key)}"})
 
 
 def measure(repository: Path, feature: Feature, rounds: int, pace_hz: float) -> Figures:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from reflex.policy_config import PolicyConfig
+from reflex_frontend.callers.sessions import NO_KEYSET, Sessions
 from reflex_frontend.exchange.routing import Router
 from reflex_frontend.settings import Settings
 
@@ -28,6 +29,7 @@ class Announcement:
     shadow: PolicyConfig | None
     url: str
     triton: str
+    sessions: Sessions | None = None
 
     async def wait(self) -> None:
         """Until every slot is ready; says what is being waited for."""
@@ -60,6 +62,8 @@ class Announcement:
         settings = self.settings
         parts = [
             self.shadow and f"shadow: {self.shadow.model_version}, {settings.shadow_percent:g} % of the answers",
+            settings.session_key and f"sessions by the keys of {settings.session_key}",
+            settings.sessions_from and f"sessions of the control plane at {settings.sessions_from}",
             settings.record and f"recording to {settings.record}, images: {settings.record_images}",
             settings.otel_endpoint and f"traces to {settings.otel_endpoint}",
             settings.slo and f"SLO {settings.slo.text} ({settings.slo_mode})",
@@ -86,7 +90,10 @@ class Announcement:
 
     def _waited_for(self) -> str | None:
         reasons = (slot.loaded.vitals.warming_reason for slot in self.router.slots.values())
-        return next((reason for reason in reasons if reason is not None), None)
+        unloaded = next((reason for reason in reasons if reason is not None), None)
+        if unloaded is None and self.sessions is not None and self.sessions.is_waiting:
+            return NO_KEYSET
+        return unloaded
 
     def _served(self) -> str:
         shown = []

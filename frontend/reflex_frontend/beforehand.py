@@ -17,6 +17,7 @@ from typing import Final, TypeVar
 
 from reflex.errors import SetupError
 from reflex_frontend.callers.keys import KeyRing
+from reflex_frontend.callers.keyset_file import KeysetFile, require_signatures
 from reflex_frontend.observing.recording.directory import prepare_directory
 from reflex_frontend.observing.tracing import require_tracing
 from reflex_frontend.policy.policy import find_repository
@@ -36,6 +37,7 @@ class Beforehand:
     """What has been read."""
 
     keys: KeyRing | None
+    keyset_file: KeysetFile | None
     repository: Path
     policy_set: PolicySet
 
@@ -45,12 +47,18 @@ async def look_beforehand(settings: Settings) -> Beforehand:
     keys = None
     if settings.api_keys is not None:
         keys = await _soon(f"--api-keys {settings.api_keys}", KeyRing.read, settings.api_keys, time.monotonic)
+    keyset_file = None
+    if settings.session_key is not None:
+        option = f"--session-key {settings.session_key}"
+        keyset_file = await _soon(option, KeysetFile.read, settings.session_key, time.monotonic)
+    if settings.asks_for_sessions:
+        require_signatures()
     if settings.record is not None:
         await _soon(f"--record {settings.record}", prepare_directory, settings.record)
     if settings.otel_endpoint is not None:
         require_tracing()
     repository = await _in_its_own_thread(find_repository, settings.model_repository)
-    return Beforehand(keys, repository, await _in_its_own_thread(load_policy_set, repository, settings))
+    return Beforehand(keys, keyset_file, repository, await _in_its_own_thread(load_policy_set, repository, settings))
 
 
 async def _soon(option: str, read: Callable[..., T], *arguments: object) -> T:

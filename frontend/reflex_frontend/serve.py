@@ -25,6 +25,7 @@ from reflex_frontend.act.act import ActService
 from reflex_frontend.act.resent import ResentAnswers
 from reflex_frontend.announcement import Announcement
 from reflex_frontend.beforehand import Beforehand, look_beforehand
+from reflex_frontend.callers.at_work import sessions_at_work
 from reflex_frontend.closing_together import closing_together
 from reflex_frontend.exchange.instance import Instance
 from reflex_frontend.exchange.routing import Router, Slot
@@ -84,7 +85,7 @@ def _unwrapped(group: ExceptionGroup) -> Exception:
 
 async def _serve(settings: Settings) -> int:
     started = time.monotonic()
-    check_bind(settings.host, has_keys=settings.api_keys is not None, insecure=settings.insecure)
+    check_bind(settings.host, has_keys=settings.asks_who_calls, insecure=settings.insecure)
     stop = _stop_on_signals()
     found = await _unless(stop, look_beforehand(settings))
     if found is not None:
@@ -129,10 +130,12 @@ async def _serve_policies(
     if keys is not None:
         keys.watch()
     watching = observers_at_work(settings, router, policy_set.shadow, loader, instance, metrics)
-    async with closing_together(watching, tracing_at_work(settings)) as (observers, tracing):
+    sessions_working = sessions_at_work(settings, found.keyset_file, loader.start_task)
+    watching_together = closing_together(watching, tracing_at_work(settings))
+    async with sessions_working as sessions, watching_together as (observers, tracing):
         service = ActService(
             router, instance, metrics, ResentAnswers(time.monotonic), loader.workers, settings.robot_id,
-            observers=observers.all, keys=keys, tracing=tracing,
+            observers=observers.all, keys=keys, sessions=sessions, tracing=tracing,
         )  # fmt: skip
 
         def note_policy(slot: SlotName, policy: ServedPolicy) -> None:
@@ -141,7 +144,7 @@ async def _serve_policies(
 
         rollout = Rollout(router, loader, found.repository, note_policy)
         shadow = policy_set.shadow.config if policy_set.shadow else None
-        announcement = Announcement(router, settings, shadow, url_of(listener), backend.address)
+        announcement = Announcement(router, settings, shadow, url_of(listener), backend.address, sessions)
         async with admin_routes(settings, router, rollout, observers):
             announcing = loader.start_task(_announce(announcement, started))
             await _run_http(settings, service, backend, listener, stop)

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from reflex.api_keys import is_well_formed
 from reflex.errors import SetupError
 from reflex.serve_options import MAX_CLAMPED_PERCENT
 from reflex.serving.setting_words import in_plain_words
@@ -21,6 +22,7 @@ __all__ = ["NO_OPTION", "Settings", "unknown_variables"]
 
 NO_OPTION: Final = (
     "admin_token",
+    "control_key",
     "triton_admin_header",
     "receive_timeout_s",
     "hang_restart_s",
@@ -50,6 +52,19 @@ def _is_shown(name: str) -> str:
     if not name.isprintable():
         raise ValueError("takes letters, digits and other visible characters: no line ends, no escapes")
     return name
+
+
+def _checked_http_url(value: str, example: str, secrets_belong: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError(f"must look like {example}")
+    if parts.username is not None:
+        raise ValueError(f"put {secrets_belong}, not into the URL")
+    return value
+
+
+def _is_key(key: SecretStr | None) -> bool:
+    return key is not None and is_well_formed(key.get_secret_value())
 
 
 class Settings(BaseSettings):
@@ -94,6 +109,14 @@ class Settings(BaseSettings):
     """Share of the requests without a traceparent that are traced."""
     api_keys: Path | None = None
     """File of hashed keys, made by `reflex keys new`; None asks nobody for a key."""
+    session_key: Path | None = None
+    """File with the keyset by which sessions' credentials are checked; None, and no `sessions_from`: no sessions."""
+    sessions_from: str | None = None
+    """Base URL of the control plane whose sessions are answered until they end there."""
+    control_key: Annotated[
+        SecretStr | None, Field(validation_alias=AliasChoices("REFLEX_CONTROL_KEY", "REFLEX_API_KEY"))
+    ] = None
+    """This server's own key of that control plane."""
     insecure: bool = False
     """Listen beyond this machine without keys."""
     allowed_hosts: Annotated[tuple[str, ...] | None, NoDecode] = None
@@ -124,6 +147,16 @@ class Settings(BaseSettings):
     """What `slo` is measured over, in whole seconds."""
 
     @property
+    def asks_for_sessions(self) -> bool:
+        """Whether only robots in a session are answered."""
+        return self.session_key is not None or self.sessions_from is not None
+
+    @property
+    def asks_who_calls(self) -> bool:
+        """Whether strangers are kept out."""
+        return self.api_keys is not None or self.asks_for_sessions
+
+    @property
     def triton_admin_metadata(self) -> tuple[tuple[str, str], ...]:
         """The header as gRPC metadata, with the prefix that Triton gives its name."""
         if self.triton_admin_header is None:
@@ -147,6 +180,11 @@ class Settings(BaseSettings):
             raise ValueError("two policies need both --policy-a and --policy-b")
         if self.policy is not None and self.policy_a is not None:
             raise ValueError("give either --policy, or --policy-a and --policy-b")
+        if self.sessions_from is not None and not _is_key(self.control_key):
+            raise ValueError(
+                "--sessions-from needs a key of that control plane with the scope read, in REFLEX_CONTROL_KEY or "
+                "REFLEX_API_KEY; `reflex keys create` makes one"
+            )
         if not self.guard and "max_clamped_share" in self.model_fields_set:
             raise ValueError("--max-clamped-share needs the guard: leave out --no-guard")
         for field, (enabling, needed) in NEEDED.items():
@@ -177,12 +215,14 @@ class Settings(BaseSettings):
     def _is_http_url(cls, value: str | None) -> str | None:
         if value is None:
             return None
-        parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            raise ValueError("must look like http://127.0.0.1:4318")
-        if parts.username is not None:
-            raise ValueError("put credentials into OTEL_EXPORTER_OTLP_HEADERS, not into the URL")
-        return value
+        return _checked_http_url(value, "http://127.0.0.1:4318", "credentials into OTEL_EXPORTER_OTLP_HEADERS")
+
+    @field_validator("sessions_from")
+    @classmethod
+    def _is_url_of_a_control_plane(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        return _checked_http_url(value, "http://127.0.0.1:8100", "the key into REFLEX_CONTROL_KEY").rstrip("/")
 
     @classmethod
     def load(cls, overrides: Mapping[str, Any]) -> Self:

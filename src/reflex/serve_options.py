@@ -131,6 +131,19 @@ SERVE_OPTIONS: Final = (
         metavar="PATH",
     ),
     ServeOption(
+        "session_key",
+        Path,
+        "File with a control plane's keyset, as its GET /v1/keyset answers: /act then needs a session's credential.",
+        metavar="PATH",
+    ),
+    ServeOption(
+        "sessions_from",
+        str,
+        "The control plane, like http://127.0.0.1:8100, whose keyset is fetched, and whose sessions are refused within "
+        "a second of their end: /act then needs a session's credential. Needs REFLEX_CONTROL_KEY or REFLEX_API_KEY.",
+        metavar="URL",
+    ),
+    ServeOption(
         "insecure",
         bool,
         "Listen beyond this machine without keys: whoever reaches the port can drive the policy. Default: off.",

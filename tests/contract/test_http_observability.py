@@ -40,6 +40,7 @@ LABELS = {
     "reflex_records_dropped": set(),
     "reflex_recording_stopped": set(),
     "reflex_keys_stale": set(),
+    "reflex_sessions_stale": set(),
     "reflex_traces_dropped": set(),
     "reflex_shadow_latency_seconds": set(),
     "reflex_shadow_cosine_distance": set(),
@@ -50,6 +51,7 @@ GAUGES = {
     *("reflex_in_flight_requests", "reflex_robot_info", "reflex_breaker_open", "reflex_triton_restarts"),
     *("reflex_policy_info", "reflex_split_percent", "reflex_slo_violated", "reflex_records_written"),
     *("reflex_records_dropped", "reflex_recording_stopped", "reflex_keys_stale", "reflex_traces_dropped"),
+    "reflex_sessions_stale",
 }
 HISTOGRAMS = {
     *("reflex_act_latency_seconds", "reflex_shadow_latency_seconds", "reflex_shadow_cosine_distance"),

@@ -21,6 +21,7 @@ from reflex.client.acting import Observation, act_call
 from reflex.client.mock import chunk as mock_chunk
 from reflex.errors import ServiceError
 from reflex.guard import Violation
+from reflex.signed.signing import Keyset, SigningKey
 from reflex.wire import (
     ANSWER_HEADERS,
     BROWSER_HEADERS,
@@ -36,6 +37,8 @@ from reflex.wire import (
     SlotHealth,
     Timing,
 )
+from reflex_frontend.callers.ended import EndedSessions
+from reflex_frontend.callers.sessions import Sessions
 from reflex_frontend.exchange.exchange import Exchange
 from reflex_frontend.http.app import Server, build_app
 from reflex_frontend.observation.request import _act_request
@@ -43,8 +46,10 @@ from reflex_frontend.policy.slo_monitor import SloMonitor
 from reflex_frontend.settings import Settings
 from reflex_frontend.slo import parse_slo
 from support.fakes import FakeTriton, act_service, policy_config
+from support.outside.control_plane import credential
 
 DOCUMENT = (REPOSITORY / "docs" / "http-api.md").read_text(encoding="utf-8")
+KEY = SigningKey.generate("k1")
 ACT: ActBody = {"instruction": "pick", "state": [0.1] * 6, "episode_id": "e", "seed": 7}
 
 
@@ -56,14 +61,24 @@ class EverythingLooksOn:
 
     def health(self) -> ObserversHealth:
         shadow: SlotHealth = {"status": "ready", "model_version": "s@1"}
-        return {"shadow": shadow, "recording": "stopped", "keys": "stale"}
+        return {"shadow": shadow, "recording": "stopped", "keys": "stale", "sessions": "stale"}
 
     def gauges(self) -> Mapping[str, float]:
         return {}
 
 
+class Keys:
+    """What a control plane published."""
+
+    keyset = Keyset.of([KEY.as_public()])
+    stale = None
+
+    async def renew(self) -> None:
+        pass
+
+
 def everything() -> httpx.ASGITransport:
-    """A server with two policies, an objective, a robot's name, a recording and a shadow: all fields are there."""
+    """A server with two policies, an objective, a name, a recording, a shadow, and sessions: all fields are there."""
     triton = FakeTriton()
     service = act_service(
         triton, time.monotonic, config=policy_config(cameras={"base": False}, n_action_steps=3), second=triton
@@ -71,14 +86,16 @@ def everything() -> httpx.ASGITransport:
     for slot in service.router.slots.values():
         slot.slo = SloMonitor(parse_slo("p99=150ms"), time.monotonic)
         slot.loaded.vitals.breaker.open("gone") if slot.name == "b" else None
-    service = dataclasses.replace(service, robot_id="arm-7", observers=(EverythingLooksOn(),))
+    sessions = Sessions(Keys(), EndedSessions(time.monotonic))
+    service = dataclasses.replace(service, robot_id="arm-7", observers=(EverythingLooksOn(),), sessions=sessions)
     app = build_app(Server(service, Settings.load({"robot_id": "arm-7"})))
     return httpx.ASGITransport(app=app, raise_app_exceptions=False)
 
 
 def asked(method: str, path: str, **how: Any) -> httpx.Response:
     async def ask() -> httpx.Response:
-        async with httpx.AsyncClient(transport=everything(), base_url="http://robot") as client:
+        headers = {"X-Reflex-Key": credential(KEY)}
+        async with httpx.AsyncClient(transport=everything(), base_url="http://robot", headers=headers) as client:
             return await client.request(method, path, **how)
 
     return asyncio.run(ask())

@@ -108,6 +108,7 @@ COVERED_BY: Final[Mapping[str, str]] = {
     "frontend/reflex_frontend/embedded/child.py": "tests/integration/test_embedded_triton.py",
     "frontend/reflex_frontend/embedded/options.py": "tests/unit/reflex_frontend/embedded/test_command.py",
     "frontend/reflex_frontend/errors.py": "tests/unit/reflex_frontend/rollout/test_rollout.py",
+    "frontend/reflex_frontend/callers/at_work.py": "tests/contract/test_sessions.py",
     "frontend/reflex_frontend/callers/presented.py": "tests/unit/reflex_frontend/callers/test_keys.py",
     "frontend/reflex_frontend/callers/watched_file.py": "tests/unit/reflex_frontend/callers/test_keys.py",
     "frontend/reflex_frontend/exchange/exchange.py": "tests/unit/reflex_frontend/act/test_act.py",

@@ -6,16 +6,17 @@ import asyncio
 import contextlib
 import dataclasses
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from reflex.errors import DeadlineExceededError, ServiceError, UnavailableError
+from reflex.errors import DeadlineExceededError, ServiceError, UnauthorizedError, UnavailableError
 from reflex.wire import ActTelemetry
 from reflex_frontend.act.answer import act_body
 from reflex_frontend.act.body_budget import BodyBudget
 from reflex_frontend.act.resent import Key, ResentAnswers
 from reflex_frontend.callers.keys import KeyRing
+from reflex_frontend.callers.sessions import Sessions
 from reflex_frontend.exchange.exchange import Exchange
 from reflex_frontend.exchange.instance import Instance
 from reflex_frontend.exchange.observer import Observer
@@ -27,6 +28,8 @@ from reflex_frontend.policy.loaded_policy import LoadedPolicy, Outcome
 from reflex_frontend.policy.workers import Workers
 
 __all__ = ["ActService"]
+
+RawHeaders = Sequence[tuple[bytes, bytes]]
 
 QUICK_BODY_BYTES: Final = 256 * 1024
 """Up to here a body parses in well under a millisecond; longer ones are parsed off the event loop."""
@@ -46,6 +49,8 @@ class ActService:
     observers: tuple[Observer, ...] = ()
     keys: KeyRing | None = None
     """Who may ask; None: everybody who reaches the port."""
+    sessions: Sessions | None = None
+    """Whose robots may be driven, whatever keys there are; None: everybody's who may ask."""
     tracing: Tracing | None = None
 
     @property
@@ -53,10 +58,29 @@ class ActService:
         """The clock of every deadline, monotonic seconds."""
         return self.workers.now
 
-    def check_key(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        """Raises `ServiceError` 401 without a valid key, and 429 beyond the key's own limit."""
-        if self.keys is not None:
+    async def check_caller(self, headers: RawHeaders, exchange: Exchange) -> None:
+        """Raises `ServiceError` for a caller who may not have an answer; notes in `exchange` whose session it is.
+
+        401 and 403 without a valid session where they are asked for; else 401 without a valid key, and 429 beyond
+        the key's own limit.
+        """
+        if self.sessions is not None:
+            exchange.session = await self.sessions.admit(headers, self.router.policy_hashes)
+        elif self.keys is not None:
             self.keys.take(self.keys.authenticate(headers))
+
+    async def check_reader(self, headers: RawHeaders) -> None:
+        """Raises `ServiceError` for a caller who may not read what is served: a key lets in, and a session does."""
+        if self.keys is not None:
+            try:
+                self.keys.authenticate(headers)
+            except UnauthorizedError:
+                if self.sessions is None:
+                    raise
+            else:
+                return
+        if self.sessions is not None:
+            await self.sessions.authenticate(headers)
 
     async def answer(self, body: bytes | bytearray, exchange: Exchange) -> bytes:
         """The body of the 200; raises `ServiceError`, with the request's own id, for every other status.
@@ -78,7 +102,9 @@ class ActService:
     async def _answer_admitted(self, exchange: Exchange, request: ActRequest, routing: Routing, digest: bytes) -> bytes:
         routing.loaded.vitals.admit()
         if request.resendable and request.episode_id is not None:
-            return await self._answer_once((request.episode_id, request.request_id, digest), exchange, request, routing)
+            return await self._answer_once(
+                (request.episode_id, request.request_id, digest + exchange.session_mark), exchange, request, routing
+            )
         return await self._answer(exchange, request, routing)
 
     async def _parsed(self, body: bytes | bytearray, deadline: float) -> tuple[ActRequest, bytes]:
@@ -154,6 +180,8 @@ class ActService:
         if exchange.record_seq is not None:
             telemetry["record_seq"] = exchange.record_seq
         latency_ms = (outcome.finished_at - exchange.received_at) * 1000.0
+        if exchange.session is not None:
+            telemetry["mode"] = exchange.session.mode
         config = outcome.loaded.policy.config
         return act_body(config, outcome.result, request.request_id, latency_ms, outcome.timing, telemetry)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from reflex.signed.session_credential import Claims
 from reflex_frontend.exchange.routing import Routing
 from reflex_frontend.observation.request import ActRequest
 from reflex_frontend.policy.loaded_policy import Outcome
@@ -25,6 +26,13 @@ class Exchange:
     seed_is_drawn: bool = False
     """The request came without a seed, and was given one so that it can be repeated."""
     record_seq: int | None = None
+    session: Claims | None = None
+    """Of whoever asks; None where nobody needs one."""
+
+    @property
+    def session_mark(self) -> bytes:
+        """What must be the same for two requests to get one answer, besides what they ask."""
+        return b"" if self.session is None else f"{self.session.mode} {self.session.session_id}".encode()
 
     @classmethod
     def begin(cls, received_at: float, deadline_ms: float) -> Exchange:

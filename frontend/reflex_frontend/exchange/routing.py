@@ -63,6 +63,11 @@ class Router:
         return self.slots["a"]
 
     @property
+    def policy_hashes(self) -> frozenset[str]:
+        """Of the weights of the policies that answer."""
+        return frozenset(slot.loaded.policy.config.policy_hash for slot in self.slots.values())
+
+    @property
     def is_full(self) -> bool:
         """No slot has a place in flight or in its queue. Cheap: asked before a request is even read."""
         return all(slot.loaded.admission.is_full for slot in self.slots.values())

@@ -116,8 +116,7 @@ def _add_observability(app: FastAPI, server: Server) -> None:
         return json_response({"status": "live"})
 
     async def config(request: Request) -> Response:
-        if server.service.keys is not None:
-            server.service.keys.authenticate(request.scope["headers"])
+        await server.service.check_reader(request.scope["headers"])
         return Response(configs_of(server.service.router), media_type=JSON)
 
     async def metrics(_request: Request) -> Response:
@@ -141,6 +140,7 @@ def _exposition(server: Server) -> bytes:
     if service.tracing is not None:
         service.metrics.traces_dropped.set(service.tracing.sink.dropped)
     service.metrics.keys_stale.set(service.keys is not None and service.keys.stale is not None)
+    service.metrics.sessions_stale.set(service.sessions is not None and service.sessions.stale is not None)
     service.metrics.triton_restarts.set(server.triton_restarts())
     return service.metrics.exposition()
 

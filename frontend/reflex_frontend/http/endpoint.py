@@ -99,7 +99,7 @@ class ActEndpoint:
     async def _answer(self, scope: Scope, receive: Receive, exchange: Exchange) -> bytes:
         if scope["method"] != "POST":
             raise refuse("method_not_allowed", "/act takes POST")
-        self._service.check_key(scope["headers"])
+        await self._service.check_caller(scope["headers"], exchange)
         headers: Headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
         _check_media_type(headers)
         deadline_ms = parse_deadline_ms(headers.get(DEADLINE))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from reflex.wire import HealthReport, ObserversHealth, SlotHealth
 from reflex_frontend.act.act import ActService
+from reflex_frontend.callers.sessions import NO_KEYSET
 from reflex_frontend.exchange.routing import Router, Slot
 from reflex_frontend.policy.vitals import Status
 
@@ -36,13 +37,18 @@ def health_of(service: ActService, robot_id: str | None) -> tuple[int, HealthRep
         looking_on.update(observer.health())
     if service.keys is not None and (stale := service.keys.stale):
         looking_on["keys"] = stale
+    if service.sessions is not None and (stale := service.sessions.stale):
+        looking_on["sessions"] = stale
     return (200 if status == "ready" else 503), {**body, **looking_on}
 
 
 def _status(service: ActService) -> tuple[Status, str | None]:
     if service.instance.is_draining:
         return "degraded", "draining: this instance is shutting down"
-    return _healthiest(service.router).loaded.vitals.status()
+    status, reason = _healthiest(service.router).loaded.vitals.status()
+    if status == "ready" and service.sessions is not None and service.sessions.is_waiting:
+        return "warming", NO_KEYSET
+    return status, reason
 
 
 def _healthiest(router: Router) -> Slot:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
@@ -18,6 +18,7 @@ from reflex.wire import (
     MAX_SEED,
     MIN_DEADLINE_MS,
     RETRY_AFTER_HEADER,
+    SessionMode,
 )
 from reflex_frontend.policy.policy import ServedPolicy
 
@@ -25,7 +26,7 @@ __all__ = ["document_routes"]
 
 Schema = dict[str, Any]
 
-ACT_STATUSES: Final = (400, 401, 413, 415, 422, 429, 500, 503, 504)
+ACT_STATUSES: Final = (400, 401, 403, 413, 415, 422, 429, 500, 503, 504)
 IMAGE_TEXT: Final[Schema] = {
     "type": "string",
     "format": "image-base64",
@@ -177,6 +178,10 @@ def _answer_schema(policy: ServedPolicy) -> Schema:
             "description": "no episode_id, or the episode's own slot is out; absent with one policy",
         },
         "record_seq": {"type": "integer", "minimum": 1, "description": "absent when nothing is recorded"},
+        "mode": {
+            "enum": list(get_args(SessionMode)),
+            "description": "what the session may do with the actions; absent when the server asks for no sessions",
+        },
     }
     return {"type": "object", "properties": {**properties, **optional}, "required": list(properties)}
 
@@ -201,6 +206,7 @@ def _health_schema() -> Schema:
         "shadow": {"type": "object", "description": "the shadow policy"},
         "recording": {"type": "string", "description": "why nothing is being recorded; absent while all is well"},
         "keys": {"type": "string", "description": "why the keys were not read again; absent while all is well"},
+        "sessions": {"type": "string", "description": "why ends of sessions are not heard; absent while all is well"},
     }
     return {"type": "object", "properties": {**properties, **optional}, "required": list(properties)}
 

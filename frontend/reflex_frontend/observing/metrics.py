@@ -77,6 +77,7 @@ class Metrics:
         }
         self.traces_dropped = self._families.traces_dropped
         self.keys_stale = self._families.keys_stale
+        self.sessions_stale = self._families.sessions_stale
         self.split = self._families.split
         for name, policy in policies.items():
             self._show_policy(name, policy)
@@ -191,6 +192,7 @@ class _Families:
         self.records_dropped = gauge("reflex_records_dropped", "Requests that were answered and not recorded")
         self.recording_stopped = gauge("reflex_recording_stopped", "1 while nothing can be recorded")
         self.keys_stale = gauge("reflex_keys_stale", "1 while the file of keys is not read again")
+        self.sessions_stale = gauge("reflex_sessions_stale", "1 while ends of sessions are not heard of")
         self.traces_dropped = gauge("reflex_traces_dropped", "Traced requests whose spans did not reach the collector")
         self.triton_restarts = gauge("reflex_triton_restarts", "How often the embedded Triton was started again")
         self.robot_info = gauge("reflex_robot_info", "1", "robot_id", "embodiment", "model_id")

@@ -84,8 +84,8 @@ def check_bind(host: str, *, has_keys: bool, insecure: bool) -> None:
         return
     raise SetupError(
         f"--host {host} lets others on the network in, and without keys any of them could move the robot. Give "
-        "--api-keys FILE (`reflex keys new --name NAME --file FILE` makes one); or --insecure, if the network itself "
-        "keeps strangers out, or a proxy in front asks for keys"
+        "--api-keys FILE (`reflex keys new --name NAME --file FILE` makes one) or --sessions-from URL; or --insecure, "
+        "if the network itself keeps strangers out, or a proxy in front asks for keys"
     )
 
 

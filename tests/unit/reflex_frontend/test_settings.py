@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from reflex.api_keys import new_key
 from reflex.errors import SetupError
 from reflex_frontend.settings import NO_OPTION, Settings, unknown_variables
 from reflex_frontend.slo import Slo
@@ -39,6 +40,9 @@ FIELDS: list[tuple[str, object, str, object, object, object]] = [
     ("otel_endpoint", None, "http://env:1", "http://env:1", "https://arg", "https://arg"),
     ("trace_sample", 1.0, "0.5", 0.5, 0, 0.0),
     ("api_keys", None, "/env", Path("/env"), "/arg", Path("/arg")),
+    ("session_key", None, "/env", Path("/env"), "/arg", Path("/arg")),
+    ("sessions_from", None, "http://env:1/", "http://env:1", "https://arg", "https://arg"),
+    ("control_key", None, "env", SecretStr("env"), "arg", SecretStr("arg")),
     ("insecure", False, "1", True, False, False),
     ("allowed_hosts", None, "a,b", ("a", "b"), "c", ("c",)),
     ("admin_port", None, "1", 1, 0, 0),
@@ -71,6 +75,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "record_by": {"record": "/recordings"},
     "record_max_gb": {"record": "/recordings"},
     "admin_token": {"admin_port": 0},
+    "sessions_from": {"control_key": new_key()},
 }
 """What makes a field allowed."""
 
@@ -132,6 +137,9 @@ def test_an_argument_wins_over_the_environment_and_that_over_the_default(
         ("otel_endpoint", "grpc://collector:4317"),
         ("otel_endpoint", "http://user:s3cret@collector:4318"),
         ("trace_sample", 1.5),
+        ("sessions_from", "control:8100"),
+        ("sessions_from", "http://user:s3cret@control:8100"),
+        ("sessions_from", "https://control/?key=s3cret"),
     ],
 )
 def test_a_wrong_value_names_the_option_and_the_variable_without_echoing_it(field: str, value: object) -> None:
@@ -188,12 +196,29 @@ def test_an_empty_variable_means_that_none_was_given(monkeypatch: pytest.MonkeyP
         ({"record_by": "episode"}, "--record-by needs --record"),
         ({"record_max_gb": 1}, "--record-max-gb needs --record"),
         ({"guard": False, "max_clamped_share": 30}, "--max-clamped-share needs the guard"),
+        (
+            {"sessions_from": "http://control:8100"},
+            "--sessions-from needs a key .*REFLEX_CONTROL_KEY or REFLEX_API_KEY",
+        ),
+        ({"sessions_from": "http://control:8100", "control_key": "rfx_\n"}, "--sessions-from needs a key"),
         ({"admin_token": "s3cret"}, "REFLEX_ADMIN_TOKEN needs --admin-port, or two policies"),
     ],
 )
 def test_what_does_not_go_together_is_refused(together: dict[str, Any], told: str) -> None:
     with pytest.raises(SetupError, match=told):
         Settings.load(together)
+
+
+def test_a_control_planes_key_may_stand_in_either_variable_and_its_own_goes_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    general, own = new_key(), new_key()
+    monkeypatch.setenv("REFLEX_API_KEY", general)
+    settings = Settings.load({"sessions_from": "http://control:8100"})
+    assert settings.control_key == SecretStr(general)
+    assert general not in repr(settings)
+    monkeypatch.setenv("REFLEX_CONTROL_KEY", own)
+    assert Settings.load({}).control_key == SecretStr(own)
 
 
 @pytest.mark.parametrize("field", ["split", "shadow_percent", "slo_window_s", "record_by", "admin_token"])

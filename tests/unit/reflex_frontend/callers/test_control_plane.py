@@ -14,7 +14,7 @@ from reflex.signed.signing import Keyset, SigningKey
 from reflex_frontend.callers import control_plane as module
 from reflex_frontend.callers.control_plane import ControlPlane
 from reflex_frontend.callers.ended import EndedSessions
-from support.outside.control_plane import ControlPlaneStandIn, running_control_plane
+from support.outside.control_stand_in import ControlPlaneStandIn, running_control_plane
 from support.promise import Promise
 from support.waiting import eventually, let_pass_here
 
