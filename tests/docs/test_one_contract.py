@@ -46,7 +46,7 @@ from reflex_frontend.policy.slo_monitor import SloMonitor
 from reflex_frontend.settings import Settings
 from reflex_frontend.slo import parse_slo
 from support.fakes import FakeTriton, act_service, policy_config
-from support.outside.control_plane import credential
+from support.outside.control_stand_in import credential
 
 DOCUMENT = (REPOSITORY / "docs" / "http-api.md").read_text(encoding="utf-8")
 KEY = SigningKey.generate("k1")

@@ -16,7 +16,7 @@ from reflex_frontend.callers import sessions as module
 from reflex_frontend.callers.ended import EndedSessions
 from reflex_frontend.callers.sessions import Sessions
 from support.clock import Clock, clock
-from support.outside.control_plane import claims, credential
+from support.outside.control_stand_in import claims, credential
 
 __all__ = ["clock"]
 
