@@ -166,9 +166,9 @@ def test_every_error_code_is_in_the_reference_with_its_status() -> None:
 
 def test_every_field_of_a_200_and_of_health_is_in_the_reference(demo: Served) -> None:
     answered = {row[0].strip("`") for row in documented_rows("The answer")}
-    assert answered - {"policy_slot", "routing_degraded", "record_seq"} == set(demo.act().json())
+    assert answered - {"policy_slot", "routing_degraded", "record_seq", "mode"} == set(demo.act().json())
     health = {row[0].strip("`") for row in documented_rows("GET /health")}
-    optional = {"reason", "slots", "slo_violated", "shadow", "recording", "keys"}
+    optional = {"reason", "slots", "slo_violated", "shadow", "recording", "keys", "sessions"}
     assert health - optional == set(demo.client.get("/health").json())
     assert optional <= health
 
