@@ -100,7 +100,7 @@ def test_before_any_keyset_has_come_a_server_is_warming(guarded: Guarded) -> Non
     assert "has not been reached" in health.json()["sessions"] or "cannot be reached" in health.json()["sessions"]
     assert (act.status_code, act.json()["error"]) == (503, "warming_up")
     assert int(act.headers["retry-after"]) >= 1
-    assert "sessions of the control plane at" in guarded.server.log
+    wait_until(lambda: "sessions of the control plane at" in guarded.server.log, "it is announced")
 
 
 @pytest.mark.parametrize("mode", ["dry_run", "apply_actions"])
