@@ -6,6 +6,7 @@ woken afterwards.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -63,6 +64,8 @@ class Plane:
     database: Database
     clock: Clock = now_ms
     on_change: Callable[[], None] = field(default=lambda: None)
+    ending: threading.Event = field(default_factory=threading.Event)
+    """Set when the server ends: streams do, too."""
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

@@ -134,6 +134,7 @@ async def _run(app: Any, plane: Plane, listener: socket.socket) -> None:  # noqa
     log.info("ready", extra={"url": url_of(listener)})
     await asyncio.wait((http, stopping), return_when=asyncio.FIRST_COMPLETED)
     log.info("draining")
+    plane.ending.set()
     server.should_exit = True
     await http
     for task in (stopping, sweeping):

@@ -36,7 +36,7 @@ COVERED_BY: Final[Mapping[str, str]] = {
     "control/reflex_control/first_start.py": "tests/contract/test_control_lifecycle.py",
     "control/reflex_control/serve.py": "tests/contract/test_control_lifecycle.py",
     "src/reflex/cli/control/server.py": "tests/contract/test_control_lifecycle.py",
-    "control/reflex_control/http/schema_routes.py": "tests/contract/test_control_sessions.py",
+    "control/reflex_control/http/event_routes.py": "tests/contract/test_control_events.py",
     "control/reflex_control/registry/schemas.py": "tests/contract/test_control_sessions.py",
     "control/reflex_control/http/session_bodies.py": "tests/contract/test_control_sessions.py",
     "control/reflex_control/http/session_routes.py": "tests/contract/test_control_sessions.py",

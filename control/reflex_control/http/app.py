@@ -19,6 +19,7 @@ import reflex
 from reflex.errors import ServiceError, service_error
 from reflex_control.http.answering import JSON, error_response, json_response
 from reflex_control.http.endpoint import Endpoints
+from reflex_control.http.event_routes import EVENT_OPERATIONS
 from reflex_control.http.front_door import REQUEST_ID, ROUTE
 from reflex_control.http.key_routes import KEY_OPERATIONS
 from reflex_control.http.metrics import Metrics
@@ -28,7 +29,6 @@ from reflex_control.http.rate_limits import RateLimits
 from reflex_control.http.receipt_routes import RECEIPT_OPERATIONS
 from reflex_control.http.registry_routes import REGISTRY_OPERATIONS
 from reflex_control.http.robot_routes import ROBOT_OPERATIONS
-from reflex_control.http.schema_routes import SCHEMA_OPERATIONS
 from reflex_control.http.session_routes import SESSION_OPERATIONS
 from reflex_control.plane import Plane
 from reflex_control.store.tables import organisation
@@ -38,9 +38,9 @@ __all__ = ["OPERATIONS", "build_app"]
 OPERATIONS: Final[Sequence[Operation]] = (
     *KEY_OPERATIONS,
     *REGISTRY_OPERATIONS,
-    *SCHEMA_OPERATIONS,
     *ROBOT_OPERATIONS,
     *SESSION_OPERATIONS,
+    *EVENT_OPERATIONS,
     *RECEIPT_OPERATIONS,
 )  # fmt: skip
 CODE_OF_STATUS: Final = {404: "not_found", 405: "method_not_allowed"}

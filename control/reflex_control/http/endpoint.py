@@ -24,6 +24,7 @@ __all__ = ["ACTOR", "Endpoints"]
 
 ACTOR: Final = "reflex.actor"
 """Where the request keeps who asks, for the access log."""
+EVENT_ID: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
 PATH_PART: Final = re.compile(r"[A-Za-z0-9_]{1,64}", re.ASCII)
 
 
@@ -58,4 +59,11 @@ class Endpoints:
         query = query_of(operation.asks, request)
         fields: Any = None if operation.takes is None else fields_of(operation.takes, body)
         repetition = repetition_of(request, body) if operation.is_repeatable else None
-        return operation.run(Call(self.plane, actor, request.path_params, query, fields, repetition))
+        heard = _last_event_id(request)
+        return operation.run(Call(self.plane, actor, request.path_params, query, fields, repetition, heard))
+
+
+def _last_event_id(request: Request) -> int | None:
+    """None where none was given, or where it is none of ours."""
+    given = request.headers.get("last-event-id", "")
+    return int(given) if EVENT_ID.fullmatch(given) else None

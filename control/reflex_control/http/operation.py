@@ -60,6 +60,8 @@ class Call:
     query: Any
     body: Any
     repetition: Repetition | None = None
+    last_event_id: int | None = None
+    """Up to where a listener had heard."""
 
     @property
     def who(self) -> Actor:

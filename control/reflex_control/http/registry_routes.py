@@ -1,17 +1,18 @@
-"""Models and deployments over HTTP."""
+"""Models, robot schemas and deployments over HTTP."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
 from reflex.control import objects
-from reflex_control.http.bodies import NewDeployment, NewModel, WithReason
+from reflex_control.http.bodies import NewDeployment, NewModel, NewRobotSchema, WithReason
 from reflex_control.http.operation import Call, Needs, Operation
 from reflex_control.registry.deployments import create_deployment, deployment_as_json, deployments_of
 from reflex_control.registry.finding import find, find_all
 from reflex_control.registry.models import model_as_json, register_model, revoke_model
+from reflex_control.registry.schemas import register_schema, schema_as_json
 from reflex_control.sessions.life import end_those_of
-from reflex_control.store.tables import deployment, model
+from reflex_control.store.tables import deployment, model, robot_schema
 
 __all__ = ["READ", "REGISTRY_OPERATIONS", "WRITE"]
 
@@ -69,6 +70,25 @@ def _get_deployment(call: Call) -> dict[str, Any]:
         return deployment_as_json(find(connection, deployment, owner, call.path["id"], what="deployment"))
 
 
+def _register_schema(call: Call) -> dict[str, Any]:
+    new: NewRobotSchema = call.body
+    return call.plane.create(
+        call.who, call.repetition, lambda writing: register_schema(writing, new.name, new.schema_, new.robot_kind)
+    )
+
+
+def _list_schemas(call: Call) -> dict[str, Any]:
+    with call.plane.reading() as connection:
+        rows = find_all(connection, robot_schema, call.who.organisation_id)
+        return {"robotSchemas": [schema_as_json(row) for row in rows]}
+
+
+def _get_schema(call: Call) -> dict[str, Any]:
+    with call.plane.reading() as connection:
+        owner = call.who.organisation_id
+        return schema_as_json(find(connection, robot_schema, owner, call.path["id"], what="robot schema"))
+
+
 REGISTRY_OPERATIONS: Final = (
     Operation("POST", "/v1/models", "Register an exported policy", WRITE, _register_model, objects.Model,
               takes=NewModel, status=201),
@@ -82,4 +102,9 @@ REGISTRY_OPERATIONS: Final = (
               objects.Deployments),
     Operation("GET", "/v1/deployments/{id}", "One deployment, with what its doctor found last", READ,
               _get_deployment, objects.Deployment),
+    Operation("POST", "/v1/robot-schemas", "Register what a robot is", WRITE, _register_schema,
+              objects.RegisteredSchema, takes=NewRobotSchema, status=201),
+    Operation("GET", "/v1/robot-schemas", "Every robot schema of the organisation", READ, _list_schemas,
+              objects.RegisteredSchemas),
+    Operation("GET", "/v1/robot-schemas/{id}", "One robot schema", READ, _get_schema, objects.RegisteredSchema),
 )  # fmt: skip

@@ -21,8 +21,20 @@ from reflex_control.moments import MINUTE_MS, iso_or_none
 from reflex_control.store.database import Database
 from reflex_control.store.tables import api_key, organisation
 
-__all__ = ["NewKey", "authenticate", "key_as_json", "key_of", "keys_of", "make_key", "make_organisation", "revoke_key",
-           "rotate_key", "unauthorized", "whoami"]  # fmt: skip
+__all__ = [
+    "NewKey",
+    "authenticate",
+    "key_as_json",
+    "key_of",
+    "keys_of",
+    "make_key",
+    "make_organisation",
+    "revoke_key",
+    "rotate_key",
+    "still_holds",
+    "unauthorized",
+    "whoami",
+]
 
 MAX_KEY_BYTES: Final = 256
 NOTE_USE_EVERY_MS: Final = MINUTE_MS
@@ -99,6 +111,12 @@ def keys_of(connection: Connection, organisation_id: str) -> list[dict[str, Any]
         select(api_key).where(api_key.c.organisation_id == organisation_id).order_by(api_key.c.created_at, api_key.c.id)
     )
     return [key_as_json(row) for row in rows]
+
+
+def still_holds(connection: Connection, key_id: str, now_ms: int) -> bool:
+    """Whether a key that was accepted would be again."""
+    row = connection.execute(select(api_key).where(api_key.c.id == key_id)).one_or_none()
+    return row is not None and _holds(row, now_ms)
 
 
 def rotate_key(connection: Connection, row: Row[Any], overlap_ms: int, now_ms: int) -> NewKey:

@@ -1,0 +1,163 @@
+"""The stream of events by itself, and what it is for: a session that is closed moves nothing within a second."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import httpx
+import pytest
+
+from reflex.control import ControlClient
+from reflex.model_repository import CONFIG_FILE
+from reflex_bench.nonce_policy import write_nonce_policy
+from reflex_control.identity.actor import SCOPES, Actor
+from reflex_control.plane import Plane
+from reflex_control.registry.deployments import create_deployment
+from reflex_control.registry.models import register_model
+from support.nonce import act_body
+from support.outside.control_plane import ControlProcess, Tenant, prepared_store, running_control
+from support.promise import Promise
+from support.server import ServerProcess, running_server
+from support.waiting import HANGS_S, wait_until
+from unit.reflex_control.scene import a_robot
+
+CLOSED_WITHIN_S: Final = 1.0
+
+
+@dataclass(frozen=True)
+class Scene:
+    control: ControlProcess
+    ours: Tenant
+    key: str
+    operator: ControlClient
+    folder: Path
+    deployment_id: str
+    robots: tuple[str, str]
+
+    def authorize(self, robot: int = 0) -> tuple[str, str]:
+        """Session and credential."""
+        grant = self.operator.authorize_session(
+            deployment_id=self.deployment_id, robot_id=self.robots[robot], take_over="the next test"
+        )
+        return grant["sessionId"], grant["credential"]
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    folder: Path = tmp_path_factory.mktemp("control")
+    write_nonce_policy(folder / "models")
+    config = json.loads((folder / "models" / "nonce" / CONFIG_FILE).read_text())
+    with prepared_store(folder / "data") as (ours, _), running_control(folder / "data") as control:
+        key, plane = ours.admin(), Plane(ours.store)
+        actor = Actor(key.id, "test", ours.organisation_id, frozenset(SCOPES))
+        robots = a_robot(plane, actor, "arm-1"), a_robot(plane, actor, "arm-2")
+        with plane.writing(actor) as writing:
+            made = register_model(writing, "nonce", config["policy_hash"], config, None)
+            deployed = create_deployment(writing, "kitchen", made["id"], None, None, "apply_actions", None)
+        with ControlClient(control.base_url, api_key=key.secret) as operator:
+            yield Scene(control, ours, key.secret, operator, folder, deployed["id"], robots)
+
+
+class Listener:
+    """Reads a stream of events as it comes."""
+
+    def __init__(self, scene: Scene, key: str, last_id: int | None = None) -> None:
+        headers = {"Authorization": f"Bearer {key}"} | ({} if last_id is None else {"Last-Event-ID": str(last_id)})
+        self._client = httpx.Client(verify=False, timeout=HANGS_S)
+        request = self._client.build_request("GET", f"{scene.control.base_url}/v1/events", headers=headers)
+        self._response = self._client.send(request, stream=True)
+        self._blocks = self._read()
+        self.place = next(self._blocks)["id"]
+
+    def _read(self) -> Iterator[dict[str, str]]:
+        fields: dict[str, str] = {}
+        for line in self._response.iter_lines():
+            if not line:
+                if fields:
+                    yield fields
+                fields = {}
+            elif not line.startswith(":"):
+                name, _, value = line.partition(": ")
+                fields[name] = value
+
+    def next_of(self, session_id: str) -> dict[str, str]:
+        for block in self._blocks:
+            self.place = block["id"]
+            data = json.loads(block.get("data", "{}"))
+            if data.get("sessionId") == session_id:
+                return dict(data)
+        raise AssertionError("the stream ended")
+
+    def rest(self) -> list[dict[str, str]]:
+        return list(self._blocks)
+
+    def close(self) -> None:
+        self._response.close()
+        self._client.close()
+
+
+def test_a_listener_hears_of_each_change_and_goes_on_where_it_was(scene: Scene) -> None:
+    listener = Listener(scene, scene.key)
+    session_id, _ = scene.authorize()
+    assert listener.next_of(session_id)["status"] == "dry_run"
+    place = int(listener.place)
+    listener.close()
+
+    scene.operator.close_session(session_id, reason="lunch")
+    again = Listener(scene, scene.key, place)
+    assert again.next_of(session_id)["status"] == "closed"
+    again.close()
+
+
+def test_a_robot_hears_of_its_own_sessions_alone(scene: Scene) -> None:
+    listener = Listener(scene, scene.ours.key(robot_id=scene.robots[0]).secret)
+    other, _ = scene.authorize(1)
+    own, _ = scene.authorize(0)
+
+    block = next(listener._blocks)
+    while "data" not in block:  # a place, without what happened there
+        block = next(listener._blocks)
+    assert json.loads(block["data"])["sessionId"] == own != other
+    listener.close()
+
+
+def test_a_stream_ends_when_its_key_is_taken_back(scene: Scene) -> None:
+    made = scene.operator.create_key(name="listener", scopes=["read"])
+    listener = Listener(scene, made["key"])
+    scene.operator.revoke_key(made["id"])
+
+    assert listener.rest() == []
+    listener.close()
+
+
+@pytest.fixture(scope="module")
+def frontend(scene: Scene) -> Iterator[ServerProcess]:
+    """A server of the policy that believes this control plane."""
+    key = scene.ours.key("read").secret
+    options = ["--model-repository", str(scene.folder / "models"), "--no-guard"]
+    told = {"REFLEX_CONTROL_KEY": key}
+    with running_server(*options, "--sessions-from", scene.control.base_url, env=told) as server:
+        yield server
+
+
+def act(server: ServerProcess, credential: str) -> httpx.Response:
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {credential}"}
+    return httpx.post(f"{server.base_url}/act", headers=headers, content=act_body(1.0), timeout=HANGS_S, verify=False)
+
+
+def test_a_closed_session_moves_nothing_within_a_second(
+    scene: Scene, frontend: ServerProcess, promise: Promise
+) -> None:
+    session_id, credential = scene.authorize()
+    wait_until(lambda: act(frontend, credential).status_code == 200, "the credential is believed")
+    assert act(frontend, credential).json()["mode"] == "dry_run"
+
+    scene.operator.close_session(session_id, reason="lunch")
+    took_s = wait_until(lambda: act(frontend, credential).status_code == 401, "the session is refused")
+
+    promise("a session that was closed gets no answer", took_s, at_most=CLOSED_WITHIN_S)
+    assert act(frontend, credential).json()["error"] == "session_expired"
