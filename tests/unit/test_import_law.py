@@ -24,7 +24,7 @@ CLIMBING = [
     ("frontend/reflex_frontend/triton/gateway.py", "from reflex_frontend.observation.observation import check_state"),
     ("export/reflex_export/graph/node.py", "from reflex_export.families.act import build"),
     ("src/reflex/errors.py", "from reflex.wire.limits import MAX_SEED"),
-    ("frontend/reflex_frontend/act/keys.py", "from reflex_frontend.act.act import ActService"),
+    ("frontend/reflex_frontend/callers/keys.py", "from reflex_frontend.act.act import ActService"),
 ]
 """File, and an import that goes up, sideways or, in the last, round in a circle."""
 
