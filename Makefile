@@ -12,7 +12,7 @@ SERVES := $(or $(wildcard $(STAMP)),$(VENV)/.serves)
 GOLDEN ?= tests/golden
 WORKERS ?= 4
 ENDURING := $(addprefix tests/,chaos/test_two_policies.py chaos/test_rolling_upgrade.py chaos/test_soak.py \
-  chaos/test_slo.py chaos/test_recording_faults.py integration/test_replay.py fuzz/test_bodies.py fuzz/test_images.py)
+  chaos/test_slo.py chaos/test_stop.py chaos/test_recording_faults.py integration/test_replay.py fuzz/test_bodies.py fuzz/test_images.py)
 
 .PHONY: help install serve test promises endurance snapshots check fmt bench bench-export bench-rollout demo-policy fuzz chaos soak guard-properties mutants parity-table compose-test helm-test observability-test clean
 

@@ -113,6 +113,8 @@ def test_a_triton_that_stays_stopped_is_killed_and_replaced(
         assert answer.is_right, str(answer)
 
 
+# Its limit is below what a Triton that serves may be silent for on a busy machine.
+@pytest.mark.slow
 def test_a_triton_that_loads_longer_than_the_hang_limit_is_left_to_load(
     tmp_path_factory: pytest.TempPathFactory, promise: Promise
 ) -> None:
