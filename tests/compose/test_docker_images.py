@@ -8,8 +8,7 @@ from compose.engine import REPOSITORY, Engine
 
 IMAGES = ("reflex-frontend:test", "reflex-triton-cpu:test", "reflex-export:test", "reflex-engines-rtx:test")
 MEGABYTE = 1_000_000
-FRONTEND_MOST_MB = 370
-"""Of which `cryptography`, by which the credentials of sessions are checked, is 16."""
+FRONTEND_MOST_MB = 350
 COMPILERS = ("cc", "gcc", "g++", "c++", "clang", "tcc", "ld", "as", "make", "nvcc", "rustc", "go")
 SECRETS = (
     ".env*",
@@ -83,3 +82,14 @@ def test_what_is_installed_is_what_is_locked(engine: Engine) -> None:
     installed = [line.replace("_", "-") for line in done.stdout.split() if not line.startswith("reflex")]
 
     assert [name for name in installed if name not in locked] == []
+
+
+def test_the_frontend_checks_signatures_with_what_it_holds(engine: Engine) -> None:
+    code = (
+        "from reflex.signed.signing import Keyset, SigningKey; key = SigningKey.generate('k'); "
+        "keyset = Keyset.of([key.as_public()]); signature = key.sign(b'x'); "
+        "print(keyset.verify('k', b'x', signature), keyset.verify('k', b'y', signature))"
+    )
+    done = engine.docker("run", "--rm", "--network", "none", "--entrypoint", "python", IMAGES[0], "-c", code)
+
+    assert done.stdout.split() == ["True", "False"]
