@@ -37,6 +37,7 @@ CHECKPOINT_FILES: Final = (
     "vlm/*.json",
 )
 """What is fetched from a hub; optimiser states, videos and pickles are not."""
+LISTING_S: Final = 10.0
 _TRANSPORT_ERRORS: Final = tuple(base for base in HfHubHTTPError.__bases__ if issubclass(base, Exception))
 """Bases of the hub's own error, whichever HTTP library this version of it uses: a dropped connection is one of them."""
 _HUB_ID: Final = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
@@ -84,9 +85,11 @@ class HuggingFaceHub:
 
     def files(self, repository: str, commit: str) -> Iterable[str] | None:
         try:
-            return HfApi(self.endpoint).list_repo_files(repository, revision=commit)
+            # Asked once: the listing of a tree is tried again for half a minute where there is no network.
+            found = HfApi(self.endpoint).model_info(repository, revision=commit, timeout=LISTING_S)
         except _TRANSPORT_ERRORS:
             return None
+        return None if found.siblings is None else [file.rfilename for file in found.siblings]
 
     def fetch(self, repository: str, revision: str | None, patterns: Sequence[str]) -> Path:
         try:

@@ -36,7 +36,8 @@ class StandInHub:
         if path.startswith("/api/models/owner/policy/revision/missing"):
             return 404, b"", {"X-Error-Code": "RevisionNotFound"}
         if path.startswith("/api/models/owner/policy/revision/"):
-            return 200, json.dumps({"id": "owner/policy", "sha": COMMIT, "siblings": []}).encode(), {}
+            siblings = [{"rfilename": name} for name in self.files]
+            return 200, json.dumps({"id": "owner/policy", "sha": COMMIT, "siblings": siblings}).encode(), {}
         if path.startswith("/api/models/owner/policy/tree/"):
             files = [{"type": "file", "path": n, "size": len(c), "oid": "a" * 40} for n, c in self.files.items()]
             return 200, json.dumps(files).encode(), {}
