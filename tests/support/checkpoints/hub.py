@@ -30,9 +30,15 @@ class StandInHub:
     url: str = ""
     gated: bool = False
     drops_connections: bool = False
+    is_out_of_order: bool = False
+    """Every request is answered 503, by which the hub's library tries some of them again and again."""
+    asked: list[str] = field(default_factory=list)
     downloaded: list[str] = field(default_factory=list)
 
     def answer(self, path: str) -> tuple[int, bytes, dict[str, str]]:
+        self.asked.append(path)
+        if self.is_out_of_order:
+            return 503, b"", {}
         if path.startswith("/api/models/owner/policy/revision/missing"):
             return 404, b"", {"X-Error-Code": "RevisionNotFound"}
         if path.startswith("/api/models/owner/policy/revision/"):

@@ -35,6 +35,15 @@ def test_without_a_network_the_cache_serves(stand_in: StandInHub, tmp_path: Path
     )
 
 
+def test_a_hub_that_is_out_of_order_is_asked_once_and_not_waited_for(stand_in: StandInHub, tmp_path: Path) -> None:
+    locate("owner/policy", None, HuggingFaceHub(tmp_path, stand_in.url))
+    stand_in.is_out_of_order = True
+    stand_in.asked.clear()
+
+    assert HuggingFaceHub(tmp_path, stand_in.url).files("owner/policy", COMMIT) is None
+    assert len(stand_in.asked) == 1
+
+
 def test_without_a_network_and_cache_the_error_says_what_to_fetch(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="run `hf download owner/policy --revision v2 --local-dir FOLDER`"):
         locate("owner/policy", "v2", HuggingFaceHub(tmp_path, "http://127.0.0.1:9"))
