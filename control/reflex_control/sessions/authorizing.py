@@ -12,11 +12,11 @@ from reflex.signed.moments import iso_of
 from reflex_control.identity.ids import new_id
 from reflex_control.moments import DAY_MS, SECOND_MS
 from reflex_control.plane import Writing
-from reflex_control.registry.finding import find_named
+from reflex_control.registry.finding import find, find_named
 from reflex_control.registry.models import model_version
 from reflex_control.sessions.life import HEARTBEAT_EVERY_S, LIFE_MS, Session, changed, end, find_session, gone, sweep
 from reflex_control.sessions.promoting import promote
-from reflex_control.store.tables import api_key, deployment, robot, session
+from reflex_control.store.tables import api_key, deployment, model, robot, session
 
 __all__ = ["Wish", "authorize"]
 
@@ -56,6 +56,7 @@ def authorize(writing: Writing, wish: Wish) -> dict[str, Any]:
     if known is not None:
         return grant(writing, known)
     deployed = _deployment(writing, wish)
+    _require_model(writing, deployed)
     machine = _robot(writing, robot_id, deployed)
     _take_lease(writing, machine, wish.take_over_reason)
     made = _make(writing, wish, deployed, machine)
@@ -121,6 +122,15 @@ def _deployment(writing: Writing, wish: Wish) -> Row[Any]:
             context={"field": "artifactId"},
         )
     return found[0]
+
+
+def _require_model(writing: Writing, deployed: Row[Any]) -> None:
+    found = find(writing.connection, model, writing.actor.organisation_id, deployed.model_id, what="model")
+    if found.revoked_at is not None:
+        raise service_error(
+            "wrong_state", "the model of this deployment was revoked; deploy another one",
+            context={"field": "deploymentId"},
+        )  # fmt: skip
 
 
 def _robot(writing: Writing, robot_id: str, deployed: Row[Any]) -> Row[Any]:

@@ -9,6 +9,7 @@ import pytest
 
 from reflex.errors import InvalidRequestError, ServiceError, UnauthorizedError
 from reflex.signed.session_credential import read
+from reflex_control.registry.models import revoke_model
 from reflex_control.signing_keys import keyset
 from unit.reflex_control.sessions.session_scene import HASH, Scene
 
@@ -117,3 +118,14 @@ def test_what_is_missing_or_unknown_is_named(scene: Scene, wish: dict[str, Any],
 
 def test_a_model_stands_for_its_only_deployment(scene: Scene) -> None:
     assert scene.authorize(deployment_id=None, artifact_id="model_1")["deploymentId"] == "deploy_1"
+
+
+def test_a_model_that_was_revoked_drives_nothing_new(scene: Scene) -> None:
+    with scene.plane.writing(scene.operator) as writing:
+        revoke_model(writing, "model_1", "it drops cups")
+
+    for wish in ({}, {"deployment_id": None, "artifact_id": "model_1"}, {"mode": "apply_actions"}):
+        with pytest.raises(ServiceError, match="model of this deployment was revoked") as refused:
+            scene.authorize(**wish)
+        assert refused.value.code == "wrong_state"
+    assert scene.live() == 0
