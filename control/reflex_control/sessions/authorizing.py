@@ -12,10 +12,11 @@ from reflex.signed.moments import iso_of
 from reflex_control.identity.ids import new_id
 from reflex_control.moments import DAY_MS, SECOND_MS
 from reflex_control.plane import Writing
+from reflex_control.receipting import Facts
 from reflex_control.registry.finding import find, find_named
 from reflex_control.registry.models import model_version
 from reflex_control.sessions.life import HEARTBEAT_EVERY_S, LIFE_MS, Session, changed, end, find_session, gone, sweep
-from reflex_control.sessions.promoting import promote
+from reflex_control.sessions.promoting import promote, require_ready
 from reflex_control.store.tables import api_key, deployment, model, robot, session
 
 __all__ = ["Wish", "authorize"]
@@ -56,8 +57,10 @@ def authorize(writing: Writing, wish: Wish) -> dict[str, Any]:
     if known is not None:
         return grant(writing, known)
     deployed = _deployment(writing, wish)
-    _require_model(writing, deployed)
+    policy = _model(writing, deployed)
     machine = _robot(writing, robot_id, deployed)
+    if wish.mode != "dry_run":  # before anything is made or taken over: a refusal leaves everything as it was
+        require_ready(writing, deployed, policy, machine, _wished(policy, machine, deployed))
     _take_lease(writing, machine, wish.take_over_reason)
     made = _make(writing, wish, deployed, machine)
     if wish.mode != "dry_run":
@@ -124,13 +127,22 @@ def _deployment(writing: Writing, wish: Wish) -> Row[Any]:
     return found[0]
 
 
-def _require_model(writing: Writing, deployed: Row[Any]) -> None:
+def _model(writing: Writing, deployed: Row[Any]) -> Row[Any]:
     found = find(writing.connection, model, writing.actor.organisation_id, deployed.model_id, what="model")
     if found.revoked_at is not None:
         raise service_error(
             "wrong_state", "the model of this deployment was revoked; deploy another one",
             context={"field": "deploymentId"},
         )  # fmt: skip
+    return found
+
+
+def _wished(policy: Row[Any], machine: Row[Any], deployed: Row[Any]) -> Facts:
+    """What is known before there is a session."""
+    return Facts(
+        deployment_id=deployed.id, robot_id=machine.id, model_version=model_version(policy),
+        calibration_id=machine.calibration_id,
+    )  # fmt: skip
 
 
 def _robot(writing: Writing, robot_id: str, deployed: Row[Any]) -> Row[Any]:

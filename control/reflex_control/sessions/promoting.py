@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
-from sqlalchemy import update
+from sqlalchemy import Row, update
 
 from reflex.errors import ServiceError, service_error
 from reflex_control.moments import MINUTE_MS
 from reflex_control.plane import Writing
+from reflex_control.receipting import Facts
 from reflex_control.registry.robots import HEARTBEAT_LOST_MS
 from reflex_control.sessions.life import Session, changed, find_session, require_live, sweep
 from reflex_control.store.tables import session
 
-__all__ = ["DOCTOR_HOLDS_MS", "promote", "promote_session"]
+__all__ = ["DOCTOR_HOLDS_MS", "promote", "promote_session", "require_ready"]
 
 DOCTOR_HOLDS_MS: Final = 15 * MINUTE_MS
 NOT_READY: Final = "Deployment not ready for apply_actions"
@@ -30,9 +32,7 @@ def promote_session(writing: Writing, session_id: str) -> Session:
 
 def promote(writing: Writing, found: Session) -> Session:
     """The rules, in the order in which they are told."""
-    refused = _refusal(found, writing.now_ms)
-    if refused is not None:
-        writing.refuse(refused, "promotion_refused", found.facts(refused.message))
+    require_ready(writing, found.deployment, found.model, found.robot, found.facts())
     writing.connection.execute(
         update(session)
         .where(session.c.id == found.row.id)
@@ -43,21 +43,27 @@ def promote(writing: Writing, found: Session) -> Session:
     return promoted
 
 
-def _refusal(found: Session, now_ms: int) -> ServiceError | None:
-    deployed, machine = found.deployment, found.robot
+def require_ready(writing: Writing, deployed: Row[Any], model: Row[Any], machine: Row[Any], facts: Facts) -> None:
+    """`ServiceError` when the robot may not be moved by it; `facts` are those of the receipt of the refusal."""
+    refused = _refusal(deployed, model, machine, writing.now_ms)
+    if refused is not None:
+        writing.refuse(refused, "promotion_refused", replace(facts, reason=refused.message))
+
+
+def _refusal(deployed: Row[Any], model: Row[Any], machine: Row[Any], now_ms: int) -> ServiceError | None:
     if deployed.mode != "apply_actions":
         return service_error(
             "wrong_state", "this deployment may reach dry_run at most; deploy it with mode apply_actions"
         )
-    if found.model.revoked_at is not None:
+    if model.revoked_at is not None:
         return service_error("wrong_state", "the model of this deployment was revoked; deploy another one")
     if deployed.doctor_at is None or now_ms - deployed.doctor_at > DOCTOR_HOLDS_MS:
         return _not_ready(
-            found, [], f"its last check is missing, or older than 15 minutes; run: reflex doctor {deployed.id}"
+            deployed, [], f"its last check is missing, or older than 15 minutes; run: reflex doctor {deployed.id}"
         )
     if not deployed.doctor["ready"]:
         failed = [check for check in deployed.doctor["checks"] if check["status"] == "fail"]
-        return _not_ready(found, failed, "; ".join(f"{check['id']}: {check['message']}" for check in failed))
+        return _not_ready(deployed, failed, "; ".join(f"{check['id']}: {check['message']}" for check in failed))
     if machine.heartbeat_at is None or now_ms - machine.heartbeat_at >= HEARTBEAT_LOST_MS:
         return service_error(
             "wrong_state", "the robot has sent no heartbeat within 30 s; start its runner, then promote"
@@ -65,8 +71,8 @@ def _refusal(found: Session, now_ms: int) -> ServiceError | None:
     return None
 
 
-def _not_ready(found: Session, failed: list[dict[str, Any]], what: str) -> ServiceError:
+def _not_ready(deployed: Row[Any], failed: list[dict[str, Any]], what: str) -> ServiceError:
     return service_error(
         "deployment_not_ready", f"{NOT_READY}: {what}",
-        context={"deploymentId": found.deployment.id, "checks": failed},
+        context={"deploymentId": deployed.id, "checks": failed},
     )  # fmt: skip

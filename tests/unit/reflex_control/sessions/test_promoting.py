@@ -83,4 +83,17 @@ def test_authorize_in_apply_actions_is_a_promotion_with_all_its_rules(scene: Sce
     with pytest.raises(ServiceError, match="no heartbeat"):
         scene.authorize(mode="apply_actions")
     scene.beat()
-    assert scene.authorize(mode="apply_actions", take_over_reason="again")["mode"] == "apply_actions"
+    assert scene.authorize(mode="apply_actions")["mode"] == "apply_actions"
+
+
+def test_a_refused_authorize_in_apply_actions_takes_no_robot_and_ends_nobodys_session(scene: Scene) -> None:
+    with pytest.raises(ServiceError, match="no heartbeat"):
+        scene.authorize(mode="apply_actions")
+    assert (scene.kinds(), scene.live()) == (["promotion_refused"], 0)
+
+    held = scene.authorize()["sessionId"]
+    scene.beat(session_id=held)
+    scene.set_deployment(doctor=FAILED)
+    with pytest.raises(ServiceError, match="units: degrees"):
+        scene.authorize(mode="apply_actions", take_over_reason="mine now")
+    assert (scene.session(held)["status"], scene.kinds()[-1]) == ("dry_run", "promotion_refused")
