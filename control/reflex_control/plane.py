@@ -17,6 +17,7 @@ from sqlalchemy import Connection, insert
 from reflex.errors import ServiceError
 from reflex.signed.signing import SigningKey
 from reflex_control.identity.actor import Actor
+from reflex_control.identity.keys import still_holds, unauthorized
 from reflex_control.moments import Clock, now_ms
 from reflex_control.receipting import Facts, write_receipt
 from reflex_control.repeating import Repetition, repeatably
@@ -74,10 +75,15 @@ class Plane:
 
     @contextmanager
     def writing(self, actor: Actor) -> Iterator[Writing]:
-        """Committed at the end, with what was refused on the record; every other exception undoes all of it."""
+        """Committed at the end, with what was refused on the record; every other exception undoes all of it.
+
+        `ServiceError` 401 when the actor's key was taken back since it was looked at: a body may take seconds to come.
+        """
         refused: ServiceError | None = None
         with self.database.writing(actor.organisation_id) as connection:
             writing = Writing(connection, actor, self.clock(), active_key(connection))
+            if actor.key_id and not still_holds(connection, actor.key_id, writing.now_ms):
+                raise unauthorized()
             try:
                 yield writing
             except ServiceError as exc:

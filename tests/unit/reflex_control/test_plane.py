@@ -7,10 +7,12 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import select
 
-from reflex.errors import ServiceError, service_error
+from reflex.errors import ServiceError, UnauthorizedError, service_error
 from reflex_control.identity.actor import Actor
+from reflex_control.identity.keys import revoke_key
 from reflex_control.plane import Plane
 from reflex_control.receipting import Facts, receipts_of
+from reflex_control.sessions.life import system_of
 from reflex_control.store.tables import event
 
 
@@ -54,3 +56,21 @@ def test_listeners_are_woken_after_the_commit_and_find_what_was_told(plane: Plan
         assert found == []
 
     assert found == [("session", {"status": "closed"})]
+
+
+def test_a_key_that_was_taken_back_since_it_was_looked_at_writes_nothing(plane: Plane, actor: Actor) -> None:
+    with plane.writing(actor) as writing:
+        revoke_key(writing.connection, actor.key_id, writing.now_ms)
+        writing.receipt("key_revoked", Facts())
+
+    with pytest.raises(UnauthorizedError), plane.writing(actor):
+        raise AssertionError("it may write")
+
+    assert kinds(plane, actor) == ["key_revoked"]
+
+
+def test_what_nobody_asked_for_needs_no_key(plane: Plane, actor: Actor) -> None:
+    with plane.writing(system_of(actor.organisation_id)) as writing:
+        writing.receipt("swept", Facts())
+
+    assert kinds(plane, actor) == ["swept"]

@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import select
 
 from reflex.errors import ServiceError
-from reflex_control.identity.actor import Actor
+from reflex_control.identity.actor import SCOPES, Actor
+from reflex_control.identity.keys import make_key
 from reflex_control.moments import DAY_MS
 from reflex_control.plane import Plane
 from reflex_control.repeating import IDEMPOTENCY_KEY, Repetition
@@ -45,10 +46,12 @@ def test_a_repeated_request_gets_the_first_answer_for_a_day(make: Maker, actor: 
 
 
 def test_another_key_another_route_and_another_sender_are_other_requests(
-    make: Maker, actor: Actor, stranger: Actor
+    make: Maker, plane: Plane, actor: Actor, stranger: Actor
 ) -> None:
+    with plane.writing(actor) as writing:
+        other = make_key(writing.connection, actor.organisation_id, "other", SCOPES, writing.now_ms)
     asked = [(actor, SAME), (actor, replace(SAME, key="two")), (actor, replace(SAME, route="POST /v1/robots")),
-             (stranger, SAME), (replace(actor, key_id="key_2"), SAME), (actor, None), (actor, None)]  # fmt: skip
+             (stranger, SAME), (replace(actor, key_id=other.id), SAME), (actor, None), (actor, None)]  # fmt: skip
 
     answers = [make(who, repetition) for who, repetition in asked]
 
