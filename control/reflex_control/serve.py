@@ -21,6 +21,7 @@ from reflex.serving.listener import BACKLOG, listen, url_of
 from reflex.serving.logs import set_up_logs
 from reflex.serving.quiet_server import QuietServer
 from reflex_control.first_start import begin, next_steps
+from reflex_control.forgetting import forget_old_events
 from reflex_control.http.app import build_app
 from reflex_control.http.front_door import front_door
 from reflex_control.http.metrics import Metrics
@@ -40,7 +41,7 @@ DRAIN_S: Final = 8
 SWEEP_EVERY_S: Final = 1.0
 
 Sweeper = Callable[[Plane], None]
-SWEEPERS: Final[Sequence[Sweeper]] = (sweep_all,)
+SWEEPERS: Final[Sequence[Sweeper]] = (sweep_all, forget_old_events)
 """What is looked after every second, each in a thread."""
 
 log = logging.getLogger("reflex.control")

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sqlalchemy import case, delete, update
+from sqlalchemy import case, update
 
 from reflex.signed.moments import iso_of
-from reflex_control.moments import DAY_MS
 from reflex_control.plane import Plane, Writing
 from reflex_control.registry.finding import find
 from reflex_control.sessions.life import (
@@ -23,7 +22,7 @@ from reflex_control.sessions.life import (
     sweep,
     system_of,
 )
-from reflex_control.store.tables import event, robot, session
+from reflex_control.store.tables import robot, session
 
 __all__ = ["beat", "close_session", "note_safe_stop", "sweep_all"]
 
@@ -77,13 +76,12 @@ def close_session(writing: Writing, session_id: str, reason: str) -> Session:
 
 
 def sweep_all(plane: Plane) -> None:
-    """End every session whose time is over, in all organisations, and forget old events; called once a second."""
+    """End every session whose time is over, in all organisations; called once a second."""
     with plane.reading() as connection:
         owners = {organisation_id for organisation_id, _ in due(connection, plane.clock())}
     for organisation_id in owners:
         with plane.writing(system_of(organisation_id)) as writing:
             sweep(writing)
-            writing.connection.execute(delete(event).where(event.c.created_at < writing.now_ms - DAY_MS))
 
 
 def _of_actor(writing: Writing, session_id: str) -> Session:

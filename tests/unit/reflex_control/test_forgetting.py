@@ -1,0 +1,63 @@
+"""What happened is kept for a day, and a place in it never comes back."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import event as sql_events
+from sqlalchemy import select
+
+from reflex_control.forgetting import forget_old_events
+from reflex_control.identity.actor import Actor
+from reflex_control.moments import DAY_MS
+from reflex_control.plane import Plane
+from reflex_control.store.tables import event
+from unit.reflex_control.conftest import Moment
+
+
+def tell(plane: Plane, actor: Actor, what: str) -> None:
+    with plane.writing(actor) as writing:
+        writing.tell("session", {"what": what})
+
+
+def kept(plane: Plane) -> dict[str, int]:
+    with plane.reading() as connection:
+        return {row.data["what"]: row.seq for row in connection.execute(select(event).order_by(event.c.seq))}
+
+
+def test_events_are_forgotten_after_a_day_though_no_session_is_due(
+    plane: Plane, actor: Actor, stranger: Actor, moment: Moment
+) -> None:
+    tell(plane, actor, "old")
+    tell(plane, stranger, "old, of another")
+    moment.now_ms += DAY_MS
+    forget_old_events(plane)
+    assert list(kept(plane)) == ["old", "old, of another"]
+
+    tell(plane, actor, "new")
+    moment.now_ms += 1
+    forget_old_events(plane)
+    assert list(kept(plane)) == ["new"]
+
+
+def test_the_next_event_has_a_later_place_than_any_before(plane: Plane, actor: Actor, moment: Moment) -> None:
+    tell(plane, actor, "first")
+    tell(plane, actor, "second")
+    place = kept(plane)["second"]
+    moment.now_ms += 2 * DAY_MS
+    forget_old_events(plane)
+
+    tell(plane, actor, "third")
+    assert kept(plane)["third"] > place
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_nothing_is_written_when_there_is_nothing_to_forget(
+    plane: Plane, actor: Actor, moment: Moment, count: int
+) -> None:
+    for _ in range(count):
+        tell(plane, actor, "only")
+    moment.now_ms += 2 * DAY_MS
+    said: list[str] = []
+    sql_events.listen(plane.database.engine, "before_cursor_execute", lambda *told: said.append(told[2]))
+    forget_old_events(plane)
+    assert not [statement for statement in said if statement.startswith("DELETE")]
