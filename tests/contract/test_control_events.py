@@ -113,6 +113,17 @@ def test_a_listener_hears_of_each_change_and_goes_on_where_it_was(scene: Scene) 
     again.close()
 
 
+def test_a_place_that_has_not_come_yet_is_the_newest(scene: Scene) -> None:
+    """A store that was restored from a backup counts from there, and its listeners were further."""
+    listener = Listener(scene, scene.key, 10**9)
+    session_id, _ = scene.authorize()
+
+    assert listener.next_of(session_id)["status"] == "dry_run"
+    assert int(listener.place) < 10**9
+    listener.close()
+    scene.operator.close_session(session_id)
+
+
 def test_a_robot_hears_of_its_own_sessions_alone(scene: Scene) -> None:
     listener = Listener(scene, scene.ours.key(robot_id=scene.robots[0]).secret)
     other, _ = scene.authorize(1)

@@ -36,7 +36,9 @@ LISTENER: Final = Needs(("read", "sessions"), any_robot=True)
 def _listen(call: Call) -> Response:
     after = call.last_event_id
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    start = _last_seq(call) if after is None else after
+    last = _last_seq(call)
+    # A later place is one of another store's, of one before a backup was restored for example: it would come again.
+    start = last if after is None else min(after, last)
     return StreamingResponse(_stream(call.plane, call.who, start), media_type=EVENT_STREAM, headers=headers)
 
 
