@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, func, select, update
 
 from reflex.errors import ServiceError, service_error
 from reflex.signed.moments import iso_of
@@ -144,12 +144,12 @@ def changed(writing: Writing, found: Session) -> Session:
 
 
 def due(connection: Connection, now_ms: int) -> list[tuple[str, str]]:
-    """Organisation and id of each live session whose time is over."""
-    over = (
-        (session.c.expires_at <= now_ms)
-        | (session.c.ends_by <= now_ms)
-        | (session.c.heartbeat_at <= now_ms - HEARTBEAT_LOST_MS)
-    )
+    """Organisation and id of each live session whose time is over.
+
+    One that was promoted must beat from then on: a robot that moves is heard of, or stops.
+    """
+    heard_at = func.coalesce(session.c.heartbeat_at, session.c.promoted_at)
+    over = (session.c.expires_at <= now_ms) | (session.c.ends_by <= now_ms) | (heard_at <= now_ms - HEARTBEAT_LOST_MS)
     found = connection.execute(
         select(session.c.organisation_id, session.c.id).where(session.c.ended_at.is_(None), over)
     )

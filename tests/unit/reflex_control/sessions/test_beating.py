@@ -55,6 +55,19 @@ def test_a_session_that_never_beat_lives_half_an_hour(scene: Scene) -> None:
     assert scene.session(identity)["status"] == "expired"
 
 
+def test_a_promoted_session_that_never_beat_ends_as_one_that_stopped_beating(scene: Scene) -> None:
+    scene.beat()
+    identity = scene.authorize(mode="apply_actions")["sessionId"]
+    scene.after(29)
+    scene.beat()  # the robot is there, but says nothing of this session
+    sweep_all(scene.plane)
+    assert scene.session(identity)["status"] == "apply_actions"
+
+    scene.after(1)
+    sweep_all(scene.plane)
+    assert (scene.session(identity)["status"], scene.session(identity)["reason"]) == ("expired", "heartbeats were lost")
+
+
 def test_no_heartbeat_carries_a_session_beyond_its_longest_time(scene: Scene) -> None:
     identity = scene.authorize(max_seconds=60)["sessionId"]
     for _ in range(3):
