@@ -51,7 +51,7 @@ class EventLines:
             self._kind = value
         elif name == "data":
             self._data.append(value)
-            self._size += len(value)
+            self._size += len(value) + 1  # an empty line of data is one, too
         elif name == "id" and len(value) <= MAX_ID_CHARACTERS and value.isascii() and value.isprintable():
             self._id = value  # goes into a header when the stream is resumed
         return None

@@ -53,6 +53,13 @@ def test_an_event_without_end_is_refused(piece: bytes) -> None:
         lines.feed(piece * 3)
 
 
+def test_an_event_of_empty_lines_without_end_is_refused() -> None:
+    lines = EventLines()
+    assert lines.feed(b"data:\n" * MAX_EVENT_BYTES) == []
+    with pytest.raises(ValueError, match="64 KiB"):
+        lines.feed(b"data:\n")
+
+
 def test_what_is_no_text_is_refused() -> None:
     with pytest.raises(ValueError, match="utf-8"):
         EventLines().feed(b"data: \xff\n\n")
