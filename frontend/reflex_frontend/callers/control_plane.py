@@ -30,7 +30,7 @@ RENEW_EVERY_S: Final = 1.0
 FETCH_S: Final = 1.0
 CONNECT_S: Final = 5.0
 SILENT_S: Final = 30.0
-"""The control plane sends at least a comment every 15 s: a stream without is dead, whatever the network says."""
+"""The control plane sends at least a comment every 10 s: a stream without is dead, whatever the network says."""
 FIRST_WAIT_S: Final = 0.25
 LONGEST_WAIT_S: Final = 10.0
 MAX_KEYSET_BYTES: Final = 256 * 1024
