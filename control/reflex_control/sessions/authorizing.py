@@ -100,8 +100,9 @@ def _same_as_before(writing: Writing, wish: Wish) -> Session | None:
     found = find_session(writing.connection, owner, identity)
     if found.row.api_key_id != writing.actor.key_id:
         raise service_error("conflict", "this clientSessionId is another key's; choose one of your own")
-    asked = (wish.deployment_id or found.row.deployment_id, wish.robot_id or found.row.robot_id)
-    if asked != (found.row.deployment_id, found.row.robot_id):
+    asked = (wish.deployment_id, wish.artifact_id, wish.robot_id)
+    known = (found.row.deployment_id, found.model.id, found.row.robot_id)
+    if any(one not in (None, other) for one, other in zip(asked, known, strict=True)):
         raise service_error("idempotency_mismatch", "this clientSessionId came before for another robot or deployment")
     if not found.is_live:
         raise gone(found)

@@ -6,11 +6,14 @@ import threading
 from typing import Any
 
 import pytest
+from sqlalchemy import insert
 
 from reflex.errors import InvalidRequestError, ServiceError, UnauthorizedError
 from reflex.signed.session_credential import read
 from reflex_control.registry.models import revoke_model
+from reflex_control.registry.robots import revoke_robot
 from reflex_control.signing_keys import keyset
+from reflex_control.store.tables import robot, robot_schema
 from unit.reflex_control.sessions.session_scene import HASH, Scene
 
 RACERS = 16
@@ -74,13 +77,37 @@ def test_the_same_client_session_id_is_the_same_session_until_it_ends(scene: Sce
     first = scene.authorize(client_session_id="run-1")
     again = scene.authorize(client_session_id="run-1")
     assert again["sessionId"] == first["sessionId"]
-    with pytest.raises(InvalidRequestError, match="another robot"):
-        scene.authorize(client_session_id="run-1", robot_id="robot_2")
+    for other in ({"robot_id": "robot_2"}, {"deployment_id": "deploy_2"}, {"artifact_id": "model_2"}):
+        with pytest.raises(InvalidRequestError, match="another robot"):
+            scene.authorize(client_session_id="run-1", **other)
 
     scene.close(first["sessionId"])
     with pytest.raises(ServiceError) as gone:
         scene.authorize(client_session_id="run-1")
     assert gone.value.code == "session_ended"
+
+
+def test_a_client_session_id_is_of_the_key_that_chose_it(scene: Scene) -> None:
+    scene.authorize(client_session_id="run-1")
+    with pytest.raises(ServiceError, match="another key's") as refused:
+        scene.authorize(scene.actor("other", "sessions"), client_session_id="run-1")
+    assert refused.value.code == "conflict"
+
+
+def test_a_robot_that_was_revoked_or_is_of_another_schema_is_not_driven(scene: Scene) -> None:
+    with scene.plane.writing(scene.operator) as writing:
+        revoke_robot(writing, "robot_1", None)
+        other = {"organisation_id": scene.owner, "created_at": scene.at_ms, "name": "another"}
+        writing.connection.execute(
+            insert(robot_schema).values(id="schema_2", schema={}, limits_hash=HASH, simulation=False, **other)
+        )
+        writing.connection.execute(insert(robot).values(id="robot_3", robot_schema_id="schema_2", **other))
+
+    for robot_id, words in (("robot_1", "was revoked"), ("robot_3", "another schema")):
+        with pytest.raises(ServiceError, match=words):
+            scene.authorize(robot_id=robot_id)
+    scene.set_deployment(robot_schema_id=None)
+    assert scene.authorize(robot_id="robot_3")["robotId"] == "robot_3"
 
 
 def test_a_robots_key_authorizes_itself_and_nobody_else(scene: Scene) -> None:
