@@ -32,6 +32,7 @@ CLOSED_WITHIN_S: Final = 1.0
 class Scene:
     control: ControlProcess
     ours: Tenant
+    theirs: Tenant
     key: str
     operator: ControlClient
     folder: Path
@@ -51,7 +52,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     folder: Path = tmp_path_factory.mktemp("control")
     write_nonce_policy(folder / "models")
     config = json.loads((folder / "models" / "nonce" / CONFIG_FILE).read_text())
-    with prepared_store(folder / "data") as (ours, _), running_control(folder / "data") as control:
+    with prepared_store(folder / "data") as (ours, theirs), running_control(folder / "data") as control:
         key, plane = ours.admin(), Plane(ours.store)
         actor = Actor(key.id, "test", ours.organisation_id, frozenset(SCOPES))
         robots = a_robot(plane, actor, "arm-1"), a_robot(plane, actor, "arm-2")
@@ -59,7 +60,15 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
             made = register_model(writing, "nonce", config["policy_hash"], config, None)
             deployed = create_deployment(writing, "kitchen", made["id"], None, None, "apply_actions", None)
         with ControlClient(control.base_url, api_key=key.secret) as operator:
-            yield Scene(control, ours, key.secret, operator, folder, deployed["id"], robots)
+            yield Scene(control, ours, theirs, key.secret, operator, folder, deployed["id"], robots)
+
+
+@pytest.fixture(autouse=True)
+def nobody_drives(scene: Scene) -> Iterator[None]:
+    """After a test: what one leaves driving would be taken over, and told of, in the next."""
+    yield
+    for session in scene.operator.list_sessions()["sessions"]:
+        scene.operator.close_session(session["id"])
 
 
 class Listener:
@@ -121,7 +130,19 @@ def test_a_place_that_has_not_come_yet_is_the_newest(scene: Scene) -> None:
     assert listener.next_of(session_id)["status"] == "dry_run"
     assert int(listener.place) < 10**9
     listener.close()
+
+
+def test_nobody_hears_of_another_organisation(scene: Scene) -> None:
+    listener = Listener(scene, scene.key)
+    stranger = Actor(scene.theirs.admin().id, "test", scene.theirs.organisation_id, frozenset(SCOPES))
+    with Plane(scene.theirs.store).writing(stranger) as writing:
+        writing.tell("session", {"sessionId": "sess_theirs", "status": "closed"})
+    session_id, _ = scene.authorize(1)
     scene.operator.close_session(session_id)
+
+    heard = [next(listener._blocks) for _ in range(2)]
+    assert [json.loads(block["data"])["sessionId"] for block in heard] == [session_id, session_id]
+    listener.close()
 
 
 def test_a_robot_hears_of_its_own_sessions_alone(scene: Scene) -> None:

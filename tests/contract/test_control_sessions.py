@@ -25,7 +25,7 @@ from reflex_control.registry.deployments import create_deployment
 from reflex_control.store.tables import deployment
 from support.outside.control_plane import ControlProcess, Tenant, prepared_store, running_control
 from support.waiting import wait_until
-from unit.reflex_control.scene import a_model, a_robot
+from unit.reflex_control.scene import CONTENT_HASH, a_model, a_robot
 
 SCHEMA = REPOSITORY / "examples" / "so101.schema.json"
 
@@ -134,6 +134,26 @@ def test_a_key_that_is_revoked_takes_its_session_along(scene: Scene) -> None:
 
     found = next(each for each in scene.operator.list_sessions()["sessions"] if each["id"] == grant["sessionId"])
     assert (found["status"], found["reason"]) == ("closed", "its key was revoked")
+
+
+@pytest.mark.parametrize("what", ["model", "robot"])
+def test_a_session_ends_with_its_model_and_with_its_robot_and_no_other_does(scene: Scene, what: str) -> None:
+    operator = scene.operator
+    bystander = operator.authorize_session(deployment_id=scene.deployment_id, robot_id=scene.robot_id)["sessionId"]
+    schema_id = operator.list_robots()["robots"][0]["robotSchemaId"]
+    robot_id = operator.register_robot(name=f"revoked with its {what}", robot_schema_id=schema_id)["id"]
+    model_id = operator.register_model(name=f"revoked {what}", content_hash=CONTENT_HASH, config={})["id"]
+    deployment_id = operator.create_deployment(name=f"revoked {what}", model_id=model_id)["id"]
+    session_id = operator.authorize_session(deployment_id=deployment_id, robot_id=robot_id)["sessionId"]
+
+    if what == "model":
+        operator.revoke_model(model_id)
+    else:
+        operator.revoke_robot(robot_id)
+
+    ended = operator.get_session(session_id)
+    assert (ended["status"], ended["reason"]) == ("closed", f"its {what} was revoked")
+    assert operator.get_session(bystander)["status"] == "dry_run"
 
 
 def test_a_schema_is_registered_from_its_file_and_a_wrong_one_names_the_field(scene: Scene) -> None:

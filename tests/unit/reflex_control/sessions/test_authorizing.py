@@ -77,7 +77,12 @@ def test_the_same_client_session_id_is_the_same_session_until_it_ends(scene: Sce
     first = scene.authorize(client_session_id="run-1")
     again = scene.authorize(client_session_id="run-1")
     assert again["sessionId"] == first["sessionId"]
-    for other in ({"robot_id": "robot_2"}, {"deployment_id": "deploy_2"}, {"artifact_id": "model_2"}):
+    others: tuple[dict[str, Any], ...] = (
+        {"robot_id": "robot_2"},
+        {"deployment_id": "deploy_2"},
+        {"artifact_id": "model_2"},
+    )
+    for other in others:
         with pytest.raises(InvalidRequestError, match="another robot"):
             scene.authorize(client_session_id="run-1", **other)
 

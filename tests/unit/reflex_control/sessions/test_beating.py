@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from sqlalchemy import select
 
 from reflex.errors import ServiceError
+from reflex.signed.moments import iso_of
 from reflex.signed.session_credential import read
-from reflex_control.sessions.beating import note_safe_stop, sweep_all
+from reflex_control.sessions.beating import COUNTS, note_safe_stop, sweep_all
+from reflex_control.sessions.life import sweep
 from reflex_control.signing_keys import keyset
+from reflex_control.store.tables import session
+from unit.reflex_control.conftest import new_actor
 from unit.reflex_control.sessions.session_scene import Scene
 
 MINUTE_S = 60
@@ -25,11 +32,14 @@ def test_a_heartbeat_renews_the_session_and_its_credential(scene: Scene) -> None
     assert answer["session"]["expiresAt"] > grant["expiresAt"]
 
 
-def test_counts_never_go_back(scene: Scene) -> None:
+@pytest.mark.parametrize("count", COUNTS)
+def test_counts_never_go_back(scene: Scene, count: str) -> None:
     identity = scene.authorize()["sessionId"]
-    scene.beat(session_id=identity, steps=50, safe_stops=2)
-    assert scene.beat(session_id=identity, steps=40, safe_stops=1)["session"]["steps"] == 50
-    assert scene.session(identity)["safeStops"] == 2
+    for told in (50, 40, 0):
+        report: dict[str, Any] = {count: told}
+        scene.beat(session_id=identity, **report)
+        with scene.plane.reading() as connection:
+            assert connection.scalar(select(session.c[count])) == 50
 
 
 def test_a_session_whose_heartbeats_are_lost_expires_and_stays_so(scene: Scene) -> None:
@@ -72,9 +82,21 @@ def test_no_heartbeat_carries_a_session_beyond_its_longest_time(scene: Scene) ->
     identity = scene.authorize(max_seconds=60)["sessionId"]
     for _ in range(3):
         scene.after(19)
-        scene.beat(session_id=identity)
+        answer = scene.beat(session_id=identity)
+    assert answer["session"]["expiresAt"] == answer["credentialExpiresAt"] == iso_of(scene.at_ms + 3_000)
     scene.after(3)
     assert scene.beat(session_id=identity)["session"]["reason"] == "its longest time is over"
+
+
+def test_a_write_of_one_organisation_ends_no_session_of_another(scene: Scene) -> None:
+    identity = scene.authorize()["sessionId"]
+    scene.after(30 * MINUTE_S)
+    with scene.plane.writing(new_actor(scene.plane)) as writing:
+        sweep(writing)
+    assert scene.session(identity)["status"] == "dry_run"
+
+    sweep_all(scene.plane)
+    assert (scene.session(identity)["status"], scene.kinds()[-1]) == ("expired", "session_expired")
 
 
 def test_a_credential_ends_with_its_session(scene: Scene) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from reflex.errors import ServiceError, UnauthorizedError
 from reflex_control.identity.actor import SCOPES
+from reflex_control.registry.models import revoke_model
 from unit.reflex_control.sessions.session_scene import PASSED, Scene
 
 MINUTE_S = 60
@@ -60,16 +61,33 @@ def test_what_is_not_ready_is_refused_with_the_reason_and_on_the_record(
     assert scene.session(session_id)["mode"] == "dry_run"
 
 
-def test_a_doctor_older_than_15_minutes_is_none(scene: Scene, session_id: str) -> None:
+def test_a_doctor_holds_for_15_minutes(scene: Scene, session_id: str) -> None:
     scene.set_deployment(doctor=PASSED, doctor_at=scene.at_ms - 15 * MINUTE_S * 1000 - 1)
     with pytest.raises(ServiceError, match="Deployment not ready for apply_actions"):
         scene.promote(session_id)
+
+    scene.set_deployment(doctor_at=scene.at_ms - 15 * MINUTE_S * 1000)
+    assert scene.promote(session_id)["mode"] == "apply_actions"
 
 
 def test_a_robot_that_is_silent_is_not_promoted(scene: Scene) -> None:
     identity = scene.authorize()["sessionId"]
     with pytest.raises(ServiceError, match="no heartbeat"):
         scene.promote(identity)
+
+    scene.beat()
+    scene.after(30)
+    with pytest.raises(ServiceError, match="no heartbeat"):
+        scene.promote(identity)
+    scene.after(-0.001)
+    assert scene.promote(identity)["mode"] == "apply_actions"
+
+
+def test_a_model_that_was_revoked_is_not_promoted(scene: Scene, session_id: str) -> None:
+    with scene.plane.writing(scene.operator) as writing:
+        revoke_model(writing, "model_1", None)
+    with pytest.raises(ServiceError, match="model of this deployment was revoked"):
+        scene.promote(session_id)
 
 
 def test_a_session_that_ended_is_never_promoted(scene: Scene, session_id: str) -> None:
