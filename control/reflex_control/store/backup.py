@@ -23,7 +23,6 @@ def back_up(store: Path, target: Path) -> None:
         raise SetupError(f"there is no store at {store}; name its folder with --data")
     with _whole_or_nothing(target, "backup") as copy:
         _copy(store, copy)
-        _check(copy)
 
 
 def restore(backup: Path, store: Path) -> None:
@@ -32,7 +31,6 @@ def restore(backup: Path, store: Path) -> None:
         raise SetupError(f"there is no backup at {backup}")
     with _whole_or_nothing(store, "store") as copy:
         _copy(backup, copy)
-        _check(copy)
         for suffix in SIDE_FILES:  # of the store before, whose log would be read into this one
             Path(f"{store}{suffix}").unlink(missing_ok=True)
 
@@ -56,18 +54,28 @@ def _whole_or_nothing(target: Path, what: str) -> Iterator[Path]:
 
 
 def _copy(source: Path, target: Path) -> None:
-    try:
-        uri = f"{source.absolute().as_uri()}?mode=ro"
-        with closing(sqlite3.connect(uri, uri=True)) as reading, closing(sqlite3.connect(target)) as writing:
-            reading.backup(writing)
-    except sqlite3.DatabaseError as exc:
-        raise SetupError(f"{source} is no store of a control plane, or is damaged ({exc})") from exc
+    uri = f"{source.absolute().as_uri()}?mode=ro"
+    with (
+        _refusing_damage(source),
+        closing(sqlite3.connect(uri, uri=True)) as reading,
+        closing(sqlite3.connect(target)) as writing,
+    ):
+        reading.backup(writing)
+        _check(writing)
+        writing.execute("PRAGMA journal_mode=DELETE")  # one file, without a log beside it
 
 
-def _check(copy: Path) -> None:
-    with closing(sqlite3.connect(copy)) as connection:
-        found = connection.execute("PRAGMA quick_check").fetchone()[0]
-        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
-        connection.execute("PRAGMA journal_mode=DELETE")  # one file, without a log beside it
+def _check(copy: sqlite3.Connection) -> None:
+    """A copy is made page by page, whatever stands in them."""
+    found = copy.execute("PRAGMA quick_check").fetchone()[0]
+    tables = {name for (name,) in copy.execute("SELECT name FROM sqlite_master")}
     if found != "ok" or not {"alembic_version", "receipt", "organisation"} <= tables:
         raise SetupError("this is no whole store of a control plane; nothing was changed")
+
+
+@contextmanager
+def _refusing_damage(source: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.DatabaseError as exc:
+        raise SetupError(f"{source} is no store of a control plane, or is damaged ({exc})") from exc

@@ -78,6 +78,22 @@ def test_what_is_no_backup_leaves_the_store_as_it_is(
     assert not list(tmp_path.glob(".control.db-*"))
 
 
+@pytest.mark.parametrize("damaged", [slice(100, 3_000), slice(8_192, None), slice(4_096, 8_192)])
+def test_a_backup_with_damaged_pages_leaves_the_store_as_it_is(
+    store: Database, store_file: Path, tmp_path: Path, damaged: slice
+) -> None:
+    backup = tmp_path / "backup.db"
+    add(store, 1)
+    back_up(store_file, backup)
+    content = bytearray(backup.read_bytes())
+    content[damaged] = b"\xff" * len(content[damaged])
+    backup.write_bytes(content)
+
+    with pytest.raises(SetupError, match="store of a control plane"):
+        restore(backup, store_file)
+    assert count(store_file) == 1
+
+
 def test_a_backup_that_is_not_there_and_a_place_that_cannot_be_written_are_told(
     store: Database, store_file: Path, tmp_path: Path
 ) -> None:
