@@ -13,7 +13,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, Engine, create_engine, event, select
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, select
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from reflex.errors import SetupError
@@ -26,11 +26,16 @@ BUSY_S: Final = 10.0
 WRITES: Final = "reflex_writes"
 POOL: Final = {"pool_size": 40, "max_overflow": 0, "pool_timeout": BUSY_S}
 """As many as the server has worker threads (anyio's default)."""
+POSTGRES_BOUNDS: Final = {
+    "connect_timeout": 5,
+    "options": f"-c lock_timeout={int(BUSY_S * 1000)} -c statement_timeout=30000",
+}
+"""Nothing waits for a database for ever: seconds, and milliseconds (PostgreSQL's manual, 20.11)."""
 
 
 def sqlite_url(file: Path) -> str:
     """The store in this file. Its folder must be there."""
-    return f"sqlite:///{file}"
+    return URL.create("sqlite", database=str(file)).render_as_string(hide_password=False)
 
 
 class Database:
@@ -66,7 +71,11 @@ class Database:
 
 def _engine(url: str) -> Engine:
     try:
-        engine = create_engine(url, **POOL)
+        parsed = make_url(url)
+        bounds = POSTGRES_BOUNDS if parsed.get_backend_name() == "postgresql" else {}
+        # The URL's own settings win.
+        given = {name: value for name, value in bounds.items() if name not in parsed.query}
+        engine = create_engine(parsed, connect_args=given, pool_pre_ping=bool(bounds), **POOL)
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError, ValueError) as exc:
         raise SetupError(
             "--db takes the URL of a store, like postgresql+psycopg://user@host/reflex; leave it out for SQLite"

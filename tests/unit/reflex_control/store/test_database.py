@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import pytest
 from sqlalchemy import func, insert, select, text, update
 
 from reflex.errors import SetupError
-from reflex_control.store.database import Database
+from reflex_control.store.database import Database, sqlite_url
+from reflex_control.store.migrating import open_store
 from reflex_control.store.tables import organisation
 
 THREADS, ROUNDS = 8, 10
@@ -66,6 +68,25 @@ def test_sqlite_syncs_every_commit_to_a_write_ahead_log(database: Database) -> N
 def test_a_url_that_is_no_store_is_refused_with_one_that_is(url: str) -> None:
     with pytest.raises(SetupError, match="--db"):
         Database(url)
+
+
+@pytest.mark.parametrize("name", ["a?b", "a#b", "a b", "a%20b", "a&mode=memory"])
+def test_a_folder_of_any_name_holds_a_store(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    opened = open_store(sqlite_url(folder / "control.db"))
+    add(opened, "org_1")
+    opened.close()
+
+    assert (folder / "control.db").is_file()
+
+
+def test_a_database_that_hangs_is_not_waited_for_without_end(database: Database) -> None:
+    if database.is_sqlite:
+        return
+    with database.reading() as connection:
+        bounds = [connection.scalar(text(f"SHOW {name}")) for name in ("lock_timeout", "statement_timeout")]
+    assert bounds == ["10s", "30s"]
 
 
 def test_a_read_sees_one_moment(database: Database) -> None:
