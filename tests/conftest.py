@@ -7,7 +7,7 @@ import signal
 from collections.abc import Generator
 
 import pytest
-from hypothesis import core
+from hypothesis import core, settings
 
 from support.server import logs
 from support.skips import summary_of, wanted_tool
@@ -15,6 +15,10 @@ from support.workers import FileScheduling, longest_first
 
 # Before a test imports onnxruntime, which otherwise reports its use to its maker.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+# How long an example takes is the machine's affair; what has to be quick is a promise.
+settings.register_profile("reflex", deadline=None)
+settings.load_profile("reflex")
 
 pytest_plugins = ["support.promise", "support.clock"]
 
