@@ -67,6 +67,12 @@ EXPLAINED: Final[Mapping[Identity, str]] = {
         "return max(1.0, self.rate_per_s / BURST_S)",
     ): "BURST_S is 1 second, by which multiplying and dividing are the same",
     (
+        "frontend/reflex_frontend/policy/breaker.py",
+        "Breaker",
+        "_probe_at: float = 0.0",
+        "_probe_at: float = -1.0",
+    ): "a breaker that was never open has no probe to wait for, whichever moment of the past it lies at",
+    (
         "frontend/reflex_frontend/policy/inference.py",
         "infer",
         "done, _ = await asyncio.wait((call,), timeout=max(0.0, deadline - started))",

@@ -178,6 +178,18 @@ def test_models_run_in_their_order_and_all_their_tensors_come_out(tmp_path: Path
     }  # fmt: skip
 
 
+def test_a_request_must_bring_what_no_model_before_gives(tmp_path: Path) -> None:
+    models = [model(tmp_path / "1", "Neg", "x", "y"), model(tmp_path / "2", "Abs", "y", "z"),
+              model(tmp_path / "3", "Exp", "w", "v", size=3)]  # fmt: skip
+
+    wanted = PolicyRunner(models).inputs()
+
+    assert [(tensor.name, tensor.datatype, tensor.shape) for tensor in wanted] == [
+        ("x", "FP32", (2,)),
+        ("w", "FP32", (3,)),
+    ]
+
+
 def test_a_repositorys_policy_runs_as_preprocess_encoder_and_denoise(tmp_path: Path, demo: PolicyConfig) -> None:
     operators = {"preprocess": ("Neg", "x", "a"), "encoder": ("Exp", "a", "b"), "denoise": ("Neg", "b", "c")}
     for role, (operator, source, result) in operators.items():

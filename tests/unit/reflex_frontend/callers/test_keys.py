@@ -242,6 +242,20 @@ def test_each_key_has_its_own_limit_and_a_reload_does_not_refill_it(file: Path, 
     assert taken(ring, ring.authenticate(bearer(OTHER)), 100) == 5
 
 
+def test_what_a_key_used_up_is_forgotten_with_it(file: Path, clock: Clock) -> None:
+    third = KeyEntry("third", digest_of(new_key().encode()), 5.0)
+    ring = KeyRing.read(file, clock)
+    other = ring.authenticate(bearer(OTHER))
+    assert taken(ring, other, 100) == 10
+    file.write_text(third.as_line())
+    ring.look()
+    assert taken(ring, third, 100) == 5
+
+    file.write_text(third.as_line() + other.as_line())
+    ring.look()
+    assert taken(ring, ring.authenticate(bearer(OTHER)), 100) == 10
+
+
 def test_no_key_is_in_what_is_said_or_logged(file: Path, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     ring = KeyRing.read(file, clock)

@@ -134,6 +134,14 @@ def test_a_server_is_full_only_when_every_slot_is() -> None:
     run_virtual(main)
 
 
+def test_the_policies_that_answer_are_known_by_the_hashes_of_their_weights() -> None:
+    async def scenario(router: Router) -> None:
+        assert router.policy_hashes == {slot.loaded.policy.config.policy_hash for slot in router.slots.values()}
+        assert "sha256:" + "ab" * 32 in router.policy_hashes
+
+    with_two(scenario)
+
+
 def test_a_full_server_refuses_in_the_name_of_its_first_policy() -> None:
     async def scenario(router: Router) -> None:
         refusal = router.refusal()

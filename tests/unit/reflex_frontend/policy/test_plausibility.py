@@ -67,6 +67,15 @@ def test_the_share_can_be_set(clock: Clock, percent: float, passing: int, beyond
     refused(plausibility, changed(beyond, 0, 0, 0))
 
 
+def test_the_share_is_a_percentage_of_the_steps_however_many_there_are(plausibility: Plausibility) -> None:
+    def of_200(steps: int) -> GuardResult:
+        violations = tuple(Violation(step, 0, "joint0", 57.3, 1.0, "above_range") for step in range(steps))
+        return GuardResult(np.zeros((200, 8), np.float32), violations)
+
+    plausibility.check(of_200(100))
+    refused(plausibility, of_200(101))
+
+
 def test_at_100_percent_nothing_is_refused(clock: Clock) -> None:
     Plausibility(clock, 100.0).check(changed(STEPS, STEPS, STEPS, STEPS))
 
