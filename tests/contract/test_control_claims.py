@@ -11,7 +11,7 @@ from typing import Final
 import httpx
 import pytest
 
-from reflex_control.http import robot_routes
+from reflex_control.http.routes import robots
 from reflex_control.identity.actor import SCOPES, Actor
 from reflex_control.plane import Plane
 from support.outside.control_plane import prepared_store, running_control
@@ -23,7 +23,7 @@ CLAIMANTS: Final = 32
 
 @pytest.mark.timeout(600)
 def test_each_token_has_one_winner_and_gives_a_robot_its_key(tmp_path: Path) -> None:
-    assert robot_routes.ROBOT_OPERATIONS
+    assert robots.ROBOT_OPERATIONS
     with prepared_store(tmp_path / "data") as (ours, _):
         admin = ours.admin()
         robot_id = a_robot(Plane(ours.store), Actor(admin.id, "test", ours.organisation_id, frozenset(SCOPES)))

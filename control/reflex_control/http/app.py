@@ -19,17 +19,17 @@ import reflex
 from reflex.errors import ServiceError, service_error
 from reflex_control.http.answering import JSON, error_response, json_response
 from reflex_control.http.endpoint import Endpoints
-from reflex_control.http.event_routes import EVENT_OPERATIONS
 from reflex_control.http.front_door import REQUEST_ID, ROUTE
-from reflex_control.http.key_routes import KEY_OPERATIONS
 from reflex_control.http.metrics import Metrics
 from reflex_control.http.openapi import document_of
 from reflex_control.http.operation import Operation
 from reflex_control.http.rate_limits import RateLimits
-from reflex_control.http.receipt_routes import RECEIPT_OPERATIONS
-from reflex_control.http.registry_routes import REGISTRY_OPERATIONS
-from reflex_control.http.robot_routes import ROBOT_OPERATIONS
-from reflex_control.http.session_routes import SESSION_OPERATIONS
+from reflex_control.http.routes.events import EVENT_OPERATIONS
+from reflex_control.http.routes.keys import KEY_OPERATIONS
+from reflex_control.http.routes.receipts import RECEIPT_OPERATIONS
+from reflex_control.http.routes.registry import REGISTRY_OPERATIONS
+from reflex_control.http.routes.robots import ROBOT_OPERATIONS
+from reflex_control.http.routes.sessions import SESSION_OPERATIONS
 from reflex_control.plane import Plane
 from reflex_control.store.tables import organisation
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from reflex.control.objects import Mode, SessionStatus
-from reflex_control.http.bodies import Body, Document, Identity, Name, Reason
+from reflex_control.http.routes.bodies import Body, Document, Identity, Name, Reason
 
 __all__ = ["Closing", "NewSession", "Promotion", "Report", "SafeStop", "SessionQuery", "TakeOver"]
 

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from reflex.control import objects
 from reflex_control.http.operation import Call, Needs, Operation
-from reflex_control.http.registry_routes import READ
-from reflex_control.http.session_bodies import Closing, NewSession, Promotion, Report, SafeStop, SessionQuery
+from reflex_control.http.routes.registry import READ
+from reflex_control.http.routes.session_bodies import Closing, NewSession, Promotion, Report, SafeStop, SessionQuery
 from reflex_control.plane import Writing
 from reflex_control.sessions.authorizing import Wish, authorize
 from reflex_control.sessions.beating import beat, close_session, note_safe_stop

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from reflex.control import objects
-from reflex_control.http.bodies import NewDeployment, NewModel, NewRobotSchema, WithReason
 from reflex_control.http.operation import Call, Needs, Operation
+from reflex_control.http.routes.bodies import NewDeployment, NewModel, NewRobotSchema, WithReason
 from reflex_control.registry.deployments import create_deployment, deployment_as_json, deployments_of
 from reflex_control.registry.finding import find, find_all
 from reflex_control.registry.models import model_as_json, register_model, revoke_model

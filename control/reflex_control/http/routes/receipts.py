@@ -9,9 +9,9 @@ from starlette.responses import StreamingResponse
 
 from reflex.control import objects
 from reflex.signed.receipts import FIRST_SEQ, line_of, seal_header
-from reflex_control.http.bodies import ReceiptQuery
 from reflex_control.http.operation import PUBLIC, Call, Operation
-from reflex_control.http.registry_routes import READ
+from reflex_control.http.routes.bodies import ReceiptQuery
+from reflex_control.http.routes.registry import READ
 from reflex_control.plane import Plane
 from reflex_control.receipting import last_seq, receipts_of
 from reflex_control.signing_keys import active_key, keyset

@@ -7,9 +7,9 @@ from typing import Any, Final
 from reflex.control import objects
 from reflex.errors import service_error
 from reflex.signed.moments import iso_of
-from reflex_control.http.bodies import Claim, NewPairingToken, NewRobot, WithReason
 from reflex_control.http.operation import PUBLIC, Call, Operation
-from reflex_control.http.registry_routes import READ, WRITE
+from reflex_control.http.routes.bodies import Claim, NewPairingToken, NewRobot, WithReason
+from reflex_control.http.routes.registry import READ, WRITE
 from reflex_control.identity.actor import Actor
 from reflex_control.identity.pairing import DEFAULT_TTL_S, claim_token, make_token, owner_of_token
 from reflex_control.plane import Writing

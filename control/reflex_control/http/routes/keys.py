@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, Final, cast
 
 from reflex.control import objects
-from reflex_control.http.bodies import NewKey, Rotation, WithReason
 from reflex_control.http.operation import Call, Needs, Operation
+from reflex_control.http.routes.bodies import NewKey, Rotation, WithReason
 from reflex_control.identity import keys
 from reflex_control.identity.actor import Scope, check_scopes
 from reflex_control.moments import SECOND_MS
