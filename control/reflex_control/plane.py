@@ -18,6 +18,7 @@ from reflex.errors import ServiceError
 from reflex.signed.signing import SigningKey
 from reflex_control.identity.actor import Actor
 from reflex_control.identity.keys import still_holds, unauthorized
+from reflex_control.identity.login_limits import LoginLimits
 from reflex_control.moments import Clock, now_ms
 from reflex_control.receipting import Facts, write_receipt
 from reflex_control.repeating import Repetition, repeatably
@@ -67,6 +68,7 @@ class Plane:
     on_change: Callable[[], None] = field(default=lambda: None)
     ending: threading.Event = field(default_factory=threading.Event)
     """Set when the server ends: streams do, too."""
+    logins: LoginLimits = field(default_factory=LoginLimits)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

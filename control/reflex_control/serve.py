@@ -21,13 +21,14 @@ from reflex.serving.listener import BACKLOG, listen, url_of
 from reflex.serving.logs import set_up_logs
 from reflex.serving.quiet_server import QuietServer
 from reflex_control.first_start import begin, next_steps
-from reflex_control.forgetting import forget_old_events
+from reflex_control.forgetting import forget_old_events, forget_old_logins
 from reflex_control.http.app import build_app
+from reflex_control.http.callers import Callers, new_public_limits
 from reflex_control.http.front_door import front_door
 from reflex_control.http.metrics import Metrics
-from reflex_control.http.rate_limits import RateLimits
 from reflex_control.http.timed_protocol import TimedProtocol
 from reflex_control.plane import Plane
+from reflex_control.rate_limits import RateLimits
 from reflex_control.sessions.beating import sweep_all
 from reflex_control.settings import Settings
 from reflex_control.store.backup import back_up, restore
@@ -41,7 +42,7 @@ DRAIN_S: Final = 8
 SWEEP_EVERY_S: Final = 1.0
 
 Sweeper = Callable[[Plane], None]
-SWEEPERS: Final[Sequence[Sweeper]] = (sweep_all, forget_old_events)
+SWEEPERS: Final[Sequence[Sweeper]] = (sweep_all, forget_old_events, forget_old_logins)
 """What is looked after every second, each in a thread."""
 
 log = logging.getLogger("reflex.control")
@@ -61,7 +62,9 @@ def serve(overrides: Mapping[str, Any], hand_out: Callable[[str], None]) -> int:
         key = begin(plane)
         if key is not None:
             hand_out(next_steps(key, url_of(listener)))
-        app = front_door(build_app(plane, RateLimits(settings.rate_limit), metrics), hosts, metrics)
+        callers = Callers(new_public_limits(settings.public_rate_limit), settings.trusted_proxies, settings.public_url)
+        limits = RateLimits(settings.rate_limit)
+        app = front_door(build_app(plane, limits, metrics, callers=callers), hosts, metrics)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_run(app, plane, listener))
     log.info("stopped")

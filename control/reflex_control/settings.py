@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -17,6 +19,7 @@ from reflex_control.store.database import sqlite_url
 __all__ = ["Settings"]
 
 DATA_FOLDER_MODE = 0o700
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def default_data_folder(environment: Mapping[str, str] = os.environ) -> Path:
@@ -44,11 +47,37 @@ class Settings(BaseSettings):
     """Host headers that are answered; None: what fits the address that is listened on."""
     rate_limit: Annotated[float, Field(gt=0, le=1e6)] = 100.0
     """Requests per second of each key."""
+    public_rate_limit: Annotated[float, Field(gt=0, le=1e6)] = 10.0
+    """Requests per second of each address that asks without a key."""
+    public_url: str | None = None
+    """The address that people open, where it is another one than that of the API."""
+    trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = ()
+    """Addresses and networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed."""
 
     @field_validator("allowed_hosts", mode="before")
     @classmethod
     def _split_commas(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _read_networks(cls, value: object) -> object:
+        parts = value.split(",") if isinstance(value, str) else value
+        try:
+            return tuple(ipaddress.ip_network(str(part).strip()) for part in parts)  # type: ignore[attr-defined]
+        except ValueError:
+            raise ValueError("takes addresses and networks, like 10.0.0.7,10.1.0.0/16") from None
+
+    @field_validator("public_url")
+    @classmethod
+    def _check_public_url(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        is_right = parts.scheme in ("http", "https") and bool(parts.hostname)
+        if not is_right or parts.query or parts.fragment or parts.username:
+            raise ValueError("takes a URL with http or https, and a name: what people open in a browser")
+        return value.rstrip("/")
 
     @property
     def store_file(self) -> Path:

@@ -66,6 +66,7 @@ STATUS_OF: Final[Mapping[str, int]] = {
     "unauthorized": 401,
     "session_expired": 401,
     "forbidden": 403,
+    "login_refused": 403,
     "session_mode": 403,
     "not_found": 404,
     "method_not_allowed": 405,
@@ -75,6 +76,7 @@ STATUS_OF: Final[Mapping[str, int]] = {
     "idempotency_mismatch": 409,
     "robot_busy": 409,
     "wrong_state": 409,
+    "login_ended": 410,
     "session_ended": 410,
     "payload_too_large": 413,
     "unsupported_media_type": 415,
@@ -99,8 +101,8 @@ STATUS_OF: Final[Mapping[str, int]] = {
 }
 
 CONTROL_CODES: Final = frozenset(
-    {"deployment_not_ready", "idempotency_mismatch", "invalid_value", "login_pending", "robot_busy", "session_ended"}
-    | {"wrong_state"}
+    {"deployment_not_ready", "idempotency_mismatch", "invalid_value", "login_ended", "login_pending", "login_refused"}
+    | {"robot_busy", "session_ended", "wrong_state"}
 )
 """Those that the control plane alone answers, and no server of policies."""
 

@@ -28,7 +28,7 @@ def test_each_token_has_one_winner_and_gives_a_robot_its_key(tmp_path: Path) -> 
         admin = ours.admin()
         robot_id = a_robot(Plane(ours.store), Actor(admin.id, "test", ours.organisation_id, frozenset(SCOPES)))
         with (
-            running_control(tmp_path / "data", "--rate-limit", "1000000") as control,
+            running_control(tmp_path / "data", "--rate-limit", "1000000", "--public-rate-limit", "1000000") as control,
             httpx.Client(base_url=control.base_url, verify=False, timeout=60) as client,
             ThreadPoolExecutor(CLAIMANTS) as threads,
         ):

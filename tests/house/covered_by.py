@@ -26,7 +26,7 @@ COVERED_BY: Final[Mapping[str, str]] = {
     "control/reflex_control/http/metrics.py": "tests/contract/test_control_keys.py",
     "control/reflex_control/http/openapi.py": "tests/contract/test_control_http.py",
     "control/reflex_control/http/operation.py": "tests/contract/test_control_keys.py",
-    "control/reflex_control/http/rate_limits.py": "tests/contract/test_control_http.py",
+    "control/reflex_control/http/routes/device.py": "tests/contract/test_control_login.py",
     "control/reflex_control/http/reading.py": "tests/contract/test_control_http.py",
     "control/reflex_control/http/routes/receipts.py": "tests/contract/test_control_http.py",
     "control/reflex_control/http/routes/registry.py": "tests/contract/test_control_http.py",

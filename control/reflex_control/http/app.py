@@ -18,12 +18,13 @@ from starlette.routing import Route
 import reflex
 from reflex.errors import ServiceError, service_error
 from reflex_control.http.answering import JSON, error_response, json_response
+from reflex_control.http.callers import Callers
 from reflex_control.http.endpoint import Endpoints
 from reflex_control.http.front_door import REQUEST_ID, ROUTE
 from reflex_control.http.metrics import Metrics
 from reflex_control.http.openapi import document_of
 from reflex_control.http.operation import Operation
-from reflex_control.http.rate_limits import RateLimits
+from reflex_control.http.routes.device import DEVICE_OPERATIONS
 from reflex_control.http.routes.events import EVENT_OPERATIONS
 from reflex_control.http.routes.keys import KEY_OPERATIONS
 from reflex_control.http.routes.receipts import RECEIPT_OPERATIONS
@@ -31,12 +32,14 @@ from reflex_control.http.routes.registry import REGISTRY_OPERATIONS
 from reflex_control.http.routes.robots import ROBOT_OPERATIONS
 from reflex_control.http.routes.sessions import SESSION_OPERATIONS
 from reflex_control.plane import Plane
+from reflex_control.rate_limits import RateLimits
 from reflex_control.store.tables import organisation
 
 __all__ = ["OPERATIONS", "build_app"]
 
 OPERATIONS: Final[Sequence[Operation]] = (
     *KEY_OPERATIONS,
+    *DEVICE_OPERATIONS,
     *REGISTRY_OPERATIONS,
     *ROBOT_OPERATIONS,
     *SESSION_OPERATIONS,
@@ -53,12 +56,16 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 def build_app(
-    plane: Plane, limits: RateLimits, metrics: Metrics, operations: Sequence[Operation] = OPERATIONS
+    plane: Plane,
+    limits: RateLimits,
+    metrics: Metrics,
+    operations: Sequence[Operation] = OPERATIONS,
+    callers: Callers | None = None,
 ) -> FastAPI:
     """An application without state of its own."""
     app = FastAPI(title="Reflex control plane", version=reflex.__version__, docs_url=None, redoc_url=None,
                   openapi_url=None, redirect_slashes=False)  # fmt: skip
-    endpoints = Endpoints(plane, limits)
+    endpoints = Endpoints(plane, limits, callers or Callers())
     for operation in operations:
         handler = _named(operation.path, endpoints.of(operation))
         app.router.routes.append(Route(operation.path, handler, methods=[operation.method]))

@@ -13,12 +13,13 @@ from starlette.responses import Response
 
 from reflex.errors import service_error
 from reflex_control.http.answering import json_response
+from reflex_control.http.callers import Callers
 from reflex_control.http.operation import Answer, Call, Operation
-from reflex_control.http.rate_limits import RateLimits
 from reflex_control.http.reading import fields_of, key_in, query_of, read_body, repetition_of
 from reflex_control.identity.actor import Actor
 from reflex_control.identity.keys import authenticate
 from reflex_control.plane import Plane
+from reflex_control.rate_limits import RateLimits
 
 __all__ = ["ACTOR", "Endpoints"]
 
@@ -34,17 +35,24 @@ class Endpoints:
 
     plane: Plane
     limits: RateLimits
+    callers: Callers
 
     def of(self, operation: Operation) -> Callable[[Request], Awaitable[Response]]:
         """Nothing that waits for the store runs on the event loop."""
 
         async def answer(request: Request) -> Response:
-            actor = None if operation.needs.is_public else await run_in_threadpool(self._admit, operation, request)
+            actor = await self._admitted(operation, request)
             body = await read_body(request) if operation.takes is not None else b""
             given = await run_in_threadpool(self._run, operation, request, actor, body)
             return given if isinstance(given, Response) else json_response(given, operation.status)
 
         return answer
+
+    async def _admitted(self, operation: Operation, request: Request) -> Actor | None:
+        if not operation.needs.is_public:
+            return await run_in_threadpool(self._admit, operation, request)
+        self.callers.admit(request)
+        return None
 
     def _admit(self, operation: Operation, request: Request) -> Actor:
         actor = authenticate(self.plane.database, key_in(request.scope["headers"]), self.plane.clock())
@@ -60,7 +68,10 @@ class Endpoints:
         fields: Any = None if operation.takes is None else fields_of(operation.takes, body)
         repetition = repetition_of(request, body) if operation.is_repeatable else None
         heard = _last_event_id(request)
-        return operation.run(Call(self.plane, actor, request.path_params, query, fields, repetition, heard))
+        address, origin = self.callers.address_of(request), self.callers.origin_of(request)
+        return operation.run(
+            Call(self.plane, actor, request.path_params, query, fields, repetition, heard, address, origin)
+        )
 
 
 def _last_event_id(request: Request) -> int | None:

@@ -62,6 +62,10 @@ class Call:
     repetition: Repetition | None = None
     last_event_id: int | None = None
     """Up to where a listener had heard."""
+    address: str = ""
+    """Of the caller, as it is counted."""
+    origin: str = ""
+    """Under which URL the caller reaches the pages of this server."""
 
     @property
     def who(self) -> Actor:

@@ -68,8 +68,10 @@ class AsyncControlClient:
         await self.close()
 
     authorize_session = _awaited(asks.authorize_session)
+    cancel_device_login = _awaited(asks.cancel_device_login)
     claim_pairing_token = _awaited(asks.claim_pairing_token)
     close_session = _awaited(asks.close_session)
+    confirm_device_login = _awaited(asks.confirm_device_login)
     create_deployment = _awaited(asks.create_deployment)
     create_key = _awaited(asks.create_key)
     create_pairing_token = _awaited(asks.create_pairing_token)
@@ -86,6 +88,7 @@ class AsyncControlClient:
     list_sessions = _awaited(asks.list_sessions)
     promote_session = _awaited(asks.promote_session)
     public_keys = _awaited(asks.public_keys)
+    refuse_device_login = _awaited(asks.refuse_device_login)
     register_model = _awaited(asks.register_model)
     register_robot = _awaited(asks.register_robot)
     register_robot_schema = _awaited(asks.register_robot_schema)

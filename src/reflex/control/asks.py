@@ -14,8 +14,10 @@ from reflex.control.objects import Mode, SessionStatus
 
 __all__ = [
     "authorize_session",
+    "cancel_device_login",
     "claim_pairing_token",
     "close_session",
+    "confirm_device_login",
     "create_deployment",
     "create_key",
     "create_pairing_token",
@@ -32,6 +34,7 @@ __all__ = [
     "list_sessions",
     "promote_session",
     "public_keys",
+    "refuse_device_login",
     "register_model",
     "register_robot",
     "register_robot_schema",
@@ -253,6 +256,22 @@ def start_device_login(*, client_name: str | None = None) -> Ask[objects.DeviceL
 def take_device_login(device_code: str) -> Ask[objects.LoggedIn]:
     """Take the key of a login; a `ServiceError` of code `login_pending` while nobody has confirmed it."""
     return post("/v1/device/token", holds="key", repeats=False, needs_key=False, device_code=device_code)
+
+
+def cancel_device_login(device_code: str) -> Ask[objects.Withdrawn]:
+    """Stop waiting for a login: nobody can confirm it any more."""
+    return post("/v1/device/cancel", holds="withdrawn", needs_key=False, device_code=device_code)
+
+
+def confirm_device_login(user_code: str, *, scopes: Sequence[str] | None = None) -> Ask[objects.Login]:
+    """Let the machine that shows the code take a key; None is all of your scopes but for admin and promote."""
+    chosen = None if scopes is None else list(scopes)
+    return post("/v1/device/confirm", holds="userCode", repeats=False, user_code=user_code, scopes=chosen)
+
+
+def refuse_device_login(user_code: str) -> Ask[objects.Login]:
+    """Let the machine that shows the code take none."""
+    return post("/v1/device/refuse", holds="userCode", repeats=False, user_code=user_code)
 
 
 def _runtime(given: Runtime | None) -> Mapping[str, Any] | None:

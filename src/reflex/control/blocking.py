@@ -64,8 +64,10 @@ class ControlClient:
         self.close()
 
     authorize_session = _asked(asks.authorize_session)
+    cancel_device_login = _asked(asks.cancel_device_login)
     claim_pairing_token = _asked(asks.claim_pairing_token)
     close_session = _asked(asks.close_session)
+    confirm_device_login = _asked(asks.confirm_device_login)
     create_deployment = _asked(asks.create_deployment)
     create_key = _asked(asks.create_key)
     create_pairing_token = _asked(asks.create_pairing_token)
@@ -82,6 +84,7 @@ class ControlClient:
     list_sessions = _asked(asks.list_sessions)
     promote_session = _asked(asks.promote_session)
     public_keys = _asked(asks.public_keys)
+    refuse_device_login = _asked(asks.refuse_device_login)
     register_model = _asked(asks.register_model)
     register_robot = _asked(asks.register_robot)
     register_robot_schema = _asked(asks.register_robot_schema)

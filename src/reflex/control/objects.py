@@ -21,6 +21,7 @@ __all__ = [
     "Key",
     "Keys",
     "LoggedIn",
+    "Login",
     "Mode",
     "Model",
     "Models",
@@ -37,6 +38,7 @@ __all__ = [
     "SessionStatus",
     "Sessions",
     "WhoAmI",
+    "Withdrawn",
 ]
 
 Mode = Literal["dry_run", "apply_actions"]
@@ -293,4 +295,25 @@ class DeviceLogin(TypedDict):
 
 
 class LoggedIn(TypedDict):
+    """`key` is told once."""
+
     key: str
+    keyId: str
+    organisationId: str
+    scopes: list[str]
+
+
+class Login(TypedDict):
+    """A login as an admin sees it who confirms or refuses it; `clientName` is what the machine calls itself."""
+
+    id: str
+    userCode: str
+    clientName: str | None
+    createdAt: str
+    expiresAt: str
+    scopes: list[str]
+    status: Literal["waiting", "confirmed", "refused"]
+
+
+class Withdrawn(TypedDict):
+    withdrawn: bool

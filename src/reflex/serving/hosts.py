@@ -16,7 +16,7 @@ from typing import Final
 from reflex.errors import InvalidRequestError, SetupError
 from reflex.wire import HOST_HEADER, raw_name
 
-__all__ = ["AllowedHosts", "allowed_hosts", "check_bind", "is_loopback"]
+__all__ = ["AllowedHosts", "allowed_hosts", "check_bind", "is_loopback", "written_host"]
 
 HOST: Final = raw_name(HOST_HEADER)
 ANY: Final = "*"
@@ -76,6 +76,12 @@ def allowed_hosts(bound_to: str, given: tuple[str, ...] | None) -> AllowedHosts:
         raise SetupError("--allowed-hosts takes names without scheme, port or path, like gpu-box,*.example.org")
     suffixes = tuple(pattern[1:] for pattern in patterns if pattern.startswith("*."))
     return AllowedHosts(frozenset(pattern for pattern in patterns if not pattern.startswith("*.")), suffixes)
+
+
+def written_host(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+    """The one `Host` of the raw headers, where it is a name or an address with or without a port."""
+    hosts = [value.decode("latin-1").lower() for name, value in headers if name == HOST]
+    return hosts[0] if len(hosts) == 1 and HOST_VALUE.fullmatch(hosts[0]) else None
 
 
 def check_bind(host: str, *, has_keys: bool, insecure: bool) -> None:

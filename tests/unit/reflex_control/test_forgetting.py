@@ -6,10 +6,12 @@ import pytest
 from sqlalchemy import event as sql_events
 from sqlalchemy import select
 
-from reflex_control.forgetting import forget_old_events
+from reflex_control.forgetting import forget_old_events, forget_old_logins
+from reflex_control.identity import device_login
 from reflex_control.identity.actor import Actor
 from reflex_control.moments import DAY_MS
 from reflex_control.plane import Plane
+from reflex_control.store.tables import device_login as login_table
 from reflex_control.store.tables import event
 from unit.reflex_control.conftest import Moment
 
@@ -61,3 +63,22 @@ def test_nothing_is_written_when_there_is_nothing_to_forget(
     sql_events.listen(plane.database.engine, "before_cursor_execute", lambda *told: said.append(told[2]))
     forget_old_events(plane)
     assert not [statement for statement in said if statement.startswith("DELETE")]
+
+
+def test_a_login_is_forgotten_when_its_time_is_over_and_not_before(plane: Plane, moment: Moment) -> None:
+    def begin() -> str:
+        with plane.database.writing() as connection:
+            return device_login.start(connection, None, plane.clock()).user_code
+
+    def left() -> list[str]:
+        forget_old_logins(plane)
+        with plane.reading() as connection:
+            return list(connection.scalars(select(login_table.c.user_code)))
+
+    begin()
+    moment.now_ms += 1
+    second = begin()
+    moment.now_ms += device_login.LIFE_MS - 1
+    assert left() == [second]
+    moment.now_ms += 1
+    assert left() == []

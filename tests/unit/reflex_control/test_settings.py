@@ -52,3 +52,23 @@ def test_the_stores_password_stands_in_no_text_of_the_settings() -> None:
 
     assert "hunter2" not in repr(settings)
     assert settings.store_url.endswith("hunter2@db/reflex")
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("public_url", "robots.lab"), ("public_url", "javascript:alert(1)"), ("public_url", "http://"),
+        ("public_url", "http://a@b"), ("public_url", "http://a?b"), ("trusted_proxies", "proxy.lab"),
+        ("trusted_proxies", "10.0.0.1/8"), ("public_rate_limit", 0),
+    ],
+)  # fmt: skip
+def test_what_no_public_server_can_be_told_is_refused_by_its_option(option: str, value: object) -> None:
+    with pytest.raises(SetupError, match=f"--{option.replace('_', '-')}"):
+        Settings.load({option: value})
+
+
+def test_proxies_are_addresses_and_networks() -> None:
+    settings = Settings.load({"trusted_proxies": "10.0.0.7, fd00::/8", "public_url": "https://robots.lab/control/"})
+
+    assert [str(network) for network in settings.trusted_proxies] == ["10.0.0.7/32", "fd00::/8"]
+    assert settings.public_url == "https://robots.lab/control"

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from types import MappingProxyType
+from typing import Annotated, Any, Final
 
 import typer
 
+from reflex.cli.options import with_parameters
 from reflex.console import EXIT_FAILED, reported_errors, say
 from reflex.wording.install import install_line
 
@@ -37,44 +40,76 @@ def _control() -> None:
     """Run the control plane, and look after its store."""
 
 
+SERVE_OPTIONS: Final[Mapping[str, Any]] = MappingProxyType(
+    {
+        "host": Annotated[
+            str | None,
+            typer.Option(metavar="HOST", help="Address to listen on. Default: 127.0.0.1. [env: REFLEX_CONTROL_HOST]"),
+        ],
+        "port": Annotated[
+            int | None,
+            typer.Option(
+                metavar="PORT", min=0, max=65535, help="0 picks a free one. Default: 8100. [env: REFLEX_CONTROL_PORT]"
+            ),
+        ],
+        "data": DataOption,
+        "db": DbOption,
+        "allowed_hosts": Annotated[
+            str | None,
+            typer.Option(
+                metavar="NAMES",
+                help="Names by which it may be called, like control,*.example.org. [env: REFLEX_CONTROL_ALLOWED_HOSTS]",
+            ),
+        ],
+        "rate_limit": Annotated[
+            float | None,
+            typer.Option(
+                metavar="PER_S",
+                min=0.001,
+                max=1e6,
+                help="Most requests per second of each key. Default: 100. [env: REFLEX_CONTROL_RATE_LIMIT]",
+            ),
+        ],
+        "public_rate_limit": Annotated[
+            float | None,
+            typer.Option(
+                metavar="PER_S",
+                min=0.001,
+                max=1e6,
+                help="Most requests per second of each address without a key: logins, claims of pairing tokens. "
+                "Default: 10. [env: REFLEX_CONTROL_PUBLIC_RATE_LIMIT]",
+            ),
+        ],
+        "public_url": Annotated[
+            str | None,
+            typer.Option(
+                metavar="URL",
+                help="What people open in a browser, where it is another address than that of the API. "
+                "[env: REFLEX_CONTROL_PUBLIC_URL]",
+            ),
+        ],
+        "trusted_proxies": Annotated[
+            str | None,
+            typer.Option(
+                metavar="NETWORKS",
+                help="Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, like 10.0.0.7,10.1.0.0/16. "
+                "Default: none. [env: REFLEX_CONTROL_TRUSTED_PROXIES]",
+            ),
+        ],
+        "json_logs": Annotated[
+            bool | None,
+            typer.Option(
+                "--json-logs/--text-logs",
+                help="Logs as JSON lines, the default, or text. [env: REFLEX_CONTROL_JSON_LOGS]",
+            ),
+        ],
+    }
+)
+
+
 @control.command(short_help="Serve the control plane over HTTP.")
-def serve(
-    host: Annotated[
-        str | None,
-        typer.Option(metavar="HOST", help="Address to listen on. Default: 127.0.0.1. [env: REFLEX_CONTROL_HOST]"),
-    ] = None,
-    port: Annotated[
-        int | None,
-        typer.Option(
-            metavar="PORT", min=0, max=65535, help="0 picks a free one. Default: 8100. [env: REFLEX_CONTROL_PORT]"
-        ),
-    ] = None,
-    data: DataOption = None,
-    db: DbOption = None,
-    allowed_hosts: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAMES",
-            help="Names by which it may be called, like control,*.example.org. [env: REFLEX_CONTROL_ALLOWED_HOSTS]",
-        ),
-    ] = None,
-    rate_limit: Annotated[
-        float | None,
-        typer.Option(
-            metavar="PER_S",
-            min=0.001,
-            max=1e6,
-            help="Most requests per second of each key. Default: 100. [env: REFLEX_CONTROL_RATE_LIMIT]",
-        ),
-    ] = None,
-    *,
-    json_logs: Annotated[
-        bool | None,
-        typer.Option(
-            "--json-logs/--text-logs", help="Logs as JSON lines, the default, or text. [env: REFLEX_CONTROL_JSON_LOGS]"
-        ),
-    ] = None,
-) -> None:
+@with_parameters(SERVE_OPTIONS, dict.fromkeys(SERVE_OPTIONS))
+def serve(**given: object) -> None:
     """Serve the control plane: who may drive which robot with which policy, and the proof.
 
     The first start on an empty store prints one key that may do everything, once. Ctrl-C finishes what is in flight.
@@ -84,8 +119,6 @@ def serve(
     \b
       reflex control serve --data ./control --port 8100
     """
-    given = {"host": host, "port": port, "data": data, "db": db, "allowed_hosts": allowed_hosts,
-             "rate_limit": rate_limit, "json_logs": json_logs}  # fmt: skip
     server = _server_module()
     with reported_errors(as_json=False):
         code: int = server.serve(given, typer.echo)
