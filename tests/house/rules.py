@@ -38,6 +38,7 @@ ENVIRONMENT_READERS: Final[Mapping[str, str]] = {
     "export/reflex_export/__init__.py": "keeps ONNX Runtime from reporting its use, which only a variable does",
     "src/reflex/control/opening.py": "hands it to the one function that finds key and address for the SDK and the CLI",
     "control/reflex_control/settings.py": "XDG_DATA_HOME, where a user's programs keep what lasts",
+    "src/reflex/cli/control/browser.py": "whether somebody sits at this machine: DISPLAY, SSH_CONNECTION, CI",
     "src/reflex/admin.py": "XDG_RUNTIME_DIR, where a user's running programs leave word for each other",
     "analysis/reflex_analysis/child_server.py": "hands the environment on to a server, without this one's settings",
     f"{EMBEDDED}server.py": "Triton inherits the environment, which also says where the cache lies",

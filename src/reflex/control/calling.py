@@ -56,10 +56,10 @@ class Calling:
             yield
         except ServiceError as exc:
             logger.debug("%s: %d %s, request %s", asked, exc.status, exc.code, exc.request_id)
-            raise in_words_of_the_control_plane(exc) from exc
+            raise in_words_of_the_control_plane(exc, with_key=ask.needs_key) from exc
         except TransportError as exc:
             if isinstance(exc.__cause__, ServiceError):  # it was told to wait until there was no time left
-                raise in_words_of_the_control_plane(exc.__cause__) from exc
+                raise in_words_of_the_control_plane(exc.__cause__, with_key=ask.needs_key) from exc
             logger.debug("%s: %s", asked, exc)
             raise unreachable(self.base_url, asked, self._deadline_s, exc) from exc
 

@@ -115,10 +115,13 @@ def unreachable(base_url: str, asked: str, deadline_s: float, error: TransportEr
     )
 
 
-def in_words_of_the_control_plane(error: ServiceError) -> ServiceError:
-    """The same error, of the class of the table above where it has one there."""
+def in_words_of_the_control_plane(error: ServiceError, *, with_key: bool = True) -> ServiceError:
+    """The same error, of the class of the table above where it has one there.
+
+    A 401 rejects the key only where one was sent: else it is a pairing token's, and the control plane's words say so.
+    """
     kind = _KIND_OF_CODE.get(error.code)
-    if kind is None and error.status == 401:
+    if kind is None and error.status == 401 and with_key:
         kind = KeyRejectedError
     if kind is None:
         return error

@@ -11,7 +11,7 @@ from reflex.cli.control.answering import answer, table
 from reflex.cli.control.options import ControlOptions, with_control_options
 from reflex.console import say
 
-__all__ = ["create", "list_keys", "revoke_key", "rotate_key"]
+__all__ = ["confirm", "create", "list_keys", "revoke_key", "rotate_key"]
 
 COLUMNS = ("id", "name", "kind", "scopes", "createdAt", "expiresAt", "revokedAt", "lastUsedAt")
 KEEP = "keep this key: it is shown this once, and only its hash is stored"
@@ -57,6 +57,39 @@ def create(
     )
     if not at.as_json:
         say(KEEP)
+
+
+@with_control_options
+def confirm(
+    at: ControlOptions,
+    code: Annotated[str, typer.Argument(metavar="CODE", help="As the machine shows it that runs `reflex login`.")],
+    *,
+    scope: Annotated[
+        list[Scope] | None,
+        typer.Option(
+            metavar="SCOPE",
+            help=f"What its key may do: {', '.join(Scope)}; repeat it. Default: what yours may, but promote and admin.",
+        ),
+    ] = None,
+    refuse: Annotated[bool, typer.Option("--refuse", help="Give it no key, and tell it.")] = False,
+) -> None:
+    """Confirm the code of a login, and the machine that shows it takes a key. Only a code that you read there yourself.
+
+    Example:
+
+    \b
+      reflex keys confirm BCDF-GHJK --scope read --scope sessions
+    """
+    if refuse and scope:
+        raise typer.BadParameter("a login that is refused gets no scope: give --refuse or --scope, not both")
+    scopes = [each.value for each in scope] if scope else None
+    answer(
+        at,
+        lambda client: client.refuse_device_login(code) if refuse else client.confirm_device_login(code, scopes=scopes),
+        lambda login: [
+            f"{login['userCode']}  {login['clientName']}  {login['status']}  {','.join(login['scopes']) or '-'}"
+        ],
+    )
 
 
 def list_keys(at: ControlOptions) -> None:

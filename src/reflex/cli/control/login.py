@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import platform
-import webbrowser
-from typing import TYPE_CHECKING, Annotated
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from reflex.cli.control.answering import answer, reported
+from reflex.cli.control.browser import has_browser, open_page
 from reflex.cli.control.options import ControlOptions, with_control_options
 from reflex.cli.control.secrets import given_or_read
+from reflex.cli.interrupted import interruption_told
 from reflex.console import print_json, say
+from reflex.errors import ReflexError
+from reflex.interruption import undisturbed
 
 if TYPE_CHECKING:
-    from reflex.control import ControlClient
     from reflex.control.objects import WhoAmI
 
 __all__ = ["login", "logout", "whoami"]
+
+LAST_WORD_S: Final = 2.0
+NOTHING_LEFT: Final = "interrupted; nothing was stored, and the code is void"
 
 
 @with_control_options
@@ -29,7 +37,7 @@ def login(
         bool, typer.Option("--browser/--no-browser", help="Open the dashboard where there is a browser.")
     ] = True,
 ) -> None:
-    """Log in: confirm a code on the dashboard, and the key is stored for this user. Ctrl-C stops waiting.
+    """Log in: an admin confirms the code that is shown, and the key is stored for this user. Ctrl-C stops waiting.
 
     `--api-key -` reads a key from standard input instead. It is stored once the control plane has recognised it.
 
@@ -39,24 +47,23 @@ def login(
       reflex login --convex-url http://127.0.0.1:8100
     """
     with reported(at):
-        from reflex.access.credentials_file import Credentials, write_credentials
-        from reflex.control import ControlClient
-        from reflex.control.opening import find_address, where_a_login_is_stored
+        from reflex.control.opening import find_address, find_key
 
         url = find_address(at.convex_url)
-        if at.api_key is not None:
-            key = given_or_read(at.api_key, "a key")
-        else:
-            with ControlClient(url) as client:
-                key = _confirmed_key(client, opens_browser=browser)
-        with ControlClient(url, api_key=key) as client:
-            found = client.whoami()
-        path = where_a_login_is_stored()
-        write_credentials(path, Credentials(api_key=key, backend_url=url))
+        with interruption_told(lambda: NOTHING_LEFT, as_json=at.as_json):
+            given = None if at.api_key is None else given_or_read(at.api_key, "a key")
+            key = _confirmed_key(url, opens_browser=browser) if given is None else given
+            with _taken_back_on_failure(url, key if given is None else None):
+                found = _whose(url, key)
+        with undisturbed(), _taken_back_on_failure(url, key if given is None else None):
+            path = _stored(url, key)
+        in_use = find_key()
     if at.as_json:
         print_json({**found, "file": str(path), "backendUrl": url})
     else:
         say(f"logged in to {url} as {_described(found)}; the key is in {path}")
+    if in_use.api_key != key:
+        say(f"{in_use.api_key_origin} is set, and counts for more than the key that was stored: unset it")
 
 
 @with_control_options
@@ -101,15 +108,60 @@ def whoami(at: ControlOptions) -> None:
     answer(at, lambda client: client.whoami(), lambda found: [_described(found)])
 
 
-def _confirmed_key(client: ControlClient, *, opens_browser: bool) -> str:
+def _confirmed_key(url: str, *, opens_browser: bool) -> str:
+    from reflex.control import ControlClient
     from reflex.control.device_login import wait_for_key
 
-    begun = client.start_device_login(client_name=f"reflex on {platform.node() or 'this machine'}")
-    say(f"open {begun['verificationUrl']} and confirm the code {begun['userCode']}")
-    if opens_browser and begun["verificationUrl"].startswith(("http://", "https://")):
-        with contextlib.suppress(webbrowser.Error):
-            webbrowser.open(begun["verificationUrl"])
-    return wait_for_key(client, begun)
+    with ControlClient(url) as client:
+        begun = client.start_device_login(client_name=f"reflex on {platform.node() or 'this machine'}")
+        try:
+            say(f"open {begun['verificationUrl']} and confirm the code {begun['userCode']}")
+            say(f"or let an admin run: reflex keys confirm {shlex.quote(begun['userCode'])}")
+            if opens_browser and has_browser():
+                open_page(begun["verificationUrl"])
+            return wait_for_key(client, begun, tell=say)
+        except BaseException:
+            _withdraw(url, begun["deviceCode"])
+            raise
+
+
+def _withdraw(url: str, device_code: str) -> None:
+    """So that nobody confirms what nobody waits for. Whoever pressed Ctrl-C does not wait for it long."""
+    from reflex.control import ControlClient
+
+    with contextlib.suppress(ReflexError), ControlClient(url, deadline_s=LAST_WORD_S) as client:
+        client.cancel_device_login(device_code)
+
+
+@contextlib.contextmanager
+def _taken_back_on_failure(url: str, key: str | None) -> Iterator[None]:
+    """A key that was made for this login and is in no file would be nobody's."""
+    from reflex.control import ControlClient
+
+    try:
+        yield
+    except BaseException:
+        if key is not None:
+            with contextlib.suppress(ReflexError), ControlClient(url, api_key=key, deadline_s=LAST_WORD_S) as client:
+                client.revoke_key(client.whoami()["key"]["id"], reason="the login could not be stored")
+        raise
+
+
+def _whose(url: str, key: str) -> WhoAmI:
+    """`KeyRejectedError` unless the control plane recognises it."""
+    from reflex.control import ControlClient
+
+    with ControlClient(url, api_key=key) as client:
+        return client.whoami()
+
+
+def _stored(url: str, key: str) -> Path:
+    from reflex.access.credentials_file import Credentials, write_credentials
+    from reflex.control.opening import where_a_login_is_stored
+
+    path = where_a_login_is_stored()
+    write_credentials(path, Credentials(api_key=key, backend_url=url))
+    return path
 
 
 def _described(found: WhoAmI) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from reflex.cli.control.answering import EXIT_AUTHENTICATION
-from reflex.cli.control.keys import create, list_keys, revoke_key, rotate_key
+from reflex.cli.control.keys import confirm, create, list_keys, revoke_key, rotate_key
 from reflex.cli.control.options import ControlOptions, with_control_options
 from reflex.cli.keys.file_keys import list_entries, revoke_entries, rotate_entry
 from reflex.cli.keys.new import new
@@ -48,6 +48,7 @@ def _keys() -> None:
 
 keys.command(short_help="Make a key, and add its hash to a file.")(new)
 keys.command(short_help="Make a key of the control plane.")(create)
+keys.command(short_help="Confirm the code of a `reflex login`.")(confirm)
 
 
 @keys.command(name="list", short_help="Show whose keys there are.")

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from reflex.client import MockTransport
+from reflex.control import ControlClient
 from reflex.control.errors import (
     DeploymentNotReadyError,
     KeyRejectedError,
@@ -85,3 +87,13 @@ def test_such_an_error_survives_the_way_to_another_process() -> None:
     twin = copy.copy(error)  # by the same protocol as pickling
 
     assert (type(twin), str(twin), twin.code) == (KeyRejectedError, str(error), "unauthorized")
+
+
+def test_where_no_key_was_sent_none_was_rejected() -> None:
+    refusal = said("unauthorized", 401)
+
+    assert in_words_of_the_control_plane(refusal, with_key=False) is refusal
+    transport = MockTransport([refusal])
+    with ControlClient(transport=transport) as client, pytest.raises(ServiceError) as refused:
+        client.claim_pairing_token("rfx_pair_old")
+    assert not isinstance(refused.value, KeyRejectedError)

@@ -106,3 +106,73 @@ def test_a_key_that_cannot_be_revoked_is_not_forgotten(scripted_control: Scripte
 
     assert run("logout", "--revoke").exit_code == 1
     assert stored().exists()
+
+
+def test_a_key_that_cannot_be_stored_is_taken_back(
+    scripted_control: ScriptedControl, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("REFLEX_CONFIG_DIR", str(tmp_path / "file" / "folder"))
+    scripted_control.answers |= {
+        "POST /v1/device/start": BEGUN,
+        "POST /v1/device/token": {"key": "rfx_new"},
+        "GET /v1/whoami": WHO,
+        "POST /v1/keys/key_1/revoke": {"id": "key_1"},
+    }
+    ended = run("login", "--no-browser")
+
+    assert ended.exit_code == 1
+    assert "cannot be written" in ended.stderr
+    assert scripted_control.received[-1].route == "POST /v1/keys/key_1/revoke"
+    assert scripted_control.received[-1].headers["Authorization"] == "Bearer rfx_new"
+
+
+def test_a_login_that_failed_is_withdrawn(scripted_control: ScriptedControl) -> None:
+    refusal = (403, {"error": "login_refused", "message": "this login was refused", "request_id": "r"})
+    scripted_control.answers |= {"POST /v1/device/start": BEGUN, "POST /v1/device/token": refusal}
+    ended = run("login", "--json")
+
+    assert (ended.exit_code, json.loads(ended.stdout)["error"]) == (1, "login_refused")
+    assert scripted_control.received[-1].route == "POST /v1/device/cancel"
+    assert scripted_control.received[-1].body == {"deviceCode": "secret-code"}
+
+
+def test_who_logs_in_hears_of_a_variable_that_counts_for_more(
+    scripted_control: ScriptedControl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripted_control.answers["GET /v1/whoami"] = WHO
+    assert "REFLEX_API_KEY" not in run("login", "--api-key", "rfx_mine").output
+    monkeypatch.setenv("REFLEX_API_KEY", "rfx_other")
+
+    assert "REFLEX_API_KEY is set, and counts for more" in run("login", "--api-key", "rfx_mine").stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "route", "sent", "shown"),
+    [
+        ([], "confirm", {"userCode": "bcdf-ghjk"}, "BCDF-GHJK  reflex on arm  confirmed  read,write\n"),
+        (["--scope", "read", "--scope", "promote"], "confirm",
+         {"userCode": "bcdf-ghjk", "scopes": ["read", "promote"]}, "BCDF-GHJK  reflex on arm  confirmed  read,write\n"),
+        (["--refuse"], "refuse", {"userCode": "bcdf-ghjk"}, "BCDF-GHJK  reflex on arm  refused  -\n"),
+    ],
+)  # fmt: skip
+def test_an_admin_confirms_or_refuses_a_code(
+    scripted_control: ScriptedControl, arguments: list[str], route: str, sent: object, shown: str
+) -> None:
+    login = {"userCode": "BCDF-GHJK", "clientName": "reflex on arm"}
+    scripted_control.answers |= {
+        "POST /v1/device/confirm": login | {"status": "confirmed", "scopes": ["read", "write"]},
+        "POST /v1/device/refuse": login | {"status": "refused", "scopes": []},
+    }
+    ended = run("keys", "confirm", "bcdf-ghjk", "--api-key", "rfx_admin", *arguments)
+
+    assert (ended.exit_code, ended.stdout) == (0, shown)
+    assert scripted_control.received[-1].route == f"POST /v1/device/{route}"
+    assert scripted_control.received[-1].body == sent
+
+
+def test_a_refusal_grants_nothing(scripted_control: ScriptedControl) -> None:
+    ended = run("keys", "confirm", "bcdf-ghjk", "--refuse", "--scope", "read")
+
+    assert ended.exit_code == 2
+    assert not scripted_control.received
