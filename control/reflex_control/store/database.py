@@ -13,7 +13,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, select
+from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select, text
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from reflex.errors import SetupError
@@ -31,6 +31,10 @@ POSTGRES_BOUNDS: Final = {
     "options": f"-c lock_timeout={int(BUSY_S * 1000)} -c statement_timeout=30000",
 }
 """Nothing waits for a database for ever: seconds, and milliseconds (PostgreSQL's manual, 20.11)."""
+MAKING_LOCK: Final = int.from_bytes(b"reflex", "big")
+"""The advisory lock of who makes a store; its number is nobody else's in a database of Reflex's own."""
+MAKING_BOUNDS: Final = {"lock_timeout": "60s", "statement_timeout": "600s"}
+"""A migration takes longer than a request, and whoever starts beside it waits for its end."""
 
 
 def sqlite_url(file: Path) -> str:
@@ -64,6 +68,16 @@ class Database:
                     connection.execute(lock.with_for_update())
                 yield connection
 
+    @contextmanager
+    def making(self) -> Iterator[Connection]:
+        """A write that no other server of this store does meanwhile: its tables, and what is first in them."""
+        with self.writing() as connection:
+            if not self.is_sqlite:
+                for name, value in MAKING_BOUNDS.items():
+                    connection.execute(select(func.set_config(name, value, text("true"))))
+                connection.execute(select(func.pg_advisory_xact_lock(MAKING_LOCK)))
+            yield connection
+
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
@@ -90,7 +104,7 @@ def _engine(url: str) -> Engine:
 
 def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # `begin` is said below: Python's own would read before it locks
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={int(BUSY_S * 1000)}"):
+    for pragma in (f"busy_timeout={int(BUSY_S * 1000)}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 

@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 from reflex.errors import SetupError
 from reflex_control.store.database import Database
 
-__all__ = ["StoreState", "is_empty", "migrate", "open_store", "state_of"]
+__all__ = ["StoreState", "open_store", "state_of"]
 
 
 class StoreState(Enum):
@@ -30,19 +30,14 @@ class StoreState(Enum):
 def open_store(url: str, *, migrating: bool = False) -> Database:
     """The store, ready for use: an empty one is made, an older one is migrated only when told so.
 
-    Raises `SetupError` for a store that cannot be opened, is newer than this program, or is older and was left so.
+    Of several that do so at the same time one makes or migrates, and the others find it done. Raises `SetupError` for a
+    store that cannot be opened, is newer than this program, or is older and was left so.
     """
     database = Database(url)
     try:
-        state = state_of(database)
-        if state is StoreState.OLDER and not migrating:
-            raise SetupError(
-                "the store was made by an older Reflex; back it up (reflex control backup FILE), then run: "
-                "reflex control migrate"
-            )
-        if state is StoreState.NEWER:
-            raise SetupError("the store was made by a newer Reflex, which this one would damage; install that one")
-        migrate(database)
+        with database.making() as connection:
+            _refuse(_state(connection), migrating=migrating)
+            command.upgrade(_config(connection), "head")
     except OperationalError as exc:
         database.close()
         raise SetupError(f"the store cannot be opened ({exc.orig}); look at --data, or at --db") from exc
@@ -55,11 +50,15 @@ def open_store(url: str, *, migrating: bool = False) -> Database:
 def state_of(database: Database) -> StoreState:
     """Without changing anything."""
     with database.reading() as connection:
-        found = MigrationContext.configure(connection).get_current_revision()
-        if found is None:
-            if is_empty(connection):
-                return StoreState.EMPTY
-            raise SetupError("the store holds other tables than Reflex's; give it a database of its own")
+        return _state(connection)
+
+
+def _state(connection: Connection) -> StoreState:
+    found = MigrationContext.configure(connection).get_current_revision()
+    if found is None:
+        if not inspect(connection).get_table_names():
+            return StoreState.EMPTY
+        raise SetupError("the store holds other tables than Reflex's; give it a database of its own")
     scripts = ScriptDirectory.from_config(_config(None))
     if found == scripts.get_current_head():
         return StoreState.CURRENT
@@ -67,15 +66,14 @@ def state_of(database: Database) -> StoreState:
     return StoreState.OLDER if found in known else StoreState.NEWER
 
 
-def migrate(database: Database) -> None:
-    """Bring the store up to date, in one transaction where the database can."""
-    with database.writing() as connection:
-        command.upgrade(_config(connection), "head")
-
-
-def is_empty(connection: Connection) -> bool:
-    """Whether nobody has made a table yet."""
-    return not inspect(connection).get_table_names()
+def _refuse(state: StoreState, *, migrating: bool) -> None:
+    if state is StoreState.OLDER and not migrating:
+        raise SetupError(
+            "the store was made by an older Reflex; back it up (reflex control backup FILE), then run: "
+            "reflex control migrate"
+        )
+    if state is StoreState.NEWER:
+        raise SetupError("the store was made by a newer Reflex, which this one would damage; install that one")
 
 
 def _config(connection: Connection | None) -> Config:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -14,12 +16,32 @@ from reflex_control.store.database import Database
 from reflex_control.store.migrating import StoreState, open_store, state_of
 from reflex_control.store.tables import METADATA
 
+AT_ONCE = 6
+
 
 def test_an_empty_store_is_made_and_opened_again(store_url: str) -> None:
     for _ in range(2):
         database = open_store(store_url)
         assert state_of(database) is StoreState.CURRENT
         database.close()
+
+
+@pytest.mark.parametrize("migrating", [False, True])
+def test_servers_that_start_at_once_on_an_empty_store_all_open_it(store_url: str, *, migrating: bool) -> None:
+    start = Barrier(AT_ONCE)
+
+    def opened() -> StoreState:
+        start.wait()
+        database = open_store(store_url, migrating=migrating)
+        try:
+            return state_of(database)
+        finally:
+            database.close()
+
+    with ThreadPoolExecutor(AT_ONCE) as servers:
+        states = [server.result() for server in [servers.submit(opened) for _ in range(AT_ONCE)]]
+
+    assert states == [StoreState.CURRENT] * AT_ONCE
 
 
 def test_the_migrations_make_the_tables_that_the_program_uses(database: Database) -> None:
