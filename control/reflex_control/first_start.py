@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from reflex_control.identity.actor import SCOPES, Actor
 from reflex_control.identity.keys import make_key, make_organisation
@@ -13,24 +14,38 @@ from reflex_control.receipting import Facts, write_receipt
 from reflex_control.signing_keys import active_key
 from reflex_control.store.tables import organisation
 
-__all__ = ["begin", "next_steps"]
+__all__ = ["begin", "has_begun", "next_steps"]
 
 ORGANISATION: Final = "default"
 KEY_NAME: Final = "admin"
 
 
-def begin(plane: Plane) -> str | None:
-    """Make both; the key, or None where there is an organisation already."""
-    with plane.database.writing() as connection:
-        if connection.scalar(select(organisation.c.id).limit(1)) is not None:
-            return None
+def begin(plane: Plane, hand_out: Callable[[str], None]) -> bool:
+    """Make both, and hand the key out before it is committed: a key that nobody has seen would lock everybody out.
+
+    Of several servers that start at once, one does. False where there is an organisation already.
+    """
+    with plane.database.making() as connection:
+        if _has_owner(connection):
+            return False
         now_ms = plane.clock()
         owner = make_organisation(connection, ORGANISATION, now_ms)
         key = make_key(connection, owner, KEY_NAME, SCOPES, now_ms)
         actor = Actor(key.id, KEY_NAME, owner, frozenset(SCOPES))
         facts = Facts(reason=f"{key.id}: {KEY_NAME}")
         write_receipt(connection, active_key(connection), actor, "key_created", facts, now_ms)
-    return key.secret
+        hand_out(key.secret)
+    return True
+
+
+def has_begun(plane: Plane) -> bool:
+    """Whether somebody has a key."""
+    with plane.reading() as connection:
+        return _has_owner(connection)
+
+
+def _has_owner(connection: Connection) -> bool:
+    return connection.scalar(select(organisation.c.id).limit(1)) is not None
 
 
 def next_steps(key: str, url: str) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -20,18 +21,19 @@ from reflex.serving.hosts import allowed_hosts
 from reflex.serving.listener import BACKLOG, listen, url_of
 from reflex.serving.logs import set_up_logs
 from reflex.serving.quiet_server import QuietServer
-from reflex_control.first_start import begin, next_steps
+from reflex_control.first_start import begin, has_begun, next_steps
 from reflex_control.forgetting import forget_old_events, forget_old_logins
 from reflex_control.http.app import build_app
 from reflex_control.http.callers import Callers, new_public_limits
 from reflex_control.http.front_door import front_door
 from reflex_control.http.metrics import Metrics
 from reflex_control.http.timed_protocol import TimedProtocol
+from reflex_control.moments import now_ms
 from reflex_control.plane import Plane
 from reflex_control.rate_limits import RateLimits
 from reflex_control.sessions.beating import sweep_all
 from reflex_control.settings import Settings
-from reflex_control.store.backup import back_up, restore
+from reflex_control.store.backup import back_up, back_up_into, restore, restore_sent, send_backup
 from reflex_control.store.database import Database
 from reflex_control.store.migrating import open_store
 
@@ -40,6 +42,10 @@ __all__ = ["backup_store", "init_store", "migrate_store", "restore_store", "serv
 DRAIN_S: Final = 8
 """So long requests that have begun are waited for."""
 SWEEP_EVERY_S: Final = 1.0
+EVERYWHERE: Final = ("0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
+LOOPBACK: Final = "127.0.0.1"
+STREAM: Final = Path("-")
+"""Standard output, or input, in the place of a file."""
 
 Sweeper = Callable[[Plane], None]
 SWEEPERS: Final[Sequence[Sweeper]] = (sweep_all, forget_old_events, forget_old_logins)
@@ -59,9 +65,10 @@ def serve(overrides: Mapping[str, Any], hand_out: Callable[[str], None]) -> int:
     hosts = allowed_hosts(settings.host, settings.allowed_hosts)
     with _store_of(settings) as database, closing(listen(settings.host, settings.port)) as listener:
         plane, metrics = Plane(database), Metrics()
-        key = begin(plane)
-        if key is not None:
-            hand_out(next_steps(key, url_of(listener)))
+        if settings.first_key:
+            begin(plane, lambda key: hand_out(next_steps(key, url_of(listener))))
+        elif not has_begun(plane):
+            log.warning("nobody has a key yet; make the first one: reflex control init")
         callers = Callers(new_public_limits(settings.public_rate_limit), settings.trusted_proxies, settings.public_url)
         limits = RateLimits(settings.rate_limit)
         app = front_door(build_app(plane, limits, metrics, callers=callers), hosts, metrics)
@@ -72,13 +79,14 @@ def serve(overrides: Mapping[str, Any], hand_out: Callable[[str], None]) -> int:
 
 
 def init_store(overrides: Mapping[str, Any], hand_out: Callable[[str], None]) -> None:
-    """Make the store and its first key, without serving; `SetupError` where there is one already."""
+    """Make the store and its first key, beside a server of it or without; `SetupError` where there is one already."""
     settings = Settings.load(overrides)
-    with _store_of(settings) as database:
-        key = begin(Plane(database))
-    if key is None:
-        raise SetupError("this store has its first key already; make others with: reflex keys create")
-    hand_out(next_steps(key, f"http://{settings.host}:{settings.port}"))
+    url = f"http://{LOOPBACK if settings.host in EVERYWHERE else settings.host}:{settings.port}"
+    if settings.db is None:
+        settings.make_data_folder()
+    with closing(open_store(settings.store_url)) as database:
+        if not begin(Plane(database), lambda key: hand_out(next_steps(key, url))):
+            raise SetupError("this store has its first key already; make others with: reflex keys create")
 
 
 def migrate_store(overrides: Mapping[str, Any]) -> None:
@@ -87,18 +95,27 @@ def migrate_store(overrides: Mapping[str, Any]) -> None:
         pass
 
 
-def backup_store(overrides: Mapping[str, Any], target: Path) -> None:
-    """Copy the SQLite store, also of a server that runs."""
-    back_up(_sqlite_of(Settings.load(overrides)), target)
+def backup_store(overrides: Mapping[str, Any], target: Path, keep: int | None = None) -> Path:
+    """Copy the SQLite store, while it is in use: to stdout for `-`, with `keep` into a folder. Returns where to."""
+    store = _sqlite_of(Settings.load(overrides))
+    if keep is not None:
+        return back_up_into(store, target, keep, now_ms())
+    if target == STREAM:
+        send_backup(store, sys.stdout.buffer)
+    else:
+        back_up(store, target)
+    return target
 
 
 def restore_store(overrides: Mapping[str, Any], backup: Path) -> None:
-    """Put a copy in the store's place; `LockHeldError` while a server has it."""
+    """Put a copy, of stdin for `-`, in the store's place; `LockHeldError` while a server has it."""
     settings = Settings.load(overrides)
     store = _sqlite_of(settings)
-    settings.make_data_folder()
     with _alone(settings):
-        restore(backup, store)
+        if backup == STREAM:
+            restore_sent(sys.stdin.buffer, store)
+        else:
+            restore(backup, store)
 
 
 def _sqlite_of(settings: Settings) -> Path:
@@ -109,8 +126,6 @@ def _sqlite_of(settings: Settings) -> Path:
 
 @contextmanager
 def _store_of(settings: Settings, *, migrating: bool = False) -> Iterator[Database]:
-    if settings.db is None:
-        settings.make_data_folder()
     with _alone(settings), closing(open_store(settings.store_url, migrating=migrating)) as database:
         yield database
 
@@ -121,6 +136,7 @@ def _alone(settings: Settings) -> Iterator[None]:
     if settings.db is not None:
         yield
         return
+    settings.make_data_folder()
     with file_lock(settings.data / "control.lock", "another reflex control"):
         yield
 

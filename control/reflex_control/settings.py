@@ -42,6 +42,8 @@ class Settings(BaseSettings):
     """Folder of the SQLite store."""
     db: SecretStr | None = None
     """URL of a store elsewhere; it may hold a password."""
+    first_key: bool = True
+    """Whether the first start on an empty store prints the first key; else `init_store` does, when somebody asks."""
     json_logs: bool = True
     allowed_hosts: Annotated[tuple[str, ...] | None, NoDecode] = None
     """Host headers that are answered; None: what fits the address that is listened on."""

@@ -41,6 +41,21 @@ def test_the_first_start_hands_out_one_key_and_no_later_one_does(tmp_path: Path)
     assert data.stat().st_mode & 0o777 == 0o700
 
 
+def test_without_a_first_key_the_log_holds_none_and_it_is_made_beside_the_server(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with running_control(data, "--no-first-key") as control:
+        before, warned = KEY.findall(control.log), "reflex control init" in control.log
+        made = reflex("init", "--data", str(data))
+        [key] = KEY.findall(made.stdout)
+        again = reflex("init", "--data", str(data))
+        status = control.ask("GET", "/v1/whoami", key).status_code
+        assert control.stop() == 0
+        log = control.log
+
+    assert (before, warned, KEY.findall(log)) == ([], True, [])
+    assert (made.returncode, again.returncode, again.stdout, status) == (0, 1, "", 200)
+
+
 def test_a_store_is_made_backed_up_while_it_is_served_and_restored(tmp_path: Path) -> None:
     data, backup = tmp_path / "data", tmp_path / "backup.db"
     made = reflex("init", "--data", str(data))
@@ -51,9 +66,21 @@ def test_a_store_is_made_backed_up_while_it_is_served_and_restored(tmp_path: Pat
         kept = control.ask("POST", "/v1/keys", key, json=create).json()["key"]
         assert reflex("backup", str(backup), "--data", str(data)).returncode == 0
         lost = control.ask("POST", "/v1/keys", key, json=create).json()["key"]
+        assert reflex("backup", str(tmp_path), "--keep", "1", "--data", str(data)).returncode == 0
+        assert len(list(tmp_path.glob("control-*Z.db"))) == 1
         held = reflex("restore", str(backup), "--data", str(data))
         assert (held.returncode, "another reflex control" in held.stderr) == (1, True)
+    command = [sys.executable, "-m", "reflex.cli", "control"]
+    sent = subprocess.run([*command, "backup", "-", "--data", str(data)], capture_output=True, check=True).stdout
+    assert sent.startswith(b"SQLite format 3\0")
     assert reflex("restore", str(backup), "--data", str(data)).returncode == 0
+    with running_control(data) as control:
+        assert control.ask("GET", "/v1/whoami", lost).status_code == 401
+    subprocess.run([*command, "restore", "-", "--data", str(data)], input=sent, capture_output=True, check=True)
+    with running_control(data) as control:
+        assert control.ask("GET", "/v1/whoami", lost).status_code == 200
+    assert reflex("restore", str(backup), "--data", str(data)).returncode == 0
+    assert sorted(path.name for path in data.iterdir() if path.name != "log") == ["control.db", "control.lock"]
     assert reflex("migrate", "--data", str(data)).returncode == 0
     with running_control(data) as control:
         assert [control.ask("GET", "/v1/whoami", each).status_code for each in (key, kept, lost)] == [200, 200, 401]

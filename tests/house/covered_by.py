@@ -33,7 +33,6 @@ COVERED_BY: Final[Mapping[str, str]] = {
     "control/reflex_control/http/routes/robots.py": "tests/contract/test_control_claims.py",
     "control/reflex_control/http/strict_json.py": "tests/contract/test_control_http.py",
     "control/reflex_control/http/timed_protocol.py": "tests/contract/test_control_lifecycle.py",
-    "control/reflex_control/first_start.py": "tests/contract/test_control_lifecycle.py",
     "control/reflex_control/serve.py": "tests/contract/test_control_lifecycle.py",
     "src/reflex/cli/control/server.py": "tests/contract/test_control_lifecycle.py",
     "control/reflex_control/http/routes/events.py": "tests/contract/test_control_events.py",

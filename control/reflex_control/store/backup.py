@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from reflex.errors import SetupError
 
-__all__ = ["back_up", "restore"]
+__all__ = ["back_up", "back_up_into", "restore", "restore_sent", "send_backup"]
 
 SIDE_FILES: Final = ("-wal", "-shm")
+KEPT: Final = "control-" + "[0-9]" * 8 + "T" + "[0-9]" * 9 + "Z.db"
+"""Backups in a folder, and nothing else that lies there. By name is by age."""
 
 
 def back_up(store: Path, target: Path) -> None:
@@ -23,6 +27,37 @@ def back_up(store: Path, target: Path) -> None:
         raise SetupError(f"there is no store at {store}; name its folder with --data")
     with _whole_or_nothing(target, "backup") as copy:
         _copy(store, copy)
+
+
+def back_up_into(store: Path, folder: Path, keep: int, now_ms: int) -> Path:
+    """A copy in the folder, named by its moment in UTC; of those that are there, the `keep` newest stay. Its path."""
+    if not folder.is_dir():
+        raise SetupError(
+            f"there is no folder {folder} to keep backups in; make it, or leave out --keep to write a file"
+        )
+    moment = datetime.fromtimestamp(now_ms / 1000, UTC)
+    target = folder / f"control-{moment:%Y%m%dT%H%M%S}{moment.microsecond // 1000:03}Z.db"
+    back_up(store, target)
+    for old in sorted(folder.glob(KEPT))[:-keep]:
+        old.unlink(missing_ok=True)
+    return target
+
+
+def send_backup(store: Path, out: BinaryIO) -> None:
+    """Write a whole copy, and nothing else, to a stream."""
+    with _private_file(store, "backup") as copy:
+        back_up(store, copy)
+        with copy.open("rb") as reading:
+            shutil.copyfileobj(reading, out)
+    out.flush()
+
+
+def restore_sent(stream: BinaryIO, store: Path) -> None:
+    """As `restore`, of a copy that is read from a stream."""
+    with _private_file(store, "backup") as copy:
+        with copy.open("wb") as writing:
+            shutil.copyfileobj(stream, writing)
+        restore(copy, store)
 
 
 def restore(backup: Path, store: Path) -> None:
@@ -38,17 +73,25 @@ def restore(backup: Path, store: Path) -> None:
 @contextmanager
 def _whole_or_nothing(target: Path, what: str) -> Iterator[Path]:
     """A file beside the target, of its owner alone, that takes its place at the end."""
+    with _private_file(target, what) as beside:
+        yield beside
+        with beside.open("rb") as written:
+            os.fsync(written.fileno())
+        beside.replace(target)
+
+
+@contextmanager
+def _private_file(target: Path, what: str) -> Iterator[Path]:
+    """An empty file in the folder of `target`, removed at the end if it is still there."""
     try:
         descriptor, name = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
     except OSError as exc:
         raise SetupError(f"the {what} cannot be written to {target} ({exc.strerror})") from exc
+    os.close(descriptor)
     beside = Path(name)
     try:
         yield beside
-        os.fsync(descriptor)
-        beside.replace(target)
     finally:
-        os.close(descriptor)
         for left in (beside, *(Path(f"{beside}{suffix}") for suffix in SIDE_FILES)):
             left.unlink(missing_ok=True)
 

@@ -96,6 +96,14 @@ SERVE_OPTIONS: Final[Mapping[str, Any]] = MappingProxyType(
                 "Default: none. [env: REFLEX_CONTROL_TRUSTED_PROXIES]",
             ),
         ],
+        "first_key": Annotated[
+            bool | None,
+            typer.Option(
+                "--first-key/--no-first-key",
+                help="Whether the first start prints the first key. Without, `reflex control init` makes it. "
+                "[env: REFLEX_CONTROL_FIRST_KEY]",
+            ),
+        ],
         "json_logs": Annotated[
             bool | None,
             typer.Option(
@@ -125,9 +133,9 @@ def serve(**given: object) -> None:
     raise typer.Exit(code)
 
 
-@control.command(short_help="Make the store and its first key, without serving.")
+@control.command(short_help="Make the store and its first key.")
 def init(data: DataOption = None, db: DbOption = None) -> None:
-    """Make the store and its first key, which is printed once, without serving.
+    """Make the store and its first key, which is printed once. A server of the store may be running.
 
     Example:
 
@@ -155,22 +163,32 @@ def migrate(data: DataOption = None, db: DbOption = None) -> None:
 
 
 @control.command(short_help="Copy the SQLite store, while it is in use.")
-def backup(file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to.")], data: DataOption = None) -> None:
+def backup(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to; - is stdout; with --keep, a folder.")],
+    data: DataOption = None,
+    keep: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Name it by the time, and keep the N newest in the folder.")
+    ] = None,
+) -> None:
     """Copy the SQLite store, also of a server that runs. The copy holds the signing keys: keep it safe.
 
     Example:
 
     \b
       reflex control backup control-backup.db --data ./control
+      reflex control backup ./backups --keep 14
+      reflex control backup - | ssh other 'cat > control-backup.db'
     """
     server = _server_module()
     with reported_errors(as_json=False):
-        server.backup_store({"data": data}, file)
-    say(f"the store is copied to {file}")
+        copy = server.backup_store({"data": data}, file, keep)
+    say("the store is copied" if str(copy) == "-" else f"the store is copied to {copy}")
 
 
 @control.command(short_help="Put a backup in the store's place.")
-def restore(file: Annotated[Path, typer.Argument(metavar="FILE", help="A backup.")], data: DataOption = None) -> None:
+def restore(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A backup; - is stdin.")], data: DataOption = None
+) -> None:
     """Put a backup in the store's place. No server may be running on it.
 
     Example:
@@ -181,7 +199,7 @@ def restore(file: Annotated[Path, typer.Argument(metavar="FILE", help="A backup.
     server = _server_module()
     with reported_errors(as_json=False):
         server.restore_store({"data": data}, file)
-    say(f"the store is what {file} holds")
+    say("the store is what was sent" if str(file) == "-" else f"the store is what {file} holds")
 
 
 def _server_module() -> Any:  # noqa: ANN401  # a module of another package, known only when the command runs

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import func, insert, select
 
 from reflex.errors import SetupError
-from reflex_control.store.backup import back_up, restore
+from reflex_control.store.backup import back_up, back_up_into, restore
 from reflex_control.store.database import Database, sqlite_url
 from reflex_control.store.migrating import open_store
 from reflex_control.store.tables import organisation
@@ -103,3 +103,25 @@ def test_a_backup_that_is_not_there_and_a_place_that_cannot_be_written_are_told(
         back_up(store_file, tmp_path / "no folder" / "backup.db")
     with pytest.raises(SetupError, match="no store"):
         back_up(tmp_path / "none.db", tmp_path / "backup.db")
+
+
+def test_of_backups_in_a_folder_the_newest_stay_and_nothing_else_is_touched(
+    store: Database, store_file: Path, tmp_path: Path
+) -> None:
+    (folder := tmp_path / "backups").mkdir()
+    for name in ("notes.txt", "control-by-hand.db", "control-20200101.db"):
+        (folder / name).write_text("kept")
+    made = []
+    for number in range(4):
+        add(store, number)
+        made.append(back_up_into(store_file, folder, 2, 1_700_000_000_000 + number))
+
+    assert sorted(folder.glob("control-*Z.db")) == made[2:]
+    assert made[-1].name == "control-20231114T221320003Z.db"
+    assert [count(each) for each in made[2:]] == [3, 4]
+    assert len(list(folder.iterdir())) == 5
+
+
+def test_a_folder_of_backups_that_is_not_there_is_told(store: Database, store_file: Path, tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match="no folder"):
+        back_up_into(store_file, tmp_path / "none", 2, 0)
