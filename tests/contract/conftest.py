@@ -3,11 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
 from reflex_bench.nonce_policy import write_nonce_policy
 from support.hostile_served import Served, served
+from support.outside.control_plane import StoreOf
+from support.outside.postgres import Clusters
+
+
+@pytest.fixture(scope="session")
+def clusters() -> Iterator[Clusters]:
+    with ExitStack() as stack:
+        yield Clusters(stack)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def store_of(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, clusters: Clusters) -> StoreOf:
+    """An empty store of each kind, for a control plane of the module's own."""
+    folder = tmp_path_factory.mktemp("control") / "data"
+    if request.param == "sqlite":
+        return StoreOf(folder)
+    return StoreOf(folder, clusters.made_store(), clusters.get().data_folder)
 
 
 @pytest.fixture(scope="package")

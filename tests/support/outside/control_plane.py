@@ -21,7 +21,21 @@ from reflex_control.store.migrating import open_store
 from support.server import free_port
 from support.waiting import HANGS_S, wait_until
 
-__all__ = ["ControlProcess", "Tenant", "prepared_store", "running_control"]
+__all__ = ["ControlProcess", "StoreOf", "Tenant", "prepared_store", "running_control"]
+
+
+@dataclass(frozen=True)
+class StoreOf:
+    """Where a control plane keeps everything: SQLite in the folder, or what the URL names."""
+
+    folder: Path
+    url: str | None = None
+    files: Path | None = None
+    """All that is stored, as files; None: the folder."""
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        return () if self.url is None else ("--db", self.url)
 
 
 @dataclass(frozen=True)
@@ -73,10 +87,10 @@ class ControlProcess:
 
 
 @contextlib.contextmanager
-def prepared_store(folder: Path) -> Iterator[tuple[Tenant, Tenant]]:
-    """Two organisations in a store in `folder`, before a server is started on it."""
+def prepared_store(folder: Path, url: str | None = None) -> Iterator[tuple[Tenant, Tenant]]:
+    """Two organisations in a store in `folder`, or at `url`, before a server is started on it."""
     folder.mkdir(mode=0o700, exist_ok=True)
-    database = open_store(sqlite_url(folder / "control.db"))
+    database = open_store(sqlite_url(folder / "control.db") if url is None else url)
     try:
         with database.writing() as connection:
             tenants = [Tenant(database, make_organisation(connection, name, now_ms())) for name in ("ours", "theirs")]
@@ -86,9 +100,9 @@ def prepared_store(folder: Path) -> Iterator[tuple[Tenant, Tenant]]:
 
 
 @contextlib.contextmanager
-def running_control(folder: Path, *options: str) -> Iterator[ControlProcess]:
+def running_control(folder: Path, *options: str, port: int | None = None) -> Iterator[ControlProcess]:
     """`reflex control serve --data folder`, ready; killed at the end if need be. Its log lies in the folder."""
-    port = free_port()
+    port = free_port() if port is None else port
     command = [sys.executable, "-m", "reflex.cli", "control", "serve", "--data", str(folder), "--port", str(port)]
     folder.mkdir(mode=0o700, exist_ok=True)
     log_path = folder / "log"

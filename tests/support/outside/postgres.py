@@ -9,16 +9,18 @@ import subprocess
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.exc import OperationalError
 
+from reflex_control.store.migrating import open_store
+from support.skips import skip_for_want_of
 from support.waiting import wait_until
 
-__all__ = ["Postgres", "postgres_programs", "postgres_running"]
+__all__ = ["Clusters", "Postgres", "postgres_programs", "postgres_running"]
 
 DEBIAN: Final = "/usr/lib/postgresql/*/bin"
 UNPRIVILEGED: Final = "nobody"
@@ -31,6 +33,11 @@ class Postgres:
 
     def __init__(self, socket_folder: Path) -> None:
         self._folder = socket_folder
+
+    @property
+    def data_folder(self) -> Path:
+        """Where everything that is stored lies."""
+        return self._folder / "data"
 
     def url_of(self, database: str) -> str:
         return f"postgresql+psycopg://reflex@/{database}?host={self._folder}"
@@ -53,6 +60,31 @@ class Postgres:
             return False
         finally:
             engine.dispose()
+
+
+class Clusters:
+    """One PostgreSQL for all tests of this process, started when the first of them wants it."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+        self._running: Postgres | None = None
+        self._template: str | None = None
+
+    def get(self) -> Postgres:
+        if self._running is None:
+            programs = postgres_programs()
+            if programs is None:
+                skip_for_want_of("PostgreSQL")
+            self._running = self._stack.enter_context(postgres_running(programs))
+        return self._running
+
+    def made_store(self) -> str:
+        """The URL of a store that is ready for use: a copy of one that was made once."""
+        if self._template is None:
+            url = self.get().new_database()
+            open_store(url).close()
+            self._template = make_url(url).database
+        return self.get().new_database(str(self._template))
 
 
 def postgres_programs() -> Path | None:

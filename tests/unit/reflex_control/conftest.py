@@ -9,46 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from sqlalchemy import make_url
 
 from reflex_control.identity.actor import SCOPES, Actor
 from reflex_control.identity.keys import make_key, make_organisation
 from reflex_control.plane import Plane
 from reflex_control.store.database import Database, sqlite_url
 from reflex_control.store.migrating import open_store
-from support.outside.postgres import Postgres, postgres_programs, postgres_running
-from support.skips import skip_for_want_of
-
-
-class _Clusters:
-    """One PostgreSQL for all tests of this process, started when the first of them wants it."""
-
-    def __init__(self, stack: ExitStack) -> None:
-        self._stack = stack
-        self._running: Postgres | None = None
-        self._template: str | None = None
-
-    def get(self) -> Postgres:
-        if self._running is None:
-            programs = postgres_programs()
-            if programs is None:
-                skip_for_want_of("PostgreSQL")
-            self._running = self._stack.enter_context(postgres_running(programs))
-        return self._running
-
-    def made_store(self) -> str:
-        """The URL of a store that is ready for use: a copy of one that was made once."""
-        if self._template is None:
-            url = self.get().new_database()
-            open_store(url).close()
-            self._template = make_url(url).database
-        return self.get().new_database(str(self._template))
+from support.outside.postgres import Clusters
 
 
 @pytest.fixture(scope="session")
-def clusters() -> Iterator[_Clusters]:
+def clusters() -> Iterator[Clusters]:
     with ExitStack() as stack:
-        yield _Clusters(stack)
+        yield Clusters(stack)
 
 
 @pytest.fixture(scope="session")
@@ -66,13 +39,13 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def store_url(kind: str, tmp_path: Path, clusters: _Clusters) -> str:
+def store_url(kind: str, tmp_path: Path, clusters: Clusters) -> str:
     """The URL of an empty store."""
     return sqlite_url(tmp_path / "control.db") if kind == "sqlite" else clusters.get().new_database()
 
 
 @pytest.fixture
-def database(kind: str, tmp_path: Path, clusters: _Clusters, made_file: Path) -> Iterator[Database]:
+def database(kind: str, tmp_path: Path, clusters: Clusters, made_file: Path) -> Iterator[Database]:
     """A store that is ready for use."""
     opened = Database(
         sqlite_url(Path(shutil.copy(made_file, tmp_path / "ready.db"))) if kind == "sqlite" else clusters.made_store()
