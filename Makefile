@@ -12,7 +12,8 @@ SERVES := $(or $(wildcard $(STAMP)),$(VENV)/.serves)
 GOLDEN ?= tests/golden
 WORKERS ?= 4
 ENDURING := $(addprefix tests/,chaos/test_two_policies.py chaos/test_rolling_upgrade.py chaos/test_soak.py \
-  chaos/test_slo.py chaos/test_stop.py chaos/test_recording_faults.py integration/test_replay.py fuzz/test_bodies.py fuzz/test_images.py)
+  chaos/test_slo.py chaos/test_stop.py chaos/test_recording_faults.py integration/test_replay.py fuzz/test_bodies.py fuzz/test_images.py \
+  chaos/test_control_kill.py contract/test_control_claims.py)
 
 .PHONY: help install serve test promises endurance snapshots check fmt bench bench-export bench-rollout demo-policy fuzz chaos soak guard-properties mutants parity-table compose-test helm-test observability-test clean
 
@@ -70,7 +71,7 @@ fuzz: $(STAMP) ## long fuzzing: 500,000 bodies, 200,000 images (hours)
 
 endurance: $(STAMP) ## what `make test` does in small, with as many requests as the documents tell of (minutes)
 	REFLEX_CHAOS_REQUESTS=10000 REFLEX_CHAOS_RECORDING_KILLS=5 REFLEX_REPLAY_REQUESTS=1000 \
-	REFLEX_FUZZ_BODIES=10000 REFLEX_FUZZ_IMAGES=2000 \
+	REFLEX_FUZZ_BODIES=10000 REFLEX_FUZZ_IMAGES=2000 REFLEX_CHAOS_CONTROL_KILLS=100 REFLEX_CHAOS_CLAIMS=20 \
 	  $(BIN)/python -m pytest -m 'not timing' $(ENDURING) --timeout 600 $(ARGS)
 
 chaos: $(STAMP) ## long fault runs: 1,000 kills, 100 stops (hours)
