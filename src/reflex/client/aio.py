@@ -22,7 +22,7 @@ from reflex.client.call import (
 )
 from reflex.client.connection import AsyncConnection
 from reflex.client.embodiment import embodiment_of
-from reflex.client.http import DEFAULT_URL, checked_deadline_s, checked_url
+from reflex.client.http import DEFAULT_URL, ApiKey, checked_deadline_s, checked_url
 from reflex.wire import ActResult, HealthReport, parse_act_result, parse_object
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ class AsyncReflexClient(Acting[ActCoroutine]):
     await `close`.
 
     `deadline_s` is the total of a call, its retries and waits included; the server is told what remains of it (at most
-    10 s at a time). `headers` go with every request. `transport` replaces the network: `MockTransport` in tests, or
-    `httpx.AsyncHTTPTransport(verify=...)` for your own certificates.
+    10 s at a time). `api_key` and `headers` are those of `ReflexClient`. `transport` replaces the network:
+    `MockTransport` in tests, or `httpx.AsyncHTTPTransport(verify=...)` for your own certificates.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class AsyncReflexClient(Acting[ActCoroutine]):
         base_url: str = DEFAULT_URL,
         *,
         deadline_s: float = 1.0,
-        api_key: str | None = None,
+        api_key: ApiKey | None = None,
         headers: Mapping[str, str] | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:

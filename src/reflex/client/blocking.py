@@ -21,7 +21,7 @@ from reflex.client.call import (
 )
 from reflex.client.connection import Connection
 from reflex.client.embodiment import embodiment_of
-from reflex.client.http import DEFAULT_URL, checked_deadline_s, checked_url
+from reflex.client.http import DEFAULT_URL, ApiKey, checked_deadline_s, checked_url
 from reflex.wire import ActResult, HealthReport, parse_act_result, parse_object
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ class ReflexClient(Acting[ActResult]):
     """A connection to one Reflex server; may be shared by threads. Use it as a context manager, or call `close`.
 
     `deadline_s` is the total of a call, its retries and waits included; the server is told what remains of it (at most
-    10 s at a time). `api_key` is for a server that asks for one; `headers` go with every request. `transport` replaces
+    10 s at a time). `api_key` is for a server that asks for one, or a function that gives
+    the one that holds now, like a session's credential; `headers` go with every request. `transport` replaces
     the network: `MockTransport` in tests, or `DeadlineTransport(ssl_context=...)` for your own certificates.
     """
 
@@ -43,7 +44,7 @@ class ReflexClient(Acting[ActResult]):
         base_url: str = DEFAULT_URL,
         *,
         deadline_s: float = 1.0,
-        api_key: str | None = None,
+        api_key: ApiKey | None = None,
         headers: Mapping[str, str] | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:

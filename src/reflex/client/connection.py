@@ -10,7 +10,7 @@ import httpx
 
 from reflex.client.call import Answer, CallPlan, Send, Sleep, Step
 from reflex.client.deadline_transport import DeadlineTransport
-from reflex.client.http import IncomingAnswer, request_arguments, session_arguments, tls_for, transport_errors
+from reflex.client.http import ApiKey, IncomingAnswer, request_arguments, session_arguments, tls_for, transport_errors
 from reflex.errors import TransportError
 
 __all__ = ["AsyncConnection", "Connection"]
@@ -23,7 +23,7 @@ class Connection:
         self,
         base_url: str,
         *,
-        api_key: str | None = None,
+        api_key: ApiKey | None = None,
         headers: Mapping[str, str] | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
@@ -74,7 +74,7 @@ class AsyncConnection:
         self,
         base_url: str,
         *,
-        api_key: str | None = None,
+        api_key: ApiKey | None = None,
         headers: Mapping[str, str] | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -15,10 +15,12 @@ from reflex.client.call import Answer, Send
 from reflex.errors import ClientTimeoutError, SetupError, TransportError
 from reflex.signed.session_credential import is_like_one
 
-__all__ = ["DEFAULT_URL", "IncomingAnswer", "checked_deadline_s", "checked_url", "request_arguments",
+__all__ = ["DEFAULT_URL", "ApiKey", "IncomingAnswer", "checked_deadline_s", "checked_url", "request_arguments",
            "session_arguments", "tls_for", "transport_errors"]  # fmt: skip
 
 DEFAULT_URL: Final = "http://localhost:8000"
+ApiKey = str | Callable[[], str]
+"""A key, or what gives the one that holds now, asked before every request: a session's credential is renewed."""
 ROUTES: Final = ("/act", "/config", "/health/live", "/health", "/metrics", "/openapi.json")
 """What a client asks for, or a person has looked at, behind the address of a server."""
 NOT_TLS: Final = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")
@@ -47,13 +49,22 @@ def checked_deadline_s(deadline_s: float) -> float:
     return float(deadline_s)
 
 
-def session_arguments(base_url: str, headers: Mapping[str, str] | None, api_key: str | None) -> dict[str, Any]:
+def session_arguments(base_url: str, headers: Mapping[str, str] | None, api_key: ApiKey | None) -> dict[str, Any]:
     """Arguments of both httpx clients."""
     # trust_env off: a proxy or a ~/.netrc meant for the web must not come between a robot and its server.
     own = {"User-Agent": f"reflex-act/{reflex.__version__}", "Accept-Encoding": "identity"}
-    if api_key is not None:
+    if isinstance(api_key, str):
         own["Authorization"] = f"Bearer {_checked_key(api_key)}"
-    return {"base_url": base_url, "headers": own | dict(headers or {}), "trust_env": False}
+    auth = _asking_for(api_key) if callable(api_key) else None
+    return {"base_url": base_url, "headers": own | dict(headers or {}), "auth": auth, "trust_env": False}
+
+
+def _asking_for(key_now: Callable[[], str]) -> Callable[[httpx.Request], httpx.Request]:
+    def with_key(request: httpx.Request) -> httpx.Request:
+        request.headers["Authorization"] = f"Bearer {_checked_key(key_now())}"
+        return request
+
+    return with_key
 
 
 def _checked_key(api_key: str) -> str:

@@ -280,6 +280,23 @@ def test_a_sessions_credential_goes_where_a_key_goes(connect: Any) -> None:
     assert transport.requests[0].headers["authorization"] == "Bearer rfx_sess_e30.AA-_"
 
 
+def test_a_key_that_is_renewed_is_asked_for_before_every_request_a_retry_too(connect: Any) -> None:
+    keys = [new_key() for _ in range(3)]
+    transport = MockTransport([TransportError("broken"), CHUNK, CHUNK])
+    left = iter(keys)
+    client = connect(script=transport, api_key=lambda: next(left))
+    client.act(state=STATE)
+    client.act(state=STATE)
+    assert [request.headers["authorization"] for request in transport.requests] == [f"Bearer {key}" for key in keys]
+
+
+def test_a_renewed_key_that_is_none_is_refused_before_anything_is_sent(connect: Any) -> None:
+    transport = MockTransport([CHUNK])
+    with pytest.raises(SetupError, match="copy it whole"):
+        connect(script=transport, api_key=lambda: "rfx_").act(state=STATE)
+    assert not transport.requests
+
+
 @pytest.mark.parametrize("cut", ["rfx_sess_", "rfx_sess_e30", "rfx_sess_e30.AA\n", "rfx_sess_e30.A A", "rfx_sess_é.AA"])
 def test_a_credential_that_is_cut_or_no_header_is_refused(connect: Any, cut: str) -> None:
     with pytest.raises(SetupError, match="copy it whole"):
