@@ -16,9 +16,11 @@ import pytest
 
 from reflex.api_keys import KeyEntry, digest_of, new_key
 from reflex.client import ReflexClient
-from reflex.errors import UnauthorizedError
+from reflex.errors import SetupError, UnauthorizedError
 from reflex.model_repository import CONFIG_FILE
 from reflex.signed.signing import Keyset, SigningKey
+from reflex.traces.reader import TraceReader
+from reflex.traces.schema import RequestRecord
 from reflex_bench.nonce_policy import write_nonce_policy
 from support.nonce import act_body
 from support.outside.control_stand_in import ControlPlaneStandIn, credential, running_control_plane
@@ -37,6 +39,7 @@ class Guarded:
     server: ServerProcess
     plane: ControlPlaneStandIn
     policy_hash: str
+    recordings: Path
     unheard: dict[str, httpx.Response] = field(default_factory=dict)
 
     def ask(self, path: str, secret: str | None, **fields: Any) -> httpx.Response:
@@ -71,13 +74,14 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     policy_hash = json.loads((folder / "models" / "nonce" / CONFIG_FILE).read_text())["policy_hash"]
     (folder / "keys").write_text(KeyEntry("reader", digest_of(KEY.encode())).as_line())
     plane = ControlPlaneStandIn(port=free_port())
-    options = ("--model-repository", str(folder / "models"), "--api-keys", str(folder / "keys"))
+    options = ("--model-repository", str(folder / "models"), "--api-keys", str(folder / "keys"),
+               "--record", str(folder / "recordings"))  # fmt: skip
     environment = {"REFLEX_CONTROL_KEY": plane.api_key}
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(
             running_server(*options, "--sessions-from", plane.url, env=environment, ready=False)
         )
-        guarded = Guarded(server, plane, policy_hash)
+        guarded = Guarded(server, plane, policy_hash, folder / "recordings")
         wait_until(lambda: is_warming_for_keys(guarded), "nothing but the keyset is missing")
         guarded.unheard = {"health": server.health(), "act": guarded.act(guarded.issued())}
         stack.enter_context(running_control_plane(plane))
@@ -107,6 +111,25 @@ def test_before_any_keyset_has_come_a_server_is_warming(guarded: Guarded) -> Non
 def test_an_answer_says_the_mode_of_its_session(guarded: Guarded, mode: str) -> None:
     answer = guarded.act(guarded.issued(mode=mode))
     assert (answer.status_code, answer.json()["mode"]) == (200, mode)
+
+
+@pytest.mark.parametrize("mode", ["dry_run", "apply_actions"])
+def test_a_recording_says_which_session_asked_and_what_it_was_allowed(guarded: Guarded, mode: str) -> None:
+    session_id = f"sess_{uuid.uuid4()}"
+    seq = guarded.act(guarded.issued(session_id=session_id, mode=mode)).json()["record_seq"]
+
+    def recorded() -> list[tuple[int, str | None]]:
+        with contextlib.suppress(SetupError):  # nothing is written yet
+            records = [entry.record for entry in TraceReader(guarded.recordings)]
+            return [
+                (record.record_seq, record.mode)
+                for record in records
+                if isinstance(record, RequestRecord) and record.session_id == session_id
+            ]
+        return []
+
+    wait_until(recorded, "the request is recorded")
+    assert recorded() == [(seq, mode)]
 
 
 def test_a_resent_request_gets_the_answer_of_its_own_session_and_mode(guarded: Guarded) -> None:

@@ -171,6 +171,10 @@ class RequestRecord:
     at: Moment
     episode_id: str | None = None
     request_id: str
+    session_id: Label | None = None
+    """Of the control plane, where the server asks for one."""
+    mode: Label | None = None
+    """What that session allowed: dry_run or apply_actions."""
     slot: SlotName
     policy: Label
     """The model version that answered, `name@hash`."""

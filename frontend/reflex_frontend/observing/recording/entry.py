@@ -49,6 +49,8 @@ class ActEntry:
     rtc: RtcRecord | None = None
     routing_degraded: bool = False
     error: str | None = None
+    session_id: str | None = None
+    mode: str | None = None
 
 
 def recordable_images(
@@ -76,6 +78,8 @@ def request_record(record_seq: int, at: float, entry: ActEntry, images: ImageMod
         at=at,
         episode_id=entry.episode_id,
         request_id=entry.request_id,
+        session_id=entry.session_id,
+        mode=entry.mode,
         slot=entry.slot,
         policy=entry.policy,
         routing_degraded=entry.routing_degraded,

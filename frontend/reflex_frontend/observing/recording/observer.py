@@ -98,6 +98,7 @@ class Recording:
 def _entry(exchange: Exchange, request: ActRequest, routing: Routing, error: ServiceError | None) -> ActEntry:
     outcome = exchange.outcome
     loaded = routing.loaded if outcome is None else outcome.loaded
+    session = exchange.session
     entry = ActEntry(
         request_id=request.request_id,
         episode_id=request.episode_id,
@@ -110,6 +111,8 @@ def _entry(exchange: Exchange, request: ActRequest, routing: Routing, error: Ser
         seed=request.seed,
         seed_from_client=request.seed is not None and not exchange.seed_is_drawn,
         routing_degraded=routing.is_degraded,
+        session_id=None if session is None else session.session_id,
+        mode=None if session is None else session.mode,
     )
     if outcome is None or error is not None:
         return entry
