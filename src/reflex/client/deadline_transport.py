@@ -12,7 +12,7 @@ from __future__ import annotations
 import socket
 import ssl
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,12 +21,18 @@ import httpx
 
 __all__ = ["DeadlineTransport"]
 
+Addresses = Callable[[str, int], list[str]]
+
 
 class DeadlineTransport(httpx.BaseTransport):
-    """HTTP/1.1 over pooled connections, without proxies. The answer can be read until the request's read timeout."""
+    """HTTP/1.1 over pooled connections, without proxies. The answer can be read until the request's read timeout.
 
-    def __init__(self, *, ssl_context: ssl.SSLContext | None = None) -> None:
-        self._pool = httpcore.ConnectionPool(ssl_context=ssl_context, network_backend=_DeadlineBackend())
+    `addresses` gives those of a host and a port, instead of the system.
+    """
+
+    def __init__(self, *, ssl_context: ssl.SSLContext | None = None, addresses: Addresses | None = None) -> None:
+        backend = _DeadlineBackend(addresses or _addresses)
+        self._pool = httpcore.ConnectionPool(ssl_context=ssl_context, network_backend=backend)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send. `httpx.TimeoutException` at the deadline, also of reading the answer; the connection is then closed."""
@@ -73,6 +79,9 @@ class _Incoming(httpx.SyncByteStream):
 class _DeadlineBackend(httpcore.SyncBackend):
     """Opens connections whose every `timeout` is a moment on the monotonic clock."""
 
+    def __init__(self, addresses: Addresses) -> None:
+        self._addresses = addresses
+
     def connect_tcp(
         self,
         host: str,
@@ -83,7 +92,7 @@ class _DeadlineBackend(httpcore.SyncBackend):
     ) -> httpcore.NetworkStream:
         error: httpcore.ConnectError | None = None
         # One address at a time: the default tries them all, and gives each the whole timeout.
-        for address in _addresses(host, port):
+        for address in self._addresses(host, port):
             left_s = _left_s(timeout, httpcore.ConnectTimeout)
             try:
                 return _DeadlineStream(super().connect_tcp(address, port, left_s, local_address, socket_options))
