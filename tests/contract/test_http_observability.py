@@ -83,12 +83,14 @@ def documented_rows(heading: str) -> list[list[str]]:
 def test_health_of_a_ready_server_has_exactly_the_promised_fields(demo: Served) -> None:
     answer = demo.client.get("/health")
     health, config = answer.json(), demo.client.get("/config").json()
-    uptime_s = health.pop("uptime_seconds")
+    uptime_s, _time = health.pop("uptime_seconds"), health.pop("time")
     assert answer.status_code == 200
     assert health == {
         "status": "ready",
         "model_loaded": True,
         "model_version": f"demo@{config['policy_hash'].removeprefix('sha256:')[:12]}",
+        "policy_hash": config["policy_hash"],
+        "guard_active": True,
         "inference_mode": "onnx_cpu",
         "robot_id": "arm-7",
         "cuda_graphs_active": False,

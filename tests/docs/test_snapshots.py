@@ -52,6 +52,7 @@ REQUESTS: Final[tuple[tuple[str, str, dict[str, Any]], ...]] = (
 )  # fmt: skip
 NEVER_THE_SAME: Final = (
     (re.compile(r'"(latency_ms|hz|uptime_seconds|\w+_ms)":\s*[-\d.e]+'), r'"\1":0'),
+    (re.compile(r'"time":\s*"[^"]+"'), '"time":"NOW"'),
     (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "UUID"),
 )
 

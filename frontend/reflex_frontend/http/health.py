@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+
+from reflex.signed.moments import iso_of
 from reflex.wire import HealthReport, ObserversHealth, SlotHealth
 from reflex_frontend.act.act import ActService
 from reflex_frontend.callers.sessions import NO_KEYSET
@@ -20,6 +23,9 @@ def health_of(service: ActService, robot_id: str | None) -> tuple[int, HealthRep
         "status": status,
         "model_loaded": slot.loaded.vitals.warming_reason is None,
         "model_version": config.model_version,
+        "policy_hash": config.policy_hash,
+        "guard_active": slot.loaded.guard is not None,
+        "time": iso_of(time.time_ns() // 1_000_000),
         "inference_mode": config.inference_mode,
         "uptime_seconds": round(service.instance.uptime_s, 3),
         "robot_id": robot_id,
@@ -59,7 +65,10 @@ def _healthiest(router: Router) -> Slot:
 
 def _slot_health(slot: Slot) -> SlotHealth:
     status, reason = slot.loaded.vitals.status()
-    health: SlotHealth = {"status": status, "model_version": slot.loaded.policy.config.model_version}
+    config = slot.loaded.policy.config
+    health: SlotHealth = {
+        "status": status, "model_version": config.model_version, "policy_hash": config.policy_hash,
+    }  # fmt: skip
     if reason is not None:
         health["reason"] = reason
     if slot.slo is not None:

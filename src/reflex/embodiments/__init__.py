@@ -77,6 +77,8 @@ class Embodiment:
     control_hz: float
     """Actions of a chunk executed per second."""
     sources: tuple[LimitSource, ...]
+    simulation: bool = False
+    """No real robot has these axes: a policy for them moves nothing but a simulated one."""
 
     def __post_init__(self) -> None:
         _refuse_bad_names(self)

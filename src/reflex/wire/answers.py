@@ -114,6 +114,8 @@ class SlotHealth(TypedDict):
 
     status: str
     model_version: str
+    policy_hash: NotRequired[str]
+    """Of the weights and graphs, as in `/config`; absent from a shadow."""
     reason: NotRequired[str]
     slo_violated: NotRequired[bool]
     """Whether the slot misses the latency objective; absent without one."""
@@ -138,6 +140,12 @@ class HealthReport(ObserversHealth):
     """`warming`, `ready` or `degraded`."""
     model_loaded: NotRequired[bool]
     model_version: NotRequired[str | None]
+    policy_hash: NotRequired[str]
+    """Of the weights and graphs, whole; as `policy_hash` in `/config`."""
+    guard_active: NotRequired[bool]
+    """Whether actions are held to the embodiment's limits."""
+    time: NotRequired[str]
+    """Of this answer by the server's clock, which says when a session's credential ends: ISO 8601, UTC."""
     inference_mode: NotRequired[str | None]
     uptime_seconds: NotRequired[float]
     robot_id: NotRequired[str | None]

@@ -145,10 +145,13 @@ def test_health_tells_each_phase() -> None:
     async def scenario(client: httpx.AsyncClient, service: ActService) -> None:
         ready = await client.get("/health")
         assert ready.status_code == 200
-        assert ready.json() | {"uptime_seconds": 0} == {
+        assert ready.json() | {"uptime_seconds": 0, "time": ""} == {
             "status": "ready",
             "model_loaded": True,
             "model_version": "small@abababababab",
+            "policy_hash": "sha256:" + "ab" * 32,
+            "guard_active": True,
+            "time": "",
             "inference_mode": "onnx_cpu",
             "uptime_seconds": 0,
             "robot_id": "arm-7",

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from reflex.api_keys import KeyEntry, add_entry, digest_of
+from reflex.signed.moments import ms_of
 from reflex.wire import ObserversHealth, SlotName
 from reflex_frontend.act.act import ActService
 from reflex_frontend.callers.keys import KeyRing
@@ -19,7 +20,8 @@ from reflex_frontend.slo import parse_slo
 from support.fakes import FakeTriton, act_service
 
 ONE_POLICY = {
-    "status", "model_loaded", "model_version", "inference_mode", "uptime_seconds", "robot_id", "cuda_graphs_active",
+    "status", "model_loaded", "model_version", "policy_hash", "guard_active", "time", "inference_mode",
+    "uptime_seconds", "robot_id", "cuda_graphs_active",
 }  # fmt: skip
 
 
@@ -62,6 +64,23 @@ def test_one_slot_that_is_ready_is_enough(broken: str, warming: str, expected: t
         wanted = "degraded" if name in broken else "warming" if name in warming else "ready"
         assert body["slots"][name]["status"] == wanted
         assert ("reason" in body["slots"][name]) == (wanted != "ready")
+
+
+def test_what_is_served_is_told_whole_with_the_clock_by_which_credentials_end() -> None:
+    service = two()
+    before_ms = time.time_ns() // 1_000_000
+    _, body = health_of(service, None)
+    hashes = {name: slot.loaded.policy.config.policy_hash for name, slot in service.router.slots.items()}
+    assert before_ms <= ms_of(body["time"]) <= time.time_ns() // 1_000_000
+    assert body["policy_hash"] == hashes["a"]
+    assert {name: told["policy_hash"] for name, told in body["slots"].items()} == hashes
+
+
+def test_a_guard_that_is_off_is_told() -> None:
+    service = act_service(FakeTriton(), time.monotonic)
+    assert health_of(service, None)[1]["guard_active"] is True
+    service.router.first.loaded = dataclasses.replace(service.router.first.loaded, guard=None)
+    assert health_of(service, None)[1]["guard_active"] is False
 
 
 def test_the_policy_that_is_named_is_one_that_answers() -> None:
