@@ -12,6 +12,7 @@ from reflex_control.moments import MINUTE_MS
 from reflex_control.plane import Writing
 from reflex_control.receipting import Facts
 from reflex_control.registry.robots import HEARTBEAT_LOST_MS
+from reflex_control.sessions.fitness import faults_in_words, fitness_of
 from reflex_control.sessions.life import Session, changed, find_session, require_live, sweep
 from reflex_control.store.tables import session
 
@@ -45,7 +46,7 @@ def promote(writing: Writing, found: Session) -> Session:
 
 def require_ready(writing: Writing, deployed: Row[Any], model: Row[Any], machine: Row[Any], facts: Facts) -> None:
     """`ServiceError` when the robot may not be moved by it; `facts` are those of the receipt of the refusal."""
-    refused = _refusal(deployed, model, machine, writing.now_ms)
+    refused = _refusal(deployed, model, machine, writing.now_ms) or _unfit(writing, deployed, machine)
     if refused is not None:
         writing.refuse(refused, "promotion_refused", replace(facts, reason=refused.message))
 
@@ -69,6 +70,14 @@ def _refusal(deployed: Row[Any], model: Row[Any], machine: Row[Any], now_ms: int
             "wrong_state", "the robot has sent no heartbeat within 30 s; start its runner, then promote"
         )
     return None
+
+
+def _unfit(writing: Writing, deployed: Row[Any], machine: Row[Any]) -> ServiceError | None:
+    """The doctor found a robot that may be moved; this may be another one, or have changed since."""
+    (found,) = fitness_of(writing.connection, deployed, [machine], writing.now_ms)
+    if not found.faults:
+        return None
+    return _not_ready(deployed, [check.as_json() for check in found.faults], faults_in_words(found.faults))
 
 
 def _not_ready(deployed: Row[Any], failed: list[dict[str, Any]], what: str) -> ServiceError:

@@ -80,6 +80,18 @@ class Scene:
         with self.plane.writing(actor or self.arm) as writing:
             return beat(writing, robot_id, report)
 
+    def rehearsed(self) -> None:
+        """Robot 1 has done what is asked of it before a promotion, in a session of an hour ago."""
+        with self.database.writing(self.owner) as connection:
+            connection.execute(
+                insert(session).values(
+                    id="sess_before", organisation_id=self.owner, deployment_id="deploy_1", robot_id="robot_1",
+                    api_key_id=self.operator.key_id, mode="dry_run", status="closed", created_at=self.at_ms,
+                    expires_at=self.at_ms, ends_by=self.at_ms, heartbeat_at=self.at_ms, ended_at=self.at_ms, steps=50,
+                    applied_steps=0, safe_stops=0, guard_violations=0, refused_chunks=0,
+                )
+            )  # fmt: skip
+
     def close(self, session_id: str, actor: Actor | None = None, reason: str = "done") -> dict[str, Any]:
         with self.plane.writing(actor or self.operator) as writing:
             return session_as_json(close_session(writing, session_id, reason))

@@ -66,6 +66,7 @@ def test_a_session_that_never_beat_lives_half_an_hour(scene: Scene) -> None:
 
 
 def test_a_promoted_session_that_never_beat_ends_as_one_that_stopped_beating(scene: Scene) -> None:
+    scene.rehearsed()
     scene.beat()
     identity = scene.authorize(mode="apply_actions")["sessionId"]
     scene.after(29)

@@ -17,7 +17,8 @@ FAILED = {"ready": False, "checks": [{"id": "units", "status": "fail", "message"
 
 @pytest.fixture
 def session_id(scene: Scene) -> str:
-    """Of a session whose robot is alive."""
+    """Of a session whose robot is alive, and was rehearsed."""
+    scene.rehearsed()
     identity: str = scene.authorize()["sessionId"]
     scene.beat(session_id=identity)
     return identity
@@ -71,6 +72,7 @@ def test_a_doctor_holds_for_15_minutes(scene: Scene, session_id: str) -> None:
 
 
 def test_a_robot_that_is_silent_is_not_promoted(scene: Scene) -> None:
+    scene.rehearsed()
     identity = scene.authorize()["sessionId"]
     with pytest.raises(ServiceError, match="no heartbeat"):
         scene.promote(identity)
@@ -80,6 +82,18 @@ def test_a_robot_that_is_silent_is_not_promoted(scene: Scene) -> None:
     with pytest.raises(ServiceError, match="no heartbeat"):
         scene.promote(identity)
     scene.after(-0.001)
+    assert scene.promote(identity)["mode"] == "apply_actions"
+
+
+def test_a_robot_that_is_not_fit_itself_is_not_promoted_whatever_the_doctor_found(scene: Scene) -> None:
+    identity = scene.authorize()["sessionId"]
+    scene.beat(session_id=identity, steps=49)
+    with pytest.raises(ServiceError, match="dry_run_seen: arm 1 did at most 49 steps") as refused:
+        scene.promote(identity)
+    assert (refused.value.code, scene.kinds()[-1]) == ("deployment_not_ready", "promotion_refused")
+    assert [check["id"] for check in refused.value.context["checks"]] == ["dry_run_seen"]
+
+    scene.beat(session_id=identity, steps=50)
     assert scene.promote(identity)["mode"] == "apply_actions"
 
 
@@ -98,6 +112,7 @@ def test_a_session_that_ended_is_never_promoted(scene: Scene, session_id: str) -
 
 
 def test_authorize_in_apply_actions_is_a_promotion_with_all_its_rules(scene: Scene) -> None:
+    scene.rehearsed()
     with pytest.raises(ServiceError, match="no heartbeat"):
         scene.authorize(mode="apply_actions")
     scene.beat()
