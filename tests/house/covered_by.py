@@ -137,6 +137,8 @@ COVERED_BY: Final[Mapping[str, str]] = {
     "src/reflex/cli/control/secrets.py": "tests/unit/reflex/cli/control/test_answering.py",
     "src/reflex/cli/control/sessions.py": "tests/unit/reflex/cli/control/test_answering.py",
     "src/reflex/cli/diagnosis/machine.py": "tests/unit/reflex/cli/diagnosis/test_checks.py",
+    "control/reflex_control/doctor/case.py": "tests/unit/reflex_control/doctor/test_examining.py",
+    "control/reflex_control/doctor/sighting.py": "tests/unit/reflex_control/doctor/test_frontend_checks.py",
     "src/reflex/cli/doctor.py": "tests/unit/reflex/cli/test_commands.py",
     "src/reflex/cli/extras.py": "tests/unit/reflex/cli/test_commands.py",
     "src/reflex/cli/interrupted.py": "tests/unit/reflex/cli/test_inspect.py",

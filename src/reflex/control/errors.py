@@ -35,6 +35,7 @@ __all__ = [
     "MissingKeyError",
     "SessionGoneError",
     "SessionInDryRunError",
+    "failed_checks",
     "in_words_of_the_control_plane",
     "unreachable",
 ]
@@ -150,12 +151,12 @@ def _gone(error: ServiceError) -> str:
 
 
 def _not_ready(error: ServiceError) -> str:
-    lines = list(_failed(error.context.get("checks")))
+    lines = list(failed_checks(error.context.get("checks")))
     return "\n".join([f"{NOT_READY}:", *lines]) if lines else f"{NOT_READY}: {error.message}"
 
 
-def _failed(checks: object) -> Iterator[str]:
-    """A line for each failed check, with its fix."""
+def failed_checks(checks: object) -> Iterator[str]:
+    """A line for each failed check of a doctor's report, with its fix."""
     for check in checks if isinstance(checks, list) else []:
         if isinstance(check, Mapping) and check.get("status") == "fail":
             fix = check.get("fix")

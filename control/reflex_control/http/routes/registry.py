@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from reflex.control import objects
+from reflex_control.doctor.examining import examine
 from reflex_control.http.operation import Call, Needs, Operation
-from reflex_control.http.routes.bodies import NewDeployment, NewModel, NewRobotSchema, WithReason
+from reflex_control.http.routes.bodies import NewDeployment, NewModel, NewRobotSchema, Nothing, WithReason
 from reflex_control.registry.deployments import create_deployment, deployment_as_json, deployments_of
 from reflex_control.registry.finding import find, find_all
 from reflex_control.registry.models import model_as_json, register_model, revoke_model
@@ -18,6 +19,7 @@ __all__ = ["READ", "REGISTRY_OPERATIONS", "WRITE"]
 
 READ: Final = Needs.scope("read")
 WRITE: Final = Needs.scope("write")
+EXAMINER: Final = Needs.scope("write", "sessions")
 
 
 def _register_model(call: Call) -> dict[str, Any]:
@@ -70,6 +72,10 @@ def _get_deployment(call: Call) -> dict[str, Any]:
         return deployment_as_json(find(connection, deployment, owner, call.path["id"], what="deployment"))
 
 
+def _examine(call: Call) -> dict[str, Any]:
+    return examine(call.plane, call.who, call.path["id"])
+
+
 def _register_schema(call: Call) -> dict[str, Any]:
     new: NewRobotSchema = call.body
     return call.plane.create(
@@ -102,6 +108,8 @@ REGISTRY_OPERATIONS: Final = (
               objects.Deployments),
     Operation("GET", "/v1/deployments/{id}", "One deployment, with what its doctor found last", READ,
               _get_deployment, objects.Deployment),
+    Operation("POST", "/v1/deployments/{id}/doctor", "Check whether a deployment may move its robots", EXAMINER,
+              _examine, objects.DoctorReport, takes=Nothing),
     Operation("POST", "/v1/robot-schemas", "Register what a robot is", WRITE, _register_schema,
               objects.RegisteredSchema, takes=NewRobotSchema, status=201),
     Operation("GET", "/v1/robot-schemas", "Every robot schema of the organisation", READ, _list_schemas,

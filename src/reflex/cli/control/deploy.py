@@ -137,11 +137,22 @@ def doctor(at: ControlOptions, deployment_id: DeploymentArgument) -> None:
 def run_doctor(at: ControlOptions, deployment_id: str) -> None:
     """Print the checks, and end with 5 unless all that count have passed."""
     report = answer(at, lambda client: client.run_deployment_doctor(deployment_id), _check_lines)
+    if not at.as_json:
+        for line in _verdict(report):
+            say(line)
     if not report["ready"]:
-        failed = [check["id"] for check in report["checks"] if check["status"] == "fail"]
-        if not at.as_json:
-            say(f"Deployment not ready for apply_actions: {', '.join(failed)}")
         raise typer.Exit(EXIT_NOT_READY)
+
+
+def _verdict(report: DoctorReport) -> Iterable[str]:
+    """Last, what is to be done: the checks are many."""
+    from reflex.control.errors import failed_checks
+
+    if report["ready"]:
+        yield "Deployment ready for apply_actions."
+        return
+    yield "Deployment not ready for apply_actions:"
+    yield from failed_checks(report["checks"])
 
 
 def _rows(deployments: Iterable[Deployment]) -> Iterable[str]:
@@ -167,5 +178,5 @@ def _check_lines(report: DoctorReport) -> Iterable[str]:
     width = max((len(check["id"]) for check in checks), default=0)
     for check in checks:
         yield f"{check['status']:<4}  {check['id']:<{width}}  {check['message']}"
-        if check["status"] == "fail" and check.get("fix"):
+        if check.get("fix"):
             yield f"{'':<{width + 6}}  -> {check['fix']}"

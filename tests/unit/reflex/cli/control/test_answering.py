@@ -16,7 +16,7 @@ __all__ = ["scripted_control"]
 
 RUNNER = CliRunner()
 KEY = "rfx_of_a_test"
-DOCTOR = {
+DOCTOR: dict[str, Any] = {
     "deploymentId": "deploy_1", "ready": False, "checkedAt": "2026-01-01T00:00:00.000Z",
     "checks": [
         {"id": "trained", "status": "pass", "message": "it is", "fix": None},
@@ -162,8 +162,23 @@ def test_the_doctor_of_a_deployment_says_each_fix_and_ends_with_5(
     assert ended.stdout == (
         "pass  trained        it is\nfail  act_reachable  nothing answers\n                     -> reflex serve\n"
     )
-    assert ended.stderr == "Deployment not ready for apply_actions: act_reachable\n"
+    assert ended.stderr == (
+        "Deployment not ready for apply_actions:\n  act_reachable: nothing answers -> reflex serve\n"
+    )
     assert json.loads(ask(*command, "deploy_1", "--json").stdout) == DOCTOR
+
+
+@pytest.mark.parametrize("command", [["doctor"], ["deploy", "doctor"]])
+def test_a_deployment_that_is_ready_is_said_to_be_with_what_it_warns_of(
+    scripted_control: ScriptedControl, command: list[str]
+) -> None:
+    warning = {"id": "parity", "status": "warn", "message": "not compared", "fix": "reflex verify"}
+    report = {**DOCTOR, "ready": True, "checks": [DOCTOR["checks"][0], warning]}
+    scripted_control.answers["POST /v1/deployments/deploy_1/doctor"] = report
+    ended = ask(*command, "deploy_1")
+
+    assert (ended.exit_code, ended.stderr) == (0, "Deployment ready for apply_actions.\n")
+    assert ended.stdout.splitlines()[1:] == ["warn  parity   not compared", "               -> reflex verify"]
 
 
 def test_verbose_says_on_stderr_what_is_sent_and_no_key(scripted_control: ScriptedControl) -> None:

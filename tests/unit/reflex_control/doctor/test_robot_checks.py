@@ -1,0 +1,70 @@
+"""A robot that may be moved is there: the fittest is told of, and one that is not fit keeps no other from moving."""
+
+from __future__ import annotations
+
+import pytest
+
+from reflex.errors import ServiceError
+from reflex_control.sessions.promoting import promote_session
+from reflex_control.store.tables import robot
+from unit.reflex_control.doctor.doctor_scene import Scene
+
+ROBOT = ("robot_paired", "heartbeat_fresh", "calibration", "dry_run_seen")
+
+
+def promote(scene: Scene, session_id: str) -> str:
+    with scene.plane.writing(scene.operator) as writing:
+        return str(promote_session(writing, session_id).row.mode)
+
+
+def test_no_robot_of_the_schema_is_told_with_how_to_register_one(scene: Scene) -> None:
+    scene.change(robot, revoked_at=scene.at_ms)
+    checks = scene.checks()
+    assert [checks[name]["status"] for name in ROBOT] == ["fail", "skip", "skip", "skip"]
+    assert f"reflex robots register --name NAME --robot-schema-id {scene.schema_id}" in checks["robot_paired"]["fix"]
+
+
+def test_an_idle_robot_that_is_not_fit_changes_nothing(scene: Scene) -> None:
+    scene.another_robot("arm-2")
+    assert scene.not_passed() == {}
+
+
+def test_a_driven_robot_that_is_not_fit_is_a_warning_and_is_not_promoted_while_the_other_is(scene: Scene) -> None:
+    with scene.plane.reading() as connection:
+        first = scene.live_session(connection)
+    second = scene.another_robot("arm-2")
+    session_id = scene.rehearse(second, steps=49, calibration_id="calib-2")
+    checks = scene.checks()
+
+    assert scene.not_passed() == {"calibration": "warn", "dry_run_seen": "warn"}
+    assert "arm-2" in checks["calibration"]["message"]
+    assert "calib-2" in checks["calibration"]["message"]
+    assert "arm-2 did at most 49 steps" in checks["dry_run_seen"]["message"]
+    assert second in checks["dry_run_seen"]["fix"]
+    assert scene.examine()["ready"] is True
+    with pytest.raises(ServiceError, match="arm-2") as refused:
+        promote(scene, session_id)
+    assert refused.value.code == "deployment_not_ready"
+    assert [check["id"] for check in refused.value.context["checks"]] == ["calibration", "dry_run_seen"]
+    assert promote(scene, first) == "apply_actions"
+
+
+def test_the_fittest_of_several_is_told_of(scene: Scene) -> None:
+    scene.another_robot("arm-0")
+    scene.after(31)
+    checks = scene.checks()
+    assert "arm-1" in checks["heartbeat_fresh"]["message"]
+    assert checks["dry_run_seen"]["status"] == "pass"
+
+
+def test_a_second_deployment_of_the_same_robot_is_rehearsed_and_promoted_on_its_own(scene: Scene) -> None:
+    scene.examine()
+    with scene.plane.reading() as connection:
+        promote(scene, scene.live_session(connection))
+    second = scene.deploy(scene.urls(), "kitchen-2")
+    scene.end_all()
+    session_id = scene.rehearse(scene.robot_id, deployment_id=second)
+    with pytest.raises(ServiceError, match="reflex doctor"):
+        promote(scene, session_id)
+    assert scene.not_passed(second) == {}
+    assert promote(scene, session_id) == "apply_actions"
