@@ -32,7 +32,7 @@ from reflex_control.moments import now_ms
 from reflex_control.plane import Plane
 from reflex_control.rate_limits import RateLimits
 from reflex_control.sessions.beating import sweep_all
-from reflex_control.settings import Settings
+from reflex_control.settings import Settings, unknown_variables
 from reflex_control.store.backup import back_up, back_up_into, restore, restore_sent, send_backup
 from reflex_control.store.database import Database
 from reflex_control.store.migrating import open_store
@@ -62,6 +62,8 @@ def serve(overrides: Mapping[str, Any], hand_out: Callable[[str], None]) -> int:
     settings = Settings.load(overrides)
     set_up_logs(as_json=settings.json_logs)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    for sentence in unknown_variables():
+        log.warning("%s", sentence)
     hosts = allowed_hosts(settings.host, settings.allowed_hosts)
     with _store_of(settings) as database, closing(listen(settings.host, settings.port)) as listener:
         plane, metrics = Plane(database), Metrics()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
@@ -14,11 +14,14 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from reflex.errors import SetupError
 from reflex.serving.setting_words import in_plain_words
+from reflex.serving.variables import CONTROL_VARIABLES, slips
 from reflex_control.store.database import sqlite_url
 
-__all__ = ["Settings"]
+__all__ = ["Network", "Settings", "unknown_variables"]
 
 DATA_FOLDER_MODE = 0o700
+PREFIX = "REFLEX_CONTROL_"
+OF_SERVE = "REFLEX_CONTROL_KEY"
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -33,7 +36,7 @@ class Settings(BaseSettings):
     """What `reflex control` can be told: by options, or by `REFLEX_CONTROL_<FIELD>` variables."""
 
     model_config = SettingsConfigDict(
-        env_prefix="REFLEX_CONTROL_", frozen=True, env_ignore_empty=True, extra="ignore", validate_default=False
+        env_prefix=PREFIX, frozen=True, env_ignore_empty=True, extra="ignore", validate_default=False
     )
 
     host: str = "127.0.0.1"
@@ -109,5 +112,10 @@ class Settings(BaseSettings):
         except ValidationError as exc:
             first = exc.errors(include_url=False, include_input=False)[0]
             field = str(first["loc"][0])
-            option, variable = "--" + field.replace("_", "-"), "REFLEX_CONTROL_" + field.upper()
+            option, variable = "--" + field.replace("_", "-"), PREFIX + field.upper()
             raise SetupError(f"{option} (or {variable}): {in_plain_words(first)}") from exc
+
+
+def unknown_variables(environment: Mapping[str, str] = os.environ) -> Iterator[str]:
+    """A sentence for each REFLEX_CONTROL_* variable that is no setting, here or of a server of policies."""
+    return slips(environment, PREFIX, CONTROL_VARIABLES | {OF_SERVE}, "reflex control")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from reflex.api_keys import is_well_formed
 from reflex.errors import SetupError
 from reflex.serve_options import MAX_CLAMPED_PERCENT
 from reflex.serving.setting_words import in_plain_words
+from reflex.serving.variables import CONTROL_VARIABLES, OTHER_VARIABLES, slips
 from reflex_frontend.slo import Slo, SloMode, parse_slo
 
 __all__ = ["NO_OPTION", "Settings", "unknown_variables"]
@@ -29,9 +29,6 @@ NO_OPTION: Final = (
     "slo_window_s",
 )
 """By environment variable only: secrets, which others see in an argument list, and what hardly anybody needs."""
-
-NO_SETTINGS: Final = frozenset({"REFLEX_API_KEY", "REFLEX_ONNX_THREADS"})
-"""Variables of the clients, and of Triton's processes."""
 
 NEEDED: Final[Mapping[str, tuple[tuple[str, ...], str]]] = {
     "split": (("policy_a",), "--split needs --policy-a and --policy-b"),
@@ -241,10 +238,6 @@ class Settings(BaseSettings):
 
 
 def unknown_variables(environment: Mapping[str, str] = os.environ) -> Iterator[str]:
-    """A sentence for each REFLEX_* variable that is no setting: a slip of the pen would go unnoticed."""
-    known = {f"REFLEX_{field.upper()}" for field in Settings.model_fields}
-    for name in sorted(environment):
-        if name.startswith("REFLEX_") and name not in known | NO_SETTINGS:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
-            meant = f"; did you mean {near[0]}?" if near else ""
-            yield f"{name} is no setting of `reflex serve` and has no effect{meant}"
+    """A sentence for each REFLEX_* variable that is no setting, here or of another of our commands."""
+    settings = {f"REFLEX_{field.upper()}" for field in Settings.model_fields}
+    return slips(environment, "REFLEX_", settings | CONTROL_VARIABLES | OTHER_VARIABLES, "reflex serve")

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from reflex.errors import SetupError
-from reflex_control.settings import Settings, default_data_folder
+from reflex.serving.variables import CONTROL_VARIABLES
+from reflex_control.settings import Settings, default_data_folder, unknown_variables
 
 
 def test_an_option_wins_over_its_variable_and_both_over_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,3 +73,16 @@ def test_proxies_are_addresses_and_networks() -> None:
 
     assert [str(network) for network in settings.trusted_proxies] == ["10.0.0.7/32", "fd00::/8"]
     assert settings.public_url == "https://robots.lab/control"
+
+
+def test_a_slip_in_a_variable_is_told_and_what_is_anothers_is_none() -> None:
+    environment = dict.fromkeys([*CONTROL_VARIABLES, "REFLEX_CONTROL_KEY", "REFLEX_PORT", "REFLEX_PROT"], "s3cret")
+
+    assert list(unknown_variables(environment)) == []
+    assert list(unknown_variables({**environment, "REFLEX_CONTROL_PROT": "s3cret"})) == [
+        "REFLEX_CONTROL_PROT is no setting of `reflex control` and has no effect; did you mean REFLEX_CONTROL_PORT?"
+    ]
+
+
+def test_the_table_of_all_commands_has_every_setting_and_no_other() -> None:
+    assert {f"REFLEX_CONTROL_{field.upper()}" for field in Settings.model_fields} == CONTROL_VARIABLES

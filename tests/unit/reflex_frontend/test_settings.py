@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from docs.documents import REPOSITORY
 from reflex.api_keys import new_key
 from reflex.errors import SetupError
 from reflex_frontend.settings import NO_OPTION, Settings, unknown_variables
@@ -279,9 +281,24 @@ def test_a_variable_that_is_no_setting_is_told_of_and_never_its_value(name: str,
     assert list(unknown_variables({name: "s3cret", "PATH": "/bin"})) == [told]
 
 
+def variables_of_our_commands() -> set[str]:
+    """Every one that stands in the sources."""
+    folders = ("src", "frontend", "export", "control", "analysis")
+    sources = [path for folder in folders for path in (REPOSITORY / folder).rglob("*.py")]
+    return {name for path in sources for name in re.findall(r"\bREFLEX_[A-Z_]*[A-Z]\b", path.read_text())}
+
+
 def test_settings_and_the_variables_of_other_commands_are_known() -> None:
     known = [f"REFLEX_{field.upper()}" for field in Settings.model_fields]
-    assert list(unknown_variables(dict.fromkeys([*known, "REFLEX_API_KEY", "REFLEX_ONNX_THREADS"], "1"))) == []
+    others = variables_of_our_commands()
+    assert {"REFLEX_CONTROL_PORT", "REFLEX_CONVEX_URL", "REFLEX_ONNX_THREADS"} <= others
+    assert list(unknown_variables(dict.fromkeys([*known, *others], "1"))) == []
+
+
+def test_a_slip_in_a_variable_of_another_command_is_told_too() -> None:
+    assert list(unknown_variables({"REFLEX_CONTROL_PROT": "1"})) == [
+        "REFLEX_CONTROL_PROT is no setting of `reflex serve` and has no effect; did you mean REFLEX_CONTROL_PORT?"
+    ]
 
 
 @pytest.mark.parametrize("field", [field for field in NO_OPTION if field.endswith("_s")])
