@@ -17,7 +17,7 @@ from reflex.api_keys import new_key
 from reflex_control.http.app import OPERATIONS
 from reflex_control.http.operation import Operation
 from reflex_control.identity.actor import SCOPES, Actor
-from reflex_control.identity.keys import NewKey, revoke_key
+from reflex_control.identity.keys import NewKey, make_organisation, revoke_key
 from reflex_control.identity.pairing import make_token
 from reflex_control.moments import now_ms
 from reflex_control.plane import Plane
@@ -45,6 +45,8 @@ class Scene:
     control: ControlProcess
     ours: Tenant
     theirs: Tenant
+    lonely: Tenant
+    """An organisation without any key."""
     admin: str
     robot_id: str
     robot_key: str
@@ -71,7 +73,9 @@ def scene(store_of: StoreOf) -> Iterator[Scene]:
         robot_id = of_ours["robots"]
         robot_key = ours.key(robot_id=robot_id).secret
         no_keys = {"a session's credential": of_ours["credential"], "a pairing token": token_of(ours, plane, robot_id)}
-        yield Scene(control, ours, theirs, admin.secret, robot_id, robot_key, no_keys, things_of(theirs, plane))
+        with ours.store.writing() as connection:
+            lonely = Tenant(ours.store, make_organisation(connection, "lonely", now_ms()))
+        yield Scene(control, ours, theirs, lonely, admin.secret, robot_id, robot_key, no_keys, things_of(theirs, plane))
 
 
 def actor_of(tenant: Tenant, key: NewKey) -> Actor:
@@ -230,3 +234,15 @@ def test_how_long_a_refusal_takes_does_not_tell_why(scene: Scene, promise: Promi
 
     ratio = max(medians.values()) / min(medians.values())
     promise("the slowest kind of 401 beside the quickest", ratio, at_most=AS_LONG, unit="x")
+
+
+def test_an_organisation_keeps_an_admin_key_whoever_takes_it_back(scene: Scene) -> None:
+    first, second = scene.lonely.admin(), scene.lonely.admin()
+    revoked = [f"/v1/keys/{key.id}/revoke" for key in (first, second, second)]
+
+    answers = [scene.control.ask("POST", path, second.secret) for path in revoked]
+
+    assert [answer.status_code for answer in answers] == [200, 409, 409]
+    assert answers[1].json()["error"] == "wrong_state"
+    assert "reflex keys create" in answers[1].json()["message"]
+    assert scene.control.ask("GET", "/v1/whoami", second.secret).status_code == 200

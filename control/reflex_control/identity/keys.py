@@ -29,6 +29,7 @@ __all__ = [
     "keys_of",
     "make_key",
     "make_organisation",
+    "require_another_admin",
     "revoke_key",
     "rotate_key",
     "still_holds",
@@ -129,6 +130,26 @@ def rotate_key(connection: Connection, row: Row[Any], overlap_ms: int, now_ms: i
     ends = now_ms + overlap_ms if row.expires_at is None else min(row.expires_at, now_ms + overlap_ms)
     connection.execute(update(api_key).where(api_key.c.id == row.id).values(expires_at=ends))
     return new
+
+
+def require_another_admin(connection: Connection, row: Row[Any], now_ms: int) -> None:
+    """`ServiceError` 409 where the organisation would be without an admin's key, now or when the others expire.
+
+    Nobody could make another one then. Within a write of the organisation: no other one takes its last beside this.
+    """
+    if "admin" not in row.scopes or not _holds(row, now_ms):
+        return
+    rows = connection.execute(select(api_key).where(api_key.c.organisation_id == row.organisation_id))
+    others = [each for each in rows if each.id != row.id and "admin" in each.scopes and _holds(each, now_ms)]
+    if any(each.expires_at is None for each in others) or (others and row.expires_at is not None):
+        return
+    until = f" but for keys that expire by {iso_of(max(each.expires_at for each in others))}" if others else ""
+    raise service_error(
+        "wrong_state",
+        f"this is the last key with the scope admin{until}, and without one nobody could make keys any more; first "
+        "make one that does not expire, with every scope that it shall grant: reflex keys create --name NAME --scope "
+        "admin --scope read",
+    )
 
 
 def revoke_key(connection: Connection, key_id: str, now_ms: int) -> bool:

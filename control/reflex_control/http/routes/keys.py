@@ -64,6 +64,7 @@ def _revoke(call: Call) -> dict[str, Any]:
     given: WithReason = call.body
     with call.plane.writing(call.who) as writing:
         row = keys.key_of(writing.connection, writing.actor.organisation_id, call.path["id"])
+        keys.require_another_admin(writing.connection, row, writing.now_ms)
         if keys.revoke_key(writing.connection, row.id, writing.now_ms):
             reason = row.id if given.reason is None else f"{row.id}: {given.reason}"
             writing.receipt("key_revoked", Facts(robot_id=row.robot_id, reason=reason))

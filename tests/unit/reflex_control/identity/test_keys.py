@@ -14,6 +14,7 @@ from reflex_control.identity.keys import (
     key_of,
     keys_of,
     make_key,
+    require_another_admin,
     revoke_key,
     rotate_key,
     whoami,
@@ -106,3 +107,60 @@ def test_the_holder_of_a_key_is_told_whose_it_is_and_when_it_was_used(plane: Pla
     assert told["organisation"] == {"id": actor.organisation_id, "name": "Tests"}
     assert (told["key"]["kind"], told["key"]["scopes"]) == ("operator", ["read"])
     assert told["key"]["lastUsedAt"] == "2023-11-14T22:13:20.000Z"
+
+
+def admin(plane: Plane, actor: Actor, expires_at: int | None = None) -> str:
+    with plane.database.writing() as connection:
+        return make_key(connection, actor.organisation_id, "a", ("admin",), plane.clock(), expires_at=expires_at).id
+
+
+def is_refused(plane: Plane, actor: Actor, key_id: str) -> bool:
+    with plane.writing(actor) as writing:
+        row = key_of(writing.connection, actor.organisation_id, key_id)
+        try:
+            require_another_admin(writing.connection, row, writing.now_ms)
+        except ServiceError as refused:
+            assert "reflex keys create" in refused.message  # noqa: PT017 - both outcomes are right, each in its place
+            return True
+    return False
+
+
+def test_the_last_admin_key_stays_and_any_other_key_goes(plane: Plane, actor: Actor, stranger: Actor) -> None:
+    admin(plane, stranger)
+    reader = new(plane, actor)
+
+    assert is_refused(plane, actor, actor.key_id)
+    assert not is_refused(plane, actor, reader.id)
+    second = admin(plane, actor)
+    assert not is_refused(plane, actor, actor.key_id)
+    with plane.database.writing() as connection:
+        revoke_key(connection, second, plane.clock())
+    assert is_refused(plane, actor, actor.key_id)
+    assert not is_refused(plane, actor, second)
+
+
+def test_an_admin_key_that_expires_is_no_successor_of_one_that_does_not(plane: Plane, actor: Actor) -> None:
+    expiring = admin(plane, actor, plane.clock() + HOUR_MS)
+
+    assert is_refused(plane, actor, actor.key_id)
+    assert not is_refused(plane, actor, expiring)
+
+
+def test_of_admin_keys_that_all_expire_the_last_stays(plane: Plane, actor: Actor, moment: Moment) -> None:
+    first, second = admin(plane, actor, plane.clock() + HOUR_MS), admin(plane, actor, plane.clock() + 2 * HOUR_MS)
+    with plane.database.writing() as connection:
+        revoke_key(connection, actor.key_id, plane.clock())
+    holder = Actor(second, "a", actor.organisation_id, frozenset({"admin"}))
+
+    assert not is_refused(plane, holder, second)
+    moment.now_ms += HOUR_MS
+    assert is_refused(plane, holder, second)
+    assert not is_refused(plane, holder, first)
+
+
+def test_a_rotated_admin_key_leaves_one_that_lasts(plane: Plane, actor: Actor) -> None:
+    with plane.writing(actor) as writing:
+        row = key_of(writing.connection, actor.organisation_id, actor.key_id)
+        rotate_key(writing.connection, row, HOUR_MS, writing.now_ms)
+
+    assert not is_refused(plane, actor, actor.key_id)
