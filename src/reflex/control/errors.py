@@ -152,7 +152,8 @@ def _gone(error: ServiceError) -> str:
 
 def _not_ready(error: ServiceError) -> str:
     lines = list(failed_checks(error.context.get("checks")))
-    return "\n".join([f"{NOT_READY}:", *lines]) if lines else f"{NOT_READY}: {error.message}"
+    told = error.message.removeprefix(f"{NOT_READY}: ")
+    return "\n".join([f"{NOT_READY}:", *lines]) if lines else f"{NOT_READY}: {told}"
 
 
 def failed_checks(checks: object) -> Iterator[str]:

@@ -72,6 +72,13 @@ def test_checks_of_another_form_leave_the_servers_own_words(checks: object) -> N
     assert str(error) == "Deployment not ready for apply_actions: the server's words"
 
 
+def test_what_the_control_plane_says_in_those_words_is_not_said_twice() -> None:
+    told = "Deployment not ready for apply_actions: its last check is missing"
+    error = service_error("deployment_not_ready", told, context={"checks": []})
+
+    assert str(in_words_of_the_control_plane(error)) == told
+
+
 @pytest.mark.parametrize(
     ("code", "status", "context"),
     [("forbidden", 403, {"scope": "promote"}), ("robot_busy", 409, {"sessionId": "sess_1"}), ("not_found", 404, {})],
