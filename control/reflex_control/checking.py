@@ -26,7 +26,8 @@ class Check:
     fix: str | None = None
 
     def as_json(self) -> dict[str, Any]:
-        return {"id": self.id, "status": self.status, "message": _shown(self.message), "fix": self.fix}
+        fix = None if self.fix is None else _shown(self.fix)
+        return {"id": self.id, "status": self.status, "message": _shown(self.message), "fix": fix}
 
 
 def passed(name: str, message: str) -> Check:

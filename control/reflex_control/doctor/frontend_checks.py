@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
@@ -46,7 +47,11 @@ def model_loaded(case: Case) -> Check:
         if seen.health.is_ready and seen.health.model_loaded:
             return passed("model_loaded", f"{seen.url} is ready")
         why = seen.health.reason or "it does not say why"
-        return failed("model_loaded", f"{seen.url} is not ready: {why}", f"wait until it is: reflex status {seen.url}")
+        return failed(
+            "model_loaded",
+            f"{seen.url} is not ready: {why}",
+            f"wait until it is: reflex status {shlex.quote(seen.url)}",
+        )
 
     return _of_each(case, "model_loaded", loaded)
 

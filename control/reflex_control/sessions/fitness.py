@@ -5,6 +5,7 @@ The doctor of a deployment asks it of all robots, and a promotion of its own one
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -108,7 +109,7 @@ def _calibration(robot: Row[Any]) -> Check:
     said, registered = (robot.heartbeat or {}).get("calibration_id"), robot.calibration_id
     again = (
         f"reflex robots register --name NAME --robot-schema-id {robot.robot_schema_id} "
-        f"--calibration-id {said or 'ID'}, and pair it anew"
+        f"--calibration-id {shlex.quote(said or 'ID')}, and pair it anew"
     )
     if registered is None:
         return warned(

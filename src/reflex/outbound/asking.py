@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,6 +23,9 @@ DEADLINE_S: Final = 2.0
 MAX_BODY_BYTES: Final = 64 * 1024
 PORTS: Final = {"http": 80, "https": 443}
 HEADERS: Final = {"accept": "application/json", "accept-encoding": "identity", "connection": "keep-alive"}
+
+_PLAIN: Final = re.compile(r"[!-\[\]-~]+")
+"""Printable ASCII without spaces and backslashes, of which readers of URLs make different things."""
 
 Resolver = Callable[[str, int, float], list[str]]
 """Host, port and the moment by which it must have answered; raises as `reflex.outbound.resolve`."""
@@ -90,7 +94,7 @@ def _parts(url: str) -> tuple[str, str, int]:
         is_right = parts.hostname and parts.username is None and parts.password is None and "%" not in parts.netloc
     except (ValueError, KeyError):
         is_right = False
-    if not is_right or not parts.hostname or parts.query or parts.fragment or not url.isascii() or "\\" in url:
+    if not is_right or not parts.hostname or parts.query or parts.fragment or not _PLAIN.fullmatch(url):
         raise SetupError(
             "an address to ask has http or https as its scheme, a host, and nothing beside a port and a path"
         )

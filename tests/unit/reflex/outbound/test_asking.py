@@ -159,7 +159,8 @@ def test_nobody_there_is_told_with_the_address() -> None:
     "url",
     ["ftp://a", "file:///etc/passwd", "gopher://a", "a", "", "http://", "http:///health", "http://u:p@a", "http://u@a",
      "http://@a", "http://a?b", "http://a#b", "http://a:99999", "http://a:x", "http://[::1", "http://[fe80::1%25lo]",
-     "http://a\\@169.254.169.254", "http://\u0131", "//a", "http:a"],
+     "http://a\\@169.254.169.254", "http://\u0131", "//a", "http:a",
+     "http://a/\r\nx", "http://a\tb", "http://a b", " http://a", "http://a\x00"],
 )  # fmt: skip
 def test_a_url_that_is_none_of_a_server_is_refused(url: str) -> None:
     def never(*_args: object) -> Iterator[str]:

@@ -57,12 +57,15 @@ class Frontend:
     health: dict[str, Any] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
     status: dict[str, int] = field(default_factory=dict)
+    prefix: str = ""
+    """Of its paths."""
     asked: list[tuple[str, str | None]] = field(default_factory=list)
     while_asked: Callable[[], None] = lambda: None
 
     def answer(self, path: str, credential: str | None) -> tuple[int, dict[str, Any]]:
         self.asked.append((path, credential))
         self.while_asked()
+        path = path.removeprefix(self.prefix)
         if path == "/config" and self.is_guarded and not (credential or "").startswith("Bearer rfx_sess_"):
             return 401, {"error": "unauthorized"}
         told = {"/health": self._health(), "/config": self._config()}.get(path)

@@ -103,6 +103,17 @@ def test_a_frontend_that_is_not_ready_fails_as_not_loaded(
     assert fix.endswith(f"reflex status {one.url}")
 
 
+def test_an_address_in_a_command_is_safe_to_type(scene: Scene, one: Frontend) -> None:
+    url = f"{one.url}/;reboot"
+    scene.change(deployment, runtime={"actUrl": [url]})
+    one.prefix = "/;reboot"
+    one.health["model_loaded"] = False
+    assert found(scene, "model_loaded")[2].endswith(f"reflex status '{url}'")
+    one.prefix = ""
+    scene.change(deployment, robot_schema_id=None)
+    assert f"--act-url '{url}'" in found(scene, "schema_bound")[2]
+
+
 def test_another_policy_than_the_registered_one_fails_with_both_hashes(scene: Scene, one: Frontend) -> None:
     one.health["policy_hash"] = OTHER
     assert scene.not_passed() == {"model_version": "fail"}

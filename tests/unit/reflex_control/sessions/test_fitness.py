@@ -82,6 +82,12 @@ def test_the_calibration_is_the_one_that_is_registered(
     assert status == "pass" or "reflex robots register --name NAME --robot-schema-id schema_1" in str(check.fix)
 
 
+def test_a_command_with_what_a_robot_said_in_it_is_safe_to_type(scene: Scene) -> None:
+    set_robot(scene, calibration_id="c1")
+    scene.beat(calibration_id="x; rm -rf ~")
+    assert "--calibration-id 'x; rm -rf ~', and" in str(found(scene)["calibration"].fix)
+
+
 @pytest.mark.parametrize(
     ("counts", "status"),
     [
