@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Final
 
 from sqlalchemy import Connection, select
@@ -14,7 +15,7 @@ from reflex_control.receipting import Facts, write_receipt
 from reflex_control.signing_keys import active_key
 from reflex_control.store.tables import organisation
 
-__all__ = ["begin", "has_begun", "next_steps"]
+__all__ = ["FirstKey", "begin", "has_begun"]
 
 ORGANISATION: Final = "default"
 KEY_NAME: Final = "admin"
@@ -48,10 +49,19 @@ def _has_owner(connection: Connection) -> bool:
     return connection.scalar(select(organisation.c.id).limit(1)) is not None
 
 
-def next_steps(key: str, url: str) -> str:
+@dataclass(frozen=True, slots=True)
+class FirstKey:
     """What is printed, once."""
-    return (
-        f"admin key, shown this once: {key}\n"
-        f"next: reflex login --backend-url {url} --api-key -\n"
-        "      reflex whoami"
-    )  # fmt: skip
+
+    key: str = field(repr=False)
+    url: str
+
+    def as_text(self) -> str:
+        return (
+            f"admin key, shown this once: {self.key}\n"
+            f"next: reflex login --backend-url {self.url} --api-key -\n"
+            "      reflex whoami"
+        )
+
+    def as_json(self) -> dict[str, str]:
+        return {"key": self.key, "backendUrl": self.url}

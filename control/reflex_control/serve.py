@@ -21,7 +21,7 @@ from reflex.serving.hosts import allowed_hosts
 from reflex.serving.listener import BACKLOG, listen, url_of
 from reflex.serving.logs import set_up_logs
 from reflex.serving.quiet_server import QuietServer
-from reflex_control.first_start import begin, has_begun, next_steps
+from reflex_control.first_start import FirstKey, begin, has_begun
 from reflex_control.forgetting import forget_old_events, forget_old_logins
 from reflex_control.http.app import build_app
 from reflex_control.http.callers import Callers, new_public_limits
@@ -54,7 +54,7 @@ SWEEPERS: Final[Sequence[Sweeper]] = (sweep_all, forget_old_events, forget_old_l
 log = logging.getLogger("reflex.control")
 
 
-def serve(overrides: Mapping[str, Any], hand_out: Callable[[str], None]) -> int:
+def serve(overrides: Mapping[str, Any], hand_out: Callable[[FirstKey], None]) -> int:
     """Serve until Ctrl-C, SIGTERM or SIGHUP; returns the exit code. `hand_out` prints the first key, once.
 
     Raises `SetupError` when something must be put right first.
@@ -64,11 +64,13 @@ def serve(overrides: Mapping[str, Any], hand_out: Callable[[str], None]) -> int:
     logging.getLogger("alembic").setLevel(logging.WARNING)
     for sentence in unknown_variables():
         log.warning("%s", sentence)
+    for name in sorted(settings.model_fields_set):
+        log.debug("%s is %s", name, getattr(settings, name))
     hosts = allowed_hosts(settings.host, settings.allowed_hosts)
     with _store_of(settings) as database, closing(listen(settings.host, settings.port)) as listener:
         plane, metrics = Plane(database), Metrics()
         if settings.first_key:
-            begin(plane, lambda key: hand_out(next_steps(key, url_of(listener))))
+            begin(plane, lambda key: hand_out(FirstKey(key, url_of(listener))))
         elif not has_begun(plane):
             log.warning("nobody has a key yet; make the first one: reflex control init")
         callers = Callers(new_public_limits(settings.public_rate_limit), settings.trusted_proxies, settings.public_url)
@@ -80,14 +82,14 @@ def serve(overrides: Mapping[str, Any], hand_out: Callable[[str], None]) -> int:
     return 0
 
 
-def init_store(overrides: Mapping[str, Any], hand_out: Callable[[str], None]) -> None:
+def init_store(overrides: Mapping[str, Any], hand_out: Callable[[FirstKey], None]) -> None:
     """Make the store and its first key, beside a server of it or without; `SetupError` where there is one already."""
     settings = Settings.load(overrides)
     url = f"http://{LOOPBACK if settings.host in EVERYWHERE else settings.host}:{settings.port}"
     if settings.db is None:
         settings.make_data_folder()
     with closing(open_store(settings.store_url)) as database:
-        if not begin(Plane(database), lambda key: hand_out(next_steps(key, url))):
+        if not begin(Plane(database), lambda key: hand_out(FirstKey(key, url))):
             raise SetupError("this store has its first key already; make others with: reflex keys create")
 
 

@@ -70,6 +70,8 @@ def serve(overrides: Mapping[str, Any]) -> int:
     set_up_logs(as_json=settings.json_logs)
     for sentence in unknown_variables():
         log.warning("%s", sentence)
+    for name in sorted(settings.model_fields_set):
+        log.debug("%s is %s", name, getattr(settings, name))
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_serve(settings))

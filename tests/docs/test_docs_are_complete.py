@@ -28,10 +28,11 @@ def text_of(name: str) -> str:
 
 
 def serve_options() -> set[str]:
-    """`--port` and all the others, but for --help."""
+    """`--port` and all the others, but for --help and what every command has."""
     root = typer.main.get_command(app)
     assert isinstance(root, TyperGroup)
-    return {name for option in root.commands["serve"].params for name in (*option.opts, *option.secondary_opts)}
+    names = {name for option in root.commands["serve"].params for name in (*option.opts, *option.secondary_opts)}
+    return names - {"--json", "--verbose", "-v"}
 
 
 def shown_as(default: object) -> set[str]:

@@ -149,7 +149,7 @@ COVERED_BY: Final[Mapping[str, str]] = {
     "src/reflex/cli/live/report.py": "tests/unit/reflex/cli/live/test_commands.py",
     "src/reflex/cli/keys/file_keys.py": "tests/unit/reflex/cli/keys/test_group.py",
     "src/reflex/cli/main.py": "tests/unit/reflex/cli/test_commands.py",
-    "src/reflex/cli/options.py": "tests/unit/reflex/cli/test_inspect.py",
+    "src/reflex/cli/options.py": "tests/unit/reflex/cli/test_every_command.py",
     "src/reflex/cli/replay.py": "tests/unit/reflex/cli/test_commands.py",
     "src/reflex/cli/serve.py": "tests/unit/reflex/cli/test_commands.py",
     "src/reflex/cli/trace_text.py": "tests/unit/reflex/cli/test_traces.py",

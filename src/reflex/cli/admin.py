@@ -9,6 +9,7 @@ from typer.core import TyperCommand
 
 from reflex.admin import DEFAULT_PORT, read_admin
 from reflex.cli.interrupted import interruption_told
+from reflex.cli.options import JsonOption
 from reflex.cli.root import UsageError
 from reflex.console import print_json, reported_errors, say, show
 from reflex.errors import SetupError
@@ -28,7 +29,6 @@ NO_URL = (
 AdminPort = Annotated[
     int, typer.Option(min=1, max=65535, help="The server's --admin-port.", show_default=True, metavar="PORT")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON value instead of text.")]
 
 
 class AdminCommand(TyperCommand):
@@ -44,7 +44,7 @@ class AdminCommand(TyperCommand):
             raise
 
 
-def slots(*, admin_port: AdminPort = DEFAULT_PORT, as_json: Json = False) -> None:
+def slots(*, admin_port: AdminPort = DEFAULT_PORT, as_json: JsonOption = False) -> None:
     """Show which policy each slot of the running server has, the split between them, and the shadow.
 
     Example:
@@ -62,7 +62,7 @@ def split(
     ],
     *,
     admin_port: AdminPort = DEFAULT_PORT,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Change the split of the running server. Episodes move to their new slot with their next request.
 
@@ -80,7 +80,7 @@ def replace(
     policy: Annotated[str, typer.Argument(metavar="NAME", help="The new policy, by its name in the repository.")],
     *,
     admin_port: AdminPort = DEFAULT_PORT,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Serve another policy in a slot of the running server, without a pause.
 

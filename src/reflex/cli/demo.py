@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from reflex.cli.extras import load_extra
+from reflex.cli.options import JsonOption
 from reflex.console import print_json, reported_errors, say
 
 __all__ = ["demo"]
@@ -30,7 +31,7 @@ def copy(
     replace: Annotated[
         bool, typer.Option("--replace", help="Copy over what is there by the same names; without it that is refused.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON value instead of text.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Copy the demo policy into a folder, which then is a model repository like any other.
 
@@ -43,7 +44,7 @@ def copy(
       reflex serve --model-repository models
     """
     with reported_errors(as_json=as_json):
-        load_extra("reflex_frontend.policy.shipped", "serve").copy_shipped(folder, replace=replace)
+        load_extra("reflex_frontend.policy.shipped", "serve", as_json=as_json).copy_shipped(folder, replace=replace)
     if as_json:
         print_json({"repository": str(folder)})
     else:

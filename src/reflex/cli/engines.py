@@ -11,6 +11,7 @@ import typer
 
 from reflex.cli.extras import load_extra
 from reflex.cli.interrupted import ended_by_interruption, interruption_told
+from reflex.cli.options import JsonOption
 from reflex.console import print_json, reported_errors, say
 from reflex.errors import SetupError
 from reflex.shared_engines import CURRENT, await_engines, link_engines
@@ -19,7 +20,6 @@ __all__ = ["engines"]
 
 REMIND_S: Final = 30.0
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON value instead of text.")]
 Repository = Annotated[
     Path, typer.Argument(metavar="REPOSITORY", help="The model repository.", exists=True, file_okay=False)
 ]
@@ -70,7 +70,7 @@ def build(
     cache: Cache = None,
     lock_timeout: LockTimeout = 3600.0,
     *,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Build TensorRT engines on the machine that will serve, from the ONNX in the repository.
 
@@ -81,7 +81,7 @@ def build(
       reflex serve --model-repository "$(reflex engines wait /engines/l40s)"
     """
     with ended_by_interruption(shared or repository, as_json=as_json):
-        builder = load_extra("reflex_export.commands.engines", "tensorrt")
+        builder = load_extra("reflex_export.commands.engines", "tensorrt", as_json=as_json)
         if shared is None:
             builder.build_command(repository, policy=policy, engine=engine, cache=cache, as_json=as_json)
         else:
@@ -103,7 +103,7 @@ def wait(
     timeout: WaitTimeout = 3600.0,
     job: Job = None,
     *,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Wait until the engines of `reflex engines build --shared FOLDER` are there, and print where they lie.
 

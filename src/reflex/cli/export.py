@@ -13,12 +13,11 @@ import typer
 
 from reflex.cli.extras import load_extra
 from reflex.cli.interrupted import ended_by_interruption
-from reflex.cli.options import with_parameters
+from reflex.cli.options import JsonOption, with_parameters
 from reflex.export_options import ExportOption, ExportOptions, ReadingOptions
 
 __all__ = ["export", "verify", "with_reading_options"]
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON value instead of text.")]
 Source = Annotated[
     str,
     typer.Argument(metavar="CHECKPOINT", help="A folder, or a Hugging Face id like lerobot/smolvla_base."),
@@ -60,7 +59,7 @@ def _annotation(name: str) -> Any:  # noqa: ANN401  # a type that is made here
     return Annotated[list[get_args(kind)[0]] | None if _is_repeated(name) else kind, _shown(name)]  # type: ignore[misc]
 
 
-ANNOTATIONS: Final = {"source": Source} | {name: _annotation(name) for name in OPTIONS} | {"as_json": Json}
+ANNOTATIONS: Final = {"source": Source} | {name: _annotation(name) for name in OPTIONS} | {"as_json": JsonOption}
 GIVEN: Final = {name: None if _is_repeated(name) else DEFAULTS[name] for name in OPTIONS} | {"as_json": False}
 """What each is when it is not given; a source must be."""
 
@@ -89,7 +88,7 @@ def export(source: str, *, as_json: bool, **given: object) -> None:
     """
     options = _options_of(given)
     with ended_by_interruption(options.repository, as_json=as_json):
-        exporter = load_extra("reflex_export.commands.export", "export")
+        exporter = load_extra("reflex_export.commands.export", "export", as_json=as_json)
         code: int = exporter.export_command(source, options, as_json=as_json)
     raise typer.Exit(code)
 
@@ -124,7 +123,7 @@ def verify(
         typer.Option(metavar="PATH", help="A folder of recorded cases (case_*.npz). Default: generated ones."),
     ] = None,
     *,
-    as_json: Json = False,
+    as_json: JsonOption = False,
     **reading: Unpack[ReadingOptions],
 ) -> None:
     """Hold a policy of a repository against its checkpoint, and say where they part; fails when it misses its gate.
@@ -135,7 +134,7 @@ def verify(
       reflex verify models --policy pick_cup
     """
     with ended_by_interruption(repository, as_json=as_json):
-        verifier = load_extra("reflex_export.commands.verify", "export")
+        verifier = load_extra("reflex_export.commands.verify", "export", as_json=as_json)
         code: int = verifier.verify_command(
             repository, policy=policy, source=source, cases=cases, as_json=as_json, **reading
         )

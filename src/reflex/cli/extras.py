@@ -5,20 +5,20 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-import typer
-
-from reflex.console import EXIT_FAILED, say
+from reflex.console import reported_errors
+from reflex.errors import SetupError
 from reflex.wording.install import install_line
 
 __all__ = ["load_extra"]
 
 
-def load_extra(module: str, extra: str) -> Any:  # noqa: ANN401  # a module of another package, known only at run time
-    """Import `module`; when a package of its extra is missing, say the line that installs it and exit with 1."""
+def load_extra(module: str, *extras: str, as_json: bool, what: str = "this") -> Any:  # noqa: ANN401  # a module, known only at run time
+    """Import `module`; when a package of its extras is missing, say the line that installs it and exit with 1."""
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as exc:
         if exc.name is not None and exc.name.partition(".")[0].startswith("reflex"):
             raise  # a broken installation of our own, which no extra repairs
-        say(f"reflex: this needs the package {exc.name}, which is not installed; run: {install_line(extra)}")
-        raise typer.Exit(EXIT_FAILED) from exc
+        missing = f"{what} needs the package {exc.name}, which is not installed; run: {install_line(*extras)}"
+    with reported_errors(as_json=as_json):
+        raise SetupError(missing)

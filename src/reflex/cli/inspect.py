@@ -8,6 +8,7 @@ import typer
 
 from reflex.cli.export import with_reading_options
 from reflex.cli.extras import load_extra
+from reflex.cli.options import JsonOption
 from reflex.export_options import ReadingOptions
 
 __all__ = ["inspect"]
@@ -29,7 +30,7 @@ def inspect(
         int | None, typer.Option(min=1, max=1000, metavar="N", help="Denoising steps, instead of the checkpoint's own.")
     ] = None,
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON value instead of text.")] = False,
+    as_json: JsonOption = False,
     **reading: Unpack[ReadingOptions],
 ) -> None:
     """Say what a policy takes, how large it is, and the least milliseconds per chunk on common GPUs. Runs nothing.
@@ -39,6 +40,6 @@ def inspect(
     \b
       reflex inspect lerobot/smolvla_base --steps 5
     """
-    inspector = load_extra("reflex_export.commands.inspect", "export")
+    inspector = load_extra("reflex_export.commands.inspect", "export", as_json=as_json)
     code: int = inspector.inspect_command(source, policy=policy, steps=steps, as_json=as_json, **reading)
     raise typer.Exit(code)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from reflex.console import EXIT_INTERRUPTED, print_json, say
+from reflex.console import EXIT_INTERRUPTED, print_json, say, told_as_json
 from reflex.interruption import interruptible
 
 __all__ = ["ended_by_interruption", "interruption_told"]
@@ -33,7 +33,7 @@ def interruption_told(sentence: Callable[[], str], *, as_json: bool) -> Iterator
             if not is_interrupted():
                 raise
             if as_json:
-                print_json({"error": "interrupted", "message": sentence(), "request_id": None})
+                print_json(told_as_json("interrupted", sentence()))
             else:
                 say(f"reflex: {sentence()}")
             raise typer.Exit(EXIT_INTERRUPTED) from None

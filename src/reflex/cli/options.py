@@ -9,7 +9,17 @@ from typing import Annotated, Any, Final
 
 import typer
 
-__all__ = ["ApiKeyOption", "UrlArgument", "UrlOption", "server_url", "with_parameters"]
+__all__ = [
+    "ApiKeyOption",
+    "JsonOption",
+    "ServerJsonOption",
+    "UrlArgument",
+    "UrlOption",
+    "VerboseOption",
+    "logs_as_asked",
+    "server_url",
+    "with_parameters",
+]
 
 ApiKeyOption = Annotated[
     str | None,
@@ -22,6 +32,19 @@ ApiKeyOption = Annotated[
     ),
 ]
 
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON value instead of text.")]
+
+ServerJsonOption = Annotated[
+    bool,
+    typer.Option(
+        "--json", help="The log as JSON lines, like --json-logs; what keeps it from starting as one JSON value."
+    ),
+]
+VerboseOption = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Say on stderr what is sent and answered; never a key.")
+]
+"""Every command has it, by `reflex.cli.root`."""
+
 DEFAULT_URL: Final = "http://localhost:8000"
 UrlArgument = Annotated[
     str | None,
@@ -30,6 +53,14 @@ UrlArgument = Annotated[
 UrlOption = Annotated[
     str | None, typer.Option("--url", metavar="URL", help="The server as well, said as `reflex act` takes it.")
 ]
+
+
+def logs_as_asked(given: Mapping[str, object], *, as_json: bool) -> dict[str, object]:
+    """What `--json` means to a server: what it announces goes into its log, so its log is JSON."""
+    if as_json and given.get("json_logs") is False:
+        raise typer.BadParameter("--json makes the log JSON too: give --json or --text-logs, not both")
+    return {"json_logs": True} if as_json else {}
+
 
 NO_DEFAULTS: Final[Mapping[str, object]] = MappingProxyType({})
 

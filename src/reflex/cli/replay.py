@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reflex.cli.options import ApiKeyOption
+from reflex.cli.options import ApiKeyOption, JsonOption
 from reflex.console import EXIT_FAILED, print_json, reported_errors, say, show
 from reflex.errors import SetupError
 from reflex.wording.nouns import counted
@@ -40,7 +40,6 @@ Tolerance = Annotated[
     float, typer.Option(min=0.0, metavar="X", help="The largest difference that counts as equal, in robot units.")
 ]
 Limit = Annotated[int | None, typer.Option(min=1, metavar="N", help="Replay the first N requests that can be.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON value instead of text.")]
 
 
 def replay(
@@ -51,7 +50,7 @@ def replay(
     tolerance: Tolerance = 0.0,
     limit: Limit = None,
     api_key: ApiKeyOption = None,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Send recorded requests again, with the same noise, and list where the answers differ.
 

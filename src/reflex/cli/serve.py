@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Annotated, Any, Final
 
 import typer
 
-from reflex.cli.options import with_parameters
-from reflex.console import EXIT_FAILED, reported_errors, say
+from reflex.cli.extras import load_extra
+from reflex.cli.options import ServerJsonOption, logs_as_asked, with_parameters
+from reflex.console import reported_errors
 from reflex.serve_options import SERVE_OPTIONS, ServeOption
-from reflex.wording.install import install_line
 
 __all__ = ["serve"]
 
@@ -33,8 +32,8 @@ def _annotation(option: ServeOption) -> Any:  # noqa: ANN401  # a type that is m
 ANNOTATIONS: Final = {option.name: _annotation(option) for option in SERVE_OPTIONS}
 
 
-@with_parameters(ANNOTATIONS, dict.fromkeys(ANNOTATIONS))
-def serve(**options: object) -> None:
+@with_parameters(ANNOTATIONS | {"as_json": ServerJsonOption}, dict.fromkeys(ANNOTATIONS) | {"as_json": False})
+def serve(*, as_json: bool, **options: object) -> None:
     """Serve a policy over HTTP: POST /act, GET /health, /config and /metrics.
 
     Without options: the demo policy on an embedded Triton, at http://127.0.0.1:8000. Ctrl-C finishes what is in flight
@@ -45,17 +44,8 @@ def serve(**options: object) -> None:
     \b
       reflex serve --model-repository models --policy pick_cup --port 9000
     """
-    server = _server_module()
-    with reported_errors(as_json=False):
-        code: int = server.serve({name: value for name, value in options.items() if value is not None})
+    given = {name: value for name, value in options.items() if value is not None}
+    server = load_extra("reflex_frontend.serve", *SERVE_EXTRAS, as_json=as_json, what="serving")
+    with reported_errors(as_json=as_json):
+        code: int = server.serve(given | logs_as_asked(given, as_json=as_json))
     raise typer.Exit(code)
-
-
-def _server_module() -> Any:  # noqa: ANN401  # a module of another package, known only when the command runs
-    try:
-        return importlib.import_module("reflex_frontend.serve")
-    except ModuleNotFoundError as exc:
-        if exc.name is not None and exc.name.partition(".")[0].startswith("reflex"):
-            raise  # a broken installation of our own, which no extra repairs
-        say(f"reflex: serving needs the package {exc.name}, which is not installed; run: {install_line(*SERVE_EXTRAS)}")
-        raise typer.Exit(EXIT_FAILED) from exc

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from reflex.cli.options import JsonOption
 from reflex.console import print_json, reported_errors, say, show
 from reflex.errors import SetupError
 
@@ -34,7 +35,6 @@ class MetricName(StrEnum):
 
 
 Recording = Annotated[Path, typer.Argument(metavar="TRACE", help="A folder of recordings, or one file of it.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON value instead of text.")]
 Html = Annotated[
     Path | None,
     typer.Option(metavar="FILE", dir_okay=False, help="Also write a report: one page that needs nothing else."),
@@ -55,7 +55,7 @@ def _root() -> None:
 
 
 @traces.command(short_help="Show what a recording holds, per slot and policy.")
-def summary(recording: Recording, *, html: Html = None, as_json: Json = False) -> None:
+def summary(recording: Recording, *, html: Html = None, as_json: JsonOption = False) -> None:
     """Show requests, latency, errors, what the guard did and how smooth the chunks are, per slot and policy.
 
     Example:
@@ -84,7 +84,7 @@ def summary(recording: Recording, *, html: Html = None, as_json: Json = False) -
         say(f"report: {html}")
 
 
-def compare(recording: Recording, *, metric: Metrics = None, as_json: Json = False) -> None:
+def compare(recording: Recording, *, metric: Metrics = None, as_json: JsonOption = False) -> None:
     """Compare slot a with slot b, episode by episode, and say whether the recording allows a conclusion.
 
     Example:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Mapping
 
@@ -14,6 +15,8 @@ from reflex.client.http import ApiKey, IncomingAnswer, request_arguments, sessio
 from reflex.errors import TransportError
 
 __all__ = ["AsyncConnection", "Connection"]
+
+logger = logging.getLogger(__name__)
 
 
 class Connection:
@@ -47,12 +50,13 @@ class Connection:
         if isinstance(step, Sleep):
             time.sleep(step.seconds)
             return plan.send_now()
+        _note_request(self._base_url, step)
         try:
             with transport_errors(self._base_url):
                 incoming = self._receive(step)
         except TransportError as exc:
-            return plan.on_broken(exc)
-        return plan.on_answer(incoming.whole())
+            return plan.on_broken(_noted(exc))
+        return plan.on_answer(_noted_answer(step, incoming.whole()))
 
     def _receive(self, send: Send) -> IncomingAnswer:
         ends_s = time.monotonic() + send.timeout_s
@@ -99,13 +103,14 @@ class AsyncConnection:
         if isinstance(step, Sleep):
             await asyncio.sleep(step.seconds)
             return plan.send_now()
+        _note_request(self._base_url, step)
         try:
             with transport_errors(self._base_url):
                 async with asyncio.timeout(step.timeout_s):
                     incoming = await self._receive(step)
         except TransportError as exc:
-            return plan.on_broken(exc)
-        return plan.on_answer(incoming.whole())
+            return plan.on_broken(_noted(exc))
+        return plan.on_answer(_noted_answer(step, incoming.whole()))
 
     async def _receive(self, send: Send) -> IncomingAnswer:
         async with self._http.stream(**request_arguments(send)) as response:
@@ -115,3 +120,18 @@ class AsyncConnection:
                     if not incoming.take(piece):
                         break
         return incoming
+
+
+def _note_request(base_url: str, send: Send) -> None:
+    """Neither headers nor bodies: a key may stand in the one, what a robot sees in the other."""
+    logger.debug("%s %s%s", send.call.method, base_url, send.call.path)
+
+
+def _noted_answer(send: Send, answer: Answer) -> Answer:
+    logger.debug("%s %s: %d, %d bytes", send.call.method, send.call.path, answer.status, len(answer.body))
+    return answer
+
+
+def _noted(error: TransportError) -> TransportError:
+    logger.debug("%s", error)
+    return error

@@ -40,12 +40,10 @@ class Calling:
         """`MissingKeyError` where the operation needs a key and there is none."""
         if ask.needs_key and self._api_key is None:
             raise MissingKeyError
-        logger.debug("%s %s%s", ask.method, self.base_url, ask.path)
         call = ask.as_call(self._api_key if ask.needs_key else None)
         return CallPlan(call, started_s=time.monotonic(), deadline_s=self._deadline_s, clock=time.monotonic)
 
     def result_of(self, ask: Ask[ResultT], answer: Answer) -> ResultT:
-        logger.debug("%s %s: %s, %d bytes", ask.method, ask.path, answer.status, len(answer.body))
         return ask.result_of(answer)
 
     @contextmanager
@@ -60,7 +58,6 @@ class Calling:
         except TransportError as exc:
             if isinstance(exc.__cause__, ServiceError):  # it was told to wait until there was no time left
                 raise in_words_of_the_control_plane(exc.__cause__, with_key=ask.needs_key) from exc
-            logger.debug("%s: %s", asked, exc)
             raise unreachable(self.base_url, asked, self._deadline_s, exc) from exc
 
 

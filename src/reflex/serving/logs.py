@@ -29,7 +29,9 @@ def set_up_logs(*, as_json: bool) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
-    logging.getLogger("reflex").setLevel(logging.INFO)
+    ours = logging.getLogger("reflex")
+    ours.handlers.clear()  # of --verbose: each line would come twice
+    ours.setLevel(logging.DEBUG if ours.level == logging.DEBUG else logging.INFO)
 
 
 def _extra(record: logging.LogRecord) -> dict[str, object]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -11,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import typer
 
 from reflex.cli.control.options import ControlOptions
-from reflex.console import EXIT_FAILED, print_json, say, show
+from reflex.console import EXIT_FAILED, error_as_json, print_json, say, show
 from reflex.errors import ReflexError, ServiceError, TransportError
 
 if TYPE_CHECKING:
@@ -48,15 +46,14 @@ def answer(
 @contextmanager
 def reported(at: ControlOptions) -> Iterator[None]:
     """End the command with the error's own words and the exit code that it stands for."""
-    with _logged(wanted=at.verbose):
-        try:
-            yield
-        except ReflexError as error:
-            if at.as_json:
-                print_json(_as_json(error))
-            else:
-                _say_error(error)
-            raise typer.Exit(exit_code_of(error)) from error
+    try:
+        yield
+    except ReflexError as error:
+        if at.as_json:
+            print_json(error_as_json(error))
+        else:
+            _say_error(error)
+        raise typer.Exit(exit_code_of(error)) from error
 
 
 def exit_code_of(error: ReflexError) -> int:
@@ -95,38 +92,7 @@ def _message_of(error: ReflexError) -> str:
     return error.message if isinstance(error, ServiceError) else str(error)
 
 
-def _hint_of(error: ReflexError) -> str | None:
-    told = error.context.get("hint") if isinstance(error, ServiceError) else None
-    return told if isinstance(told, str) else getattr(error, "hint", None)
-
-
-def _as_json(error: ReflexError) -> dict[str, Any]:
-    """`error` first, then what a person reads, then the rest."""
-    request_id = error.request_id if isinstance(error, ServiceError) else None
-    first = {"error": error.code, "message": _message_of(error), "hint": _hint_of(error), "request_id": request_id}
-    context = error.context if isinstance(error, ServiceError) else {}
-    return first | {name: value for name, value in context.items() if name not in first}
-
-
 def _say_error(error: ReflexError) -> None:
     say(f"reflex: {_message_of(error)}")
     if isinstance(error, ServiceError) and isinstance(hint := error.context.get("hint"), str):
         say(hint)
-
-
-@contextmanager
-def _logged(*, wanted: bool) -> Iterator[None]:
-    """What `reflex.control` logs, on stderr; there is no secret in it."""
-    if not wanted:
-        yield
-        return
-    handler, logger = logging.StreamHandler(sys.stderr), logging.getLogger("reflex.control")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-    level = logger.level
-    logger.setLevel(logging.DEBUG)
-    logger.addHandler(handler)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(level)

@@ -10,6 +10,8 @@ from typing import Annotated, Any, Final, get_type_hints
 
 import typer
 
+from reflex.cli.options import JsonOption
+
 __all__ = ["CONTROL_OPTIONS", "ControlOptions", "with_control_options"]
 
 
@@ -20,7 +22,6 @@ class ControlOptions:
     api_key: str | None = field(default=None, repr=False)
     convex_url: str | None = None
     as_json: bool = False
-    verbose: bool = False
 
     @property
     def name_a_control_plane(self) -> bool:
@@ -54,17 +55,13 @@ CONTROL_OPTIONS: Final[Mapping[str, tuple[object, Any]]] = MappingProxyType(
                 ),
             ],
         ),
-        "as_json": (False, Annotated[bool, typer.Option("--json", help="Print one JSON value instead of text.")]),
-        "verbose": (
-            False,
-            Annotated[bool, typer.Option("--verbose", "-v", help="Say on stderr what is sent and answered.")],
-        ),
+        "as_json": (False, JsonOption),
     }
 )
 
 
 def with_control_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the four options; it takes them as its first argument, a `ControlOptions`."""
+    """Give a command the three options; it takes them as its first argument, a `ControlOptions`."""
     first, *own = inspect.signature(command).parameters.values()
     hints = get_type_hints(command, include_extras=True)
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Final
 
 import typer
 
-from reflex.cli.options import with_parameters
-from reflex.console import EXIT_FAILED, reported_errors, say
-from reflex.wording.install import install_line
+from reflex.cli.extras import load_extra
+from reflex.cli.options import JsonOption, ServerJsonOption, logs_as_asked, with_parameters
+from reflex.console import print_json, reported_errors, say
 
 __all__ = ["control"]
 
@@ -29,6 +28,8 @@ DbOption = Annotated[
         metavar="URL", help="A PostgreSQL store in its place: postgresql+psycopg://... [env: REFLEX_CONTROL_DB]"
     ),
 ]
+
+STREAM = Path("-")
 
 control = typer.Typer(
     help="Run the control plane, and look after its store.", no_args_is_help=True, rich_markup_mode=None
@@ -116,8 +117,8 @@ SERVE_OPTIONS: Final[Mapping[str, Any]] = MappingProxyType(
 
 
 @control.command(short_help="Serve the control plane over HTTP.")
-@with_parameters(SERVE_OPTIONS, dict.fromkeys(SERVE_OPTIONS))
-def serve(**given: object) -> None:
+@with_parameters({**SERVE_OPTIONS, "as_json": ServerJsonOption}, dict.fromkeys(SERVE_OPTIONS) | {"as_json": False})
+def serve(*, as_json: bool, **given: object) -> None:
     """Serve the control plane: who may drive which robot with which policy, and the proof.
 
     The first start on an empty store prints one key that may do everything, once. Ctrl-C finishes what is in flight.
@@ -127,14 +128,14 @@ def serve(**given: object) -> None:
     \b
       reflex control serve --data ./control --port 8100
     """
-    server = _server_module()
-    with reported_errors(as_json=False):
-        code: int = server.serve(given, typer.echo)
+    server = _server_module(as_json=as_json)
+    with reported_errors(as_json=as_json):
+        code: int = server.serve(given | logs_as_asked(given, as_json=as_json), _hand_out(as_json=as_json))
     raise typer.Exit(code)
 
 
 @control.command(short_help="Make the store and its first key.")
-def init(data: DataOption = None, db: DbOption = None) -> None:
+def init(data: DataOption = None, db: DbOption = None, *, as_json: JsonOption = False) -> None:
     """Make the store and its first key, which is printed once. A server of the store may be running.
 
     Example:
@@ -142,13 +143,13 @@ def init(data: DataOption = None, db: DbOption = None) -> None:
     \b
       reflex control init --data ./control
     """
-    server = _server_module()
-    with reported_errors(as_json=False):
-        server.init_store({"data": data, "db": db}, typer.echo)
+    server = _server_module(as_json=as_json)
+    with reported_errors(as_json=as_json):
+        server.init_store({"data": data, "db": db}, _hand_out(as_json=as_json))
 
 
 @control.command(short_help="Bring the store of an older Reflex up to date.")
-def migrate(data: DataOption = None, db: DbOption = None) -> None:
+def migrate(data: DataOption = None, db: DbOption = None, *, as_json: JsonOption = False) -> None:
     """Bring the store of an older Reflex up to date. Back it up first.
 
     Example:
@@ -156,10 +157,10 @@ def migrate(data: DataOption = None, db: DbOption = None) -> None:
     \b
       reflex control migrate --data ./control
     """
-    server = _server_module()
-    with reported_errors(as_json=False):
+    server = _server_module(as_json=as_json)
+    with reported_errors(as_json=as_json):
         server.migrate_store({"data": data, "db": db})
-    say("the store is up to date")
+    _done("the store is up to date", as_json=as_json)
 
 
 @control.command(short_help="Copy the SQLite store, while it is in use.")
@@ -169,6 +170,8 @@ def backup(
     keep: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Name it by the time, and keep the N newest in the folder.")
     ] = None,
+    *,
+    as_json: JsonOption = False,
 ) -> None:
     """Copy the SQLite store, also of a server that runs. The copy holds the signing keys: keep it safe.
 
@@ -179,15 +182,20 @@ def backup(
       reflex control backup ./backups --keep 14
       reflex control backup - | ssh other 'cat > control-backup.db'
     """
-    server = _server_module()
-    with reported_errors(as_json=False):
+    if as_json and file == STREAM:
+        raise typer.BadParameter("with - the copy goes to stdout: leave --json out")
+    server = _server_module(as_json=as_json)
+    with reported_errors(as_json=as_json):
         copy = server.backup_store({"data": data}, file, keep)
-    say("the store is copied" if str(copy) == "-" else f"the store is copied to {copy}")
+    _done("the store is copied" if copy == STREAM else f"the store is copied to {copy}", as_json=as_json, file=copy)
 
 
 @control.command(short_help="Put a backup in the store's place.")
 def restore(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A backup; - is stdin.")], data: DataOption = None
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A backup; - is stdin.")],
+    data: DataOption = None,
+    *,
+    as_json: JsonOption = False,
 ) -> None:
     """Put a backup in the store's place. No server may be running on it.
 
@@ -196,17 +204,24 @@ def restore(
     \b
       reflex control restore control-backup.db --data ./control
     """
-    server = _server_module()
-    with reported_errors(as_json=False):
+    server = _server_module(as_json=as_json)
+    with reported_errors(as_json=as_json):
         server.restore_store({"data": data}, file)
-    say("the store is what was sent" if str(file) == "-" else f"the store is what {file} holds")
+    told = "the store is what was sent" if file == STREAM else f"the store is what {file} holds"
+    _done(told, as_json=as_json, file=file)
 
 
-def _server_module() -> Any:  # noqa: ANN401  # a module of another package, known only when the command runs
-    try:
-        return importlib.import_module("reflex_control.serve")
-    except ModuleNotFoundError as exc:
-        if exc.name is not None and exc.name.partition(".")[0].startswith("reflex"):
-            raise  # a broken installation of our own, which no extra repairs
-        say(f"reflex: the control plane needs {exc.name}, which is not installed; run: {install_line('control')}")
-        raise typer.Exit(EXIT_FAILED) from exc
+def _hand_out(*, as_json: bool) -> Callable[[Any], None]:
+    """How the first key is printed, on stdout."""
+    return lambda first: print_json(first.as_json()) if as_json else typer.echo(first.as_text())
+
+
+def _done(sentence: str, *, as_json: bool, file: Path | None = None) -> None:
+    if as_json:
+        print_json({"done": True, "file": None if file is None else str(file)})
+    else:
+        say(sentence)
+
+
+def _server_module(*, as_json: bool) -> Any:  # noqa: ANN401  # a module of another package, known only when it runs
+    return load_extra("reflex_control.serve", "control", as_json=as_json, what="the control plane")

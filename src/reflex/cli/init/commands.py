@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from reflex.cli.options import JsonOption
 from reflex.console import print_json, reported_errors, say
 from reflex.errors import SetupError
 from reflex.wording.nouns import counted
@@ -43,7 +44,7 @@ def embodiment(
         float | None, typer.Option(metavar="HZ", help="Actions a second; by default the dataset's, or 20.")
     ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Write over a file that is there.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON value instead of text.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Write an embodiment: the axes of a robot, their units and limits, from a dataset, a URDF, or by questions.
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated, Final
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from reflex.cli.act import JsonOption
 from reflex.cli.options import ApiKeyOption, UrlArgument, UrlOption, server_url
-from reflex.console import EXIT_FAILED, EXIT_INTERRUPTED, columns, print_json, reported_errors
+from reflex.console import EXIT_FAILED, EXIT_INTERRUPTED, columns, error_as_json, print_json, reported_errors
 from reflex.errors import ReflexError
 from reflex.printable import printable
 
@@ -29,6 +29,7 @@ AskOption = Annotated[
     bool,
     typer.Option("--ask", help="Ask for a chunk at each look too, as `reflex check` does, and plot it axis by axis."),
 ]
+LinesOption = Annotated[bool, typer.Option("--json", help="Print one JSON value a line, for each look.")]
 OnceOption = Annotated[bool, typer.Option("--once", help="Look once.")]
 
 
@@ -70,6 +71,7 @@ def watch(
     ask: AskOption = False,
     once: OnceOption = False,
     api_key: ApiKeyOption = None,
+    as_json: LinesOption = False,
 ) -> None:
     """Watch a running server in the terminal: the page of `reflex status`, renewed until Ctrl-C.
 
@@ -81,21 +83,46 @@ def watch(
     from reflex.client import ReflexClient
 
     url = server_url(url, url_option)
-    is_first = True
-    before: Counts | None = None
-    drawn = 0
-    with reported_errors(as_json=False), ReflexClient(url, deadline_s=DEADLINE_S, api_key=api_key) as client:
+    with reported_errors(as_json=as_json), ReflexClient(url, deadline_s=DEADLINE_S, api_key=api_key) as client:
+        show = _looks_as_json(client, url, asks=ask) if as_json else _pages(client, url, asks=ask)
         try:
-            while is_first or not once:
-                if not is_first:
-                    time.sleep(every)
-                lines, before = _page(client, url, before, asks=ask)
-                _print(lines, over=drawn)
-                is_first, drawn = False, len(lines)
+            answered = next(show)
+            while not once:
+                time.sleep(every)
+                answered = next(show)
         except KeyboardInterrupt:
             raise typer.Exit(EXIT_INTERRUPTED) from None
-    if before is None:
+    if not answered:
         raise typer.Exit(EXIT_FAILED)
+
+
+def _pages(client: ReflexClient, url: str, *, asks: bool) -> Iterator[bool]:
+    """Print a page over the one before, each time; whether the server answered."""
+    before: Counts | None = None
+    drawn = 0
+    while True:
+        lines, before = _page(client, url, before, asks=asks)
+        _print(lines, over=drawn)
+        drawn = len(lines)
+        yield before is not None
+
+
+def _looks_as_json(client: ReflexClient, url: str, *, asks: bool) -> Iterator[bool]:
+    """Print a line with one JSON value, each time: as of `reflex status --json`, or an error."""
+    from reflex.cli.live.report import look_at
+    from reflex.client.check import check_server
+
+    while True:
+        try:
+            found: dict[str, Any] = {"url": url, **look_at(client).as_json()}
+            if asks:
+                found["answer"] = check_server(client).answer
+        except ReflexError as exc:
+            print_json({**error_as_json(exc), "url": url})
+            yield False
+        else:
+            print_json(found)
+            yield True
 
 
 def _page(client: ReflexClient, url: str, before: Counts | None, *, asks: bool) -> tuple[list[str], Counts | None]:

@@ -181,7 +181,9 @@ def test_who_has_no_key_is_told_where_it_goes(server: Server) -> None:
     assert result.exit_code == 1
     assert "set REFLEX_API_KEY" in result.stderr
     assert "--api-key" in result.stderr
-    assert json.loads(reflex_act("--state", "0", "--url", server.url, "--json").stdout) == server.answer
+    told = json.loads(reflex_act("--state", "0", "--url", server.url, "--json").stdout)
+    assert "set REFLEX_API_KEY" in told["hint"]
+    assert told | server.answer == told
 
 
 def test_a_refusal_is_said_in_the_servers_words_with_code_1(server: Server) -> None:
@@ -198,7 +200,7 @@ def test_a_refusal_with_json_is_the_envelope(server: Server) -> None:
     server.answer = {"error": "state_dim_mismatch", "message": "six", "request_id": "r", "expected": 6}
     result = reflex_act("--state", "0", "--url", server.url, "--json")
     assert result.exit_code == 1
-    assert json.loads(result.stdout) == server.answer
+    assert json.loads(result.stdout) == server.answer | {"hint": None}
 
 
 def test_a_server_that_is_not_there_is_code_1_and_one_json_value() -> None:

@@ -53,6 +53,19 @@ def test_serve_passes_on_only_what_was_given(server: RecordingServer) -> None:
     assert server.overrides == {"port": 0, "guard": False}
 
 
+def test_serve_under_json_logs_json_and_fails_as_json(server: RecordingServer) -> None:
+    assert RUNNER.invoke(app, ["serve", "--json"]).stdout == ""
+    assert server.overrides == {"json_logs": True}
+
+    server.outcome = SetupError("port 8000 is taken; use --port 8001")
+    failed = RUNNER.invoke(app, ["serve", "--json"])
+    assert (failed.exit_code, failed.stderr) == (1, "")
+    assert json.loads(failed.stdout) == {
+        "error": "setup", "message": "port 8000 is taken; use --port 8001", "hint": None, "request_id": None,
+    }  # fmt: skip
+    assert RUNNER.invoke(app, ["serve", "--json", "--text-logs"]).exit_code == 2
+
+
 def test_serve_passes_on_every_option(server: RecordingServer) -> None:
     given = {
         "triton": "grpc://gpu:8001", "model-repository": "/models", "policy": "demo", "host": "0.0.0.0", "port": "9000",
@@ -95,7 +108,7 @@ def test_serve_without_its_extra_says_what_to_install(monkeypatch: pytest.Monkey
     def missing(_name: str) -> Any:
         raise ModuleNotFoundError("No module named 'uvicorn'", name="uvicorn")
 
-    monkeypatch.setattr("reflex.cli.serve.importlib.import_module", missing)
+    monkeypatch.setattr("reflex.cli.extras.importlib.import_module", missing)
     result = RUNNER.invoke(app, ["serve"])
     assert result.exit_code == 1
     assert "uvicorn" in result.stderr

@@ -15,8 +15,9 @@ DOCUMENT = (Path(__file__).parents[4] / "docs" / "cli.md").read_text()
 ONE_SECTION = {"slots": "slots, split and replace", "split": "slots, split and replace",
                "replace": "slots, split and replace"}  # fmt: skip
 """Commands that share a section."""
-SHARED = {"--api-key", "--convex-url", "--backend-url", "--json", "--verbose"}
-"""What every command that asks a control plane takes."""
+EVERYWHERE = {"--help", "--verbose"}
+SHARED = {"--api-key", "--convex-url", "--backend-url", "--json"}
+"""What every command that asks a control plane takes, besides."""
 
 
 def _commands() -> Iterator[str]:
@@ -36,8 +37,12 @@ COMMANDS = sorted(_commands())
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_option_of_a_command_is_documented_and_no_other(command: str) -> None:
     section = DOCUMENT.split(f"## reflex {ONE_SECTION.get(command, command)}\n")[1].split("\n## ")[0]
-    offered = set(re.findall(r"(--[a-z-]+)", _options_of(command))) - {"--help"}
+    offered = set(re.findall(r"(--[a-z-]+)", _options_of(command))) - EVERYWHERE
     assert _documented_in(section) == (offered - SHARED if offered >= SHARED else offered)
+
+
+def test_what_every_command_takes_is_documented_before_them_all() -> None:
+    assert _documented_in(DOCUMENT.split("\n## ")[0]) == {"--json", "--verbose"}
 
 
 def test_what_every_command_of_the_control_plane_takes_is_documented_once() -> None:

@@ -49,6 +49,16 @@ def test_two_different_servers_are_wrong_usage(told: Any, command: str) -> None:
     assert "the server is given twice" in result.stderr
 
 
+def test_a_watch_is_a_json_value_a_line(told: Any) -> None:
+    looked, asked = run("watch", told.url, "--once", "--json"), run("watch", told.url, "--once", "--json", "--ask")
+
+    assert json.loads(looked.stdout) == json.loads(run("status", told.url, "--json").stdout)
+    assert json.loads(asked.stdout)["answer"]["actions"]
+    silent = run("watch", "http://127.0.0.1:9", "--once", "--json")
+    assert (silent.exit_code, json.loads(silent.stdout)["error"]) == (1, "unreachable")
+    assert list(json.loads(silent.stdout)) == ["error", "message", "hint", "request_id", "url"]
+
+
 def test_json_is_one_value_with_the_same(told: Any) -> None:
     found = json.loads(run("status", told.url, "--json").stdout)
 
