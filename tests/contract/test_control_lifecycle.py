@@ -18,6 +18,18 @@ from support.outside.control_plane import running_control
 from support.waiting import HANGS_S
 
 KEY = re.compile(r"rfx_[0-9A-Za-z]{36}")
+IMPORTS_EVERYTHING = """
+import importlib, pkgutil, sys
+for name in ("numpy", "PIL"):
+    sys.modules[name] = None
+import reflex_control, reflex.cli
+found = [each.name for each in pkgutil.walk_packages(reflex_control.__path__, "reflex_control.")]
+for name in found:
+    if ".migrations" not in name:
+        importlib.import_module(name)
+print(len(found))
+"""
+"""But numpy and Pillow, which its image lacks: it sees no image and no array."""
 
 
 def reflex(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -128,3 +140,10 @@ def test_the_extra_that_is_missing_is_named_as_it_is_installed(
         server.migrate()
 
     assert install_line("control") in capsys.readouterr().err
+
+
+def test_every_module_loads_without_numpy_and_pillow() -> None:
+    done = subprocess.run([sys.executable, "-c", IMPORTS_EVERYTHING], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 30

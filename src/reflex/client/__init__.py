@@ -11,12 +11,18 @@
 tests.
 """
 
-from reflex.client.aio import AsyncEpisode, AsyncReflexClient
-from reflex.client.blocking import Episode, ReflexClient
-from reflex.client.deadline_transport import DeadlineTransport
-from reflex.client.images import ImageInput
-from reflex.client.mock import MockAnswer, MockTransport, chunk
-from reflex.wire import ActResult, GuardViolation, HealthReport, Timing
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from reflex.client.aio import AsyncEpisode, AsyncReflexClient
+    from reflex.client.blocking import Episode, ReflexClient
+    from reflex.client.deadline_transport import DeadlineTransport
+    from reflex.client.images import ImageInput
+    from reflex.client.mock import MockAnswer, MockTransport, chunk
+    from reflex.wire import ActResult, GuardViolation, HealthReport, Timing
 
 __all__ = [
     "ActResult",
@@ -33,3 +39,30 @@ __all__ = [
     "Timing",
     "chunk",
 ]
+
+_HOMES = {
+    "ActResult": "reflex.wire",
+    "AsyncEpisode": "reflex.client.aio",
+    "AsyncReflexClient": "reflex.client.aio",
+    "DeadlineTransport": "reflex.client.deadline_transport",
+    "Episode": "reflex.client.blocking",
+    "GuardViolation": "reflex.wire",
+    "HealthReport": "reflex.wire",
+    "ImageInput": "reflex.client.images",
+    "MockAnswer": "reflex.client.mock",
+    "MockTransport": "reflex.client.mock",
+    "ReflexClient": "reflex.client.blocking",
+    "Timing": "reflex.wire",
+    "chunk": "reflex.client.mock",
+}
+"""Where each lies: who asks the control plane shares the connection, and needs neither numpy nor Pillow."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
