@@ -78,6 +78,8 @@ def pod_specs(manifests: list[Manifest]) -> dict[str, Manifest]:
             specs[where] = manifest["spec"]
         elif manifest["kind"] in ("Deployment", "Job"):
             specs[where] = manifest["spec"]["template"]["spec"]
+        elif manifest["kind"] == "CronJob":
+            specs[where] = manifest["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     return specs
 
 

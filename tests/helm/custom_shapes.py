@@ -54,8 +54,8 @@ SHAPES: Final[Mapping[tuple[str, str], Any]] = {
     ),
     ("monitoring.coreos.com/v1", "ServiceMonitor"): _closed(
         selector=_closed(matchLabels={"type": "object", "additionalProperties": TEXT}),
-        podTargetLabels=_list(TEXT),
         endpoints=_list(ENDPOINT),
+        optional={"podTargetLabels": _list(TEXT)},
     ),
     ("monitoring.coreos.com/v1", "PrometheusRule"): _closed(
         groups=_list(_closed(name=TEXT, rules=_list({"anyOf": [ALERT, RECORD]}), optional={"interval": TEXT}))

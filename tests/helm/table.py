@@ -8,7 +8,21 @@ from typing import Any, Final
 from helm.chart import merged
 from helm.pairwise import Row, pairwise
 
-__all__ = ["ENGINES", "GPU", "H100", "KEDA", "L40S", "LEVELS", "MONITORED", "SAME_NAMESPACE", "rows", "values_of"]
+__all__ = [
+    "CONTROL",
+    "ENGINES",
+    "GPU",
+    "H100",
+    "KEDA",
+    "L40S",
+    "LEVELS",
+    "MONITORED",
+    "POSTGRES",
+    "SAME_NAMESPACE",
+    "SESSIONS",
+    "rows",
+    "values_of",
+]
 
 HTTPS_OUT: Final = [{"ports": [{"protocol": "TCP", "port": 443}]}]
 SAME_NAMESPACE: Final = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "robots"}}}]
@@ -17,6 +31,16 @@ MONITORED: Final = {"monitoring": {"tritonMetrics": True, "serviceMonitor": {"en
 ENGINES: Final = merged(GPU, {"engines": {"enabled": True}})
 KEDA: Final = merged({"autoscaling": {"kind": "keda", "prometheusUrl": "http://prometheus:9090"}}, MONITORED)
 L40S: Final = {"name": "l40s", "replicas": 2, "nodeSelector": {"gpu": "l40s"}}
+POSTGRES_OUT: Final = [{"ports": [{"protocol": "TCP", "port": 5432}]}]
+CONTROL: Final = {"control": {"enabled": True}}
+POSTGRES: Final = merged(
+    CONTROL,
+    {"control": {"database": {"existingSecret": "store"}, "replicas": 2, "networkPolicy": {"egress": POSTGRES_OUT}}},
+)
+SESSIONS: Final = merged(
+    CONTROL,
+    {"control": {"sessions": {"required": True, "existingSecret": "frontend"}}, "tests": {"enabled": False}},
+)
 H100: Final = {"name": "h100", "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]}
 
 LEVELS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
@@ -91,6 +115,24 @@ LEVELS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
         "none": {"auth": {"insecure": True}},
         "keys": {"auth": {"existingSecret": "keys"}, "tests": {"apiKeySecret": "test-key"}},
         "untested": {"auth": {"existingSecret": "keys"}, "tests": {"enabled": False}},
+    },
+    "control": {
+        "none": {},
+        "sqlite": merged(CONTROL, {"control": {"backup": {"enabled": True}}}),
+        "postgres": merged(POSTGRES, SESSIONS),
+        "dressed": merged(
+            SESSIONS,
+            {
+                "control": {
+                    "image": {"digest": "sha256:" + "d" * 64}, "allowedHosts": "control.example.com", "rateLimit": 2.5,
+                    "env": [{"name": "TZ", "value": "UTC"}], "nodeSelector": {"disk": "ssd"},
+                    "tolerations": [{"key": "robots", "operator": "Exists"}], "storage": {"existingClaim": "store"},
+                    "backup": {"enabled": True, "existingClaim": "copies", "schedule": "@daily"},
+                    "service": {"type": "LoadBalancer", "port": 80, "annotations": {"example.com/internal": "true"}},
+                    "networkPolicy": {"from": SAME_NAMESPACE, "egress": HTTPS_OUT},
+                }
+            },
+        ),
     },
     "account": {
         "created": {"serviceAccount": {"annotations": {"example.com/role": "policies"}}},

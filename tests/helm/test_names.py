@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from helm.chart import CHART, Manifest, merged, of_kind, pod_specs, refusal, render
 from helm.kubernetes_schemas import BUILT_IN, VERSIONS
 from helm.kubernetes_schemas import problems as schema_problems
-from helm.table import ENGINES, H100, KEDA
+from helm.table import CONTROL, ENGINES, H100, KEDA
 
 LABEL: Final = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
 DNS_1035: Final = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?")
@@ -28,9 +28,9 @@ RELEASE: Final = rf"{LABEL}(?:\.{LABEL})?"
 """What Helm takes, up to 53 characters."""
 
 OVERRIDE: Final = st.from_regex(r"\A[a-z]([-a-z0-9]{0,61}[a-z0-9])?\Z")
-EVERYTHING: Final = merged(ENGINES, KEDA, {"pools": [{"name": "0-long-name0"}, H100]}, {
+EVERYTHING: Final = merged(ENGINES, KEDA, CONTROL, {"pools": [{"name": "0-long-name0"}, H100]}, {
     "ingress": {"enabled": True, "controller": "nginx"}, "gateway": {"enabled": True, "parentRefs": [{"name": "g"}]},
-    "monitoring": {"prometheusRule": {"enabled": True}},
+    "monitoring": {"prometheusRule": {"enabled": True}}, "control": {"backup": {"enabled": True}},
 })  # fmt: skip
 QUICK: Final = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -40,7 +40,7 @@ def problems(manifests: list[Manifest]) -> Iterator[str]:
     for manifest in manifests:
         name = manifest["metadata"]["name"]
         rule = DNS_1035 if manifest["kind"] == "Service" else DNS_1123
-        if not rule.fullmatch(name) or len(name) > 63:
+        if not rule.fullmatch(name) or len(name) > (52 if manifest["kind"] == "CronJob" else 63):
             yield f"{manifest['kind']} {name}"
         yield from (f"label {value!r} of {name}" for value in _labels(manifest) if not LABEL_VALUE.fullmatch(value))
 

@@ -10,12 +10,12 @@ from typing import Any, Final
 import pytest
 
 from helm.chart import CHART, Chart, merged, pod_specs, render
-from helm.table import ENGINES
+from helm.table import CONTROL, ENGINES, POSTGRES
 
 SCHEMA: Final = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
 LARGE: Final = 1_000_680_000
 """A UID of the size that OpenShift gives a namespace."""
-ALONGSIDE: Final = merged(ENGINES, {"service": {"type": "NodePort"}, "strategy": {"maxUnavailable": 1}})
+ALONGSIDE: Final = merged(ENGINES, POSTGRES, {"service": {"type": "NodePort"}, "strategy": {"maxUnavailable": 1}})
 
 
 def integers(schema: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], int]]:
@@ -38,6 +38,9 @@ def test_no_number_is_written_with_an_exponent(path: tuple[str, ...]) -> None:
         values = {part: values}
     if path[0] == "autoscaling":
         values = merged({"autoscaling": {"kind": "hpa", "maxReplicas": 100_000}}, values)
+    if path[:2] == ("control", "backup"):
+        values = merged(CONTROL, {"control": {"database": {"existingSecret": ""}, "replicas": 1}}, values)
+        values = merged(values, {"control": {"backup": {"enabled": True}}})
     with Chart.load(CHART) as chart:
         files = chart.render(merged(ALONGSIDE, values), name="cell", namespace="robots")
 

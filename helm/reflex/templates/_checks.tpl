@@ -99,7 +99,7 @@
 {{- $problems = append $problems "gateway.episodeAffinity is not part of the Gateway API: set gateway.implementation to envoy or istio." -}}
 {{- end -}}
 
-{{- if and (not $v.auth.existingSecret) (not $v.auth.insecure) (ne $source "demo") -}}
+{{- if and (not $v.auth.existingSecret) (not $v.auth.insecure) (not $v.control.sessions.required) (ne $source "demo") -}}
 {{- $problems = append $problems "auth.existingSecret is empty, so whoever reaches the service could drive the policy: name a secret with the file that `reflex keys new` makes, or set auth.insecure to true on a network where you trust everybody." -}}
 {{- end -}}
 {{- if and $v.auth.existingSecret $v.auth.insecure -}}
@@ -112,6 +112,32 @@
 {{- range $v.frontend.env -}}
 {{- if hasKey $ours .name -}}
 {{- $problems = append $problems (printf "frontend.env sets %s, which the chart sets itself: use the value of the chart." .name) -}}
+{{- end -}}
+{{- end -}}
+
+{{- $control := $v.control -}}
+{{- if and $control.enabled (not $control.database.existingSecret) (gt (int $control.replicas) 1) -}}
+{{- $problems = append $problems "control.replicas is more than 1, and SQLite has one server: set control.database.existingSecret to a secret with the URL of a PostgreSQL." -}}
+{{- end -}}
+{{- if and $control.enabled $control.database.existingSecret $v.networkPolicy.enabled $v.networkPolicy.denyEgress (not $control.networkPolicy.egress) -}}
+{{- $problems = append $problems "control.database is elsewhere, and networkPolicy.denyEgress forbids the way to it: allow PostgreSQL in control.networkPolicy.egress, or set networkPolicy.denyEgress to false." -}}
+{{- end -}}
+{{- if and $control.enabled $control.database.existingSecret $control.backup.enabled -}}
+{{- $problems = append $problems "control.backup copies a SQLite store: set control.backup.enabled to false, and back PostgreSQL up with pg_dump or what runs it." -}}
+{{- end -}}
+{{- if and $control.sessions.required (not $control.enabled) -}}
+{{- $problems = append $problems "control.sessions.required means sessions of the chart's own control plane: set control.enabled to true; of one elsewhere, set REFLEX_SESSIONS_FROM and REFLEX_CONTROL_KEY in frontend.env." -}}
+{{- end -}}
+{{- if and $control.sessions.required (not $control.sessions.existingSecret) -}}
+{{- $problems = append $problems "control.sessions.required needs control.sessions.existingSecret, a secret with the key under `control-key` that `reflex keys create --scope read` made." -}}
+{{- end -}}
+{{- if and $control.sessions.required $v.tests.enabled -}}
+{{- $problems = append $problems "control.sessions.required makes /act ask for a session, and `helm test` has none: set tests.enabled to false." -}}
+{{- end -}}
+{{- $ours = include "reflex.controlSettings" . | fromYaml -}}
+{{- range $control.env -}}
+{{- if or (hasKey $ours .name) (eq .name "REFLEX_CONTROL_DB") -}}
+{{- $problems = append $problems (printf "control.env sets %s, which the chart sets itself: use the value of the chart." .name) -}}
 {{- end -}}
 {{- end -}}
 

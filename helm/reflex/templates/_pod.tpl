@@ -82,6 +82,10 @@ volumes:
 {{- range $name, $value := include "reflex.frontendSettings" $root | fromYaml }}
     - {name: {{ $name | quote }}, value: {{ $value | quote }}}
 {{- end }}
+{{- if $root.Values.control.sessions.required }}
+    - name: REFLEX_CONTROL_KEY
+      valueFrom: {secretKeyRef: {name: {{ $root.Values.control.sessions.existingSecret | quote }}, key: control-key}}
+{{- end }}
 {{- with $root.Values.frontend.env }}
 {{ toYaml . | indent 4 }}
 {{- end }}
@@ -142,8 +146,11 @@ REFLEX_MAX_QUEUE: {{ .Values.frontend.maxQueue | int | quote }}
 {{- end }}
 {{- if .Values.auth.existingSecret }}
 REFLEX_API_KEYS: /etc/reflex/auth/{{ .Values.auth.key }}
-{{- else }}
+{{- else if not .Values.control.sessions.required }}
 REFLEX_INSECURE: "true"
+{{- end }}
+{{- if .Values.control.sessions.required }}
+REFLEX_SESSIONS_FROM: {{ include "reflex.controlUrl" . | quote }}
 {{- end }}
 {{- end -}}
 
