@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from support.server import free_port
 from support.skips import skip_for_want_of
 from support.waiting import let_pass
 
@@ -26,7 +27,8 @@ __all__ = ["BUILT", "REPOSITORY", "TAG", "Engine", "running_engine"]
 REPOSITORY: Final = Path(__file__).parents[2]
 PROJECT: Final = "reflex-test"
 TAG: Final = "test"
-BUILT: Final = ("frontend", "triton", "export", "engines-rtx")
+OURS: Final = {"REFLEX_TAG": TAG, "REFLEX_CONTROL_PORT": str(free_port())}
+BUILT: Final = ("frontend", "control", "triton", "export", "engines-rtx")
 ENGINE_PACKAGES: Final = ("docker.io", "debootstrap", "iptables", "ca-certificates")
 BASE_PACKAGES: Final = "ca-certificates,python3-minimal,python3-venv,libpython3.11,libstdc++6"
 BASE_SUITE: Final = "bookworm"
@@ -70,7 +72,7 @@ class Engine:
 def running_engine() -> Iterator[Engine]:
     """The machine's own engine, or one that is started here and stopped again; skips where neither can be."""
     with tempfile.TemporaryDirectory(prefix="reflex-compose-") as folder:
-        engine = Engine({**os.environ, **_packages_of_this_machine(Path(folder)), "REFLEX_TAG": TAG})
+        engine = Engine({**os.environ, **_packages_of_this_machine(Path(folder)), **OURS})
         with contextlib.ExitStack() as started:
             if shutil.which("docker") is None or engine.docker("info", check=False).returncode != 0:
                 _install(ENGINE_PACKAGES)

@@ -121,4 +121,4 @@ def test_engines_are_built_in_the_tensorrt_of_the_same_release(engine: Engine) -
 
 
 def test_a_plain_up_starts_no_gpu_and_no_observability(engine: Engine) -> None:
-    assert set(engine.docker("compose", "config", "--services").stdout.split()) == {"frontend", "triton"}
+    assert set(engine.docker("compose", "config", "--services").stdout.split()) == {"frontend", "control", "triton"}

@@ -22,7 +22,7 @@ from compose.stack import Load, Stack
 from docs.documents import REPOSITORY, blocks_of
 from support.waiting import wait_until
 
-SERVICES = ("frontend", "triton")
+SERVICES = ("frontend", "control", "triton")
 TRITON_PORTS = (8000, 8001, 8002)
 READY_AGAIN_S = 40.0
 DOWN_S = 15.0
@@ -80,7 +80,7 @@ def test_the_request_of_the_readme_is_answered(stack: Stack) -> None:
     assert [len(action) for action in json.loads(done.stdout)["actions"]] == [7] * 50
 
 
-def test_only_the_frontend_is_published_and_only_on_loopback(stack: Stack) -> None:
+def test_only_the_frontend_and_the_control_plane_are_published_and_only_on_loopback(stack: Stack) -> None:
     published = {
         (service, container, binding["HostIp"])
         for service in SERVICES
@@ -88,7 +88,7 @@ def test_only_the_frontend_is_published_and_only_on_loopback(stack: Stack) -> No
         for binding in bindings or ()
     }
 
-    assert published == {("frontend", "8000/tcp", "127.0.0.1")}
+    assert published == {("frontend", "8000/tcp", "127.0.0.1"), ("control", "8100/tcp", "127.0.0.1")}
 
 
 @pytest.mark.usefixtures("cut_off")
@@ -136,15 +136,26 @@ def test_the_engine_was_told_so_and_the_root_is_read_only(stack: Stack, service:
     assert host["SecurityOpt"] == ["no-new-privileges:true"]
     assert host["RestartPolicy"]["Name"] == "unless-stopped"
     assert host["PidsLimit"] > 0
-    assert [mount["Destination"] for mount in container["Mounts"] if mount["RW"]] in ([], ["/recordings"])
+    assert [mount["Destination"] for mount in container["Mounts"] if mount["RW"]] in ([], ["/recordings"], ["/data"])
 
 
 @pytest.mark.parametrize("service", SERVICES)
-@pytest.mark.parametrize("folder", ["/", "/opt/reflex", "/models", "/etc", "/usr/bin"])
+@pytest.mark.parametrize("folder", ["/", "/opt/reflex", "/etc", "/usr/bin"])
 def test_nothing_can_be_written_outside_of_the_temporary_folder(stack: Stack, service: str, folder: str) -> None:
     probe = f"touch {folder}/written 2>&1 && echo written || true"
 
     assert "Read-only file system" in in_container(stack, service, "sh", "-c", probe)
+
+
+@pytest.mark.parametrize("service", ["frontend", "triton"])
+def test_the_policies_cannot_be_changed(stack: Stack, service: str) -> None:
+    assert "Read-only file system" in in_container(stack, service, "sh", "-c", "touch /models/written 2>&1 || true")
+
+
+def test_the_control_plane_does_not_reach_triton(stack: Stack) -> None:
+    networks = [set(stack.engine.container(each)["NetworkSettings"]["Networks"]) for each in ("control", "triton")]
+
+    assert networks[0] & networks[1] == set()
 
 
 def test_what_prometheus_is_told_to_scrape_answers(stack: Stack) -> None:
@@ -152,7 +163,7 @@ def test_what_prometheus_is_told_to_scrape_answers(stack: Stack) -> None:
     targets = re.findall(r'targets: \["([\w.-]+:\d+)"\]', configuration)
     code = "import sys, urllib.request as r; print(r.urlopen('http://' + sys.argv[1] + '/metrics', timeout=5).status)"
 
-    assert sorted(targets) == ["frontend:8000", "triton:8002"]
+    assert sorted(targets) == ["control:8100", "frontend:8000", "triton:8002"]
     for target in targets:
         assert in_container(stack, "frontend", "python", "-c", code, target).strip() == "200"
 
@@ -203,7 +214,7 @@ def test_down_under_load_finishes_what_was_in_flight_and_is_quick(stack: Stack) 
     answering = [int(count) for count in re.findall(r'"answering": (\d+)[^\n]*"draining"', log)]
     assert answering[-1] > 0, "nothing was in flight when it was told to stop, so this proves nothing"
     assert "gave up on unanswered requests" not in log
-    assert codes == {"frontend": 0, "triton": 0}
+    assert codes == dict.fromkeys(SERVICES, 0)
     assert load.wrong == []
     assert set(load.statuses) <= {200, 503}
     assert all("ReadTimeout" not in error for _, error in load.errors)

@@ -84,11 +84,12 @@ def test_every_service_is_without_rights_and_its_root_read_only(service: str) ->
     assert definition["restart"] in ("unless-stopped", "no")
 
 
-def test_only_the_frontend_and_grafana_are_published_and_on_loopback_unless_told() -> None:
+def test_only_what_people_and_robots_call_is_published_and_on_loopback_unless_told() -> None:
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
 
     assert published == {
         "frontend": ["${REFLEX_BIND:-127.0.0.1}:${REFLEX_PORT:-8000}:8000"],
+        "control": ["${REFLEX_CONTROL_BIND:-127.0.0.1}:${REFLEX_CONTROL_PORT:-8100}:8100"],
         "grafana": ["127.0.0.1:${GRAFANA_PORT:-3000}:3000"],
     }
 
