@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Generator
@@ -15,6 +16,13 @@ from support.workers import FileScheduling, longest_first
 
 # Before a test imports onnxruntime, which otherwise reports its use to its maker.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+# Four workers on two cores: a matrix product of one of them that wants all cores waits for the others.
+# pytest-randomly has loaded numpy before this is read: it is the workers, started from here, that take it.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+# Collecting makes what lives to the end: looking for garbage in it finds none and takes a tenth of a run.
+gc.disable()
 
 # How long an example takes is the machine's affair; what has to be quick is a promise.
 settings.register_profile("reflex", deadline=None)
@@ -39,6 +47,13 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """The seed that repeats an order repeats Hypothesis' examples, too."""
     if core.global_force_seed is None:
         core.global_force_seed = session.config.getoption("randomly_seed", None)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop() -> None:
+    """From here on, garbage is that of the tests."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -40,9 +39,10 @@ class SourceFile:
     def is_product(self) -> bool:
         return self.tree is not None and self.path.startswith(PRODUCT)
 
-    @property
-    def nodes(self) -> Iterator[ast.AST]:
-        return iter(()) if self.tree is None else ast.walk(self.tree)
+    @cached_property
+    def nodes(self) -> tuple[ast.AST, ...]:
+        """All of the tree, the outer ones first; a dozen rules look at each."""
+        return () if self.tree is None else tuple(ast.walk(self.tree))
 
     def line_at(self, offset: int) -> int:
         return self.content.count(b"\n", 0, offset) + 1

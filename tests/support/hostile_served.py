@@ -62,6 +62,6 @@ def served(*options: str, control_file: Path | None = None, ready: bool = True) 
     """`reflex serve *options`, stopped at the end."""
     with (
         running_server(*options, ready=ready) as process,
-        httpx.Client(base_url=process.base_url, timeout=HANGS_S) as client,
+        httpx.Client(base_url=process.base_url, timeout=HANGS_S, verify=False) as client,
     ):
         yield Served(process, client, control_file)

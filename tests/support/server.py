@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import itertools
 import os
 import re
@@ -13,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 
 import httpx
@@ -20,7 +22,7 @@ import psutil
 
 from support.waiting import HANGS_S, wait_until
 
-__all__ = ["ServerProcess", "free_port", "logs", "running_server"]
+__all__ = ["ServerProcess", "free_port", "is_healthy", "logs", "running_server"]
 
 START_TIMEOUT_S = 180.0
 STOP_TIMEOUT_S = HANGS_S
@@ -83,9 +85,7 @@ class ServerProcess:
         def is_ready() -> bool:
             if self.process.poll() is not None:
                 raise AssertionError(f"the server ended with {self.process.returncode}:\n{self.log}")
-            with contextlib.suppress(httpx.TransportError):
-                return self.health().status_code == 200
-            return False
+            return is_healthy(self.port)
 
         try:
             return wait_until(is_ready, "the server is ready", timeout_s=timeout_s)
@@ -98,6 +98,18 @@ class ServerProcess:
         if self.process.poll() is None:
             self.process.send_signal(number)
         return self.process.wait(STOP_TIMEOUT_S)
+
+
+def is_healthy(port: int) -> bool:
+    """Whether GET /health is 200, by a client that costs a tenth of httpx: a start asks a hundred times."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=HANGS_S)
+    try:
+        connection.request("GET", "/health")
+        return connection.getresponse().status == HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 def free_port() -> int:

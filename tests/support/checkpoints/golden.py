@@ -6,7 +6,7 @@ They lie in `tests/golden`, whose README says how they were made. Without them a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -76,12 +76,18 @@ def golden_checkpoint(name: str) -> Checkpoint:
 
 def run_model(model: OnnxModel, feeds: Mapping[str, Array]) -> dict[str, Array]:
     """One graph on the CPU, on one thread: what it needs is taken from `feeds`; all its outputs."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(model.content, options, providers=["CPUExecutionProvider"])
+    session = _session(model.content)
     names = [value.name for value in session.get_outputs()]
     inputs = {value.name: feeds[value.name] for value in session.get_inputs()}
     return dict(zip(names, session.run(names, inputs), strict=True))
+
+
+@lru_cache(maxsize=64)
+def _session(content: bytes) -> onnxruntime.InferenceSession:
+    """Loading a graph takes ten times as long as running it, and most graphs are run for several cases."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
 def run_graphs(graphs: FamilyGraphs, steps: int, feeds: Mapping[str, Array]) -> dict[str, Array]:

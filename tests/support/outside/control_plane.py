@@ -18,7 +18,7 @@ from reflex_control.identity.keys import NewKey, make_key, make_organisation
 from reflex_control.moments import now_ms
 from reflex_control.store.database import Database, sqlite_url
 from reflex_control.store.migrating import open_store
-from support.server import free_port
+from support.server import free_port, is_healthy
 from support.waiting import HANGS_S, wait_until
 
 __all__ = ["ControlProcess", "StoreOf", "Tenant", "prepared_store", "running_control"]
@@ -75,9 +75,7 @@ class ControlProcess:
     def is_ready(self) -> bool:
         if self.process.poll() is not None:
             raise AssertionError(f"the control plane ended with {self.process.returncode}:\n{self.log}")
-        with contextlib.suppress(httpx.TransportError):
-            return self.ask("GET", "/health").status_code == 200
-        return False
+        return is_healthy(int(self.base_url.rpartition(":")[2]))
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Ask it to stop and return its exit code."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,7 +60,7 @@ def test_the_document_has_no_section_of_a_command_that_is_not_there() -> None:
 
 
 def test_every_environment_variable_is_documented() -> None:
-    text = "".join(CliRunner().invoke(app, [*command.split(), "--help"]).stdout for command in COMMANDS)
+    text = "".join(_help(command) for command in COMMANDS)
     assert set(re.findall(r"`(REFLEX_[A-Z_]+)`", DOCUMENT)) == set(re.findall(r"(REFLEX_[A-Z_]+)\]", text))
 
 
@@ -68,6 +69,11 @@ def _documented_in(section: str) -> set[str]:
     return set(re.findall(r"(--[a-z-]+)", " ".join(row.split("|")[1] for row in rows)))
 
 
+@functools.cache
+def _help(command: str) -> str:
+    return CliRunner().invoke(app, [*command.split(), "--help"]).stdout
+
+
 def _options_of(command: str) -> str:
-    lines = CliRunner().invoke(app, [*command.split(), "--help"]).stdout.splitlines()
+    lines = _help(command).splitlines()
     return "\n".join(found[1] for line in lines if (found := re.match(r"  (-.*?)(?:\s{2,}|$)", line)))

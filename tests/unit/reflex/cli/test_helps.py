@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import subprocess
 import sys
@@ -31,6 +32,7 @@ def _commands(command: object, path: tuple[str, ...]) -> Iterator[tuple[str, ...
 COMMANDS = sorted(" ".join(path) for path in _commands(typer.main.get_command(app), ()))
 
 
+@functools.cache
 def _help(command: str) -> str:
     return RUNNER.invoke(app, [*command.split(), "-h"], env={"COLUMNS": "100", "TERM": "dumb"}).stdout
 
