@@ -101,6 +101,7 @@ COVERED_BY: Final[Mapping[str, str]] = {
     "export/reflex_export/progress.py": "tests/unit/reflex_export/commands/test_progress_bars.py",
     "export/reflex_export/publishing/triton_config.py": "tests/unit/reflex_export/publishing/test_staged.py",
     "export/reflex_export/reading/files.py": "tests/unit/reflex_export/reading/test_any_json.py",
+    "export/reflex_export/reading/hugging_face.py": "tests/unit/reflex_export/reading/test_source.py",
     "export/reflex_export/reading/vlm.py": "tests/unit/reflex_export/families/test_smolvla.py",
     "frontend/reflex_frontend/act/body_budget.py": "tests/unit/reflex_frontend/exchange/test_routing.py",
     "frontend/reflex_frontend/embedded/backends/onnxruntime/model.py": "tests/integration/test_embedded_triton.py",

@@ -16,11 +16,12 @@ import pytest
 
 from docs.documents import REPOSITORY
 from reflex.shared_engines import current_engines
+from support.promise import Promise
 from support.waiting import wait_until
 
 BUILD_TIMEOUT_S = 90.0
 HIT_CPU_S = 1.0
-"""On an idle machine that is under a second of waiting, too; beside other work only this is certain."""
+"""Of all that the command does."""
 ENDED_S = 10.0
 
 
@@ -112,13 +113,13 @@ def test_a_killed_build_leaves_no_half_engine(killed_then_two: tuple[Machine, li
     assert (place / "demo" / "1").is_dir(), "Triton wants an ensemble's version folder, although it is empty"
 
 
-def test_the_second_run_is_a_look_at_one_folder(machine: Machine) -> None:
+def test_the_second_run_is_a_look_at_one_folder(machine: Machine, promise: Promise) -> None:
     before = machine.places()
     before_s = children_cpu_s()
 
     done = machine.build("--json")
 
-    assert children_cpu_s() - before_s < HIT_CPU_S
+    promise("engines that are there cost a look", children_cpu_s() - before_s, at_most=HIT_CPU_S)
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout) == {"place": str(current_engines(machine.shared)), "built": False, "engines": []}
     assert machine.places() == before

@@ -1,7 +1,8 @@
 """How `make test` shares the tests among its workers.
 
 The tests of one file run on one worker, so that what the file starts is started once. So do the tests of a folder
-whose conftest starts servers for all its files. What starts servers goes first: it lasts longest.
+whose conftest starts servers for all its files; such a folder lasts longest and goes first. What starts servers goes
+before what does not, and what computes graphs before the rest: nothing long begins when the others are nearly done.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from xdist.scheduler import LoadScopeScheduling
 __all__ = ["FileScheduling", "longest_first", "unit_of_work"]
 
 SHARES_SERVERS: Final = ("tests/contract/", "tests/fuzz/")
+COMPUTES: Final = "tests/unit/reflex_export/"
 QUICK: Final = "tests/unit/"
 
 
@@ -31,5 +33,13 @@ def unit_of_work(nodeid: str) -> str:
 
 
 def longest_first(items: list[pytest.Item]) -> None:
-    """Sorts in place; among the long ones, and among the quick ones, the random order stays."""
-    items.sort(key=lambda item: item.nodeid.startswith(QUICK))
+    """Sorts in place; among those that last equally long the random order stays."""
+    items.sort(key=lambda item: _turn(item.nodeid))
+
+
+def _turn(nodeid: str) -> int:
+    if nodeid.startswith(SHARES_SERVERS):
+        return 0
+    if not nodeid.startswith(QUICK):
+        return 1
+    return 2 if nodeid.startswith(COMPUTES) else 3

@@ -7,7 +7,9 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Final
 
 import pytest
@@ -15,7 +17,7 @@ from hypothesis import core
 
 from docs.documents import REPOSITORY
 from support.skips import HOW_TO_RUN, Tool, reason_for, summary_of, wanted_tool
-from support.workers import unit_of_work
+from support.workers import longest_first, unit_of_work
 
 TESTS: Final = REPOSITORY / "tests"
 SKIPPING: Final = """
@@ -54,10 +56,11 @@ pytest.skip("the file is not there", allow_module_level=True)
 """
 
 
-def run_pytest(folder: Path, text: str, *options: str) -> subprocess.CompletedProcess[str]:
-    """A project of one file with this conftest, in a process of its own."""
+def run_pytest(folder: Path, texts: Sequence[str], *options: str) -> subprocess.CompletedProcess[str]:
+    """A project with a file of each text and this conftest, in a process of its own."""
     shutil.copy(TESTS / "conftest.py", folder)
-    (folder / "test_some.py").write_text(text, encoding="utf-8")
+    for number, text in enumerate(texts):
+        (folder / f"test_{number}.py").write_text(text, encoding="utf-8")
     plugins = ["-p", "xdist", "-p", "pytest_randomly", *options]
     command = [sys.executable, "-m", "pytest", "-c", os.devnull, "--rootdir", str(folder), *plugins, str(folder)]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
@@ -65,9 +68,22 @@ def run_pytest(folder: Path, text: str, *options: str) -> subprocess.CompletedPr
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=100)
 
 
-@pytest.mark.parametrize("workers", ["0", "2"])
-def test_the_end_says_how_many_were_skipped_and_how_to_run_them(tmp_path: Path, workers: str) -> None:
-    done = run_pytest(tmp_path, SKIPPING, "--numprocesses", workers)
+@pytest.fixture(scope="module")
+def told_to_ignore(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
+    """A run with two workers that was told to ignore every signal: under nohup, in the background of a script."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in IGNORABLE}
+    try:
+        return run_pytest(tmp_path_factory.mktemp("ignoring"), [SKIPPING, HEARING], "--numprocesses", "2")
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_end_says_how_many_were_skipped_and_how_to_run_them(
+    tmp_path: Path, told_to_ignore: subprocess.CompletedProcess[str], workers: int
+) -> None:
+    done = told_to_ignore if workers else run_pytest(tmp_path, [SKIPPING], "--numprocesses", "0")
 
     assert done.returncode == 0, done.stdout
     assert "1 skipped: curl (make test, with Debian's package curl installed)" in done.stdout
@@ -75,16 +91,13 @@ def test_the_end_says_how_many_were_skipped_and_how_to_run_them(tmp_path: Path, 
     assert "--randomly-seed=" in done.stdout
 
 
-@pytest.mark.parametrize(
-    ("text", "why"),
-    [(LAZY, "skipped, but for no tool"), (WHOLE, "a whole module skips itself")],
-    ids=["test", "module"],
-)
-def test_a_skip_for_anything_else_fails_the_run(tmp_path: Path, text: str, why: str) -> None:
-    done = run_pytest(tmp_path, text, "--numprocesses", "2")
+def test_a_skip_for_anything_else_fails_the_run_be_it_of_a_test_or_of_a_module(tmp_path: Path) -> None:
+    done = run_pytest(tmp_path, [LAZY, WHOLE], "--numprocesses", "2", "--continue-on-collection-errors")
 
     assert done.returncode != 0
-    assert why in done.stdout
+    assert "1 failed, 1 error in" in done.stdout
+    assert "skipped, but for no tool" in done.stdout
+    assert "a whole module skips itself" in done.stdout
 
 
 @pytest.mark.parametrize("tool", HOW_TO_RUN)
@@ -112,6 +125,16 @@ def test_a_file_runs_on_one_worker_and_so_does_a_folder_that_shares_servers(node
     assert unit_of_work(nodeid) == unit
 
 
+def test_what_lasts_longest_goes_first_and_the_rest_stays_in_its_order() -> None:
+    names = ["unit/reflex/test_b.py", "unit/reflex_export/test_c.py", "integration/test_d.py", "contract/test_e.py",
+             "chaos/test_f.py", "unit/reflex/test_a.py"]  # fmt: skip
+    items = [SimpleNamespace(nodeid=f"tests/{name}::test_it") for name in names]
+
+    longest_first(items)  # type: ignore[arg-type]
+
+    assert [names.index(item.nodeid[6:-9]) for item in items] == [3, 2, 4, 1, 0, 5]
+
+
 def test_hypothesis_examples_come_of_the_seed_that_orders_the_tests(pytestconfig: pytest.Config) -> None:
     asked_for = pytestconfig.getoption("hypothesis_seed", None)
     expected = asked_for or pytestconfig.getoption("randomly_seed", None)
@@ -119,13 +142,7 @@ def test_hypothesis_examples_come_of_the_seed_that_orders_the_tests(pytestconfig
     assert str(core.global_force_seed) == str(expected)
 
 
-def test_what_a_test_starts_hears_signals_that_the_run_was_told_to_ignore(tmp_path: Path) -> None:
-    """Under nohup, in the background of a script."""
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in IGNORABLE}
-    try:
-        done = run_pytest(tmp_path, HEARING, "--numprocesses", "1")
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    assert done.returncode == 0, done.stdout
+def test_what_a_test_starts_hears_signals_that_the_run_was_told_to_ignore(
+    told_to_ignore: subprocess.CompletedProcess[str],
+) -> None:
+    assert "1 passed, 2 skipped, 1 xfailed in" in told_to_ignore.stdout

@@ -36,8 +36,10 @@ def open_store(url: str, *, migrating: bool = False) -> Database:
     database = Database(url)
     try:
         with database.making() as connection:
-            _refuse(_state(connection), migrating=migrating)
-            command.upgrade(_config(connection), "head")
+            state = _state(connection)
+            _refuse(state, migrating=migrating)
+            if state is not StoreState.CURRENT:
+                command.upgrade(_config(connection), "head")
     except OperationalError as exc:
         database.close()
         raise SetupError(f"the store cannot be opened ({exc.orig}); look at --data, or at --db") from exc

@@ -18,23 +18,41 @@ from reflex_export.checkpoint import Checkpoint
 from reflex_export.errors import CheckpointError
 from reflex_export.families.common import FamilyGraphs
 from reflex_export.families.family_graphs import build_graphs
+from reflex_export.graph.graph import Array
 from reflex_export.progress import Progress, Stage
 
-__all__ = ["compare_with_cases", "compare_with_fp32", "parity_of", "running"]
+__all__ = ["Fp32Answers", "compare_with_cases", "compare_with_fp32", "parity_of", "running"]
 
 OBSERVATIONS: Final = 4
 
 
+class Fp32Answers:
+    """What a checkpoint's FP32 graphs answer to the generated observations: an export asks for it up to three times."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint = checkpoint
+        self._known: dict[int, tuple[Array, ...]] = {}
+
+    def of(self, config: PolicyConfig) -> tuple[Array, ...]:
+        """To each observation, at the policy's own step count."""
+        steps = config.denoising_steps
+        if steps not in self._known:
+            with running(build_graphs(self.checkpoint, (steps,), "fp32"), steps) as exact:
+                observations = (typical_inputs(config.inputs, self.checkpoint, seed) for seed in range(OBSERVATIONS))
+                self._known[steps] = tuple(exact.run(inputs)["actions_normalized"] for inputs in observations)
+        return self._known[steps]
+
+
 def parity_of(
-    runner: Runner, config: PolicyConfig, checkpoint: Checkpoint, cases: Path | None, progress: Progress
+    runner: Runner, config: PolicyConfig, exact: Fp32Answers, cases: Path | None, progress: Progress
 ) -> Parity:
     """Against the recorded cases; without any, FP16 against FP32 graphs, and FP32 against nothing."""
     parity = Parity(gate_of(config.precision), "recorded cases")
     if cases is not None:
-        compare_with_cases(parity, runner, config, checkpoint, cases, progress)
+        compare_with_cases(parity, runner, config, exact.checkpoint, cases, progress)
     if not parity.cases and config.precision == "fp16":
         parity = Parity(gate_of(config.precision), "the FP32 graphs", skipped=parity.skipped)
-        compare_with_fp32(parity, runner, config, checkpoint, progress)
+        compare_with_fp32(parity, runner, config, exact, progress)
     return parity
 
 
@@ -59,16 +77,13 @@ def compare_with_cases(
 
 
 def compare_with_fp32(
-    parity: Parity, runner: Runner, config: PolicyConfig, checkpoint: Checkpoint, progress: Progress
+    parity: Parity, runner: Runner, config: PolicyConfig, exact: Fp32Answers, progress: Progress
 ) -> None:
     """Without recordings, FP16 is held against the same checkpoint's FP32 graphs."""
-    graphs = build_graphs(checkpoint, (config.denoising_steps,), "fp32")
-    with running(graphs, config.denoising_steps) as exact:
-        for seed in range(OBSERVATIONS):
-            progress(Stage(f"checking {config.policy_id}", seed, OBSERVATIONS, "cases"))
-            inputs = typical_inputs(config.inputs, checkpoint, seed)
-            found, expected = (one.run(inputs)["actions_normalized"] for one in (runner, exact))
-            parity.compare(f"generated observation {seed}", found, expected)
+    for seed in range(OBSERVATIONS):
+        progress(Stage(f"checking {config.policy_id}", seed, OBSERVATIONS, "cases"))
+        found = runner.run(typical_inputs(config.inputs, exact.checkpoint, seed))["actions_normalized"]
+        parity.compare(f"generated observation {seed}", found, exact.of(config)[seed])
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from reflex.export_options import ExportOptions
 from reflex.model_repository import model_file
 from reflex.policy_config import CanaryConfig, MergedAdapterConfig, PolicyConfig
 from reflex_export.adapter_record import adapter_record
-from reflex_export.checking.comparison import parity_of
+from reflex_export.checking.comparison import Fp32Answers, parity_of
 from reflex_export.checking.memory import available_bytes, check_bytes, require_memory
 from reflex_export.checking.parity import Parity, PolicyRunner, gate_of
 from reflex_export.checking.recorded import find_cases
@@ -56,12 +56,13 @@ def export_checkpoint(checkpoint: Checkpoint, options: ExportOptions, progress: 
     """
     check_options(options)
     *faster, widest = ARITHMETICS[options.precision]
+    exact = Fp32Answers(checkpoint)
     for arithmetic in faster:
         try:
-            return _exported(checkpoint, replace(options, force=False), arithmetic, progress)
+            return _exported(exact, replace(options, force=False), arithmetic, progress)
         except ParityError:
             progress(Stage(f"{arithmetic} misses the gate: once more with attention in FP32"))
-    return _exported(checkpoint, options, widest, progress)
+    return _exported(exact, options, widest, progress)
 
 
 def check_options(options: ExportOptions) -> None:
@@ -77,9 +78,8 @@ def _check_place(options: ExportOptions) -> None:
         (require_unshared if options.replace else require_free)(options.repository, names)
 
 
-def _exported(
-    checkpoint: Checkpoint, options: ExportOptions, arithmetic: Arithmetic, progress: Progress
-) -> ExportReport:
+def _exported(exact: Fp32Answers, options: ExportOptions, arithmetic: Arithmetic, progress: Progress) -> ExportReport:
+    checkpoint = exact.checkpoint
     embodiment = fitting_embodiment(checkpoint, options.embodiment)
     warnings = (*checkpoint.warnings, *check_units(checkpoint, embodiment, is_checked=options.units_checked))
     check_cameras(checkpoint, options.optional_cameras)
@@ -92,7 +92,7 @@ def _exported(
     if options.check:
         require_memory(check_bytes(graphs, options.precision), available_bytes())
     with staging(options.repository) as staged:
-        export = _Export(checkpoint, options, arithmetic, embodiment, warnings, adapter, staged, progress)
+        export = _Export(checkpoint, exact, options, arithmetic, embodiment, warnings, adapter, staged, progress)
         configs = export.write(graphs, steps)
         engines = export.build_engines([config.policy_id for config in configs])
         if not options.dry_run:
@@ -107,6 +107,7 @@ class _Export:
     """One export whose scratch folder is there."""
 
     checkpoint: Checkpoint
+    exact: Fp32Answers
     options: ExportOptions
     arithmetic: Arithmetic
     embodiment: Embodiment
@@ -183,9 +184,9 @@ class _Export:
         paths = [model_file(self.staged.folder, model.name) for model in variant.models]
         runner = PolicyRunner(paths)
         canary = canary_of(runner, draft, self.checkpoint)
-        parity = parity_of(runner, draft, self.checkpoint, self.options.cases, self.progress)
+        parity = parity_of(runner, draft, self.exact, self.options.cases, self.progress)
         if self.options.precision == "fp16" and parity.verdict == "passed":
-            rounded = parity_of(RoundedRunner(paths), draft, self.checkpoint, self.options.cases, self.progress)
+            rounded = parity_of(RoundedRunner(paths), draft, self.exact, self.options.cases, self.progress)
             parity = max(parity, rounded, key=lambda one: (one.verdict == "failed", one.max_abs))
         if parity.verdict == "failed" and not self.options.force:
             raise _missed_gate(variant.policy_id, parity, self.arithmetic)

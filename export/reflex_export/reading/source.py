@@ -8,15 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from huggingface_hub import HfApi, snapshot_download
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HfHubHTTPError,
-    HFValidationError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
-
 from reflex_export.errors import SourceError
 from reflex_export.reading.openpi import refuse_openpi
 
@@ -37,9 +28,6 @@ CHECKPOINT_FILES: Final = (
     "vlm/*.json",
 )
 """What is fetched from a hub; optimiser states, videos and pickles are not."""
-LISTING_S: Final = 10.0
-_TRANSPORT_ERRORS: Final = tuple(base for base in HfHubHTTPError.__bases__ if issubclass(base, Exception))
-"""Bases of the hub's own error, whichever HTTP library this version of it uses: a dropped connection is one of them."""
 _HUB_ID: Final = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 
 
@@ -84,40 +72,14 @@ class HuggingFaceHub:
     endpoint: str | None = None
 
     def files(self, repository: str, commit: str) -> Iterable[str] | None:
-        try:
-            # Asked once: the listing of a tree is tried again for half a minute where there is no network.
-            found = HfApi(self.endpoint).model_info(repository, revision=commit, timeout=LISTING_S)
-        except _TRANSPORT_ERRORS:
-            return None
-        return None if found.siblings is None else [file.rfilename for file in found.siblings]
+        from reflex_export.reading import hugging_face  # which takes a fifth of a second, and a folder needs none of it
+
+        return hugging_face.files(repository, commit, self.endpoint)
 
     def fetch(self, repository: str, revision: str | None, patterns: Sequence[str]) -> Path:
-        try:
-            return Path(
-                snapshot_download(
-                    repository,
-                    revision=revision,
-                    allow_patterns=list(patterns),
-                    cache_dir=self.cache,
-                    endpoint=self.endpoint,
-                )
-            )
-        except GatedRepoError as exc:
-            raise SourceError(
-                f"{repository} asks for its licence to be accepted: do that on its page on the hub, run "
-                f"`hf auth login`, then try again; or {_by_hand(repository, revision, patterns)}"
-            ) from exc
-        except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError) as exc:
-            at = f" at revision {revision}" if revision else ""
-            raise SourceError(
-                f"the hub has no repository {repository}{at} that you may read: check the name, "
-                "run `hf auth login` if it is private, or give a folder"
-            ) from exc
-        except _TRANSPORT_ERRORS as exc:
-            raise SourceError(
-                f"{repository} is not whole in the cache and the hub cannot be reached; where there is a network, "
-                f"{_by_hand(repository, revision, patterns)}"
-            ) from exc
+        from reflex_export.reading import hugging_face
+
+        return hugging_face.fetch(repository, revision, patterns, cache=self.cache, endpoint=self.endpoint)
 
 
 def locate(source: str | Path, revision: str | None, hub: Hub) -> Source:
@@ -168,9 +130,3 @@ def _require_config(found: Source) -> None:
     inner = folder / "pretrained_model"
     hint = f"; give {inner}, which has one" if (inner / "config.json").is_file() else "; is this a lerobot checkpoint?"
     raise SourceError(f"{folder} has no config.json{hint}")
-
-
-def _by_hand(repository: str, revision: str | None, patterns: Sequence[str]) -> str:
-    files = "" if any("*" in pattern for pattern in patterns) else " " + " ".join(patterns)
-    at = f" --revision {revision}" if revision else ""
-    return f"run `hf download {repository}{files}{at} --local-dir FOLDER` and give that folder"

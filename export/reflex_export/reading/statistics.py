@@ -8,6 +8,7 @@ gives them (SmolVLA's base model has `so100.buffer.action` and the like), so tha
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final
 
@@ -53,7 +54,8 @@ Statistics = Mapping[str, FeatureStatistics]
 
 def statistics_of(tensors: TensorSource, origin: str) -> Statistics:
     """A state file's: `<feature>.<statistic>`."""
-    return by_feature(((*_split(name), _loaded(tensors, name)) for name in sorted(tensors.names())), origin)
+    with _too_large_is_infinite():
+        return by_feature(((*_split(name), _loaded(tensors, name)) for name in sorted(tensors.names())), origin)
 
 
 def require_statistics_in_weights(tensors: TensorSource) -> None:
@@ -70,9 +72,10 @@ def statistics_in_weights(tensors: TensorSource, features: tuple[str, ...], orig
     """An old checkpoint's own; inputs and outputs are looked up under the names that lerobot made of `features`."""
     feature_of = {_BUFFER + feature.replace(".", "_"): feature for feature in features}
     found = []
-    for name in _buffers(tensors):
-        key, statistic = _split(name)
-        found.append((feature_of.get(key.partition(".")[2], key), statistic, _loaded(tensors, name)))
+    with _too_large_is_infinite():
+        for name in _buffers(tensors):
+            key, statistic = _split(name)
+            found.append((feature_of.get(key.partition(".")[2], key), statistic, _loaded(tensors, name)))
     return by_feature(iter(found), origin)
 
 
@@ -95,5 +98,9 @@ def _split(name: str) -> tuple[str, str]:
 
 
 def _loaded(tensors: TensorSource, name: str) -> npt.NDArray[np.float32]:
-    with np.errstate(over="ignore"):  # what is not finite is told by name where it is used
-        return np.array(tensors.load(name), np.float32)
+    return np.array(tensors.load(name), np.float32)
+
+
+def _too_large_is_infinite() -> AbstractContextManager[None]:
+    """What is not finite is told by name where it is used."""
+    return np.errstate(over="ignore")

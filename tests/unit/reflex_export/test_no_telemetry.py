@@ -19,6 +19,7 @@ class Watch(MetaPathFinder):
 sys.meta_path.insert(0, Watch())
 import reflex_export.exporting.pipeline, reflex_export.checking.verification
 assert "onnxruntime" in sys.modules
+assert "huggingface_hub" not in sys.modules, "who exports a folder waits for what asks the hub"
 """
 
 

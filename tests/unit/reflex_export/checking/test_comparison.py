@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from reflex.policy_config import PolicyConfig
-from reflex_export.checking.comparison import compare_with_cases, parity_of, running
+from reflex_export.checking.comparison import Fp32Answers, compare_with_cases, parity_of, running
 from reflex_export.checking.observations import typical_inputs
 from reflex_export.checking.parity import Parity, PolicyRunner, gate_of
 from reflex_export.checkpoint import Checkpoint
+from reflex_export.families.common import FamilyGraphs
 from reflex_export.families.family_graphs import build_graphs
 from reflex_export.graph.graph import Array
 from reflex_export.progress import Stage, unseen
@@ -79,13 +81,13 @@ def test_a_policy_with_cases_is_held_against_them_alone(
 ) -> None:
     record(tmp_path / "cases", 0, checkpoint, half, steps=half.denoising_steps)
 
-    parity = parity_of(Answers(CHUNK), half, checkpoint, tmp_path / "cases", unseen)
+    parity = parity_of(Answers(CHUNK), half, Fp32Answers(checkpoint), tmp_path / "cases", unseen)
 
     assert (parity.verdict, parity.against, parity.cases) == ("passed", "recorded cases", 1)
 
 
 def test_an_fp32_policy_without_cases_is_held_against_nothing(demo: PolicyConfig, checkpoint: Checkpoint) -> None:
-    parity = parity_of(Answers(), demo, checkpoint, None, unseen)
+    parity = parity_of(Answers(), demo, Fp32Answers(checkpoint), None, unseen)
 
     assert (parity.verdict, parity.gate) == ("not checked", gate_of("fp32"))
 
@@ -95,7 +97,7 @@ def test_an_fp32_policy_with_cases_of_other_steps_is_held_against_nothing(
 ) -> None:
     record(tmp_path / "cases", 0, checkpoint, demo, steps=demo.denoising_steps + 1)
 
-    parity = parity_of(Answers(), demo, checkpoint, tmp_path / "cases", unseen)
+    parity = parity_of(Answers(), demo, Fp32Answers(checkpoint), tmp_path / "cases", unseen)
 
     assert (parity.verdict, parity.against, parity.skipped) == ("not checked", "recorded cases", ["case_0"])
 
@@ -105,11 +107,29 @@ def test_an_fp16_policy_without_cases_is_held_against_the_fp32_graphs(
 ) -> None:
     stages: list[Stage] = []
 
-    parity = parity_of(runner, half, checkpoint, None, stages.append)
+    parity = parity_of(runner, half, Fp32Answers(checkpoint), None, stages.append)
 
     assert (parity.verdict, parity.against, parity.cases) == ("passed", "the FP32 graphs", 4)
     assert parity.gate == gate_of("fp16")
     assert stages == [Stage(f"checking {half.policy_id}", seed, 4, "cases") for seed in range(4)]
+
+
+def test_the_fp32_graphs_of_an_export_are_built_once_for_each_step_count(
+    runner: PolicyRunner, half: PolicyConfig, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[tuple[int, ...]] = []
+
+    def building(checkpoint: Checkpoint, steps: tuple[int, ...], arithmetic: Any) -> FamilyGraphs:
+        built.append(steps)
+        return build_graphs(checkpoint, steps, arithmetic)
+
+    monkeypatch.setattr("reflex_export.checking.comparison.build_graphs", building)
+    exact, fewer = Fp32Answers(checkpoint), half.model_copy(update={"denoising_steps": 2})
+
+    found = [parity_of(runner, config, exact, None, unseen).verdict for config in (half, half, fewer, half)]
+
+    assert built == [(half.denoising_steps,), (2,)]
+    assert found == ["passed", "passed", "failed", "passed"]
 
 
 def test_one_generated_observation_that_comes_out_otherwise_is_named(
@@ -120,7 +140,7 @@ def test_one_generated_observation_that_comes_out_otherwise_is_named(
     chunks[2] = chunks[2] + np.float32(1)
     answers = Answers(*chunks)
 
-    parity = parity_of(answers, half, checkpoint, None, unseen)
+    parity = parity_of(answers, half, Fp32Answers(checkpoint), None, unseen)
 
     assert (parity.verdict, parity.worst) == ("failed", "generated observation 2")
     assert parity.max_abs == pytest.approx(1.0, abs=1e-5)
@@ -131,7 +151,7 @@ def test_an_fp16_policy_with_cases_of_other_steps_only_is_held_against_the_fp32_
 ) -> None:
     record(tmp_path / "cases", 0, checkpoint, half, steps=half.denoising_steps + 1)
 
-    parity = parity_of(runner, half, checkpoint, tmp_path / "cases", unseen)
+    parity = parity_of(runner, half, Fp32Answers(checkpoint), tmp_path / "cases", unseen)
 
     assert (parity.verdict, parity.against, parity.skipped) == ("passed", "the FP32 graphs", ["case_0"])
 
