@@ -32,6 +32,9 @@ CHART: Final = REPOSITORY / "helm" / "reflex"
 RELEASE: Final = "cell"
 NAMESPACE: Final = "robots"
 
+# Ten times as quick as the one in Python; PyYAML has it where libyaml was there to build it with.
+YAML: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
 Manifest = dict[str, Any]
 
 
@@ -40,7 +43,7 @@ def render(values: Mapping[str, Any] | None = None, *, name: str = RELEASE, path
     with Chart.load(path) as chart:
         files = chart.render(dict(values or {}), name=name, namespace=NAMESPACE)
     texts = [text for file, text in sorted(files.items()) if not file.endswith("NOTES.txt")]
-    return [manifest for text in texts for manifest in yaml.safe_load_all(text) if manifest]
+    return [manifest for text in texts for manifest in yaml.load_all(text, Loader=YAML) if manifest]
 
 
 def notes(values: Mapping[str, Any] | None = None) -> str:
