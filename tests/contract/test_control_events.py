@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import httpx
 import pytest
@@ -93,7 +93,7 @@ class Listener:
                 name, _, value = line.partition(": ")
                 fields[name] = value
 
-    def next_of(self, session_id: str) -> dict[str, str]:
+    def next_of(self, session_id: str) -> dict[str, Any]:
         for block in self._blocks:
             self.place = block["id"]
             data = json.loads(block.get("data", "{}"))
@@ -155,6 +155,21 @@ def test_a_robot_hears_of_its_own_sessions_alone(scene: Scene) -> None:
         block = next(listener._blocks)
     assert json.loads(block["data"])["sessionId"] == own != other
     listener.close()
+
+
+def test_heartbeats_are_heard_by_whoever_may_read_and_by_no_robot(scene: Scene) -> None:
+    robot = Listener(scene, scene.ours.key(robot_id=scene.robots[0]).secret)
+    watcher = Listener(scene, scene.key)
+    session_id, _ = scene.authorize(0)
+    scene.operator.heartbeat_robot(scene.robots[0], session_id=session_id, steps=50, latency_ms=12.5)
+    scene.operator.close_session(session_id)
+
+    assert watcher.next_of(session_id)["status"] == "dry_run"
+    heard = watcher.next_of(session_id)
+    assert (heard["steps"], heard["latencyMs"], heard["robotId"]) == (50, 12.5, scene.robots[0])
+    assert [robot.next_of(session_id)["status"] for _ in range(2)] == ["dry_run", "closed"]
+    robot.close()
+    watcher.close()
 
 
 def test_a_stream_ends_when_its_key_is_taken_back(scene: Scene) -> None:

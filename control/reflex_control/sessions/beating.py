@@ -103,7 +103,26 @@ def _renewed(writing: Writing, robot_id: str, report: Mapping[str, Any]) -> Sess
             calibration_id=report.get("calibration_id") or found.row.calibration_id, **counts,
         )
     )  # fmt: skip
-    return find_session(writing.connection, writing.actor.organisation_id, found.row.id)
+    renewed = find_session(writing.connection, writing.actor.organisation_id, found.row.id)
+    writing.tell("heartbeat", _heard(renewed, report, writing.now_ms))
+    return renewed
+
+
+def _heard(renewed: Session, report: Mapping[str, Any], now_ms: int) -> dict[str, Any]:
+    """A heartbeat of a live session, for whoever watches it: the counts so far, and the latency of this one."""
+    row = renewed.row
+    return {
+        "sessionId": row.id,
+        "robotId": row.robot_id,
+        "at": iso_of(now_ms),
+        "mode": row.mode,
+        "steps": row.steps,
+        "appliedSteps": row.applied_steps,
+        "safeStops": row.safe_stops,
+        "guardViolations": row.guard_violations,
+        "refusedChunks": row.refused_chunks,
+        "latencyMs": report.get("latency_ms"),
+    }
 
 
 def _larger(name: str, count: int) -> Any:  # noqa: ANN401 - an expression of SQL

@@ -76,10 +76,10 @@ def _news(plane: Plane, actor: Actor, after: int) -> list[tuple[int, bytes]] | N
 
 
 def _lines(rows: Iterable[Any], own: frozenset[str] | None) -> Iterable[tuple[int, bytes]]:
-    """A robot hears of its own sessions alone, and is told its place all the same."""
+    """A robot hears of its own sessions alone, without its own heartbeats, and is told its place all the same."""
     for row in rows:
         place = b"id: %d\n" % row.seq
-        if own is None or row.data.get("sessionId") in own:
+        if own is None or (row.kind == "session" and row.data.get("sessionId") in own):
             place += f"event: {row.kind}\ndata: {json.dumps(row.data)}\n".encode("ascii")
         yield row.seq, place + b"\n"
 
