@@ -16,7 +16,7 @@ from reflex_control.identity.login_limits import INTERVAL_S
 from reflex_control.plane import Plane, Writing
 from reflex_control.receipting import Facts
 
-__all__ = ["confirm_login", "refuse_login", "show_login", "start_login", "take_login", "withdraw_login"]
+__all__ = ["BY_NAME", "confirm_login", "refuse_login", "show_login", "start_login", "take_login", "withdraw_login"]
 
 BY_NAME: Final[frozenset[Scope]] = frozenset({"admin", "promote"})
 """Scopes that a confirmation grants only where it names them."""

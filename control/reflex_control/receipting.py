@@ -17,7 +17,7 @@ from reflex_control.identity.actor import Actor
 from reflex_control.identity.ids import new_id
 from reflex_control.store.tables import receipt
 
-__all__ = ["Facts", "last_seq", "receipts_of", "write_receipt"]
+__all__ = ["Facts", "kinds_of", "last_seq", "newest_receipts", "receipts_of", "write_receipt"]
 
 MAX_PAGE: Final = 1_000
 
@@ -82,13 +82,32 @@ def last_seq(connection: Connection, organisation_id: str) -> int:
     return FIRST_SEQ - 1 if found is None else int(found)
 
 
+def kinds_of(connection: Connection, organisation_id: str) -> list[str]:
+    """Which kinds of receipts there are."""
+    found = select(receipt.c.kind).where(receipt.c.organisation_id == organisation_id).distinct()
+    return sorted(connection.scalars(found))
+
+
 def receipts_of(
     connection: Connection, organisation_id: str, *, after: int = 0, limit: int = MAX_PAGE, **wanted: str | None
 ) -> list[dict[str, Any]]:
     """In the order in which they were written, those after `after`; `wanted` are columns and their values."""
-    found: Select[Any] = select(receipt.c.body).where(
+    found = _chosen(organisation_id, wanted).where(receipt.c.seq > after)
+    return [json.loads(body) for body in connection.scalars(found.order_by(receipt.c.seq).limit(limit))]
+
+
+def newest_receipts(
+    connection: Connection, organisation_id: str, *, before: int | None = None, limit: int = MAX_PAGE,
+    **wanted: str | None,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """The last one first, those before `before` where there is one."""
+    found = _chosen(organisation_id, wanted)
+    found = found if before is None else found.where(receipt.c.seq < before)
+    return [json.loads(body) for body in connection.scalars(found.order_by(receipt.c.seq.desc()).limit(limit))]
+
+
+def _chosen(organisation_id: str, wanted: Mapping[str, str | None]) -> Select[Any]:
+    return select(receipt.c.body).where(
         receipt.c.organisation_id == organisation_id,
-        receipt.c.seq > after,
         *(receipt.c[name] == value for name, value in wanted.items() if value is not None),
     )
-    return [json.loads(body) for body in connection.scalars(found.order_by(receipt.c.seq).limit(limit))]

@@ -6,6 +6,7 @@ until the last of them has expired.
 
 from __future__ import annotations
 
+import hmac
 from typing import Final
 
 from sqlalchemy import Connection, insert, select, update
@@ -15,7 +16,7 @@ from reflex_control.identity.ids import new_id
 from reflex_control.moments import MINUTE_MS
 from reflex_control.store.tables import signing_key
 
-__all__ = ["active_key", "keyset", "rotate_signing_key"]
+__all__ = ["active_key", "derived_secrets", "keyset", "rotate_signing_key"]
 
 OVERLAP_MS: Final = 10 * MINUTE_MS
 """Longer than any credential lives, and than a server needs to fetch the keyset again."""
@@ -40,6 +41,16 @@ def keyset(connection: Connection) -> Keyset:
     """All of them: an old receipt is as good as a new one."""
     rows = connection.execute(select(signing_key).order_by(signing_key.c.created_at, signing_key.c.kid))
     return Keyset.of(PublicKey(row.kid, SigningKey(row.kid, row.private).public, row.trusted_until) for row in rows)
+
+
+def derived_secrets(connection: Connection, label: str, now_ms: int) -> list[bytes]:
+    """32 bytes for another purpose, the same for every replica, of each key that is still trusted; the newest first."""
+    newest = select(signing_key).order_by(signing_key.c.created_at.desc(), signing_key.c.kid)
+    return [
+        hmac.digest(row.private, f"reflex derived {label}".encode(), "sha256")
+        for row in connection.execute(newest)
+        if row.trusted_until is None or now_ms < row.trusted_until
+    ]
 
 
 def _make(connection: Connection, now_ms: int) -> SigningKey:

@@ -21,12 +21,13 @@ from reflex_control.identity.keys import authenticate
 from reflex_control.plane import Plane
 from reflex_control.rate_limits import RateLimits
 
-__all__ = ["ACTOR", "Endpoints"]
+__all__ = ["ACTOR", "PATH_PART", "Endpoints"]
 
 ACTOR: Final = "reflex.actor"
 """Where the request keeps who asks, for the access log."""
 EVENT_ID: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
 PATH_PART: Final = re.compile(r"[A-Za-z0-9_]{1,64}", re.ASCII)
+"""What an id in a path looks like."""
 
 
 @dataclass(frozen=True)

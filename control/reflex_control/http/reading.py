@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -37,7 +37,7 @@ def key_in(headers: RawHeaders) -> bytes | None:
     return key.strip(b" \t") if scheme.lower() == b"bearer" else None
 
 
-async def read_body(request: Request, receive_s: float = RECEIVE_S) -> bytes:
+async def read_body(request: Request, receive_s: float = RECEIVE_S, media_types: Sequence[str] = JSON_TYPES) -> bytes:
     """The body; `ServiceError` 408 when it does not come in time, 413 when it is too long, 415 for another type."""
     try:
         async with asyncio.timeout(receive_s):
@@ -47,8 +47,8 @@ async def read_body(request: Request, receive_s: float = RECEIVE_S) -> bytes:
     except ClientDisconnect:
         raise service_error("request_timeout", "the connection ended before the body did") from None
     given = [value.lower().replace(" ", "") for value in request.headers.getlist(CONTENT_TYPE_HEADER)]
-    if body and (len(given) != 1 or given[0] not in JSON_TYPES):
-        raise service_error("unsupported_media_type", "send the body as application/json")
+    if body and (len(given) != 1 or given[0] not in media_types):
+        raise service_error("unsupported_media_type", f"send the body as {media_types[0]}")
     return body
 
 

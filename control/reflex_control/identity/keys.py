@@ -29,6 +29,7 @@ __all__ = [
     "keys_of",
     "make_key",
     "make_organisation",
+    "recall",
     "require_another_admin",
     "revoke_key",
     "rotate_key",
@@ -86,6 +87,19 @@ def authenticate(database: Database, secret: bytes | None, now_ms: int) -> Actor
         row = connection.execute(select(api_key).where(api_key.c.digest == digest)).one_or_none()
     if row is None or secret is None or not _holds(row, now_ms):
         raise unauthorized()
+    return _noted(database, row, now_ms)
+
+
+def recall(database: Database, key_id: str, now_ms: int) -> Actor:
+    """Whoever was authenticated before, while the key holds; `ServiceError` 401 from then on."""
+    with database.reading() as connection:
+        row = connection.execute(select(api_key).where(api_key.c.id == key_id)).one_or_none()
+    if row is None or not _holds(row, now_ms):
+        raise unauthorized()
+    return _noted(database, row, now_ms)
+
+
+def _noted(database: Database, row: Row[Any], now_ms: int) -> Actor:
     if row.used_at is None or now_ms - row.used_at >= NOTE_USE_EVERY_MS:
         with database.writing() as connection:
             connection.execute(update(api_key).where(api_key.c.id == row.id).values(used_at=now_ms))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import Connection, Row, Select, func, select, update
 
 from reflex.errors import ServiceError, service_error
 from reflex.signed.moments import iso_of
@@ -33,8 +33,10 @@ __all__ = [
     "due",
     "end",
     "end_those_of",
+    "ended_sessions",
     "find_session",
     "gone",
+    "live_sessions",
     "require_live",
     "session_as_json",
     "sessions_of",
@@ -108,7 +110,23 @@ def sessions_of(connection: Connection, organisation_id: str, status: str | None
     wanted = select(session.c.id).where(session.c.organisation_id == organisation_id)
     if status is not None:
         wanted = wanted.where(session.c.status == status)
-    found = connection.scalars(wanted.order_by(session.c.created_at, session.c.id)).all()
+    return _found(connection, organisation_id, wanted.order_by(session.c.created_at, session.c.id))
+
+
+def live_sessions(connection: Connection, organisation_id: str) -> list[Session]:
+    """Those that have not ended, oldest first."""
+    wanted = select(session.c.id).where(session.c.organisation_id == organisation_id, session.c.ended_at.is_(None))
+    return _found(connection, organisation_id, wanted.order_by(session.c.created_at, session.c.id))
+
+
+def ended_sessions(connection: Connection, organisation_id: str, limit: int) -> list[Session]:
+    """The ones that ended last, the last one first."""
+    wanted = select(session.c.id).where(session.c.organisation_id == organisation_id, session.c.ended_at.is_not(None))
+    return _found(connection, organisation_id, wanted.order_by(session.c.ended_at.desc(), session.c.id).limit(limit))
+
+
+def _found(connection: Connection, organisation_id: str, wanted: Select[Any]) -> list[Session]:
+    found = connection.scalars(wanted).all()
     return [find_session(connection, organisation_id, identity) for identity in found]
 
 

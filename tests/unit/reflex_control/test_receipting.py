@@ -7,7 +7,7 @@ import threading
 from reflex.signed.receipts import line_of, seal_header, verify_lines
 from reflex_control.identity.actor import Actor
 from reflex_control.plane import Plane
-from reflex_control.receipting import Facts, receipts_of
+from reflex_control.receipting import Facts, kinds_of, newest_receipts, receipts_of
 from reflex_control.signing_keys import active_key, keyset
 
 WRITERS, EACH = 4, 5
@@ -70,3 +70,17 @@ def test_a_receipt_says_who_did_what_and_is_found_by_it(plane: Plane, actor: Act
     assert [(one["actor"]["keyId"], one["reason"], one["deploymentId"]) for one in found] == [
         (actor.key_id, "because", None)
     ]
+
+
+def test_the_newest_receipts_come_first_and_page_by_page(plane: Plane, actor: Actor, stranger: Actor) -> None:
+    for kind in ("a", "b", "a", "c"):
+        attest(plane, actor, kind)
+    attest(plane, stranger, "d")
+
+    with plane.reading() as connection:
+        owner = actor.organisation_id
+        newest = [each["seq"] for each in newest_receipts(connection, owner, limit=2)]
+        older = [each["seq"] for each in newest_receipts(connection, owner, before=3)]
+        chosen = [each["seq"] for each in newest_receipts(connection, owner, kind="a")]
+        assert kinds_of(connection, owner) == ["a", "b", "c"]
+    assert (newest, older, chosen) == ([4, 3], [2, 1], [3, 1])

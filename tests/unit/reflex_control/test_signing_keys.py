@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reflex_control.plane import Plane
-from reflex_control.signing_keys import OVERLAP_MS, active_key, keyset, rotate_signing_key
+from reflex_control.signing_keys import OVERLAP_MS, active_key, derived_secrets, keyset, rotate_signing_key
 
 
 def test_the_first_key_is_made_once(plane: Plane) -> None:
@@ -26,3 +26,18 @@ def test_a_new_key_signs_and_the_old_one_ends_after_the_overlap(plane: Plane) ->
     assert keys.verify(old.kid, message, old.sign(message), at_ms=end)
     assert not keys.verify(old.kid, message, old.sign(message), at_ms=end + 1)
     assert keys.verify(new.kid, message, new.sign(message), at_ms=end + 1)
+
+
+def test_secrets_for_other_purposes_differ_from_each_other_and_end_with_their_key(plane: Plane) -> None:
+    with plane.database.writing() as connection:
+        assert derived_secrets(connection, "a", plane.clock()) == []
+        key = active_key(connection)
+        old = derived_secrets(connection, "a", plane.clock())
+        assert derived_secrets(connection, "b", plane.clock()) != old != [key.seed]
+        rotate_signing_key(connection, plane.clock())
+        both = derived_secrets(connection, "a", plane.clock())
+        after = derived_secrets(connection, "a", plane.clock() + OVERLAP_MS)
+
+    assert len(old) == 1
+    assert both == [both[0], *old]
+    assert after == both[:1]

@@ -12,11 +12,12 @@ from reflex.signed.receipts import FIRST_SEQ, line_of, seal_header
 from reflex_control.http.operation import PUBLIC, Call, Operation
 from reflex_control.http.routes.bodies import ReceiptQuery
 from reflex_control.http.routes.registry import READ
+from reflex_control.identity.actor import Actor
 from reflex_control.plane import Plane
 from reflex_control.receipting import last_seq, receipts_of
 from reflex_control.signing_keys import active_key, keyset
 
-__all__ = ["RECEIPT_OPERATIONS"]
+__all__ = ["RECEIPT_OPERATIONS", "exported_lines"]
 
 LINES: Final = "application/x-ndjson"
 PAGE: Final = 500
@@ -33,14 +34,20 @@ def _list(call: Call) -> dict[str, Any]:
     return {"receipts": shown, "nextAfter": shown[-1]["seq"] if len(found) > len(shown) else None}
 
 
-def _export(call: Call) -> StreamingResponse:
-    owner = call.who.organisation_id
-    with call.plane.writing(call.who) as writing:
+def exported_lines(plane: Plane, actor: Actor) -> Iterator[bytes]:
+    """All receipts of the actor's organisation, up to now: a header, then pieces of whole lines."""
+    owner = actor.organisation_id
+    with plane.writing(actor) as writing:
         last = last_seq(writing.connection, owner)
         key = active_key(writing.connection)
         header = seal_header(owner, keyset(writing.connection), FIRST_SEQ, last, writing.now_ms, key)
+    return _lines(plane, owner, header, last)
+
+
+def _export(call: Call) -> StreamingResponse:
+    lines = exported_lines(call.plane, call.who)
     headers = {"cache-control": "no-store", "content-disposition": 'attachment; filename="receipts.jsonl"'}
-    return StreamingResponse(_lines(call.plane, owner, header, last), media_type=LINES, headers=headers)
+    return StreamingResponse(lines, media_type=LINES, headers=headers)
 
 
 def _lines(plane: Plane, owner: str, header: dict[str, object], last: int) -> Iterator[bytes]:

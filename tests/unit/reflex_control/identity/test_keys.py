@@ -14,6 +14,7 @@ from reflex_control.identity.keys import (
     key_of,
     keys_of,
     make_key,
+    recall,
     require_another_admin,
     revoke_key,
     rotate_key,
@@ -164,3 +165,19 @@ def test_a_rotated_admin_key_leaves_one_that_lasts(plane: Plane, actor: Actor) -
         rotate_key(writing.connection, row, HOUR_MS, writing.now_ms)
 
     assert not is_refused(plane, actor, actor.key_id)
+
+
+def test_whoever_was_accepted_is_recalled_by_its_key_while_that_holds(
+    plane: Plane, actor: Actor, moment: Moment
+) -> None:
+    key, brief = new(plane, actor), new(plane, actor, expires_at=plane.clock() + 1)
+
+    assert recall(plane.database, key.id, plane.clock()) == accepted(plane, key.secret)
+    assert recall(plane.database, brief.id, plane.clock()) == accepted(plane, brief.secret)
+    moment.now_ms += 1
+    with plane.database.writing() as connection:
+        revoke_key(connection, key.id, plane.clock())
+    for key_id in (key.id, brief.id, "key_none", key.secret):
+        with pytest.raises(ServiceError) as refused:
+            recall(plane.database, key_id, plane.clock())
+        assert refused.value.status == 401
