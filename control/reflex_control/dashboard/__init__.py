@@ -1,0 +1,1 @@
+"""The dashboard: pages for people, rendered here. What they read and do goes through the operations of the API."""

@@ -1,0 +1,111 @@
+"""Who is signed in: cookies that are sealed, hold no key, and mean nothing once their key is taken back.
+
+A cookie is encrypted (AES-256-GCM) under a secret that every replica derives from the store. It names a key of the
+organisation; whether that key still holds is looked up for every request.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+import secrets
+import threading
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from reflex_control.moments import MINUTE_MS
+from reflex_control.plane import Plane
+from reflex_control.signing_keys import active_key, derived_secrets
+
+__all__ = ["LASTS_MS", "SignIn", "SignIns"]
+
+LASTS_MS: Final = 12 * 60 * MINUTE_MS
+"""A long shift."""
+NONCE_BYTES: Final = 12
+MAX_COOKIE_CHARACTERS: Final = 4_096
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """One browser that is signed in; the key is nobody else's where it was made `by_code` for this browser."""
+
+    id: str
+    key_id: str
+    until_ms: int
+    by_code: bool = False
+
+
+class SignIns:
+    """Of one control plane. Which ones have signed out is remembered here, until their cookie has expired anyway."""
+
+    def __init__(self, plane: Plane) -> None:
+        self._plane = plane
+        self._lock = threading.Lock()
+        self._ended: dict[str, int] = {}
+
+    def begin(self, key_id: str, *, by_code: bool = False) -> SignIn:
+        return SignIn(secrets.token_urlsafe(18), key_id, self._plane.clock() + LASTS_MS, by_code)
+
+    def end(self, sign_in: SignIn) -> None:
+        """Its cookie is worth nothing from now on, wherever there is a copy of it."""
+        now_ms = self._plane.clock()
+        with self._lock:
+            self._ended = {name: until for name, until in self._ended.items() if now_ms < until}
+            self._ended[sign_in.id] = sign_in.until_ms
+
+    def cookie_of(self, sign_in: SignIn) -> str:
+        return self.seal("sign-in", asdict(sign_in))
+
+    def read(self, cookie: str) -> SignIn | None:
+        """None for everything that is not the cookie of somebody who is signed in."""
+        fields = self.unseal("sign-in", cookie)
+        found = None if fields is None else SignIn(**fields)
+        if found is None or self._plane.clock() >= found.until_ms:
+            return None
+        with self._lock:
+            return None if found.id in self._ended else found
+
+    def seal(self, label: str, fields: dict[str, Any]) -> str:
+        """`fields` as text that only a control plane of this store can read."""
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        sealed = AESGCM(self._secrets()[0]).encrypt(nonce, json.dumps(fields).encode(), label.encode())
+        return base64.urlsafe_b64encode(nonce + sealed).decode()
+
+    def unseal(self, label: str, text: str) -> dict[str, Any] | None:
+        """What was sealed under this label; None for everything else."""
+        try:
+            data = base64.urlsafe_b64decode(text[:MAX_COOKIE_CHARACTERS].encode())
+        except ValueError:
+            return None
+        for secret in self._secrets():
+            try:
+                plain = AESGCM(secret).decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], label.encode())
+            except (InvalidTag, ValueError):
+                continue
+            fields: dict[str, Any] = json.loads(plain)
+            return fields
+        return None
+
+    def form_token(self, subject: str) -> str:
+        """What a form of this browser holds, and no other site can know."""
+        return _token(self._secrets()[0], subject)
+
+    def is_form_token(self, subject: str, given: str) -> bool:
+        return any(hmac.compare_digest(_token(secret, subject).encode(), given.encode()) for secret in self._secrets())
+
+    def _secrets(self) -> list[bytes]:
+        with self._plane.reading() as connection:
+            found = derived_secrets(connection, "dashboard", self._plane.clock())
+        if found:
+            return found
+        with self._plane.database.writing() as connection:
+            active_key(connection)
+            return derived_secrets(connection, "dashboard", self._plane.clock())
+
+
+def _token(secret: bytes, subject: str) -> str:
+    return hmac.digest(secret, f"form of {subject}".encode(), "sha256").hex()
