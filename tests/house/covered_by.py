@@ -17,6 +17,7 @@ COVERED_BY: Final[Mapping[str, str]] = {
     "analysis/reflex_analysis/report_tables.py": "tests/unit/reflex_analysis/test_report.py",
     "analysis/reflex_analysis/slot_policies.py": "tests/unit/reflex_analysis/test_summary.py",
     "analysis/reflex_analysis/tally.py": "tests/unit/reflex_analysis/test_summary.py",
+    "control/reflex_control/dashboard/rendering.py": "tests/unit/reflex_control/dashboard/test_words.py",
     "control/reflex_control/http/answering.py": "tests/contract/test_control_http.py",
     "control/reflex_control/http/app.py": "tests/contract/test_control_http.py",
     "control/reflex_control/http/routes/bodies.py": "tests/contract/test_control_http.py",
