@@ -60,7 +60,8 @@ class FirstKey:
         return (
             f"admin key, shown this once: {self.key}\n"
             f"next: reflex login --backend-url {self.url} --api-key -\n"
-            "      reflex whoami"
+            "      reflex whoami\n"
+            f"      open {self.url}/ and sign in with the key"
         )
 
     def as_json(self) -> dict[str, str]:

@@ -21,6 +21,7 @@ from reflex.serving.hosts import allowed_hosts
 from reflex.serving.listener import BACKLOG, listen, url_of
 from reflex.serving.logs import set_up_logs
 from reflex.serving.quiet_server import QuietServer
+from reflex_control.dashboard.site import add_dashboard
 from reflex_control.first_start import FirstKey, begin, has_begun
 from reflex_control.forgetting import forget_old_events, forget_old_logins
 from reflex_control.http.app import build_app
@@ -75,7 +76,9 @@ def serve(overrides: Mapping[str, Any], hand_out: Callable[[FirstKey], None]) ->
             log.warning("nobody has a key yet; make the first one: reflex control init")
         callers = Callers(new_public_limits(settings.public_rate_limit), settings.trusted_proxies, settings.public_url)
         limits = RateLimits(settings.rate_limit)
-        app = front_door(build_app(plane, limits, metrics, callers=callers), hosts, metrics)
+        built = build_app(plane, limits, metrics, callers=callers)
+        add_dashboard(built, plane, limits, callers)
+        app = front_door(built, hosts, metrics)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_run(app, plane, listener))
     log.info("stopped")
