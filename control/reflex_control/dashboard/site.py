@@ -19,7 +19,10 @@ from reflex_control.dashboard.cookies import SIGN_IN_COOKIE, VISITOR_COOKIE, dro
 from reflex_control.dashboard.forms import EMPTY, Form, check_origin, read_form
 from reflex_control.dashboard.page_files import file_routes
 from reflex_control.dashboard.pages.deployments import DEPLOYMENT_PAGES
+from reflex_control.dashboard.pages.device import DEVICE_PAGES
+from reflex_control.dashboard.pages.keys import KEY_PAGES
 from reflex_control.dashboard.pages.overview import OVERVIEW_PAGES
+from reflex_control.dashboard.pages.receipts import RECEIPT_PAGES
 from reflex_control.dashboard.pages.robots import ROBOT_PAGES
 from reflex_control.dashboard.pages.sessions import SESSION_PAGES
 from reflex_control.dashboard.pages.signing_in import SIGN_IN_PAGES
@@ -39,7 +42,8 @@ from reflex_control.rate_limits import RateLimits
 __all__ = ["PAGES", "add_dashboard"]
 
 PAGES: Final[Sequence[Page]] = (
-    *SIGN_IN_PAGES, *OVERVIEW_PAGES, *DEPLOYMENT_PAGES, *SESSION_PAGES, *ROBOT_PAGES,
+    *SIGN_IN_PAGES, *OVERVIEW_PAGES, *DEPLOYMENT_PAGES, *SESSION_PAGES, *ROBOT_PAGES, *RECEIPT_PAGES, *KEY_PAGES,
+    *DEVICE_PAGES,
 )  # fmt: skip
 GUESSES_PER_S: Final = 1 / 6
 GUESSES_AT_ONCE: Final = 10

@@ -1,0 +1,52 @@
+"""Receipts: the newest first, chosen by what they are about, and whether their chain is whole."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from starlette.responses import Response
+
+from reflex_control.dashboard.chain import verdict_on
+from reflex_control.dashboard.visit import Page, Visit
+from reflex_control.receipting import kinds_of, last_seq, newest_receipts
+
+__all__ = ["RECEIPT_PAGES"]
+
+PAGE: Final = 50
+CHECKED_UNASKED: Final = 1_000
+"""A longer chain is checked when somebody asks: a second for some thousands."""
+FILTERS: Final = ("kind", "deployment_id", "session_id", "robot_id")
+EXPORT: Final = "/v1/receipts/export"
+
+
+def _show(visit: Visit) -> Response:
+    visit.who.require("read")
+    wanted = {name: visit.query.get(name, "").strip()[:64] for name in FILTERS}
+    before = visit.query.get("before", "")
+    with visit.plane.reading() as connection:
+        found = newest_receipts(
+            connection, visit.owner, before=int(before) if before.isascii() and before[:18].isdigit() else None,
+            limit=PAGE + 1, **{name: value or None for name, value in wanted.items()},
+        )  # fmt: skip
+        last, kinds = last_seq(connection, visit.owner), kinds_of(connection, visit.owner)
+    is_checked = last <= CHECKED_UNASKED or "verify" in visit.query
+    return visit.page(
+        "receipts.html", receipts=found[:PAGE], older=_older(wanted, found), wanted=wanted,
+        kinds=kinds, last=last, verdict=verdict_on(visit.plane, visit.who) if is_checked else None,
+    )  # fmt: skip
+
+
+def _older(wanted: dict[str, str], found: list[dict[str, Any]]) -> str | None:
+    """The address of the next page, where there is one."""
+    if len(found) <= PAGE:
+        return None
+    chosen = {name: value for name, value in wanted.items() if value}
+    return "/receipts?" + urlencode({**chosen, "before": found[PAGE - 1]["seq"]})
+
+
+def _export(visit: Visit) -> Any:  # noqa: ANN401 - a response that streams
+    return visit.ask("GET", EXPORT)
+
+
+RECEIPT_PAGES: Final = (Page("GET", "/receipts", _show), Page("GET", "/receipts/export", _export))
