@@ -15,7 +15,7 @@ ENDURING := $(addprefix tests/,chaos/test_two_policies.py chaos/test_rolling_upg
   chaos/test_slo.py chaos/test_stop.py chaos/test_recording_faults.py integration/test_replay.py fuzz/test_bodies.py fuzz/test_images.py \
   chaos/test_control_kill.py contract/test_control_claims.py)
 
-.PHONY: help install serve test promises endurance snapshots check fmt bench bench-export bench-rollout demo-policy fuzz chaos soak guard-properties mutants parity-table compose-test helm-test observability-test clean
+.PHONY: help install serve test promises endurance snapshots check fmt bench bench-export bench-rollout demo-policy fuzz chaos soak guard-properties mutants parity-table compose-test helm-test observability-test dashboard-test clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -110,6 +110,9 @@ observability-test: $(STAMP) ## dashboard and alerts against a real Prometheus, 
 	    && dpkg-deb --extract prometheus_*.deb . && rm prometheus_*.deb; } \
 	  || echo 'no Debian package prometheus: what needs it is skipped' >&2
 	$(BIN)/python -m pytest -m 'not timing' tests/observability $(ARGS)
+
+dashboard-test: $(STAMP) ## every page and action of the control plane's dashboard in a real Chromium, and its pictures in docs/dashboard/ (two minutes)
+	REFLEX_DASHBOARD_PICTURES=$(CURDIR)/docs/dashboard $(BIN)/python -m pytest tests/browser -p no:randomly $(ARGS)
 
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

@@ -13,6 +13,7 @@ from sqlalchemy import update
 from docs.documents import REPOSITORY
 from reflex.signed.moments import iso_of
 from reflex_control.identity.actor import SCOPES, Actor
+from reflex_control.identity.pairing import DEFAULT_TTL_S, claim_token, make_token
 from reflex_control.moments import now_ms
 from reflex_control.plane import Plane
 from reflex_control.registry.deployments import create_deployment
@@ -24,11 +25,13 @@ from reflex_control.sessions.beating import beat, close_session
 from reflex_control.store.tables import deployment, robot
 from support.outside.control_plane import Tenant
 
-__all__ = ["HOSTILE", "PASSED", "REFUSED", "Lab"]
+__all__ = ["HOSTILE", "PASSED", "PER_BEAT", "REFUSED", "Lab"]
 
 HOSTILE: Final = "<script>document.title='owned'</script>\u202e\u2066'\"&lt;"
 """What no name should be, and what a page has to show as the text that it is."""
 BEAT_EVERY_S: Final = 10
+PER_BEAT: Final = 190
+"""Steps: of a robot at 20 Hz that waits now and then."""
 LATENCIES_MS: Final = (61.0, 58.4, 63.9, 60.2, 74.8, 59.1, 60.7, 96.3, 62.0, 58.8, 61.4, 60.0)
 
 Check = dict[str, Any]
@@ -64,10 +67,15 @@ class Lab:
             made = register_schema(writing, f"so101-{next(self.names)}", schema, "so101")
         self.schema_id: str = made["id"]
 
-    def robot(self, name: str, calibration_id: str | None = None) -> str:
+    def robot(self, name: str, calibration_id: str | None = None, *, paired: bool = False) -> str:
         """Its id."""
         with self.plane.writing(self.actor) as writing:
-            return str(register_robot(writing, name, self.schema_id, None, calibration_id)["id"])
+            made = register_robot(writing, name, self.schema_id, None, calibration_id)
+            if paired:
+                owner = self.tenant.organisation_id
+                token, _ = make_token(writing.connection, owner, made["id"], DEFAULT_TTL_S, writing.now_ms)
+                claim_token(writing.connection, token["token"], writing.now_ms)
+        return str(made["id"])
 
     def deployment(self, name: str, mode: str = "apply_actions", *, url: str = "http://127.0.0.1:8000") -> str:
         """Its id; of a model of its own."""
@@ -97,18 +105,18 @@ class Lab:
         with self.plane.writing(self.actor) as writing:
             beat(writing, robot_id, {"session_id": session_id, **report})
 
-    def driven(self, deployment_id: str, robot_id: str, number: int, *, violations: int = 0) -> str:
-        """The id of a session with a past of so many heartbeats, the last of them now; some violations in its middle.
+    def driven(self, deployment_id: str, robot_id: str, number: int, *, violations: int = 0, ago_s: int = 0) -> str:
+        """The id of a session with so many heartbeats behind it, the last one `ago_s` ago; violations in its middle.
 
         All in one write: no sweep may find it between two of them.
         """
-        now = now_ms()
+        now = now_ms() - ago_s * 1000
         moments = [now - (number - 1 - index) * BEAT_EVERY_S * 1000 for index in range(number)]
         with self.plane.writing(self.actor) as writing:
             begun = replace(writing, now_ms=moments[0] - 1000)
             identity = str(authorize(begun, Wish(robot_id=robot_id, deployment_id=deployment_id))["sessionId"])
             for index, moment in enumerate(moments):
-                report = {"session_id": identity, "steps": 190 * index + 7 * (index % 3), "applied_steps": 0,
+                report = {"session_id": identity, "steps": PER_BEAT * index + 7 * (index % 3), "applied_steps": 0,
                           "guard_violations": violations if index * 2 >= number else 0,
                           "latency_ms": LATENCIES_MS[index % len(LATENCIES_MS)]}  # fmt: skip
                 beat(replace(writing, now_ms=moment), robot_id, report)
