@@ -32,7 +32,7 @@ class Scene:
     def driven(self, *, checks: list[dict[str, Any]] | None = None) -> tuple[str, str, str]:
         """A robot, its deployment and a session in dry_run that beats, each with a name of its own."""
         number = next(self.lab.names)
-        robot_id, deployment_id = self.lab.robot(f"arm {number}"), self.lab.deployment(f"kitchen {number}")
+        robot_id, deployment_id = self.lab.robot(f"arm {number}", paired=True), self.lab.deployment(f"kitchen {number}")
         if checks is not None:
             self.lab.doctor(deployment_id, checks)
         session_id = self.lab.session(deployment_id, robot_id)
@@ -81,6 +81,20 @@ def test_a_refused_promotion_shows_what_the_doctor_found_and_is_on_the_record(sc
     assert "Deployment not ready for apply_actions" in refused.text
     assert "reflex serve --model-repository models/pick_cup" in refused.text
     assert scene.kinds(sessionId=session_id)[-1] == "promotion_refused"
+
+
+def test_the_doctor_looks_when_it_is_asked_and_its_findings_stay(scene: Scene) -> None:
+    robot_id, deployment_id, _ = scene.driven()
+    page = f"/deployments/{deployment_id}"
+    assert "Nobody has run the doctor yet" in scene.visitor.get(page).text
+    done = scene.visitor.submit(page, f"{page}/doctor")
+    assert done.headers["location"] == f"{page}?done=checked"
+
+    text, found = scene.visitor.get(page).text, scene.ask(f"/v1/deployments/{deployment_id}")["doctor"]
+    assert [check["id"] for check in found["checks"] if f"<code>{check['id']}</code>" not in text] == []
+    assert "not ready" in text
+    assert scene.kinds(deploymentId=deployment_id)[-1] == "doctor"
+    assert scene.ask(f"/v1/robots/{robot_id}")["online"]
 
 
 def test_a_session_is_closed_with_its_reason(scene: Scene) -> None:

@@ -104,6 +104,7 @@ ACTIONS: dict[str, tuple[Scope, ...]] = {
     "/sessions/{session}/promote": ("promote",), "/sessions/{session}/close": ("sessions",),
     "/sessions/{session}/take-over": ("sessions",), "/robots": ("write",), "/robots/{robot}/pairing": ("write",),
     "/robots/{robot}/revoke": ("write",), "/keys": ("admin",),
+    "/deployments/{deployment}/doctor": ("write", "sessions"),
 }  # fmt: skip
 
 
@@ -114,7 +115,7 @@ def test_what_a_key_may_not_is_neither_shown_nor_done(scene: Scene, scope: Scope
     token = dict(visitor.form("/", "/sign-out").fields)["token"]
     offered = {form.action for path in scene.pages() for form in forms_in(visitor.get(path).text)}
     for action, needed in ACTIONS.items():
-        path = action.format(session=scene.session_id, robot=scene.robot_id)
+        path = action.format(session=scene.session_id, robot=scene.robot_id, deployment=scene.deployment_id)
         assert (path in offered) == (scope in needed), path
         if scope not in needed:
             refused = visitor.client.post(path, data={"token": token, "reason": "x", "robot": HOSTILE}, headers=own)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 
 from reflex.api_keys import new_key
@@ -197,23 +199,47 @@ def test_the_files_of_the_pages_need_no_sign_in(visitor: Visitor) -> None:
     assert visitor.get("/assets/../site.py").status_code == 404
 
 
-def test_who_is_told_a_code_signs_in_once_an_admin_has_confirmed_it(scene: Scene, visitor: Visitor) -> None:
-    admin = Visitor(scene.control.base_url)
-    admin.sign_in(scene.key)
+def ask_for_code(visitor: Visitor) -> str:
     shown = visitor.submit("/sign-in?next=/robots", "/sign-in/code")
     found = re.search(r'class="secret">([A-Z-]+)<', shown.text)
     assert shown.status_code == 200
     assert found is not None
-    finish = {"token": dict(visitor.form("/sign-in", "/sign-in").fields)["token"], "next": "/robots"}
-    own = {"origin": scene.control.base_url}
+    return found[1]
 
-    waiting = visitor.client.post("/sign-in/code/finish", data=finish, headers=own)
-    assert (waiting.status_code, found[1] in waiting.text) == (428, True)
-    page = admin.get(f"/device?code={found[1]}").text
-    assert "dashboard" in page
-    confirmed = admin.submit(f"/device?code={found[1].lower()}", "/device", ticked=["read"])
-    assert confirmed.headers["location"] == "/device?done=confirmed"
-    admin.close()
+
+def finish(visitor: Visitor) -> httpx.Response:
+    """As the page with the code does."""
+    fields = {"token": dict(visitor.form("/sign-in", "/sign-in").fields)["token"], "next": "/robots"}
+    return visitor.client.post("/sign-in/code/finish", data=fields, headers={"origin": visitor.base_url})
+
+
+def test_who_is_told_a_code_signs_in_once_an_admin_confirmed_it_and_takes_the_key_along_when_leaving(
+    scene: Scene, visitor: Visitor
+) -> None:
+    code = ask_for_code(visitor)
+    with closing(Visitor(scene.control.base_url)) as admin:
+        admin.sign_in(scene.key)
+        assert "dashboard" in admin.get(f"/device?code={code}").text
+        confirmed = admin.submit(f"/device?code={code.lower()}", "/device", ticked=["read"])
+        assert confirmed.headers["location"] == "/device?done=confirmed"
+
+    assert finish(visitor).headers["location"] == "/robots"
+    assert visitor.get("/robots").status_code == 200
+    visitor.submit("/robots", "/sign-out")
+    keys = scene.control.ask("GET", "/v1/keys", scene.key).json()["keys"]
+    assert [key["revokedAt"] is None for key in keys if key["name"] == "dashboard"] == [False]
+
+
+def test_a_code_that_nobody_has_confirmed_yet_stays_in_view(scene: Scene, visitor: Visitor) -> None:
+    code = ask_for_code(visitor)
+    waiting = finish(visitor)
+
+    assert (waiting.status_code, code in waiting.text) == (428, True)
+    assert visitor.get("/robots").status_code == 303
+
+
+def test_a_browser_that_asked_for_no_code_takes_no_key(visitor: Visitor) -> None:
+    assert "ask for a new one" in finish(visitor).text
 
 
 def test_an_address_that_guesses_is_held_up_and_whoever_has_a_key_is_not_counted(tmp_path: Path) -> None:

@@ -50,11 +50,11 @@ def _welcome(visit: Visit, actor: Actor, *, by_code: bool) -> Response:
 
 
 def _sign_out(visit: Visit) -> Response:
-    """A key that was made for this browser alone goes with it."""
+    """A key that was made for this browser alone goes with it; the last admin's is refused."""
     if visit.sign_in is not None:
-        visit.sign_ins.end(visit.sign_in)
         if visit.sign_in.by_code:
             visit.ask("POST", "/v1/keys/{id}/revoke", {"reason": "signed out"}, id=visit.sign_in.key_id)
+        visit.sign_ins.end(visit.sign_in)
     answer = visit.go_to("/sign-in?done=signed-out")
     drop_cookie(answer, SIGN_IN_COOKIE)
     return answer
