@@ -16,7 +16,7 @@ from observability.prometheus import promtool
 
 WANTED = {
     "ReflexBreakerOpen", "ReflexErrors", "ReflexGone", "ReflexGuardClamps", "ReflexHighLatency", "ReflexNoTraffic",
-    "ReflexKeysStale", "ReflexRecordingStopped", "ReflexSloViolated", "ReflexTritonRestarts",
+    "ReflexKeysStale", "ReflexRecordingStopped", "ReflexSessionsStale", "ReflexSloViolated", "ReflexTritonRestarts",
 }  # fmt: skip
 SHOWN_IN = {
     "ReflexErrors": "Failed in each slot",
