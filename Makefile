@@ -9,13 +9,14 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Serving needs a third of what the tests need; who has all of it needs no more.
 SERVES := $(or $(wildcard $(STAMP)),$(VENV)/.serves)
+UP := $(or $(wildcard $(STAMP)),$(VENV)/.up)
 GOLDEN ?= tests/golden
 WORKERS ?= 4
 ENDURING := $(addprefix tests/,chaos/test_two_policies.py chaos/test_rolling_upgrade.py chaos/test_soak.py \
   chaos/test_slo.py chaos/test_stop.py chaos/test_recording_faults.py integration/test_replay.py fuzz/test_bodies.py fuzz/test_images.py \
   chaos/test_control_kill.py contract/test_control_claims.py)
 
-.PHONY: help install serve test promises endurance snapshots check fmt bench bench-export bench-rollout demo-policy fuzz chaos soak guard-properties mutants parity-table compose-test helm-test observability-test dashboard-test clean
+.PHONY: help install serve up test promises endurance snapshots check fmt bench bench-export bench-rollout demo-policy fuzz chaos soak guard-properties mutants parity-table compose-test helm-test observability-test dashboard-test clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -24,7 +25,8 @@ install: $(STAMP) ## a virtual environment in .venv with everything, dev tools t
 
 $(STAMP): WANTED := .[dev]
 $(VENV)/.serves: WANTED := .[serve,embedded]
-$(STAMP) $(VENV)/.serves: pyproject.toml constraints.txt
+$(VENV)/.up: WANTED := .[serve,embedded,control]
+$(STAMP) $(VENV)/.serves $(VENV)/.up: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Reflex needs Python 3.11 or newer: make PYTHON=python3.11") if sys.version_info < (3, 11) else None'
 	@echo "installing $(WANTED) into $(VENV), this once" >&2
 	@$(PYTHON) tools/install.py "$(VENV)" "$(WANTED)"
@@ -32,6 +34,9 @@ $(STAMP) $(VENV)/.serves: pyproject.toml constraints.txt
 
 serve: $(SERVES) ## serve the demo policy on http://127.0.0.1:8000 (ARGS='--port 9000')
 	"$(BIN)/reflex" serve $(ARGS)
+
+up: $(UP) ## server, control plane and demo together on this machine (ARGS='--no-sessions')
+	"$(BIN)/reflex" up $(ARGS)
 
 test: $(STAMP) ## every test that needs no GPU, no container, no root (ARGS='-k guard')
 	$(BIN)/python -m pytest -m 'not timing and not slow' --numprocesses $(WORKERS) $(ARGS)

@@ -38,7 +38,7 @@ from reflex_control.store.backup import back_up, back_up_into, restore, restore_
 from reflex_control.store.database import Database
 from reflex_control.store.migrating import open_store
 
-__all__ = ["backup_store", "init_store", "migrate_store", "restore_store", "serve"]
+__all__ = ["backup_store", "init_store", "make_first_key", "migrate_store", "restore_store", "serve"]
 
 DRAIN_S: Final = 8
 """So long requests that have begun are waited for."""
@@ -89,11 +89,17 @@ def init_store(overrides: Mapping[str, Any], hand_out: Callable[[FirstKey], None
     """Make the store and its first key, beside a server of it or without; `SetupError` where there is one already."""
     settings = Settings.load(overrides)
     url = f"http://{LOOPBACK if settings.host in EVERYWHERE else settings.host}:{settings.port}"
+    if not make_first_key(overrides, lambda key: hand_out(FirstKey(key, url))):
+        raise SetupError("this store has its first key already; make others with: reflex keys create")
+
+
+def make_first_key(overrides: Mapping[str, Any], hand_out: Callable[[str], None]) -> bool:
+    """As `init_store`, with nothing but the key handed out; False where there is one already."""
+    settings = Settings.load(overrides)
     if settings.db is None:
         settings.make_data_folder()
     with closing(open_store(settings.store_url)) as database:
-        if not begin(Plane(database), lambda key: hand_out(FirstKey(key, url))):
-            raise SetupError("this store has its first key already; make others with: reflex keys create")
+        return begin(Plane(database), hand_out)
 
 
 def migrate_store(overrides: Mapping[str, Any]) -> None:

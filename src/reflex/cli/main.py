@@ -32,6 +32,7 @@ from reflex.cli.replay import replay
 from reflex.cli.root import RootCommand
 from reflex.cli.serve import serve
 from reflex.cli.traces import compare, traces
+from reflex.cli.up.command import up
 from reflex.console import EXIT_INTERRUPTED
 
 __all__ = ["app", "main"]
@@ -39,6 +40,7 @@ __all__ = ["app", "main"]
 SHORT_HELP: Final[Mapping[str, str]] = MappingProxyType(
     {
         "serve": "Serve a policy over HTTP.",
+        "up": "Start the server and the control plane together.",
         "act": "Ask a running server for one action chunk.",
         "check": "Check that a running server answers.",
         "status": "Say how a running server does.",
@@ -96,6 +98,7 @@ for _command in (
     replay,
     serve,
     status,
+    up,
     verify,
     watch,
     whoami,

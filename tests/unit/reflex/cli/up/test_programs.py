@@ -1,0 +1,103 @@
+"""Programs that run together: their lines come out whole, and the end of one, or of what started them, ends all."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import psutil
+import pytest
+
+from reflex.cli.up.programs import Programs, reflex_command, together
+from reflex.errors import SetupError
+from support.server import free_port
+from support.waiting import HANGS_S, wait_until
+
+SLEEPS = ["sleep", "600"]
+SAYS = ["sh", "-c", "echo one; echo two >&2; exec sleep 600"]
+TRAPS = ["sh", "-c", "trap 'echo drained; exit 0' TERM; echo up; while :; do sleep 0.05; done"]
+
+
+def pids(programs: Programs) -> list[int]:
+    return [process.pid for process in programs._running.values()]
+
+
+def test_what_they_say_bears_their_names_and_all_are_ended_with_time_to_drain() -> None:
+    said: list[str] = []
+    with together(said.append) as programs:
+        programs.start("first", SAYS)
+        programs.start("second", TRAPS, {"WITH": "a variable"})
+        programs.wait_for(lambda: len(said) == 3)
+        started = pids(programs)
+
+    assert sorted(said[:3]) == ["first   | one", "first   | two", "second  | up"]
+    assert said[3:] == ["second  | drained"]
+    assert [pid for pid in started if psutil.pid_exists(pid)] == []
+
+
+@pytest.mark.parametrize(("script", "how"), [("exit 3", "code 3"), ("kill -9 $$", "SIGKILL"), ("exit 0", "code 0")])
+def test_the_end_of_one_is_told_and_ends_the_rest(script: str, how: str) -> None:
+    said: list[str] = []
+    started: list[int] = []
+
+    def run() -> None:
+        with together(said.append) as programs:
+            programs.start("server", SLEEPS)
+            programs.start("control", ["sh", "-c", f"echo last; {script}"])
+            started.extend(pids(programs))
+            programs.watch()
+
+    with pytest.raises(SetupError, match=f"the control .*{how}"):
+        run()
+
+    assert said == ["control | last"]
+    assert len(started) == 2
+    assert [pid for pid in started if psutil.pid_exists(pid)] == []
+
+
+def test_one_that_ends_before_it_is_ready_is_not_waited_for() -> None:
+    def run() -> None:
+        with together(lambda _line: None) as programs:
+            programs.start("control", ["sh", "-c", "exit 7"])
+            programs.wait_for(lambda: False)
+
+    with pytest.raises(SetupError, match="code 7"):
+        run()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_stop_is_what_ctrl_c_is(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+
+    def run() -> None:
+        with together(lambda _line: None) as programs:
+            programs.start("server", SLEEPS)
+            threading.Timer(0.0, os.kill, (os.getpid(), number)).start()
+            programs.watch()
+
+    with pytest.raises(KeyboardInterrupt):
+        run()
+
+    assert signal.getsignal(number) is before
+
+
+def test_no_child_outlives_what_started_it(tmp_path: Path) -> None:
+    arguments = ["control", "serve", "--data", str(tmp_path / "data"), "--port", str(free_port())]
+    code = f"import os, subprocess; print(subprocess.Popen({['PYTHON', *reflex_command(*arguments)[1:]]!r}).pid)"
+    code = code.replace(repr(str(os.getpid())), "str(os.getpid())").replace("'PYTHON'", repr(sys.executable))
+    parent = subprocess.Popen(
+        [sys.executable, "-u", "-c", f"{code}; import time; time.sleep(600)"], stdout=subprocess.PIPE, text=True
+    )
+    assert parent.stdout is not None
+    child = psutil.Process(int(parent.stdout.readline()))
+    wait_until(lambda: (tmp_path / "data" / "control.db").exists(), "the child serves")
+
+    parent.kill()
+    parent.wait(HANGS_S)
+    parent.stdout.close()
+
+    wait_until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, "the child is gone")
