@@ -32,11 +32,11 @@ _METADATA: Final = frozenset(
 _NOWHERE: Final = (IPv4Network("0.0.0.0/8"), IPv4Network("240.0.0.0/4"))
 _LAST_32_BITS: Final = (
     IPv6Network("::ffff:0:0/96"), IPv6Network("::/96"), IPv6Network("::ffff:0:0:0/96"),
-    IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"),
+    IPv6Network("64:ff9b::/96"),
 )  # fmt: skip
-"""IPv4-mapped, IPv4-compatible, IPv4-translated, and NAT64 by its two prefixes."""
+"""IPv4-mapped, IPv4-compatible, IPv4-translated, and NAT64 (RFC 6052)."""
 _LOCAL_NAT64: Final = IPv6Network("64:ff9b:1::/48")
-"""It may have the IPv4 address round its bits 64 to 71 instead (RFC 6052, 2.2)."""
+"""Where in it the IPv4 address stands is each network's own choice (RFC 8215)."""
 _ISATAP: Final = (0x0000_5EFE, 0x0200_5EFE)
 
 
@@ -105,8 +105,6 @@ def _carried(address: Address) -> Iterator[IPv4Address]:
     value = int(address)
     if any(address in network for network in _LAST_32_BITS):
         yield IPv4Address(value & 0xFFFF_FFFF)
-    if address in _LOCAL_NAT64:
-        yield IPv4Address((value >> 64 & 0xFFFF) << 16 | value >> 40 & 0xFFFF)
     if (value >> 32) & 0xFFFF_FFFF in _ISATAP:
         yield IPv4Address(value & 0xFFFF_FFFF)
     if address.sixtofour is not None:
@@ -120,6 +118,8 @@ def _reason(address: Address) -> str | None:
         return "it is a cloud's metadata service"
     if address.is_link_local or (isinstance(address, IPv6Address) and address.is_site_local):
         return "it is link-local, where clouds keep their metadata service"
+    if address in _LOCAL_NAT64:
+        return "it is translated to an IPv4 address that nobody knows here"
     if address.is_multicast:
         return "it is multicast, which is no one server"
     if address.is_unspecified or (isinstance(address, IPv4Address) and any(address in each for each in _NOWHERE)):

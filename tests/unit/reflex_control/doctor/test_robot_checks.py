@@ -6,7 +6,7 @@ import pytest
 
 from reflex.errors import ServiceError
 from reflex_control.sessions.promoting import promote_session
-from reflex_control.store.tables import robot
+from reflex_control.store.tables import robot, session
 from unit.reflex_control.doctor.doctor_scene import Scene
 
 ROBOT = ("robot_paired", "heartbeat_fresh", "calibration", "dry_run_seen")
@@ -47,6 +47,22 @@ def test_a_driven_robot_that_is_not_fit_is_a_warning_and_is_not_promoted_while_t
     assert refused.value.code == "deployment_not_ready"
     assert [check["id"] for check in refused.value.context["checks"]] == ["calibration", "dry_run_seen"]
     assert promote(scene, first) == "apply_actions"
+
+
+def test_where_no_robot_is_fit_the_check_fails_whoever_is_driven(scene: Scene) -> None:
+    scene.change(session, steps=40)
+    scene.rehearse(scene.another_robot("arm-2"), steps=30, calibration_id="calib-2")
+    check = scene.checks()["dry_run_seen"]
+    assert (check["status"], "arm-1 did at most 40 steps" in check["message"]) == ("fail", True)
+    assert "arm-2" not in check["message"]
+
+
+def test_a_robot_whose_session_ended_is_not_warned_of(scene: Scene) -> None:
+    second = scene.another_robot("arm-2")
+    scene.rehearse(second, steps=3)
+    assert scene.not_passed() == {"dry_run_seen": "warn"}
+    scene.end_all()
+    assert scene.not_passed() == {}
 
 
 def test_the_fittest_of_several_is_told_of(scene: Scene) -> None:

@@ -11,7 +11,7 @@ from reflex_control.checking import Check
 from reflex_control.identity.keys import revoke_key
 from reflex_control.moments import DAY_MS
 from reflex_control.sessions.fitness import ROBOT_CHECKS, fitness_of
-from reflex_control.store.tables import deployment, robot, session
+from reflex_control.store.tables import api_key, deployment, robot, session
 from unit.reflex_control.sessions.session_scene import Scene
 
 
@@ -47,6 +47,12 @@ def test_a_robot_that_is_fit_has_no_fault(scene: Scene, session_id: str) -> None
 def test_a_robot_without_a_key_that_holds_is_not_paired(scene: Scene) -> None:
     other = found(scene, "robot_2")["robot_paired"]
     assert (other.status, other.fix) == ("fail", "reflex robots pair robot_2")
+    with scene.database.writing(scene.owner) as connection:
+        connection.execute(update(api_key).values(expires_at=scene.at_ms))
+    assert found(scene)["robot_paired"].status == "fail"
+    with scene.database.writing(scene.owner) as connection:
+        connection.execute(update(api_key).values(expires_at=scene.at_ms + 1))
+    assert found(scene)["robot_paired"].status == "pass"
     with scene.database.writing(scene.owner) as connection:
         revoke_key(connection, scene.arm.key_id, scene.at_ms)
     set_robot(scene, paired_at=scene.at_ms)
