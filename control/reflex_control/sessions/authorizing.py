@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import Row, insert, select
 
-from reflex.errors import service_error
+from reflex.errors import ServiceError, service_error
 from reflex.signed.moments import iso_of
 from reflex_control.identity.ids import new_id
 from reflex_control.moments import DAY_MS, SECOND_MS
@@ -42,7 +42,8 @@ def authorize(writing: Writing, wish: Wish) -> dict[str, Any]:
     """A grant: the session and its credential.
 
     `ServiceError` 409 robot_busy names who holds the robot; 410 when the client_session_id is that of a session that
-    has ended. In another mode than dry_run it is promoted at once, under the rules of promotion.
+    has ended, 403 session_mode when that one is in dry_run and another mode was asked for. In another mode than dry_run
+    it is promoted at once, under the rules of promotion.
     """
     sweep(writing)
     robot_id = wish.robot_id or writing.actor.robot_id
@@ -106,7 +107,16 @@ def _same_as_before(writing: Writing, wish: Wish) -> Session | None:
         raise service_error("idempotency_mismatch", "this clientSessionId came before for another robot or deployment")
     if not found.is_live:
         raise gone(found)
+    if wish.mode != "dry_run" and found.row.mode == "dry_run":
+        raise _not_promoted(found)
     return found
+
+
+def _not_promoted(found: Session) -> ServiceError:
+    """Whoever asks to move a robot must not be answered with a session that does not."""
+    return service_error(
+        "session_mode", f"session {found.row.id} is still in dry_run; promote it", context={"sessionId": found.row.id}
+    )
 
 
 def _deployment(writing: Writing, wish: Wish) -> Row[Any]:

@@ -161,3 +161,13 @@ def test_a_model_that_was_revoked_drives_nothing_new(scene: Scene) -> None:
             scene.authorize(**wish)
         assert refused.value.code == "wrong_state"
     assert scene.live() == 0
+
+
+def test_who_asks_to_move_the_robot_is_not_answered_with_a_session_that_does_not(scene: Scene) -> None:
+    first = scene.authorize(client_session_id="mine")
+
+    with pytest.raises(ServiceError, match="still in dry_run") as refused:
+        scene.authorize(client_session_id="mine", mode="apply_actions")
+
+    assert (refused.value.code, refused.value.context) == ("session_mode", {"sessionId": first["sessionId"]})
+    assert scene.authorize(client_session_id="mine")["sessionId"] == first["sessionId"]
