@@ -11,7 +11,7 @@ from reflex.errors import ServiceError, service_error
 from reflex.signed.moments import iso_of
 from reflex_control.identity import device_login
 from reflex_control.identity.actor import SCOPES, Actor, Scope, check_scopes
-from reflex_control.identity.keys import key_of, make_key
+from reflex_control.identity.keys import key_of, make_key, revoke_key
 from reflex_control.identity.login_limits import INTERVAL_S
 from reflex_control.plane import Plane, Writing
 from reflex_control.receipting import Facts
@@ -55,9 +55,16 @@ def take_login(plane: Plane, device_code: str) -> dict[str, Any]:
 
 
 def withdraw_login(plane: Plane, device_code: str) -> None:
-    """The machine stopped waiting."""
+    """The machine stopped waiting; a key that was on its way to it, and that nobody has used, is taken back."""
     with plane.database.writing() as connection:
-        device_login.withdraw(connection, device_code)
+        taken = device_login.withdraw(connection, device_code)
+    if taken is None:
+        return
+    machine = Actor("", taken.client_name or NO_NAME, taken.organisation_id, frozenset())
+    with plane.writing(machine) as writing:
+        key = key_of(writing.connection, taken.organisation_id, device_login.key_id_of(taken.id))
+        if key.used_at is None and revoke_key(writing.connection, key.id, writing.now_ms):
+            writing.receipt("key_revoked", Facts(reason=f"{key.id}: {taken.id} was withdrawn"))
 
 
 def show_login(plane: Plane, actor: Actor, user_code: str) -> dict[str, Any]:
@@ -95,7 +102,8 @@ def refuse_login(plane: Plane, actor: Actor, user_code: str) -> dict[str, Any]:
 def _handed_out(writing: Writing, row: Row[Any]) -> dict[str, Any]:
     device_login.take(writing.connection, row.id, writing.now_ms)
     owner, name = writing.actor.organisation_id, row.client_name or NO_NAME
-    made = make_key(writing.connection, owner, name, row.scopes, writing.now_ms)
+    identity = device_login.key_id_of(row.id)
+    made = make_key(writing.connection, owner, name, row.scopes, writing.now_ms, identity=identity)
     writing.receipt("key_created", Facts(reason=f"{made.id}: {name}, by {row.id}"))
     return {"key": made.secret, "keyId": made.id, "organisationId": owner, "scopes": row.scopes}
 

@@ -56,8 +56,8 @@ class Callers:
             return self.public_url
         host = written_host(request.scope["headers"])
         if host is None:
-            name, port = request.scope["server"]
-            host = f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
+            name, port = request.scope.get("server") or ("localhost", None)
+            host = (f"[{name}]" if ":" in name else name) + (f":{port}" if port else "")
         return f"{self._scheme_of(request)}://{host}"
 
     def _scheme_of(self, request: Request) -> str:

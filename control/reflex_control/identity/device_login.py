@@ -27,6 +27,7 @@ __all__ = [
     "confirm",
     "ended",
     "find_waiting",
+    "key_id_of",
     "refuse",
     "start",
     "take",
@@ -129,13 +130,16 @@ def refuse(connection: Connection, organisation_id: str, key_id: str, user_code:
     return confirm(connection, organisation_id, key_id, user_code, (), now_ms)
 
 
-def withdraw(connection: Connection, device_code: str) -> None:
-    """The machine does not wait any more: as if the login had never been. One that was taken stays."""
-    connection.execute(
-        delete(device_login).where(
-            device_login.c.device_digest == _digest_of(device_code), device_login.c.taken_at.is_(None)
-        )
-    )
+def withdraw(connection: Connection, device_code: str) -> Row[Any] | None:
+    """As if it had never been: the machine does not wait any more. One whose key was taken stays, and is told."""
+    is_it = device_login.c.device_digest == _digest_of(device_code)
+    gone = connection.execute(delete(device_login).where(is_it, device_login.c.taken_at.is_(None)))
+    return None if gone.rowcount == 1 else connection.execute(_by_secret(device_code)).one_or_none()
+
+
+def key_id_of(login_id: str) -> str:
+    """The id of the key that a login gives: so the one is found by the other."""
+    return f"key_{login_id.removeprefix('login_')}"
 
 
 def ended() -> ServiceError:

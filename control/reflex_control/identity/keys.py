@@ -67,9 +67,10 @@ def make_key(
     *,
     robot_id: str | None = None,
     expires_at: int | None = None,
+    identity: str | None = None,
 ) -> NewKey:
     """Write a key down. Who asks was found to have the right before."""
-    new = NewKey(new_id("key"), new_key())
+    new = NewKey(identity or new_id("key"), new_key())
     granted = set(scopes)
     row = {
         "id": new.id, "organisation_id": organisation_id, "name": name, "digest": digest_of(new.secret.encode()),

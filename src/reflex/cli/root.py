@@ -36,7 +36,7 @@ class RootCommand(TyperGroup):
 
     def __init__(self, *args: Any, **more: Any) -> None:  # noqa: ANN401 - Click's
         super().__init__(*args, **more)
-        self._as_json = False
+        self.as_json = False
         verbose = _verbose_option()
         for command in _leaves(self):
             command.params.append(verbose)
@@ -44,9 +44,9 @@ class RootCommand(TyperGroup):
     def main(self, args: Sequence[str] | None = None, *more: Any, **how: Any) -> Any:  # noqa: ANN401 - Click's
         """Run the command line; ends the process as Click does."""
         given = list(sys.argv[1:] if args is None else args)
-        self._as_json = JSON in (given[: given.index("--")] if "--" in given else given)
+        self.as_json = JSON in (given[: given.index("--")] if "--" in given else given)
         try:
-            if not self._as_json:
+            if not self.as_json:
                 return super().main(args, *more, **how)
             return self._main_as_json(given, *more, **how)
         except OSError as exc:
@@ -59,7 +59,7 @@ class RootCommand(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            if self._as_json:
+            if self.as_json:
                 print_json(told_as_json("interrupted", "interrupted"))
             raise typer.Exit(EXIT_INTERRUPTED) from None
 
@@ -102,14 +102,17 @@ def _with_verbose(*, verbose: VerboseOption = False) -> None:
 def _log_if_wanted(ctx: Any, _option: Any, wanted: bool) -> None:  # noqa: ANN401, FBT001 - Click's callback
     if wanted and not ctx.resilient_parsing:
         # The root's: a command that was called wrongly is never closed itself.
-        ctx.find_root().call_on_close(_log_on_stderr())
+        root = ctx.find_root()
+        root.call_on_close(_log_on_stderr(as_json=root.command.as_json))
         logger.debug("reflex %s, Python %s: %s", reflex.__version__, platform.python_version(), ctx.command_path)
 
 
-def _log_on_stderr() -> Callable[[], None]:
+def _log_on_stderr(*, as_json: bool) -> Callable[[], None]:
     """What we log, on stderr, until what is returned is called; there is no secret in it."""
+    from reflex.serving.logs import json_lines
+
     handler, ours = logging.StreamHandler(sys.stderr), logging.getLogger("reflex")
-    handler.setFormatter(logging.Formatter(LINE))
+    handler.setFormatter(json_lines() if as_json else logging.Formatter(LINE))
     level = ours.level
     ours.setLevel(logging.DEBUG)
     ours.addHandler(handler)

@@ -10,7 +10,7 @@ from typing import Final
 
 from reflex.printable import printable_lines
 
-__all__ = ["set_up_logs"]
+__all__ = ["json_lines", "set_up_logs"]
 
 PLAIN_ATTRIBUTES: Final = frozenset(vars(logging.makeLogRecord({}))) | {
     "message",
@@ -32,6 +32,11 @@ def set_up_logs(*, as_json: bool) -> None:
     ours = logging.getLogger("reflex")
     ours.handlers.clear()  # of --verbose: each line would come twice
     ours.setLevel(logging.DEBUG if ours.level == logging.DEBUG else logging.INFO)
+
+
+def json_lines() -> logging.Formatter:
+    """What writes a record as one JSON object."""
+    return _JsonLines()
 
 
 def _extra(record: logging.LogRecord) -> dict[str, object]:

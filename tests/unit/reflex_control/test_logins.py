@@ -132,3 +132,27 @@ def test_one_address_begins_only_so_many(plane: Plane) -> None:
     with pytest.raises(ServiceError, match="too many logins were begun"):
         start(plane)
     start_login(plane, None, "192.0.2.2")
+
+
+def test_a_key_that_was_on_its_way_to_who_stopped_waiting_is_taken_back(plane: Plane, actor: Actor) -> None:
+    begun = start(plane)
+    confirm_login(plane, actor, begun["userCode"])
+    key = take_login(plane, begun["deviceCode"])["key"].encode()
+
+    for _ in range(2):
+        withdraw_login(plane, begun["deviceCode"])
+
+    with pytest.raises(ServiceError):
+        authenticate(plane.database, key, plane.clock())
+    assert [kind for kind, _ in written(plane, actor)] == ["login_confirmed", "key_created", "key_revoked"]
+
+
+def test_a_key_that_is_in_use_is_not_taken_back_by_its_login(plane: Plane, actor: Actor) -> None:
+    begun = start(plane)
+    confirm_login(plane, actor, begun["userCode"])
+    key = take_login(plane, begun["deviceCode"])["key"].encode()
+    authenticate(plane.database, key, plane.clock())
+
+    withdraw_login(plane, begun["deviceCode"])
+
+    assert authenticate(plane.database, key, plane.clock()).key_name == "reflex on arm"

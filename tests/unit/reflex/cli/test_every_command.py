@@ -142,6 +142,6 @@ def test_verbose_tells_each_request_and_never_the_key(run: Run) -> None:
     key = new_key()
     ended = run("status", "http://127.0.0.1:9", "-v", "--json", "--api-key", key)
 
-    assert "GET http://127.0.0.1:9/health" in ended.err
+    assert "GET http://127.0.0.1:9/health" in [json.loads(line)["event"] for line in ended.err.splitlines()]
     assert key not in ended.out + ended.err
     assert json.loads(ended.out)["error"] == "unreachable"

@@ -62,6 +62,13 @@ def test_pages_are_where_the_request_was_sent_to_if_that_is_a_host(
     assert Callers(trusted=PROXIES).origin_of(asked(peer, **headers)) == origin
 
 
+def test_a_server_on_a_socket_without_an_address_has_pages_too() -> None:
+    request = asked()
+    request.scope["server"] = None
+
+    assert Callers().origin_of(request) == "http://localhost"
+
+
 def test_the_url_of_the_settings_is_never_overruled() -> None:
     callers = Callers(public_url="https://robots.example")
 
