@@ -14,9 +14,10 @@ import pytest
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from helm.chart import CHART, REPOSITORY, Manifest, containers_of, merged, only, pod_specs, render
+from helm.chart import CHART, Manifest, containers_of, merged, only, pod_specs, render
 from helm.pairwise import Row
 from helm.table import ENGINES, rows, values_of
+from integration.engine_builds import copy_of_demo
 from reflex.cli import app
 from reflex.shared_engines import current_engines
 from support.server import running_server
@@ -94,7 +95,7 @@ def test_the_job_builds_where_the_pod_waits(tmp_path: Path) -> None:
     job = containers_of(only(release, "Job")["spec"]["template"]["spec"])["engines"]
     waiting = containers_of(only(release, "Deployment")["spec"]["template"]["spec"])["wait-for-engines"]
     link = tmp_path / "repository"
-    places = {"/source": str(REPOSITORY / "model_repository"), "/engines": str(tmp_path / "engines")}
+    places = {"/source": str(copy_of_demo(tmp_path)), "/engines": str(tmp_path / "engines")}
     places["/models/repository"] = str(link)
 
     too_early = run(waiting, places, timeout="0.1")

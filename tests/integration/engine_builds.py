@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import psutil
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
+from reflex.model_repository import model_file
 from reflex_export.engines import (
     BuildOptions,
     EngineRecord,
@@ -21,6 +23,8 @@ from reflex_export.engines import (
     profile_of,
     read_onnx,
 )
+from reflex_export.families.family_graphs import build_graphs
+from reflex_export.reading import read_checkpoint
 from support.waiting import wait_until
 
 __all__ = [
@@ -37,13 +41,22 @@ __all__ = [
 ]
 
 DEMO = Path(__file__).parents[2] / "model_repository"
+CHECKPOINT = Path(__file__).parents[2] / "export" / "demo_checkpoint"
 RTX = BuildOptions("tensorrt-rtx")
 ENDED_S = 5.0
 BUILD_S = 240.0
 
 
 def copy_of_demo(folder: Path) -> Path:
-    return Path(shutil.copytree(DEMO, folder / "model_repository", dirs_exist_ok=True))
+    """With one step in place of ten, which are the same layers again: its engine takes 1 s of CPU in place of 8."""
+    repository = Path(shutil.copytree(DEMO, folder / "model_repository", dirs_exist_ok=True))
+    model_file(repository, "demo_denoise").write_bytes(_one_step())
+    return repository
+
+
+@cache
+def _one_step() -> bytes:
+    return build_graphs(read_checkpoint(CHECKPOINT), (1,), "fp32").denoise[1].content
 
 
 def build(path: Path, cache: Path, options: BuildOptions = RTX, **more: Any) -> EngineRecord:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,10 +66,12 @@ def test_the_progress_names_what_tensorrt_does(built: Built) -> None:
     assert {"reading the graph", "Building engine"} <= set(built.phases)
 
 
-def test_without_a_backend_in_triton_the_policy_is_still_served_from_onnx(built: Built) -> None:
+def test_without_a_backend_in_triton_the_policy_is_still_served_from_onnx(built: Built, tmp_path: Path) -> None:
     assert not built.policies[0].active
     assert config_of(built.repository / "demo_denoise") == config_of(DEMO / "demo_denoise")
-    with running_server("--model-repository", str(built.repository)) as server:
+    repository = Path(shutil.copytree(built.repository, tmp_path / "served"))
+    shutil.copy(model_file(DEMO, "demo_denoise"), model_file(repository, "demo_denoise"))  # the canary's own
+    with running_server("--model-repository", str(repository)) as server:
         assert server.health().json()["status"] == "ready"
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from docs.documents import REPOSITORY
+from integration.engine_builds import copy_of_demo
 from reflex.shared_engines import current_engines
 from support.promise import Promise
 from support.waiting import wait_until
@@ -56,8 +56,7 @@ class Machine:
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Read-only, with what a file system keeps for itself."""
-    folder = tmp_path_factory.mktemp("source") / "repository"
-    shutil.copytree(REPOSITORY / "model_repository", folder)
+    folder = copy_of_demo(tmp_path_factory.mktemp("source"))
     (folder / "lost+found").mkdir(mode=0)
     (folder / "demo" / "config.pbtxt").chmod(0o444)
     return folder
