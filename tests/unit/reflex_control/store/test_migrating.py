@@ -9,11 +9,12 @@ from threading import Barrier
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from reflex.errors import SetupError
 from reflex_control.store.database import Database
-from reflex_control.store.migrating import StoreState, open_store, state_of
+from reflex_control.store.migrating import MIGRATIONS, StoreState, newest_revision, open_store, state_of
 from reflex_control.store.tables import METADATA
 
 AT_ONCE = 6
@@ -24,6 +25,13 @@ def test_an_empty_store_is_made_and_opened_again(store_url: str) -> None:
         database = open_store(store_url)
         assert state_of(database) is StoreState.CURRENT
         database.close()
+
+
+def test_the_files_of_the_steps_are_numbered_by_their_revisions() -> None:
+    steps = ScriptDirectory(str(MIGRATIONS))
+
+    assert newest_revision() == steps.get_current_head()
+    assert all(Path(step.path).name.startswith(f"{step.revision}_") for step in steps.walk_revisions())
 
 
 @pytest.mark.parametrize("migrating", [False, True])

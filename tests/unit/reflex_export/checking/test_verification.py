@@ -28,6 +28,7 @@ from reflex_export.exporting.pipeline import export_checkpoint
 from reflex_export.families.common import Precision
 from reflex_export.graph import onnx_model
 from support.checkpoints.golden import golden_checkpoint, golden_folder
+from support.checkpoints.sessions import each_graph_loaded_once
 
 STEPS = {"fp32": 4, "fp16": 10}
 """In FP16 the tiny SmolVLA misses its gate with few steps."""
@@ -47,6 +48,12 @@ def export(repository: Path, name: str = "smolvla", precision: Precision = "fp32
         force=True,
     )
     export_checkpoint(golden_checkpoint(name), options)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quick() -> Iterator[None]:
+    with each_graph_loaded_once():
+        yield
 
 
 @pytest.fixture(scope="module")
