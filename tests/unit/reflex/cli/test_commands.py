@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import ast
+import gc
+import importlib
 import json
 import signal
 import socket
@@ -15,6 +17,7 @@ from typer.testing import CliRunner
 
 import reflex
 from reflex.cli import app
+from reflex.cli.extras import load_extra
 from reflex.cli.main import SHORT_HELP
 from reflex.errors import SetupError
 from reflex.wording.install import install_line
@@ -195,3 +198,20 @@ def test_ctrl_c_ends_with_130_and_without_a_traceback() -> None:
             connection.close()
     assert process.returncode == 130
     assert b"Traceback" not in said
+
+
+@pytest.mark.parametrize("was_enabled", [True, False])
+def test_no_garbage_is_looked_for_while_what_a_command_needs_is_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, was_enabled: bool
+) -> None:
+    (tmp_path / f"noting_{was_enabled}.py").write_text("import gc\nLOOKED_FOR = gc.isenabled()\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.invalidate_caches()
+    (gc.enable if was_enabled else gc.disable)()
+    try:
+        noting = load_extra(f"noting_{was_enabled}", "serve", as_json=False)
+        is_looked_for = gc.isenabled()
+    finally:
+        gc.enable()
+
+    assert (noting.LOOKED_FOR, is_looked_for) == (False, was_enabled)
