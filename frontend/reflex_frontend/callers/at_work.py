@@ -6,13 +6,15 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from reflex_frontend.callers.control_plane import ControlPlane
 from reflex_frontend.callers.ended import EndedSessions
 from reflex_frontend.callers.keyset_file import KeysetFile
 from reflex_frontend.callers.sessions import Sessions
 from reflex_frontend.settings import Settings
+
+if TYPE_CHECKING:
+    from reflex_frontend.callers.control_plane import ControlPlane
 
 __all__ = ["sessions_at_work"]
 
@@ -39,6 +41,9 @@ async def sessions_at_work(
 def _control_plane(settings: Settings, ended: EndedSessions, keyset_file: KeysetFile | None) -> ControlPlane | None:
     if settings.sessions_from is None or settings.control_key is None:
         return None
+    # Its HTTP client takes a twelfth of the start of a server, and most have no control plane.
+    from reflex_frontend.callers.control_plane import ControlPlane
+
     key = settings.control_key.get_secret_value()
     before = (lambda: None) if keyset_file is None else (lambda: keyset_file.keyset)
     return ControlPlane(settings.sessions_from, key, ended, time.monotonic, before=before)
