@@ -46,7 +46,13 @@ def readme_blocks(language: str) -> list[Block]:
 
 
 RUNNABLE = [block for block in readme_blocks("bash") if not block.code.startswith(NOT_RUN)]
-WITH_PYTHON = [path for path in documents() if any(block.language == "python" for block in blocks_of(path))]
+ELSEWHERE = ("sdk.md",)
+"""Asks a control plane: tests/docs/test_first_session.py runs it."""
+WITH_PYTHON = [
+    path
+    for path in documents()
+    if path.name not in ELSEWHERE and any(block.language == "python" for block in blocks_of(path))
+]
 
 
 @contextlib.contextmanager
