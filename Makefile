@@ -14,7 +14,7 @@ GOLDEN ?= tests/golden
 WORKERS ?= 4
 ENDURING := $(addprefix tests/,chaos/test_two_policies.py chaos/test_rolling_upgrade.py chaos/test_soak.py \
   chaos/test_slo.py chaos/test_stop.py chaos/test_recording_faults.py integration/test_replay.py fuzz/test_bodies.py fuzz/test_images.py \
-  chaos/test_control_kill.py contract/test_control_claims.py)
+  chaos/test_control_kill.py contract/test_control_claims.py docs/test_fresh_install.py)
 
 .PHONY: help install serve up test promises endurance snapshots check fmt bench bench-export bench-rollout demo-policy fuzz chaos soak guard-properties mutants parity-table compose-test helm-test observability-test dashboard-test clean
 
