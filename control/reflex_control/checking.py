@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 
 from reflex.printable import printable
 
-__all__ = ["Check", "Status", "failed", "passed", "skipped", "warned", "worst"]
+__all__ = ["Check", "Status", "failed", "passed", "skipped", "together", "warned", "worst"]
 
 Status = Literal["pass", "fail", "warn", "skip"]
 MAX_CHARACTERS: Final = 1_000
@@ -50,6 +50,17 @@ def skipped(name: str, message: str) -> Check:
 def worst(checks: Iterable[Check]) -> Check:
     """Of several findings of one check, the first of the worst."""
     return min(checks, key=lambda check: _ORDER.index(check.status))
+
+
+def together(checks: Iterable[Check]) -> Check:
+    """Of findings in several places: the worst status, with what is so in each place, and what to do in each."""
+    found = list(checks)
+    first = worst(found)
+    same = [check for check in found if check.status == first.status]
+    fixes = dict.fromkeys(check.fix for check in same if check.fix is not None)
+    return Check(
+        first.id, first.status, "; ".join(dict.fromkeys(check.message for check in same)), "; ".join(fixes) or None
+    )
 
 
 def _shown(message: str) -> str:

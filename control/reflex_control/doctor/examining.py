@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any, Final
 
 from sqlalchemy import update
 
-from reflex.errors import service_error
 from reflex.outbound import Resolver, resolve
 from reflex.signed.moments import iso_of
 from reflex.signed.session_credential import Claims, issue
@@ -17,6 +14,7 @@ from reflex.signed.signing import SigningKey
 from reflex_control.checking import Check
 from reflex_control.doctor.case import Case, Records, records_of
 from reflex_control.doctor.frontend_checks import act_reachable, clock, model_loaded, model_version_served
+from reflex_control.doctor.places import Places
 from reflex_control.doctor.policy_checks import model_registered, normalisation, parity, trained
 from reflex_control.doctor.robot_checks import lead_of, robot_checks
 from reflex_control.doctor.schema_checks import (
@@ -40,11 +38,9 @@ from reflex_control.store.tables import deployment
 
 __all__ = ["checks_of", "examine"]
 
-MOST_AT_ONCE: Final = 8
-"""Each holds a thread of the server for as long as the frontends take."""
 LOOK_LASTS_MS: Final = 10 * SECOND_MS
 NO_POLICY: Final = "sha256:" + "0" * 64
-_places = threading.BoundedSemaphore(MOST_AT_ONCE)
+_places = Places()
 
 
 def examine(plane: Plane, actor: Actor, deployment_id: str, *, resolver: Resolver = resolve) -> dict[str, Any]:
@@ -52,7 +48,7 @@ def examine(plane: Plane, actor: Actor, deployment_id: str, *, resolver: Resolve
 
     `ServiceError`: 404 when there is no such deployment, 429 when too many are being looked at.
     """
-    with _place():
+    with _places.taken(actor.organisation_id):
         with plane.reading() as connection:
             records = records_of(connection, actor.organisation_id, deployment_id, plane.clock())
             credential = _look_credential(records, active_key(connection), plane.clock())
@@ -117,13 +113,3 @@ def _look_credential(records: Records, key: SigningKey, now_ms: int) -> str:
         calibration_id=None, limits_hash=None, issued_at_ms=now_ms, expires_at_ms=now_ms + LOOK_LASTS_MS,
     )  # fmt: skip
     return issue(claims, key)
-
-
-@contextmanager
-def _place() -> Iterator[None]:
-    if not _places.acquire(blocking=False):
-        raise service_error("rate_limited", "too many deployments are being checked; try again", retry_after_s=2.0)
-    try:
-        yield
-    finally:
-        _places.release()

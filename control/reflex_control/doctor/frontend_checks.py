@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Row
 
 from reflex.signed.moments import ms_of
-from reflex_control.checking import Check, failed, passed, skipped, warned, worst
+from reflex_control.checking import Check, failed, passed, skipped, together, warned
 from reflex_control.doctor.case import Case
 from reflex_control.doctor.sighting import SESSIONS, Sighting
 from reflex_control.moments import SECOND_MS
@@ -26,7 +26,7 @@ def act_reachable(case: Case) -> Check:
     if not case.records.urls:
         fix = case.records.deploy_again()
         return failed("act_reachable", "the deployment names no frontend, so nobody knows what answers its robots", fix)
-    return worst(_reached(case, seen) for seen in case.sightings)
+    return together(_reached(case, seen) for seen in case.sightings)
 
 
 def _reached(case: Case, seen: Sighting) -> Check:
@@ -77,7 +77,7 @@ def clock(case: Case, lead: Row[Any] | None) -> Check:
     found = [_frontend_clock(seen) for seen in case.sightings]
     if lead is not None and (lead.heartbeat or {}).get("sent_at") is not None:
         found.append(_robot_clock(lead))
-    return worst(found) if found else skipped("clock", "nobody has told a time")
+    return together(found) if found else skipped("clock", "nobody has told a time")
 
 
 def _frontend_clock(seen: Sighting) -> Check:
@@ -107,7 +107,7 @@ def _judged(low_ms: float, high_ms: float, what: str) -> Check:
 
 def _of_each(case: Case, name: str, look: Callable[[Sighting], Check]) -> Check:
     found: Iterator[Check] = map(look, case.sightings)
-    return worst(found) if case.sightings else skipped(name, "the deployment names no frontend")
+    return together(found) if case.sightings else skipped(name, "the deployment names no frontend")
 
 
 def _unseen(name: str, seen: Sighting) -> Check:

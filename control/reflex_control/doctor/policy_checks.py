@@ -16,6 +16,11 @@ __all__ = ["by_every_record", "model_registered", "normalisation", "parity", "tr
 
 NORMALISED: Final = ("observation.state", "action")
 EXPORT: Final = "reflex export CHECKPOINT --embodiment NAME"
+TRAINED: Final = (
+    f"{EXPORT}, of one that was trained; for simulated robots: reflex robots register-schema FILE --name NAME, with "
+    "simulation: true in it"
+)
+COMPARE: Final = f"{EXPORT} --cases FOLDER; or see for yourself: reflex verify FOLDER --cases FOLDER"
 
 
 def model_registered(case: Case) -> Check:
@@ -35,7 +40,7 @@ def trained(case: Case) -> Check:
 
     def judged(policy: PolicyTold) -> Check:
         if not policy.trained and not is_simulated:
-            return failed("trained", f"the policy is untrained, says {policy.origin}: its actions mean nothing", EXPORT)
+            return failed("trained", f"the policy is untrained, {policy.origin}: its actions mean nothing", TRAINED)
         if not policy.trained:
             return warned("trained", "the policy is untrained: it may move a simulated robot, to no purpose", EXPORT)
         if policy.embodiment is not None and policy.embodiment.simulation and not is_simulated:
@@ -53,11 +58,9 @@ def parity(case: Case) -> Check:
         if policy.parity == "passed":
             return passed("parity", "the export was compared with the reference, and passed")
         if policy.parity == "failed":
-            found = f"the export differs from the reference, says {policy.origin}, and was published with --force"
+            found = f"the export differs from the reference, {policy.origin}, and was published with --force"
             return failed("parity", found, f"{EXPORT} --cases FOLDER")
-        return warned(
-            "parity", "the export was not compared with recorded cases", "reflex verify models --cases FOLDER"
-        )
+        return warned("parity", "the export was not compared with recorded cases", COMPARE)
 
     return by_every_record(case, "parity", judged)
 
@@ -69,7 +72,7 @@ def normalisation(case: Case) -> Check:
         modes = {each.feature: each.mode for each in policy.normalization}
         missing = [feature for feature in NORMALISED if feature not in modes]
         if missing:
-            found = f"nothing says how {' and '.join(missing)} is normalised, says {policy.origin}"
+            found = f"nothing says how {' and '.join(missing)} is normalised, {policy.origin}"
             return failed("normalisation", found, f"{EXPORT}, with this release")
         odd = list(_odd(policy))
         return (

@@ -45,7 +45,7 @@ def _dimension(
         policys, robots = of_policy(policy), of_robot(schema.embodiment)
         if policys == robots:
             return passed(name, f"{robots}, in the policy and on the robot")
-        return failed(name, f"{policys} in the policy, says {policy.origin}, and {robots} on the robot", _another(case))
+        return failed(name, f"{policys} in the policy, {policy.origin}, and {robots} on the robot", _another(case))
 
     return _against_schema(case, name, judged)
 
@@ -97,6 +97,8 @@ def limits(case: Case) -> Check:
         if policy.embodiment is None:
             return skipped("limits", "no frontend has told its limits; see act_reachable")
         wider = list(_wider(policy.embodiment, schema.embodiment))
+        if not wider and not (case.sightings and all(seen.policy is not None for seen in case.sightings)):
+            return skipped("limits", "not every frontend has told its limits; see act_reachable")
         if not wider:
             return passed("limits", "the limits that the guard holds lie within the robot's own")
         fix = "reflex export CHECKPOINT --embodiment FILE, a file with the limits of the robot's schema"
@@ -111,8 +113,8 @@ def safe_stop_declared(case: Case) -> Check:
     if schema is None:
         return skipped("safe_stop_declared", NO_SCHEMA)
     stop = schema.safe_stop
-    ladder = ", ".join(stop.ladder)
-    return passed("safe_stop_declared", f"after {stop.hold_after_ms} ms without a chunk it holds, then {ladder}")
+    held, stopped, ladder = stop.hold_after_ms, stop.stop_after_ms, ", ".join(stop.ladder)
+    return passed("safe_stop_declared", f"without a chunk: hold after {held} ms, after {stopped} ms {ladder}")
 
 
 def _wider(policy: Embodiment, robot: Embodiment) -> Iterator[str]:

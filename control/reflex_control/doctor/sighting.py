@@ -88,7 +88,7 @@ def _asked(url: str, asker: Asker, looking: Looking) -> Sighting:
         return Sighting(
             url, health, skew_ms=skew_ms, problem=f"{url} takes no session of this control plane", fix=SESSIONS
         )
-    policy = _read(told, (OK,), lambda body: read_config(body, looking.wanted_hash, url))
+    policy = _read(told, (OK,), lambda body: read_config(body, looking.wanted_hash, f"by the record of {url}"))
     if not isinstance(policy, PolicyTold):
         problem = f"{url}/config is no answer of a frontend of this release: {policy}"
         return Sighting(url, health, skew_ms=skew_ms, problem=problem, fix=UPGRADE)

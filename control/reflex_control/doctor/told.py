@@ -81,7 +81,7 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class PolicyTold:
-    """A policy's own record; `origin` says in words whose word it is."""
+    """A policy's own record; `origin` says by which one, to end a sentence."""
 
     origin: str
     policy_hash: str
@@ -125,7 +125,9 @@ def registered_policy(config: Mapping[str, Any]) -> PolicyTold | None:
         name = config.get("embodiment")
         embodiment = load_embodiment(str(name)) if name in bundled_embodiments() else None
         return _policy(
-            {key: value for key, value in config.items() if key != EMBODIMENT_FIELD}, "the model", embodiment
+            {key: value for key, value in config.items() if key != EMBODIMENT_FIELD},
+            "by the record that was registered",
+            embodiment,
         )
     except ValueError:
         return None

@@ -120,6 +120,9 @@ def _in_our_words(url: str) -> Iterator[None]:
     except httpx.TimeoutException as exc:
         raise TransportError(f"{url} gave no whole answer in time") from exc
     except httpx.ConnectError as exc:
+        if "SSL" in str(exc):
+            found = f"{url} has no TLS that is trusted here ({exc}); SSL_CERT_FILE names what to trust"
+            raise TransportError(found) from exc
         raise TransportError(f"{url} cannot be connected to ({exc})") from exc
     except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as exc:
         raise TransportError(f"{url} broke off, or does not speak HTTP/1.1") from exc

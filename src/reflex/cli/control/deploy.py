@@ -149,7 +149,7 @@ def _verdict(report: DoctorReport) -> Iterable[str]:
     from reflex.control.errors import failed_checks
 
     if report["ready"]:
-        yield "Deployment ready for apply_actions."
+        yield "Deployment ready."
         return
     yield "Deployment not ready for apply_actions:"
     yield from failed_checks(report["checks"])

@@ -174,3 +174,13 @@ def test_a_url_that_is_none_of_a_server_is_refused(url: str) -> None:
 def test_a_refused_address_is_never_connected_to(url: str) -> None:
     with pytest.raises(SetupError, match="is not asked"):
         Asker(url)
+
+
+def test_a_server_without_tls_that_is_trusted_is_told_as_that() -> None:
+    with talking(lambda connection: connection.sendall(b"HTTP/1.1 400 no TLS here\r\n\r\n")) as server:
+        url = server.url.replace("http://", "https://")
+        with (
+            Asker(url, deadline_s=HANGS_S) as asker,
+            pytest.raises(TransportError, match="no TLS that is trusted here"),
+        ):
+            asker.get("/health")

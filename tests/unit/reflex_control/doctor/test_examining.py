@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from reflex.signed.session_credential import read
 from reflex_control import doctor
 from reflex_control.doctor import examining
 from reflex_control.doctor.examining import NO_POLICY, examine
+from reflex_control.doctor.places import Places
 from reflex_control.sessions import fitness
 from reflex_control.sessions.promoting import promote_session
 from reflex_control.signing_keys import keyset
@@ -155,7 +155,7 @@ def test_a_deployment_of_nobody_and_of_another_organisation_is_not_found(scene: 
 def test_no_more_are_examined_at_once_than_the_server_has_threads_for(
     scene: Scene, one: Frontend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(examining, "_places", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(examining, "_places", Places(1, 1))
     refused: list[ServiceError] = []
 
     def again() -> None:

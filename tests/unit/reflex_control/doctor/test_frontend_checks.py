@@ -21,7 +21,9 @@ def found(scene: Scene, name: str) -> tuple[str, str, str]:
 def test_no_frontend_is_told_with_what_to_deploy(scene: Scene) -> None:
     scene.change(deployment, runtime=None)
 
-    assert scene.not_passed() == {"act_reachable": "fail", "model_loaded": "skip", "model_version": "skip"}
+    assert scene.not_passed() == {
+        "act_reachable": "fail", "model_loaded": "skip", "model_version": "skip", "limits": "skip",
+    }  # fmt: skip
     status, message, fix = found(scene, "act_reachable")
     assert (status, "names no frontend" in message) == ("fail", True)
     assert fix == (
@@ -37,10 +39,24 @@ def test_nobody_there_is_told_with_the_address_and_a_start(scene: Scene) -> None
 
     not_passed = scene.not_passed()
     assert {name for name, status in not_passed.items() if status == "fail"} == {"act_reachable"}
-    assert {"model_loaded", "model_version", "clock"} == {n for n, status in not_passed.items() if status == "skip"}
+    assert {"model_loaded", "model_version", "limits", "clock"} == {
+        n for n, status in not_passed.items() if status == "skip"
+    }
     _, message, fix = found(scene, "act_reachable")
     assert url in message
     assert fix.startswith("reflex serve --host 0.0.0.0 --sessions-from URL")
+
+
+def test_what_is_wrong_with_each_of_several_is_told_of_each(scene: Scene, one: Frontend) -> None:
+    others = ["http://169.254.169.254", "http://[fe80::1]"]
+    scene.change(deployment, runtime={"actUrl": [*others, one.url]})
+    status, message, _ = found(scene, "act_reachable")
+    assert status == "fail"
+    assert "169.254.169.254 is not asked" in message
+    assert "fe80::1 is not asked" in message
+    assert one.url not in message
+    told = scene.checks()["model_loaded"]
+    assert (told["status"], told["message"].count("has not told it")) == ("skip", 2)
 
 
 @pytest.mark.parametrize("url", ["http://169.254.169.254", "http://[::ffff:169.254.169.254]:80", "http://2852039166"])

@@ -31,9 +31,9 @@ def normalised(place: int, **changes: Any) -> dict[str, Any]:
 ILL: list[tuple[dict[str, Any], str, str, str, str]] = [
     ({"trained": False}, "trained", "fail", "untrained", "reflex export"),
     ({"parity": {"verdict": "failed"}}, "parity", "fail", "differs from the reference", "--cases FOLDER"),
-    ({"parity": {"verdict": "not checked"}}, "parity", "warn", "not compared", "reflex verify"),
-    ({"parity": None}, "parity", "warn", "not compared", "reflex verify"),
-    ({"parity": {"verdict": 1.0}}, "parity", "warn", "not compared", "reflex verify"),
+    ({"parity": {"verdict": "not checked"}}, "parity", "warn", "not compared", "--cases FOLDER"),
+    ({"parity": None}, "parity", "warn", "not compared", "--cases FOLDER"),
+    ({"parity": {"verdict": 1.0}}, "parity", "warn", "not compared", "--cases FOLDER"),
     ({"normalization": []}, "normalisation", "fail", "observation.state and action", "reflex export"),
     ({"normalization": NORMALIZATION[:1]}, "normalisation", "fail", "how action is normalised", "reflex export"),
     (normalised(1, mode="IDENTITY"), "normalisation", "warn", "action is not normalised", "reflex export"),

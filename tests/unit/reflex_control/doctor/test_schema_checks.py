@@ -39,7 +39,7 @@ def test_a_schema_that_is_not_read_any_more_is_as_good_as_none(scene: Scene, sch
 
 
 def test_the_stop_ladder_is_told(scene: Scene) -> None:
-    assert scene.checks()["safe_stop_declared"]["message"].endswith("hold, return_to_rest")
+    assert scene.checks()["safe_stop_declared"]["message"].endswith("after 1000 ms hold, return_to_rest")
 
 
 @pytest.mark.parametrize("name", ["state_dim", "action_dim"])

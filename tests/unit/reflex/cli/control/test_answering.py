@@ -177,7 +177,7 @@ def test_a_deployment_that_is_ready_is_said_to_be_with_what_it_warns_of(
     scripted_control.answers["POST /v1/deployments/deploy_1/doctor"] = report
     ended = ask(*command, "deploy_1")
 
-    assert (ended.exit_code, ended.stderr) == (0, "Deployment ready for apply_actions.\n")
+    assert (ended.exit_code, ended.stderr) == (0, "Deployment ready.\n")
     assert ended.stdout.splitlines()[1:] == ["warn  parity   not compared", "               -> reflex verify"]
 
 

@@ -1,0 +1,44 @@
+"""How many examinations go on at once: each holds a thread of the server for as long as strangers' machines take."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from reflex.errors import service_error
+
+__all__ = ["Places"]
+
+MOST: Final = 16
+"""Of the 40 threads that answer requests."""
+MOST_OF_ONE: Final = 4
+"""Organisation: whoever names slow addresses holds up nobody else."""
+RETRY_S: Final = 2.0
+
+
+class Places:
+    """For threads."""
+
+    def __init__(self, most: int = MOST, most_of_one: int = MOST_OF_ONE) -> None:
+        self._most, self._most_of_one = most, most_of_one
+        self._taken: Counter[str] = Counter()
+        self._alone = threading.Lock()
+
+    @contextmanager
+    def taken(self, organisation_id: str) -> Iterator[None]:
+        """`ServiceError` 429 when there is none; nobody waits for one, for that would hold a thread as well."""
+        with self._alone:
+            if self._taken.total() >= self._most or self._taken[organisation_id] >= self._most_of_one:
+                raise service_error(
+                    "rate_limited", "too many deployments are being checked; try again", retry_after_s=RETRY_S
+                )
+            self._taken[organisation_id] += 1
+        try:
+            yield
+        finally:
+            with self._alone:
+                self._taken[organisation_id] -= 1
+                self._taken += Counter()  # forgets who has none
