@@ -76,8 +76,13 @@ def _hops(request: Request) -> Iterable[str]:
 
 
 def _address(text: str) -> Address | None:
+    """Some proxies write the port down, too."""
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
     try:
-        found = ipaddress.ip_address(text.strip("[]"))
+        found = ipaddress.ip_address(text)
     except ValueError:
         return None
     mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None

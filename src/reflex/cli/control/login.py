@@ -19,12 +19,14 @@ from reflex.cli.interrupted import interruption_told
 from reflex.console import print_json, say
 from reflex.errors import ReflexError
 from reflex.interruption import undisturbed
+from reflex.printable import printable
 
 if TYPE_CHECKING:
     from reflex.control.objects import WhoAmI
 
 __all__ = ["login", "logout", "whoami"]
 
+MAX_NAME_CHARACTERS: Final = 100
 LAST_WORD_S: Final = 2.0
 NOTHING_LEFT: Final = "interrupted; nothing was stored, and the code is void"
 
@@ -113,7 +115,7 @@ def _confirmed_key(url: str, *, opens_browser: bool) -> str:
     from reflex.control.device_login import wait_for_key
 
     with ControlClient(url) as client:
-        begun = client.start_device_login(client_name=f"reflex on {platform.node() or 'this machine'}")
+        begun = client.start_device_login(client_name=f"reflex on {_name_of_this_machine()}")
         try:
             say(f"open {begun['verificationUrl']} and confirm the code {begun['userCode']}")
             say(f"or let an admin run: reflex keys confirm {shlex.quote(begun['userCode'])}")
@@ -123,6 +125,11 @@ def _confirmed_key(url: str, *, opens_browser: bool) -> str:
         except BaseException:
             _withdraw(url, begun["deviceCode"])
             raise
+
+
+def _name_of_this_machine() -> str:
+    """As an admin is shown it: whatever it is, it must not keep anybody from logging in."""
+    return printable(platform.node())[:MAX_NAME_CHARACTERS] or "this machine"
 
 
 def _withdraw(url: str, device_code: str) -> None:

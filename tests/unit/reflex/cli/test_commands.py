@@ -111,11 +111,15 @@ def test_serve_without_its_extra_says_what_to_install(monkeypatch: pytest.Monkey
     def missing(_name: str) -> Any:
         raise ModuleNotFoundError("No module named 'uvicorn'", name="uvicorn")
 
-    monkeypatch.setattr("reflex.cli.extras.importlib.import_module", missing)
+    monkeypatch.setattr("reflex.cli.extras.importlib", types.SimpleNamespace(import_module=missing))
     result = RUNNER.invoke(app, ["serve"])
     assert result.exit_code == 1
     assert "uvicorn" in result.stderr
     assert install_line("serve", "embedded") in result.stderr
+    for command in (["serve"], ["control", "init"], ["inspect", "models"], ["demo", "copy", "models"]):
+        told = RUNNER.invoke(app, [*command, "--json"])
+        assert (told.exit_code, told.stderr) == (1, "")
+        assert "pip install" in json.loads(told.stdout)["message"]
 
 
 def test_doctor_prints_one_json_value_whose_verdict_is_the_exit_code() -> None:

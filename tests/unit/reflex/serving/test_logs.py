@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -66,3 +67,13 @@ def test_text_logs_carry_their_fields(capsys: pytest.CaptureFixture[str]) -> Non
 def test_setting_up_twice_does_not_say_everything_twice(capsys: pytest.CaptureFixture[str]) -> None:
     set_up_logs(as_json=True)
     assert len(logged(capsys, as_json=True)) == 2
+
+
+def test_who_asked_for_more_gets_more_and_each_line_once(capsys: pytest.CaptureFixture[str]) -> None:
+    ours = logging.getLogger("reflex")
+    ours.setLevel(logging.DEBUG)  # as --verbose does, with a handler of its own
+    ours.addHandler(logging.StreamHandler(sys.stderr))
+
+    lines = [json.loads(line)["event"] for line in logged(capsys, as_json=True)]
+
+    assert lines == ["started well", "not said", "failed\nbadly"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import stat
 from pathlib import Path
 
@@ -176,3 +177,24 @@ def test_a_refusal_grants_nothing(scripted_control: ScriptedControl) -> None:
 
     assert ended.exit_code == 2
     assert not scripted_control.received
+
+
+@pytest.mark.parametrize(("name", "shown"), [("arm-7", "arm-7"), ("", "this machine"), ("a" * 300, "a" * 100)])
+def test_any_name_of_a_machine_will_do(
+    scripted_control: ScriptedControl, monkeypatch: pytest.MonkeyPatch, name: str, shown: str
+) -> None:
+    monkeypatch.setattr(platform, "node", lambda: name)
+    scripted_control.answers["POST /v1/device/start"] = BEGUN
+    run("login")
+
+    assert scripted_control.received[0].body == {"clientName": f"reflex on {shown}"}
+
+
+def test_a_name_that_moves_a_terminal_is_sent_as_text(
+    scripted_control: ScriptedControl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform, "node", lambda: "arm\x1b[2J\n")
+    scripted_control.answers["POST /v1/device/start"] = BEGUN
+    run("login")
+
+    assert scripted_control.received[0].body["clientName"].isprintable()
