@@ -14,7 +14,7 @@ import pytest
 from browser.hands import Hands
 from support.outside.browser import running_browser
 from support.outside.control_plane import ControlProcess, Tenant, prepared_store, running_control
-from support.outside.lab import PASSED, PER_BEAT, REFUSED, Lab
+from support.outside.lab import PASSED, PER_BEAT, Lab
 from support.outside.visitor import UNHURRIED
 
 BEAT_EVERY_S: Final = 2.0
@@ -64,9 +64,13 @@ def furnished(tenant: Tenant, control: ControlProcess, hands: Hands) -> Dashboar
     lab = Lab(tenant)
     robot_id = lab.robot("bench-arm-left", "cal-7f3a", paired=True)
     other, _idle = lab.robot("bench-arm-right", paired=True), lab.robot("mobile-base")
-    kitchen, pick_cup, _new = lab.deployment("kitchen"), lab.deployment("pick-cup"), lab.deployment("sort-bolts")
+    kitchen, pick_cup, _new = (
+        lab.deployment("kitchen"),
+        lab.deployment("pick-cup", url="http://127.0.0.1:9"),
+        lab.deployment("sort-bolts"),
+    )
     lab.doctor(kitchen, PASSED)
-    lab.doctor(pick_cup, REFUSED)
+    control.ask("POST", f"/v1/deployments/{pick_cup}/doctor", lab.key.secret)
     ended = lab.driven(kitchen, other, 30, violations=1)
     lab.close(ended, "the gripper slips")
     session_id = lab.driven(kitchen, robot_id, 41, violations=3, ago_s=10)

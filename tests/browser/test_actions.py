@@ -8,6 +8,7 @@ import pytest
 
 from browser.conftest import Dashboard
 from browser.hands import Hands
+from reflex.signed.receipts import verify_lines
 from support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
@@ -23,6 +24,18 @@ def test_who_signs_out_is_shown_nothing_any_more(hands: Hands) -> None:
     hands.browser.open(f"{hands.base_url}/sign-in?next=%2Frobots")
     assert hands.see("document.querySelectorAll('nav a').length") == 0
     assert hands.see("[document.cookie, localStorage.length, sessionStorage.length].join()") == ",0,0"
+
+
+def test_a_browser_signs_in_by_a_code_that_an_admin_confirms(dashboard: Dashboard, hands: Hands) -> None:
+    hands.submit("/sign-out", "/sign-in")
+    hands.submit("/sign-in/code", "/sign-in/code")
+    confirmation = {"userCode": hands.text(".secret"), "scopes": ["read"]}
+    dashboard.control.ask("POST", "/v1/device/confirm", dashboard.lab.key.secret, json=confirmation)
+    hands.submit("/sign-in/code/finish", "/")
+
+    assert hands.text(".who").startswith("dashboard")
+    assert hands.see("document.querySelectorAll('nav a').length") == 5
+    hands.submit("/sign-out", "/sign-in")
 
 
 def test_a_robot_is_promoted_by_keyboard_alone(dashboard: Dashboard, hands: Hands) -> None:
@@ -114,7 +127,7 @@ def test_a_login_is_confirmed(dashboard: Dashboard, hands: Hands) -> None:
     assert told.json()["scopes"] == ["read", "write", "sessions", "train"]
 
 
-def test_receipts_are_chosen(hands: Hands) -> None:
+def test_receipts_are_chosen_and_exported(hands: Hands) -> None:
     hands.open("/receipts")
     hands.choose("#kind", "session_closed")
     hands.leads(lambda: hands.click("form[action='/receipts'] button"), "/receipts")
@@ -122,6 +135,8 @@ def test_receipts_are_chosen(hands: Hands) -> None:
     kinds = hands.see("[...document.querySelectorAll('[data-label=What]')].map((each) => each.innerText).join()")
     assert set(kinds.split(",")) == {"session_closed"}
     assert "whole" in hands.text(".head")
+    lines = hands.see("fetch(document.querySelector('[download]').href).then((answer) => answer.text())").splitlines()
+    assert verify_lines(lines).is_whole
 
 
 def test_heartbeats_are_drawn_as_they_come_and_an_end_is_told(dashboard: Dashboard, hands: Hands) -> None:

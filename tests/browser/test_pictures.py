@@ -20,8 +20,10 @@ from support.outside.visitor import UNHURRIED
 
 pytestmark = pytest.mark.slow
 
-COLOURS: Final = 40
+COLOURS: Final = 32
 """A page has a dozen, and shades of them where letters end."""
+HIGHEST: Final = 1500
+"""Of a long page the beginning is enough."""
 FOLDER: Final = os.environ.get("REFLEX_DASHBOARD_PICTURES", "")
 """Where the pictures are kept; nowhere when empty."""
 
@@ -61,5 +63,5 @@ def keep_picture(hands: Hands, file: Path, width: int) -> None:
     picture = Image.open(io.BytesIO(hands.browser.picture())).convert("RGB")
     assert picture.width == width
     height = int(hands.see("Math.ceil(document.querySelector('main').getBoundingClientRect().bottom + scrollY)"))
-    cut = picture.crop((0, 0, width, min(height, picture.height)))
+    cut = picture.crop((0, 0, width, min(height, picture.height, HIGHEST)))
     cut.quantize(COLOURS, dither=Image.Dither.NONE).save(file, optimize=True)
