@@ -20,6 +20,7 @@ from reflex_bench.rollout_bench import DEMO, MOST, Feature, features, prepare_re
 from reflex_bench.server import reflex_server
 from support.load import run
 from support.promise import Promise
+from support.waiting import HANGS_S
 
 ROUNDS = 100
 PACE_HZ = 40.0
@@ -37,7 +38,7 @@ def all_at_once(folder: Path) -> Feature:
 
 def assert_all_of_it_happens(port: int) -> None:
     """What costs nothing because it does nothing proves nothing."""
-    metrics = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=5).text
+    metrics = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=HANGS_S).text
     assert re.search(r"^reflex_records_written [1-9]\d+", metrics, re.MULTILINE)
     compared = re.search(r'^reflex_shadow_total{result="compared"} (\d+)', metrics, re.MULTILINE)
     assert compared is not None

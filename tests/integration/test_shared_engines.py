@@ -17,12 +17,11 @@ import pytest
 from integration.engine_builds import copy_of_demo
 from reflex.shared_engines import current_engines
 from support.promise import Promise
-from support.waiting import wait_until
+from support.waiting import HANGS_S, wait_until
 
 BUILD_TIMEOUT_S = 90.0
 HIT_CPU_S = 1.0
 """Of all that the command does."""
-ENDED_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ def killed_then_two(source: Path, tmp_path_factory: pytest.TempPathFactory) -> t
     killed = machine.start()
     wait_for_partial(machine)
     os.killpg(killed.pid, signal.SIGKILL)
-    killed.communicate(timeout=ENDED_S)
+    killed.communicate(timeout=HANGS_S)
     assert current_engines(machine.shared) is None
     both = [machine.start() for _ in range(2)]
     said = [build.communicate(timeout=BUILD_TIMEOUT_S)[1] for build in both]
@@ -152,7 +151,7 @@ def test_a_build_that_is_told_to_end_takes_its_half_folder_away(machine: Machine
     wait_for_partial(other)
 
     build.terminate()
-    said = build.communicate(timeout=ENDED_S)[1]
+    said = build.communicate(timeout=HANGS_S)[1]
 
     assert build.returncode == 130
     assert said.endswith(f"reflex: interrupted; {other.shared} is as it was\n")

@@ -21,7 +21,7 @@ from support.nonce import act_body
 from support.nonce_server import nonce_server
 from support.server import ServerProcess, running_server
 from support.two_policies import SPLIT, TwoPolicies, admin_environment, two_policies
-from support.waiting import wait_until
+from support.waiting import HANGS_S, wait_until
 
 ROUTING = tuple(name.lower() for name in ROUTING_HEADERS)
 EPISODES = tuple(f"episode-{number}" for number in range(40))
@@ -120,7 +120,7 @@ def test_a_routing_key_is_the_episode_in_ascii_whatever_is_in_it(pair: Pair, epi
 
 
 def versions(port: int) -> dict[str, str]:
-    slots = httpx.get(f"http://127.0.0.1:{port}/health", timeout=5).json()["slots"]
+    slots = httpx.get(f"http://127.0.0.1:{port}/health", timeout=HANGS_S).json()["slots"]
     return {name: slot["model_version"] for name, slot in slots.items()}
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from reflex import file_lock as file_lock_module
 from reflex.file_lock import LockHeldError, file_lock, is_locked_now
+from support.waiting import HANGS_S
 
 ME = f"another export (process {os.getpid()})"
 
@@ -55,9 +56,9 @@ def test_who_waits_is_told_once_for_whom_and_goes_on_when_it_is_free(
     waiting = threading.Thread(target=wait)
     with file_lock(path, "another export"):
         waiting.start()
-        assert waits.wait(10)
+        assert waits.wait(HANGS_S)
         assert not done.wait(0.02)
-    waiting.join(10)
+    waiting.join(HANGS_S)
 
     assert done.is_set()
     assert heard == [ME]

@@ -195,7 +195,7 @@ def test_ctrl_c_ends_with_130_and_without_a_traceback() -> None:
         with subprocess.Popen(
             [*REFLEX, "act", "wave", "--state", "0", "--url", url], stderr=subprocess.PIPE
         ) as process:
-            silent.settimeout(20)
+            silent.settimeout(HANGS_S)
             connection, _ = silent.accept()  # from here on the command waits for its answer
             process.send_signal(signal.SIGINT)
             _, said = process.communicate(timeout=HANGS_S)

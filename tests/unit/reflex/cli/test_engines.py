@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from reflex.cli import app
 from reflex.shared_engines import make_current
+from support.waiting import HANGS_S
 
 RUNNER = CliRunner()
 
@@ -120,6 +121,6 @@ def test_who_waits_ends_at_once_when_it_is_told_to(tmp_path: Path, number: signa
         assert process.stderr is not None
         assert process.stderr.readline().startswith("waiting: ")
         process.send_signal(number)
-        said = process.communicate(timeout=10)[1]
+        said = process.communicate(timeout=HANGS_S)[1]
 
     assert (process.returncode, said) == (130, f"reflex: interrupted; {tmp_path}/current names no finished engines\n")

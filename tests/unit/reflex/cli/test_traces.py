@@ -301,7 +301,7 @@ def test_ctrl_c_ends_a_replay_with_130(one_slot: Path) -> None:
     class Silent(Policy):
         def do_POST(self) -> None:
             os.kill(replay.pid, signal.SIGINT)
-            threading.Event().wait(5)
+            threading.Event().wait(HANGS_S)
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Silent)
     server.daemon_threads = True

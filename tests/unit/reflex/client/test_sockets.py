@@ -88,7 +88,7 @@ def response(value: float) -> bytes:
 
 
 def is_closed_by_peer(connection: socket.socket) -> bool:
-    connection.settimeout(2)
+    connection.settimeout(HANGS_S)
     try:
         return connection.recv(1) == b""
     except ConnectionError:

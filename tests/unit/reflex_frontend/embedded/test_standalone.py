@@ -183,7 +183,7 @@ sys.exit(entry.main(["tritonserver", *{flags!r}]))
             exc.add_note(log.read_text())
             raise
         assert process.poll() is None, log.read_text()
-        socket.create_connection(("127.0.0.1", ports[0]), timeout=2).close()
+        socket.create_connection(("127.0.0.1", ports[0]), timeout=HANGS_S).close()
         process.terminate()
         assert process.wait(HANGS_S) == 0
     finally:

@@ -8,6 +8,7 @@ import pytest
 from tritonclient.grpc import service_pb2
 
 from reflex_frontend.triton.channel import open_channel, service_call
+from support.waiting import HANGS_S
 
 
 class ReadyModels(grpc.GenericRpcHandler):  # type: ignore[misc]
@@ -38,7 +39,7 @@ def test_a_call_is_made_by_its_name_with_its_own_messages_or_their_bytes(
         channel = open_channel(f"127.0.0.1:{port}")
         request = service_pb2.ModelReadyRequest(name=model)
         call = service_call(channel, "ModelReady", takes_bytes=takes_bytes)
-        answer = await call(request.SerializeToString() if takes_bytes else request, timeout=10)
+        answer = await call(request.SerializeToString() if takes_bytes else request, timeout=HANGS_S)
         await channel.close()
         await server.stop(None)
         return answer
