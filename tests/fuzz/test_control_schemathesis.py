@@ -29,7 +29,7 @@ def test_the_control_plane_keeps_every_promise_of_its_openapi_document(tmp_path:
     program = str(Path(sys.executable).with_name("schemathesis"))
     with prepared_store(tmp_path / "data") as (ours, _):
         key = ours.admin().secret
-    with running_control(tmp_path / "data", "--rate-limit", "1000000") as control:
+    with running_control(tmp_path / "data", "--rate-limit", "1000000", "--public-rate-limit", "1000000") as control:
         command = [program, "run", f"{control.base_url}/openapi.json", "--checks", CHECKS,
                    "--phases", "coverage,fuzzing",
                    "--max-examples", EXAMPLES, "--seed", "1", "--generation-database", "none", "--no-color",

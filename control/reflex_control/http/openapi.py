@@ -78,7 +78,7 @@ def _described(operation: Operation) -> Schema:
 
 def _refusals(operation: Operation) -> Iterable[int]:
     found = {*OF_EVERY_ONE, *operation.refuses}
-    found |= set() if operation.needs.is_public else set(OF_A_KEY)
+    found |= {429} if operation.needs.is_public else set(OF_A_KEY)  # an address without a key is counted, too
     found |= set() if operation.takes is None else set(OF_A_BODY)
     found |= {404} if list(operation.parameters) else set()
     found |= {409} if operation.method == "POST" else set()
