@@ -20,7 +20,6 @@ COVERED_BY: Final[Mapping[str, str]] = {
     "control/reflex_control/dashboard/cookies.py": "tests/dashboard/test_sign_in.py",
     "control/reflex_control/dashboard/rendering.py": "tests/unit/reflex_control/dashboard/test_words.py",
     "control/reflex_control/dashboard/page_files.py": "tests/dashboard/test_sign_in.py",
-    "control/reflex_control/dashboard/site.py": "tests/dashboard/test_sign_in.py",
     "control/reflex_control/dashboard/visit.py": "tests/dashboard/test_sign_in.py",
     "control/reflex_control/dashboard/looking_up.py": "tests/dashboard/test_pages.py",
     "control/reflex_control/dashboard/pages/signing_in.py": "tests/dashboard/test_sign_in.py",

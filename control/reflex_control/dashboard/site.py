@@ -45,6 +45,7 @@ PAGES: Final[Sequence[Page]] = (
     *SIGN_IN_PAGES, *OVERVIEW_PAGES, *DEPLOYMENT_PAGES, *SESSION_PAGES, *ROBOT_PAGES, *RECEIPT_PAGES, *KEY_PAGES,
     *DEVICE_PAGES,
 )  # fmt: skip
+UNAUTHORIZED: Final = 401
 GUESSES_PER_S: Final = 1 / 6
 GUESSES_AT_ONCE: Final = 10
 OLD_FORM: Final = "this form is not from a page that you opened just now; go back, reload it, and try again"
@@ -109,7 +110,9 @@ class _Site:
             return None, None
         try:
             actor = recall(self._plane.database, sign_in.key_id, self._plane.clock())
-        except ServiceError:
+        except ServiceError as exc:
+            if exc.status != UNAUTHORIZED:  # the store's trouble, for example, signs nobody out
+                raise
             return None, None
         request.scope[ACTOR] = actor
         return sign_in, actor
