@@ -94,7 +94,8 @@ def _pairing(robot: Row[Any], *, has_key: bool) -> Check:
 
 
 def _heartbeat(robot: Row[Any], now_ms: int) -> Check:
-    fix = f"start its runner, or try it by hand: reflex robots heartbeat {robot.id}"
+    calibrated = "" if robot.calibration_id is None else f" --calibration-id {shlex.quote(robot.calibration_id)}"
+    fix = f"start its runner, or try it by hand: reflex robots heartbeat {robot.id}{calibrated}"
     if robot.heartbeat_at is None:
         return failed("heartbeat_fresh", f"{robot.name} has never sent a heartbeat", fix)
     age_s = (now_ms - robot.heartbeat_at) / SECOND_MS

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from reflex.errors import ServiceError
+from reflex_control.doctor import case
+from reflex_control.sessions.beating import beat
 from reflex_control.sessions.promoting import promote_session
 from reflex_control.store.tables import robot, session
 from unit.reflex_control.doctor.doctor_scene import Scene
@@ -61,6 +63,22 @@ def test_a_robot_whose_session_ended_is_not_warned_of(scene: Scene) -> None:
     second = scene.another_robot("arm-2")
     scene.rehearse(second, steps=3)
     assert scene.not_passed() == {"dry_run_seen": "warn"}
+    scene.end_all()
+    assert scene.not_passed() == {}
+
+
+def test_of_a_large_fleet_the_one_that_was_rehearsed_is_found_and_not_every_one_is_looked_at(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(case, "MOST_IDLE_ROBOTS", 2)
+    for name in ("arm-2", "arm-3", "arm-4"):
+        identity = scene.another_robot(name)
+        with scene.plane.writing(scene.operator) as writing:
+            scene.after(1)
+            beat(writing, identity, {"calibration_id": "calib-1"})
+    with scene.plane.reading() as connection:
+        records = case.records_of(connection, scene.owner, scene.deployment_id, scene.at_ms)
+    assert [each.robot.name for each in records.robots] == ["arm-1", "arm-4", "arm-3"]
     scene.end_all()
     assert scene.not_passed() == {}
 

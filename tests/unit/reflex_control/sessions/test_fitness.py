@@ -67,7 +67,9 @@ def test_a_heartbeat_is_fresh_for_less_than_30_s(scene: Scene) -> None:
     scene.after(0.001)
     stale = found(scene)["heartbeat_fresh"]
     assert (stale.status, "30 s ago" in stale.message) == ("fail", True)
-    assert "reflex robots heartbeat robot_1" in str(stale.fix)
+    assert str(stale.fix).endswith("reflex robots heartbeat robot_1")
+    set_robot(scene, calibration_id="c 1")
+    assert str(found(scene)["heartbeat_fresh"].fix).endswith("heartbeat robot_1 --calibration-id 'c 1'")
 
 
 @pytest.mark.parametrize(
