@@ -12,6 +12,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -156,6 +157,18 @@ def test_a_session_of_the_control_plane_is_answered_by_the_frontend_until_it_is_
     wait_until(lambda: asked.act(granted["credential"]).json().get("error") == "session_expired", "it is over")
 
 
+def test_the_doctor_of_a_deployment_reaches_the_frontend_inside_the_stack(
+    asked: Place, deployed: tuple[str, str]
+) -> None:
+    with asked.client() as client:
+        checks = client.run_deployment_doctor(deployed[0])["checks"]
+
+    found = {each["id"]: each["status"] for each in checks}
+    assert {name: found[name] for name in ("act_reachable", "model_loaded", "model_version")} == {
+        "act_reachable": "pass", "model_loaded": "pass", "model_version": "pass",
+    }, checks  # fmt: skip
+
+
 def test_a_session_is_answered_while_the_control_plane_is_away(asked: Place, deployed: tuple[str, str]) -> None:
     with asked.client() as client:
         granted = client.authorize_session(deployment_id=deployed[0], robot_id=deployed[1])
@@ -166,6 +179,25 @@ def test_a_session_is_answered_while_the_control_plane_is_away(asked: Place, dep
         client.close_session(granted["sessionId"])
 
     assert status == 200
+
+
+def test_a_frontend_that_starts_while_the_control_plane_is_away_answers_by_the_keyset_that_was_left_to_it(
+    asked: Place, deployed: tuple[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "keyset.json").write_bytes(httpx.get(f"{asked.url}/v1/keyset").content)
+    for folder in (tmp_path, *tmp_path.parents[:3]):
+        folder.chmod(0o755)
+    engine = asked.stack.engine.with_environment(REFLEX_KEYS_FOLDER=str(tmp_path))
+    with asked.client() as client:
+        granted = client.authorize_session(deployment_id=deployed[0], robot_id=deployed[1])
+        engine.compose("stop", "control")
+        engine.compose("up", "--detach", "--wait", "--no-build", "--no-deps", "frontend")
+        statuses = [asked.act(credential).status_code for credential in (granted["credential"], None)]
+        engine.compose("start", "control")
+        asked.waits_until_it_answers()
+        client.close_session(granted["sessionId"])
+
+    assert statuses == [200, 401]
 
 
 def test_a_killed_control_plane_comes_back_with_all_that_it_acknowledged(asked: Place) -> None:

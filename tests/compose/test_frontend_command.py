@@ -97,3 +97,10 @@ def test_a_keyset_in_the_folder_of_keys_counts_where_sessions_are_asked_for(tmp_
     assert folder == "/run/secrets/reflex"
     assert asked["REFLEX_SESSION_KEY"] == f"{tmp_path}/keyset.json"
     assert "REFLEX_SESSION_KEY" not in unasked | without
+
+
+def test_a_folder_of_keys_without_keys_is_a_slip_unless_sessions_keep_strangers_out(tmp_path: Path) -> None:
+    given = {"PUBLISHED_ON": "", "REFLEX_API_KEYS": "/run/secrets/reflex/api-keys"}
+
+    assert "REFLEX_API_KEYS" in seen_by("frontend", tmp_path, **given)
+    assert "REFLEX_API_KEYS" in seen_by("frontend", tmp_path, REFLEX_SESSIONS_FROM="http://control:8100", **given)

@@ -104,9 +104,11 @@ def test_the_next_commands_are_of_a_session_that_the_server_answers(up: Up) -> N
         granted = client.authorize_session(deployment_id=up.demo.deployment_id, robot_id=up.demo.robot_id)
         answer = up.act(granted["credential"])
         client.close_session(granted["sessionId"])
+        checks = client.run_deployment_doctor(up.demo.deployment_id)["checks"]
 
     assert (answer.status_code, answer.json()["mode"]) == (200, "dry_run")
     assert granted["actUrl"] == up.url
+    assert [each["status"] for each in checks if each["id"] in ("act_reachable", "model_version")] == ["pass"] * 2
     assert up.act().json()["error"] == "unauthorized"
 
 
