@@ -225,6 +225,8 @@ def test_who_is_told_a_code_signs_in_once_an_admin_confirmed_it_and_takes_the_ke
 
     assert finish(visitor).headers["location"] == "/robots"
     assert visitor.get("/robots").status_code == 200
+    made = [key for key in scene.control.ask("GET", "/v1/keys", scene.key).json()["keys"] if key["name"] == "dashboard"]
+    assert [key["expiresAt"] is None for key in made] == [False], "the key outlives the cookie that alone knows it"
     visitor.submit("/robots", "/sign-out")
     keys = scene.control.ask("GET", "/v1/keys", scene.key).json()["keys"]
     assert [key["revokedAt"] is None for key in keys if key["name"] == "dashboard"] == [False]

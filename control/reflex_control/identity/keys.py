@@ -24,6 +24,7 @@ from reflex_control.store.tables import api_key, organisation
 __all__ = [
     "NewKey",
     "authenticate",
+    "end_key_at",
     "key_as_json",
     "key_of",
     "keys_of",
@@ -142,9 +143,14 @@ def rotate_key(connection: Connection, row: Row[Any], overlap_ms: int, now_ms: i
     new = make_key(
         connection, row.organisation_id, row.name, row.scopes, now_ms, robot_id=row.robot_id, expires_at=row.expires_at
     )
-    ends = now_ms + overlap_ms if row.expires_at is None else min(row.expires_at, now_ms + overlap_ms)
-    connection.execute(update(api_key).where(api_key.c.id == row.id).values(expires_at=ends))
+    end_key_at(connection, row, now_ms + overlap_ms)
     return new
+
+
+def end_key_at(connection: Connection, row: Row[Any], ends_at: int) -> None:
+    """From then on it is not accepted, or from when it would not have been anyway."""
+    ends = ends_at if row.expires_at is None else min(row.expires_at, ends_at)
+    connection.execute(update(api_key).where(api_key.c.id == row.id).values(expires_at=ends))
 
 
 def require_another_admin(connection: Connection, row: Row[Any], now_ms: int) -> None:

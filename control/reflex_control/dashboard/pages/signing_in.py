@@ -12,7 +12,7 @@ from reflex_control.dashboard.cookies import LOGIN_COOKIE, SIGN_IN_COOKIE, drop_
 from reflex_control.dashboard.sign_ins import LASTS_MS
 from reflex_control.dashboard.visit import Page, Visit
 from reflex_control.identity.actor import Actor
-from reflex_control.identity.keys import authenticate
+from reflex_control.identity.keys import authenticate, end_key_at, key_of
 from reflex_control.moments import SECOND_MS
 
 __all__ = ["SIGN_IN_PAGES"]
@@ -77,9 +77,12 @@ def _finish(visit: Visit) -> Response:
         if exc.status not in NOT_YET:
             raise
         return _show_code(visit, begun, exc)
-    answer = _welcome(
-        visit, authenticate(visit.plane.database, given["key"].encode(), visit.plane.clock()), by_code=True
-    )
+    actor = authenticate(visit.plane.database, given["key"].encode(), visit.plane.clock())
+    with visit.plane.writing(actor) as writing:
+        # Nobody knows its secret: after the cookie it would be a key that counts, an admin's maybe, and opens nothing.
+        row = key_of(writing.connection, actor.organisation_id, actor.key_id)
+        end_key_at(writing.connection, row, writing.now_ms + LASTS_MS)
+    answer = _welcome(visit, actor, by_code=True)
     drop_cookie(answer, LOGIN_COOKIE)
     return answer
 
