@@ -1,17 +1,18 @@
-"""Events are forgotten after a day, and logins by a code when their time is over.
+"""What is looked after by itself: what is old is forgotten, and a store that failed is tried again.
 
-Whoever was away for longer than a day asks for what is, not for what happened.
+Events are forgotten after a day: whoever was away for longer asks for what is, not for what happened. Answers that were
+kept to be repeated are, too, and logins by a code when their time is over.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 
 from reflex_control.moments import DAY_MS
 from reflex_control.plane import Plane
-from reflex_control.store.tables import device_login, event
+from reflex_control.store.tables import device_login, event, organisation, repeatable
 
-__all__ = ["forget_old_events", "forget_old_logins"]
+__all__ = ["forget_old_answers", "forget_old_events", "forget_old_logins", "try_to_write"]
 
 
 def forget_old_events(plane: Plane) -> None:
@@ -37,3 +38,20 @@ def forget_old_logins(plane: Plane) -> None:
     if found is not None:
         with plane.database.writing() as connection:
             connection.execute(delete(device_login).where(is_over))
+
+
+def forget_old_answers(plane: Plane) -> None:
+    """Those that are not repeated any more. Called once a second; writes only when there is something to forget."""
+    is_old = repeatable.c.created_at <= plane.clock() - DAY_MS
+    with plane.reading() as connection:
+        found = connection.scalar(select(repeatable.c.created_at).where(is_old).limit(1))
+    if found is not None:
+        with plane.database.writing() as connection:
+            connection.execute(delete(repeatable).where(is_old))
+
+
+def try_to_write(plane: Plane) -> None:
+    """Whether a store that failed is well again, where nobody else writes: /health tells of it."""
+    if plane.database.write_problem is not None:
+        with plane.database.writing() as connection:
+            connection.execute(update(organisation).values(name=organisation.c.name))

@@ -59,11 +59,11 @@ def repeatably(
     """
     if repetition is None:
         return make()
-    connection.execute(delete(repeatable).where(repeatable.c.created_at <= now_ms - DAY_MS))
-    digest = repetition.digest(actor)
-    found = connection.execute(
-        select(repeatable).where(repeatable.c.organisation_id == actor.organisation_id, repeatable.c.digest == digest)
-    ).one_or_none()
+    is_this = (repeatable.c.organisation_id == actor.organisation_id) & (
+        repeatable.c.digest == repetition.digest(actor)
+    )
+    connection.execute(delete(repeatable).where(is_this, repeatable.c.created_at <= now_ms - DAY_MS))
+    found = connection.execute(select(repeatable).where(is_this)).one_or_none()
     if found is None:
         answer = make()
         _keep(connection, actor, repetition, answer, now_ms)

@@ -23,7 +23,7 @@ from reflex.serving.logs import set_up_logs
 from reflex.serving.quiet_server import QuietServer
 from reflex_control.dashboard.site import add_dashboard
 from reflex_control.first_start import FirstKey, begin, has_begun
-from reflex_control.forgetting import forget_old_events, forget_old_logins
+from reflex_control.forgetting import forget_old_answers, forget_old_events, forget_old_logins, try_to_write
 from reflex_control.http.app import build_app
 from reflex_control.http.callers import Callers, new_public_limits
 from reflex_control.http.front_door import front_door
@@ -36,9 +36,18 @@ from reflex_control.sessions.beating import sweep_all
 from reflex_control.settings import Settings, unknown_variables
 from reflex_control.store.backup import back_up, back_up_into, restore, restore_sent, send_backup
 from reflex_control.store.database import Database
-from reflex_control.store.migrating import open_store
+from reflex_control.store.failures import STORE_ERRORS, store_problem
+from reflex_control.store.migrating import open_store, require_current
 
-__all__ = ["backup_store", "init_store", "make_first_key", "migrate_store", "restore_store", "serve"]
+__all__ = [
+    "backup_store",
+    "init_store",
+    "make_first_key",
+    "migrate_store",
+    "restore_store",
+    "rotate_key",
+    "serve",
+]
 
 DRAIN_S: Final = 8
 """So long requests that have begun are waited for."""
@@ -49,7 +58,9 @@ STREAM: Final = Path("-")
 """Standard output, or input, in the place of a file."""
 
 Sweeper = Callable[[Plane], None]
-SWEEPERS: Final[Sequence[Sweeper]] = (sweep_all, forget_old_events, forget_old_logins)
+SWEEPERS: Final[Sequence[Sweeper]] = (
+    sweep_all, forget_old_events, forget_old_answers, forget_old_logins, try_to_write,
+)  # fmt: skip
 """What is looked after every second, each in a thread."""
 
 log = logging.getLogger("reflex.control")
@@ -191,3 +202,5 @@ def _stop_on_signals() -> asyncio.Event:
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup: the server is to outlive its terminal
         loop.add_signal_handler(signal.SIGHUP, stop.set)
     return stop
+            except STORE_ERRORS as exc:
+                log.error("nothing is looked after: the store fails", extra={"problem": store_problem(exc)})

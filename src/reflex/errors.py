@@ -97,12 +97,13 @@ STATUS_OF: Final[Mapping[str, int]] = {
     "slo_violation": 503,
     "circuit_open": 503,
     "draining": 503,
+    "store_unavailable": 503,
     "deadline_exceeded": 504,
 }
 
 CONTROL_CODES: Final = frozenset(
     {"deployment_not_ready", "idempotency_mismatch", "invalid_value", "login_ended", "login_pending", "login_refused"}
-    | {"robot_busy", "session_ended", "wrong_state"}
+    | {"robot_busy", "session_ended", "store_unavailable", "wrong_state"}
 )
 """Those that the control plane alone answers, and no server of policies."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, cast
 
@@ -9,7 +11,6 @@ import orjson
 from fastapi import FastAPI
 from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy import select
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -33,6 +34,7 @@ from reflex_control.http.routes.robots import ROBOT_OPERATIONS
 from reflex_control.http.routes.sessions import SESSION_OPERATIONS
 from reflex_control.plane import Plane
 from reflex_control.rate_limits import RateLimits
+from reflex_control.store.failures import STORE_ERRORS, store_problem
 from reflex_control.store.tables import organisation
 
 __all__ = ["OPERATIONS", "build_app"]
@@ -52,7 +54,12 @@ MESSAGE_OF_CODE: Final = {
     "method_not_allowed": "this route does not take that method; see /openapi.json",
 }
 
+LOOK_S: Final = 2.0
+TRY_AGAIN_S: Final = 1.0
+
 Handler = Callable[[Request], Awaitable[Response]]
+
+log = logging.getLogger("reflex.control")
 
 
 def build_app(
@@ -74,13 +81,15 @@ def build_app(
         app.router.routes.append(Route(path, _named(path, handler), methods=["GET"]))
     app.add_exception_handler(HTTPException, _from_http)
     app.add_exception_handler(ServiceError, _from_service)
+    for kind in STORE_ERRORS:
+        app.add_exception_handler(kind, _from_store)
     return app
 
 
 def _watching(plane: Plane, metrics: Metrics, document: bytes) -> dict[str, Handler]:
-    async def health(_request: Request) -> Response:
-        await run_in_threadpool(_look_into, plane)
-        return json_response({"status": "ready"})
+    async def health(request: Request) -> Response:
+        problem = await _problem_of(plane)
+        return json_response({"status": "ready"}) if problem is None else _degraded(problem, request)
 
     async def live(_request: Request) -> Response:
         return json_response({"status": "live"})
@@ -94,9 +103,36 @@ def _watching(plane: Plane, metrics: Metrics, document: bytes) -> dict[str, Hand
     return {"/health": health, "/health/live": live, "/metrics": counts, "/openapi.json": openapi}
 
 
+async def _problem_of(plane: Plane) -> str | None:
+    """Why the store is of no use now. In a thread of its own: those of the requests may all be waiting for it."""
+    try:
+        async with asyncio.timeout(LOOK_S):
+            await asyncio.to_thread(_look_into, plane)
+    except TimeoutError:
+        return f"the store does not answer within {LOOK_S:g} s"
+    except STORE_ERRORS as exc:
+        return f"the store fails: {store_problem(exc) or type(exc).__name__}"
+    failed = plane.database.write_problem
+    return None if failed is None else f"nothing can be written: {failed}"
+
+
 def _look_into(plane: Plane) -> None:
     with plane.reading() as connection:
         connection.execute(select(organisation.c.id).limit(1)).all()
+
+
+def _degraded(reason: str, request: Request) -> Response:
+    answer = error_response(_unavailable(reason), request.scope[REQUEST_ID])
+    told = {"status": "degraded", "reason": reason, **orjson.loads(answer.body)}
+    return Response(orjson.dumps(told), answer.status_code, _without_length(answer), media_type=JSON)
+
+
+def _without_length(answer: Response) -> dict[str, str]:
+    return {name: value for name, value in answer.headers.items() if name not in ("content-length", "content-type")}
+
+
+def _unavailable(reason: str) -> ServiceError:
+    return service_error("store_unavailable", f"{reason}; nothing was changed, ask again", retry_after_s=TRY_AGAIN_S)
 
 
 def _named(path: str, handler: Handler) -> Handler:
@@ -118,3 +154,12 @@ async def _from_http(request: Request, exc: Exception) -> Response:
 
 async def _from_service(request: Request, exc: Exception) -> Response:
     return error_response(cast("ServiceError", exc), request.scope[REQUEST_ID])
+
+
+async def _from_store(request: Request, exc: Exception) -> Response:
+    """A store that cannot be used now is nobody's fault, and may be well again in a second."""
+    problem = store_problem(exc)
+    if problem is None:
+        raise exc
+    log.error("the store failed", extra={"problem": problem, "request_id": request.scope[REQUEST_ID]})
+    return error_response(_unavailable("the store cannot be used now"), request.scope[REQUEST_ID])

@@ -37,7 +37,8 @@ def front_door(app: ASGIApp, hosts: AllowedHosts, metrics: Metrics) -> ASGIApp:
             hosts.check(scope["headers"])
             await app(scope, receive, seen.send)
         except ServiceError as exc:
-            await error_response(exc, scope[REQUEST_ID])(scope, receive, seen.send)
+            if seen.status is None:  # else the connection ends amid the answer, and the reader knows
+                await error_response(exc, scope[REQUEST_ID])(scope, receive, seen.send)
         except Exception:
             logging.getLogger("reflex.control").exception("failed", extra={"request_id": scope[REQUEST_ID]})
             if seen.status is None:

@@ -17,7 +17,7 @@ __all__ = ["document_of"]
 Schema = dict[str, Any]
 
 REFERENCE: Final = "#/components/schemas/{model}"
-OF_EVERY_ONE: Final = (400, 422, 500)
+OF_EVERY_ONE: Final = (400, 422, 500, 503)
 OF_A_KEY: Final = (401, 403, 429)
 OF_A_BODY: Final = (408, 413, 415)
 ERROR: Final[Schema] = {
@@ -46,10 +46,7 @@ def document_of(operations: Sequence[Operation]) -> Schema:
     schemas, definitions = TypeAdapter.json_schemas(adapters, ref_template=REFERENCE)  # type: ignore[arg-type]
     components: Schema = {**definitions.get("$defs", {}), "Error": ERROR}
     components |= {name: schema for (name, _), schema in schemas.items() if name not in components}
-    paths: Schema = {
-        path: {"get": {"summary": summary, "responses": {"200": {"description": summary}, "500": _refusal(500)}}}
-        for path, summary in WATCHING.items()
-    }
+    paths: Schema = {path: {"get": _watched(path, summary)} for path, summary in WATCHING.items()}
     for operation in operations:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _described(operation)
     return {
@@ -58,6 +55,11 @@ def document_of(operations: Sequence[Operation]) -> Schema:
         "paths": paths,
         "components": {"schemas": components, "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}},
     }
+
+
+def _watched(path: str, summary: str) -> Schema:
+    failures = {str(status): _refusal(status) for status in ((500, 503) if path == "/health" else (500,))}
+    return {"summary": summary, "responses": {"200": {"description": summary}, **failures}}
 
 
 def _described(operation: Operation) -> Schema:

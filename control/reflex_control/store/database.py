@@ -9,14 +9,17 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select, text
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.exc import TimeoutError as WaitedTooLongError
 
 from reflex.errors import SetupError
+from reflex_control.moments import now_ms
+from reflex_control.store.failures import STORE_ERRORS, store_problem
 from reflex_control.store.tables import organisation
 
 __all__ = ["Database", "sqlite_url"]
@@ -49,24 +52,59 @@ class Database:
         self.engine = _engine(url)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
         # Within a process a lock is fair, where SQLite's own waiting is a lottery.
-        self._alone = threading.Lock() if self.is_sqlite else nullcontext()
+        self._lock = threading.Lock()
+        self.write_problem: str | None = None
+        """Why the last write failed, where that was the store's fault: full, locked, gone."""
+        self.failed_at_ms = 0
+        """When the store last failed at anything."""
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A consistent view of the store."""
-        with self.engine.connect() as connection, connection.begin():
+        with self._noting_failures(), self.engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
     def writing(self, organisation_id: str | None = None) -> Iterator[Connection]:
         """One transaction, committed at the end and undone by an exception; alone in its organisation."""
-        with self._alone, self.engine.connect() as plain:
+        with self._noting_problems(), self._alone(), self.engine.connect() as plain:
             connection = plain.execution_options(**{WRITES: True})
             with connection.begin():
                 if organisation_id is not None and not self.is_sqlite:
                     lock = select(organisation.c.id).where(organisation.c.id == organisation_id)
                     connection.execute(lock.with_for_update())
                 yield connection
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        if not self.is_sqlite:
+            yield
+            return
+        if not self._lock.acquire(timeout=BUSY_S):
+            raise WaitedTooLongError(f"other writes took {BUSY_S:g} s")
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    @contextmanager
+    def _noting_problems(self) -> Iterator[None]:
+        try:
+            with self._noting_failures():
+                yield
+        except STORE_ERRORS as exc:
+            self.write_problem = store_problem(exc)
+            raise
+        self.write_problem = None
+
+    @contextmanager
+    def _noting_failures(self) -> Iterator[None]:
+        try:
+            yield
+        except STORE_ERRORS as exc:
+            if store_problem(exc) is not None:
+                self.failed_at_ms = now_ms()
+            raise
 
     @contextmanager
     def making(self) -> Iterator[Connection]:
@@ -89,7 +127,7 @@ def _engine(url: str) -> Engine:
         bounds = POSTGRES_BOUNDS if parsed.get_backend_name() == "postgresql" else {}
         # The URL's own settings win.
         given = {name: value for name, value in bounds.items() if name not in parsed.query}
-        engine = create_engine(parsed, connect_args=given, pool_pre_ping=bool(bounds), **POOL)
+        engine = create_engine(parsed, connect_args=given, pool_pre_ping=bool(bounds), hide_parameters=True, **POOL)
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError, ValueError) as exc:
         raise SetupError(
             "--db takes the URL of a store, like postgresql+psycopg://user@host/reflex; leave it out for SQLite"

@@ -18,7 +18,7 @@ from reflex_control.store.database import Database
 if TYPE_CHECKING:
     from alembic.config import Config
 
-__all__ = ["MIGRATIONS", "StoreState", "newest_revision", "open_store", "state_of"]
+__all__ = ["MIGRATIONS", "StoreState", "newest_revision", "open_store", "require_current", "state_of"]
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
@@ -52,6 +52,16 @@ def open_store(url: str, *, migrating: bool = False) -> Database:
         database.close()
         raise
     return database
+
+
+def require_current(database: Database) -> None:
+    """`SetupError` unless the store is there, and of this program's schema."""
+    try:
+        state = state_of(database)
+    except OperationalError as exc:
+        raise SetupError(f"the store cannot be opened ({exc.orig}); look at --data, or at --db") from exc
+    if state is not StoreState.CURRENT:
+        raise SetupError(f"the store is {state.value}, not as this Reflex makes it; run: reflex control migrate")
 
 
 def state_of(database: Database) -> StoreState:

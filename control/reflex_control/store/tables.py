@@ -166,7 +166,7 @@ repeatable = Table(
     "repeatable", METADATA,
     Column("organisation_id", String(64), ForeignKey("organisation.id"), primary_key=True),
     Column("digest", LargeBinary(32), primary_key=True), Column("request", LargeBinary(32), nullable=False),
-    Column("answer", LargeBinary, nullable=False), _created(),
+    Column("answer", LargeBinary, nullable=False), Column("created_at", BigInteger, nullable=False, index=True),
 )  # fmt: skip
 """Answers to requests with an Idempotency-Key, by the key's hash and encrypted under the key, for a day."""
 

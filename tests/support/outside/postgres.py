@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
@@ -29,10 +29,22 @@ FAST: Final = ("-c", "fsync=off", "-c", "max_connections=400", "-c", "listen_add
 
 
 class Postgres:
-    """One running cluster."""
+    """One cluster, which can be stopped and started again."""
 
-    def __init__(self, socket_folder: Path) -> None:
+    def __init__(self, socket_folder: Path, command: Sequence[str]) -> None:
         self._folder = socket_folder
+        self._command = command
+        self._server: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self._server = subprocess.Popen(self._command, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_until(self.answers, "PostgreSQL answers")
+
+    def stop(self) -> None:
+        """At once: SIGQUIT, and the clients that are still there lose their connection."""
+        if self._server is not None and self._server.poll() is None:
+            self._server.send_signal(3)
+            self._server.wait(timeout=30)
 
     @property
     def data_folder(self) -> Path:
@@ -104,18 +116,13 @@ def postgres_running(programs: Path) -> Iterator[Postgres]:
         data = folder / "data"
         arguments = ["-D", str(data), "-U", "reflex", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
         subprocess.run([*as_user, str(programs / "initdb"), *arguments], check=True, capture_output=True, cwd="/")
-        server = subprocess.Popen(
-            [*as_user, str(programs / "postgres"), "-D", str(data), "-k", str(folder), *FAST],
-            cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+        command = [*as_user, str(programs / "postgres"), "-D", str(data), "-k", str(folder), *FAST]
+        postgres = Postgres(folder, command)
         try:
-            postgres = Postgres(folder)
-            wait_until(postgres.answers, "PostgreSQL answers")
+            postgres.start()
             yield postgres
         finally:
-            # At once: SIGQUIT, and the clients that are still there lose their connection.
-            server.send_signal(3)
-            server.wait(timeout=30)
+            postgres.stop()
 
 
 def _as_unprivileged(folder: Path) -> list[str]:

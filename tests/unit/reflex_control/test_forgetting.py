@@ -6,13 +6,14 @@ import pytest
 from sqlalchemy import event as sql_events
 from sqlalchemy import select
 
-from reflex_control.forgetting import forget_old_events, forget_old_logins
+from reflex_control.forgetting import forget_old_answers, forget_old_events, forget_old_logins, try_to_write
 from reflex_control.identity import device_login
 from reflex_control.identity.actor import Actor
 from reflex_control.moments import DAY_MS
 from reflex_control.plane import Plane
+from reflex_control.repeating import Repetition
 from reflex_control.store.tables import device_login as login_table
-from reflex_control.store.tables import event
+from reflex_control.store.tables import event, repeatable
 from unit.reflex_control.conftest import Moment
 
 
@@ -52,6 +53,26 @@ def test_the_next_event_has_a_later_place_than_any_before(plane: Plane, actor: A
     assert kept(plane)["third"] > place
 
 
+def test_answers_are_forgotten_when_they_are_not_repeated_any_more(plane: Plane, actor: Actor, moment: Moment) -> None:
+    def answers() -> int:
+        forget_old_answers(plane)
+        with plane.reading() as connection:
+            return len(connection.execute(select(repeatable.c.digest)).all())
+
+    plane.create(actor, Repetition("one-key", "POST /v1/keys", b"{}"), lambda _writing: {})
+    moment.now_ms += DAY_MS - 1
+    assert answers() == 1
+    moment.now_ms += 1
+    assert answers() == 0
+
+
+@pytest.mark.usefixtures("actor")
+def test_a_store_that_failed_is_tried_until_it_is_well(plane: Plane) -> None:
+    plane.database.write_problem = "full"
+    try_to_write(plane)
+    assert plane.database.write_problem is None
+
+
 @pytest.mark.parametrize("count", [0, 1])
 def test_nothing_is_written_when_there_is_nothing_to_forget(
     plane: Plane, actor: Actor, moment: Moment, count: int
@@ -62,7 +83,9 @@ def test_nothing_is_written_when_there_is_nothing_to_forget(
     said: list[str] = []
     sql_events.listen(plane.database.engine, "before_cursor_execute", lambda *told: said.append(told[2]))
     forget_old_events(plane)
-    assert not [statement for statement in said if statement.startswith("DELETE")]
+    forget_old_answers(plane)
+    try_to_write(plane)
+    assert not [statement for statement in said if statement.startswith(("DELETE", "UPDATE"))]
 
 
 def test_a_login_is_forgotten_when_its_time_is_over_and_not_before(plane: Plane, moment: Moment) -> None:

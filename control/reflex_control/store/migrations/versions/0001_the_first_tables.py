@@ -121,6 +121,9 @@ def upgrade() -> None:
             ["organisation.id"],
         ),
         sa.PrimaryKeyConstraint("organisation_id", "digest", name=op.f("pk_repeatable")),
+    with op.batch_alter_table("repeatable", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_repeatable_created_at"), ["created_at"], unique=False)
+
     )
     op.create_table(
         "robot_schema",
