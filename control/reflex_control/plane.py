@@ -16,6 +16,7 @@ from sqlalchemy import Connection, insert
 
 from reflex.errors import ServiceError
 from reflex.signed.signing import SigningKey
+from reflex_control.feed import Feed
 from reflex_control.identity.actor import Actor
 from reflex_control.identity.keys import still_holds, unauthorized
 from reflex_control.identity.login_limits import LoginLimits
@@ -39,6 +40,10 @@ class Writing:
     key: SigningKey
     refusals: list[ServiceError] = field(default_factory=list)
     """Those that are facts themselves: the transaction is committed, and then the error goes on."""
+    told: list[str] = field(default_factory=list)
+    """The kinds of what those who listen will hear."""
+    deaf_until_ms: int = 0
+    """Up to then this control plane could hear nobody: silence before says nothing."""
 
     def receipt(self, kind: str, facts: Facts) -> None:
         """Attest what this write does."""
@@ -46,6 +51,7 @@ class Writing:
 
     def tell(self, kind: str, data: dict[str, Any]) -> None:
         """Let those who listen know, once it is committed."""
+        self.told.append(kind)
         self.connection.execute(
             insert(event).values(
                 organisation_id=self.actor.organisation_id, kind=kind, data=data, created_at=self.now_ms
@@ -61,13 +67,15 @@ class Writing:
 
 @dataclass(frozen=True)
 class Plane:
-    """One control plane. `clock` is the time of day in milliseconds; `on_change` is called after each write."""
+    """One control plane. `clock` is the time of day in milliseconds; `feed` is woken when something was told."""
 
     database: Database
     clock: Clock = now_ms
-    on_change: Callable[[], None] = field(default=lambda: None)
+    feed: Feed = field(default_factory=Feed)
     ending: threading.Event = field(default_factory=threading.Event)
     """Set when the server ends: streams do, too."""
+    deaf_until: Callable[[], int] = field(default=lambda: 0)
+    """The moment of its start, or when its store failed last."""
     logins: LoginLimits = field(default_factory=LoginLimits)
 
     @contextmanager
@@ -83,7 +91,8 @@ class Plane:
         """
         refused: ServiceError | None = None
         with self.database.writing(actor.organisation_id) as connection:
-            writing = Writing(connection, actor, self.clock(), active_key(connection))
+            key = active_key(connection)
+            writing = Writing(connection, actor, self.clock(), key, deaf_until_ms=self.deaf_until())
             if actor.key_id and not still_holds(connection, actor.key_id, writing.now_ms):
                 raise unauthorized()
             try:
@@ -92,7 +101,8 @@ class Plane:
                 if exc not in writing.refusals:
                     raise
                 refused = exc
-        self.on_change()
+        if writing.told:
+            self.feed.wake()
         if refused is not None:
             raise refused
 

@@ -23,6 +23,7 @@ from reflex.serving.logs import set_up_logs
 from reflex.serving.quiet_server import QuietServer
 from reflex_control.dashboard.site import add_dashboard
 from reflex_control.first_start import FirstKey, begin, has_begun
+from reflex_control.feed import News, news_of
 from reflex_control.forgetting import forget_old_answers, forget_old_events, forget_old_logins, try_to_write
 from reflex_control.http.app import build_app
 from reflex_control.http.callers import Callers, new_public_limits
@@ -181,19 +182,21 @@ async def _run(app: Any, plane: Plane, listener: socket.socket) -> None:  # noqa
     plane.ending.set()
     server.should_exit = True
     await http
-    for task in (stopping, sweeping):
+    for task in (stopping, sweeping, feeding):
         task.cancel()
 
 
 async def _sweep(plane: Plane) -> None:
     while SWEEPERS:
         for sweeper in SWEEPERS:
+    feeding = asyncio.create_task(plane.feed.run(_looking_into(plane)))
             try:
                 await asyncio.to_thread(sweeper, plane)
             except Exception:
                 log.exception("what is looked after every second failed")
         await asyncio.sleep(SWEEP_EVERY_S)
 
+    plane.feed.end()
 
 def _stop_on_signals() -> asyncio.Event:
     stop, loop = asyncio.Event(), asyncio.get_running_loop()

@@ -45,7 +45,6 @@ COVERED_BY: Final[Mapping[str, str]] = {
     "control/reflex_control/http/routes/registry.py": "tests/contract/test_control_http.py",
     "control/reflex_control/http/routes/robots.py": "tests/contract/test_control_claims.py",
     "control/reflex_control/http/strict_json.py": "tests/contract/test_control_http.py",
-    "control/reflex_control/http/timed_protocol.py": "tests/contract/test_control_lifecycle.py",
     "src/reflex/cli/up/bound.py": "tests/unit/reflex/cli/up/test_programs.py",
     "src/reflex/cli/up/command.py": "tests/integration/test_up.py",
     "src/reflex/cli/up/demo.py": "tests/integration/test_up.py",

@@ -1,9 +1,9 @@
-"""uvicorn's protocol with what it lacks: headers must come in time, and what is no HTTP gets the envelope."""
+"""uvicorn's protocol with what it lacks: bounds for slow peers, and the envelope for what is no HTTP."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
@@ -14,14 +14,21 @@ from reflex_control.http.reading import RECEIVE_S
 __all__ = ["TimedProtocol"]
 
 
+SEND_S: Final = 10.0
+LEAST_BYTES: Final = 64 * 1024
+"""Whoever takes less than this of an answer in `SEND_S` is cut off: it is gone, or holds the server up."""
+
+
 class TimedProtocol(HttpToolsProtocol):
     """One connection. The body's own bounds are `reading.read_body`'s."""
 
     receive_s = RECEIVE_S
+    send_s = SEND_S
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - uvicorn's signature
         super().__init__(*args, **kwargs)
         self._headers_timer: asyncio.TimerHandle | None = None
+        self._reader_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -29,7 +36,16 @@ class TimedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._headers_are_there()
+        self._reader_goes_on()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._watch_reader(self.transport.get_write_buffer_size())
+
+    def resume_writing(self) -> None:
+        self._reader_goes_on()
+        super().resume_writing()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -51,6 +67,21 @@ class TimedProtocol(HttpToolsProtocol):
         if self._headers_timer is not None:
             self._headers_timer.cancel()
             self._headers_timer = None
+
+    def _watch_reader(self, left_bytes: int) -> None:
+        self._reader_timer = self.loop.call_later(self.send_s, self._look_at_reader, left_bytes)
+
+    def _reader_goes_on(self) -> None:
+        if self._reader_timer is not None:
+            self._reader_timer.cancel()
+            self._reader_timer = None
+
+    def _look_at_reader(self, before_bytes: int) -> None:
+        left_bytes = self.transport.get_write_buffer_size()
+        if before_bytes - left_bytes < LEAST_BYTES:
+            self.transport.abort()
+        else:
+            self._watch_reader(left_bytes)
 
     def _too_late(self) -> None:
         self._headers_timer = None

@@ -6,7 +6,7 @@ the same way and get the same 401.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -34,6 +34,7 @@ __all__ = [
     "require_another_admin",
     "revoke_key",
     "rotate_key",
+    "still_holding",
     "still_holds",
     "unauthorized",
     "whoami",
@@ -134,6 +135,12 @@ def still_holds(connection: Connection, key_id: str, now_ms: int) -> bool:
     """Whether a key that was accepted would be again."""
     row = connection.execute(select(api_key).where(api_key.c.id == key_id)).one_or_none()
     return row is not None and _holds(row, now_ms)
+
+
+def still_holding(connection: Connection, key_ids: Collection[str], now_ms: int) -> frozenset[str]:
+    """Those of the keys that would be accepted now."""
+    rows = connection.execute(select(api_key).where(api_key.c.id.in_(sorted(key_ids))))
+    return frozenset(row.id for row in rows if _holds(row, now_ms))
 
 
 def rotate_key(connection: Connection, row: Row[Any], overlap_ms: int, now_ms: int) -> NewKey:

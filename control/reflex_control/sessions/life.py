@@ -156,8 +156,10 @@ def end(writing: Writing, found: Session, status: Ended, reason: str, kind: str)
 
 def changed(writing: Writing, found: Session) -> Session:
     """The session as it is now, which those who listen are told."""
-    now = find_session(writing.connection, found.row.organisation_id, found.row.id)
-    writing.tell("session", {"sessionId": now.row.id, "status": now.row.status, "mode": now.row.mode})
+    row = find(writing.connection, session, found.row.organisation_id, found.row.id, what="session")
+    now = replace(found, row=row)
+    told = {"sessionId": now.row.id, "robotId": now.row.robot_id, "status": now.row.status, "mode": now.row.mode}
+    writing.tell("session", told)
     return now
 
 

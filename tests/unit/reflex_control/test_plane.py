@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from reflex.errors import ServiceError, UnauthorizedError, service_error
+from reflex_control.feed import Feed
 from reflex_control.identity.actor import Actor
 from reflex_control.identity.keys import revoke_key
 from reflex_control.plane import Plane
@@ -46,16 +47,20 @@ def test_every_other_error_undoes_all(plane: Plane, actor: Actor) -> None:
 def test_listeners_are_woken_after_the_commit_and_find_what_was_told(plane: Plane, actor: Actor) -> None:
     found: list[object] = []
 
-    def listen() -> None:
-        with plane.reading() as connection:
-            found.extend(connection.execute(select(event.c.kind, event.c.data)).all())
+    class Listening(Feed):
+        def wake(self) -> None:
+            with plane.reading() as connection:
+                found.extend(connection.execute(select(event.c.kind, event.c.data)).all())
 
-    listening = replace(plane, on_change=listen)
+    listening = replace(plane, feed=Listening())
     with listening.writing(actor) as writing:
         writing.tell("session", {"status": "closed"})
         assert found == []
-
     assert found == [("session", {"status": "closed"})]
+
+    with listening.writing(actor) as writing:
+        writing.receipt("of no interest", Facts())
+    assert len(found) == 1
 
 
 def test_a_key_that_was_taken_back_since_it_was_looked_at_writes_nothing(plane: Plane, actor: Actor) -> None:

@@ -1,93 +1,138 @@
 """What changes, as it changes: server-sent events, resumed where a listener was (HTML Standard, 9.2).
 
 A stream begins with the place that it begins at, as an id without an event, so that a listener that loses the
-connection before the first event misses nothing. It ends when its key is taken back, and when the server does.
+connection before the first event misses nothing. When everything up to now has been told it says so, with whose events
+they are: `caught_up`. It ends when its key is taken back, and when the server does.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-from collections.abc import AsyncIterator, Iterable
-from typing import Any, Final
+import time
+from collections.abc import AsyncIterator, Sequence
+from typing import Annotated, Any, Final
 
-from sqlalchemy import Connection, func, select
+from pydantic import ConfigDict, Field
+from sqlalchemy import func, select
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
+from reflex_control.feed import Listener, events_after
 from reflex_control.http.operation import Call, Needs, Operation
+from reflex_control.http.routes.bodies import Body, Identity
 from reflex_control.identity.actor import Actor
-from reflex_control.identity.keys import still_holds
+from reflex_control.moments import SECOND_MS
 from reflex_control.plane import Plane
-from reflex_control.store.tables import event, session
+from reflex_control.store.tables import event
 
 __all__ = ["EVENT_OPERATIONS"]
 
 EVENT_STREAM: Final = "text/event-stream"
-LOOK_EVERY_S: Final = 0.2
-"""An end of a session is to be heard of within a second, also where another replica wrote it."""
-LOOKS_PER_COMMENT: Final = 50
-"""A comment every 10 s: who hears nothing for 30 s counts the stream as lost."""
-MAX_AT_ONCE: Final = 500
-
+COMMENT_EVERY_S: Final = 10.0
+"""Who hears nothing for 30 s counts the stream as lost."""
+HEADERS: Final = {"cache-control": "no-store", "x-accel-buffering": "no"}
 LISTENER: Final = Needs(("read", "sessions"), any_robot=True)
 
 
+class EventQuery(Body):
+    """Of a query everything is text."""
+
+    model_config = ConfigDict(strict=False)
+
+    kind: Identity | None = None
+    recent_seconds: Annotated[int, Field(ge=1, le=86_400)] | None = None
+    """Begin so far back, where there is no Last-Event-ID."""
+
+
 def _listen(call: Call) -> Response:
-    after = call.last_event_id
-    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    last = _last_seq(call)
-    # A later place is one of another store's, of one before a backup was restored for example: it would come again.
-    start = last if after is None else min(after, last)
-    return StreamingResponse(_stream(call.plane, call.who, start), media_type=EVENT_STREAM, headers=headers)
+    return _Stream(call.plane, call.who, call.query.kind, _start(call))
 
 
-def _last_seq(call: Call) -> int:
+def _start(call: Call) -> int:
+    """A place that has not come yet is one of another store's, of one before a restore: it would come again."""
+    owner = event.c.organisation_id == call.who.organisation_id
     with call.plane.reading() as connection:
-        last = select(func.max(event.c.seq)).where(event.c.organisation_id == call.who.organisation_id)
-        return int(connection.scalar(last) or 0)
+        last = int(connection.scalar(select(func.max(event.c.seq)).where(owner)) or 0)
+        if call.last_event_id is not None:
+            return min(call.last_event_id, last)
+        if call.query.recent_seconds is None:
+            return last
+        since_ms = call.plane.clock() - call.query.recent_seconds * SECOND_MS
+        first = connection.scalar(select(func.min(event.c.seq)).where(owner, event.c.created_at >= since_ms))
+        return last if first is None else int(first) - 1
 
 
-async def _stream(plane: Plane, actor: Actor, after: int) -> AsyncIterator[bytes]:
-    yield b"id: %d\n\n" % after
-    looks = 0
-    while not plane.ending.is_set():
-        found = await run_in_threadpool(_news, plane, actor, after)
-        if found is None:
-            return
-        for seq, text in found:
-            after = seq
-            yield text
-        looks += 1
-        if looks % LOOKS_PER_COMMENT == 0:
-            yield b": alive\n\n"
-        await asyncio.sleep(LOOK_EVERY_S)
+class _Stream(StreamingResponse):
+    """Counted among the streams of its key from its first byte to its last."""
+
+    def __init__(self, plane: Plane, actor: Actor, kind: str | None, place: int) -> None:
+        super().__init__((), media_type=EVENT_STREAM, headers=HEADERS)
+        self._plane, self._actor, self._kind, self._place = plane, actor, kind, place
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        actor = self._actor
+        with self._plane.feed.listening(actor.organisation_id, actor.key_id) as listener:
+            self.body_iterator = self._told(listener)
+            await super().__call__(scope, receive, send)
+
+    async def _told(self, listener: Listener) -> AsyncIterator[bytes]:
+        place = self._place
+        yield b"id: %d\n\n" % place
+        while rows := await run_in_threadpool(_read, self._plane, self._actor, place):
+            place = rows[-1].seq
+            yield self._lines(rows)
+        self._plane.feed.follow(listener, place)
+        yield _event("caught_up", {"organisationId": self._actor.organisation_id}) + b"\n"
+        while not (listener.is_over or self._plane.ending.is_set()):
+            if rows := await self._news(listener, place):
+                place = rows[-1].seq
+                yield self._lines(rows)
+            elif not await _is_woken(listener) and self._is_read():
+                yield b": alive\n\n"
+
+    async def _news(self, listener: Listener, place: int) -> Sequence[Any]:
+        kept = self._plane.feed.kept(listener, place)
+        return await run_in_threadpool(_read, self._plane, self._actor, place) if kept is None else kept
+
+    def _is_read(self) -> bool:
+        """While nobody can read the store, nobody is told that all is well."""
+        return time.monotonic() - self._plane.feed.looked_at < COMMENT_EVERY_S
+
+    def _lines(self, rows: Sequence[Any]) -> bytes:
+        """Of what is not for this listener it is told the place alone, once for several."""
+        told, robot_id = b"", self._actor.robot_id
+        for row in rows:
+            is_own = robot_id is None or (row.kind == "session" and row.data.get("robotId") == robot_id)
+            if is_own and self._kind in (None, row.kind):
+                told += b"id: %d\n" % row.seq + _event(row.kind, row.data) + b"\n"
+            elif row is rows[-1]:
+                told += b"id: %d\n\n" % row.seq
+        return told
 
 
-def _news(plane: Plane, actor: Actor, after: int) -> list[tuple[int, bytes]] | None:
-    """What came after that, with its place; None for a key that does not hold any more."""
+def _read(plane: Plane, actor: Actor, place: int) -> Sequence[Any]:
     with plane.reading() as connection:
-        if not still_holds(connection, actor.key_id, plane.clock()):
-            return None
-        wanted = select(event).where(event.c.organisation_id == actor.organisation_id, event.c.seq > after)
-        rows = connection.execute(wanted.order_by(event.c.seq).limit(MAX_AT_ONCE)).all()
-        own = None if actor.robot_id is None or not rows else _sessions_of(connection, actor.robot_id)
-    return list(_lines(rows, own))
+        return events_after(connection, actor.organisation_id, place)
 
 
-def _lines(rows: Iterable[Any], own: frozenset[str] | None) -> Iterable[tuple[int, bytes]]:
-    """A robot hears of its own sessions alone, without its own heartbeats, and is told its place all the same."""
-    for row in rows:
-        place = b"id: %d\n" % row.seq
-        if own is None or (row.kind == "session" and row.data.get("sessionId") in own):
-            place += f"event: {row.kind}\ndata: {json.dumps(row.data)}\n".encode("ascii")
-        yield row.seq, place + b"\n"
+async def _is_woken(listener: Listener) -> bool:
+    """False when nothing came in the time of a comment."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(COMMENT_EVERY_S):
+            await listener.woken.wait()
+        listener.woken.clear()
+        return True
+    return False
 
 
-def _sessions_of(connection: Connection, robot_id: str) -> frozenset[str]:
-    return frozenset(connection.scalars(select(session.c.id).where(session.c.robot_id == robot_id)))
+def _event(kind: str, data: object) -> bytes:
+    return f"event: {kind}\ndata: {json.dumps(data)}\n".encode("ascii")
 
 
 EVENT_OPERATIONS: Final = (
-    Operation("GET", "/v1/events", "What changes, as server-sent events", LISTENER, _listen, EVENT_STREAM),
-)
+    Operation("GET", "/v1/events", "What changes, as server-sent events", LISTENER, _listen, EVENT_STREAM,
+              asks=EventQuery),
+)  # fmt: skip

@@ -29,7 +29,9 @@ def test_a_grant_says_what_the_robot_may_and_its_credential_says_the_same(scene:
     assert claims.expires_at_ms - claims.issued_at_ms == 120_000
     assert grant["actUrl"] == "http://127.0.0.1:8000"
     assert scene.kinds() == ["session_authorized"]
-    assert scene.told() == [{"sessionId": grant["sessionId"], "status": "dry_run", "mode": "dry_run"}]
+    assert scene.told() == [
+        {"sessionId": grant["sessionId"], "robotId": "robot_1", "status": "dry_run", "mode": "dry_run"}
+    ]
 
 
 def test_a_robot_that_is_driven_is_busy_and_its_holder_is_named(scene: Scene) -> None:
