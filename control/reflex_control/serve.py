@@ -34,6 +34,7 @@ from reflex_control.moments import now_ms
 from reflex_control.plane import Plane
 from reflex_control.rate_limits import RateLimits
 from reflex_control.sessions.beating import sweep_all
+from reflex_control.rotating import rotate
 from reflex_control.settings import Settings, unknown_variables
 from reflex_control.store.backup import back_up, back_up_into, restore, restore_sent, send_backup
 from reflex_control.store.database import Database
@@ -147,6 +148,16 @@ def _sqlite_of(settings: Settings) -> Path:
     if settings.db is not None:
         raise SetupError("backup and restore are for the SQLite store; use pg_dump and pg_restore for PostgreSQL")
     return settings.store_file
+def rotate_key(overrides: Mapping[str, Any]) -> str:
+    """Let a new key sign, also of a server that runs; its id."""
+    settings = Settings.load(overrides)
+    if settings.db is None and not settings.store_file.exists():
+        raise SetupError(f"there is no store at {settings.store_file}; name its folder with --data")
+    with closing(Database(settings.store_url)) as database:
+        require_current(database)
+        return rotate(database)
+
+
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 from typing import Final
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from reflex.signed.signing import Keyset, PublicKey, SigningKey
 from reflex_control.identity.ids import new_id
@@ -34,7 +34,8 @@ def rotate_signing_key(connection: Connection, now_ms: int) -> SigningKey:
     connection.execute(
         update(signing_key).where(signing_key.c.trusted_until.is_(None)).values(trusted_until=now_ms + OVERLAP_MS)
     )
-    return _make(connection, now_ms)
+    newest_ms = connection.scalar(select(func.max(signing_key.c.created_at)))
+    return _make(connection, now_ms if newest_ms is None else max(now_ms, newest_ms + 1))  # the clock may go back
 
 
 def keyset(connection: Connection) -> Keyset:
@@ -53,7 +54,7 @@ def derived_secrets(connection: Connection, label: str, now_ms: int) -> list[byt
     ]
 
 
-def _make(connection: Connection, now_ms: int) -> SigningKey:
+def _make(connection: Connection, created_ms: int) -> SigningKey:
     key = SigningKey.generate(new_id("kid"))
-    connection.execute(insert(signing_key).values(kid=key.kid, private=key.seed, created_at=now_ms))
+    connection.execute(insert(signing_key).values(kid=key.kid, private=key.seed, created_at=created_ms))
     return key

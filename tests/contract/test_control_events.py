@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +15,10 @@ import pytest
 
 from reflex.control import ControlClient
 from reflex.model_repository import CONFIG_FILE
+from reflex.signed.receipts import verify_lines
+from reflex.signed.signing import Keyset
 from reflex_bench.nonce_policy import write_nonce_policy
+from reflex_control import feed
 from reflex_control.identity.actor import SCOPES, Actor
 from reflex_control.plane import Plane
 from reflex_control.registry.deployments import create_deployment
@@ -33,6 +38,7 @@ class Scene:
     control: ControlProcess
     ours: Tenant
     theirs: Tenant
+    actor: Actor
     key: str
     operator: ControlClient
     folder: Path
@@ -60,7 +66,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
             made = register_model(writing, "nonce", config["policy_hash"], config, None)
             deployed = create_deployment(writing, "kitchen", made["id"], None, None, "apply_actions", None)
         with ControlClient(control.base_url, api_key=key.secret) as operator:
-            yield Scene(control, ours, theirs, key.secret, operator, folder, deployed["id"], robots)
+            yield Scene(control, ours, theirs, actor, key.secret, operator, folder, deployed["id"], robots)
 
 
 @pytest.fixture(autouse=True)
@@ -74,11 +80,17 @@ def nobody_drives(scene: Scene) -> Iterator[None]:
 class Listener:
     """Reads a stream of events as it comes."""
 
-    def __init__(self, scene: Scene, key: str, last_id: int | None = None) -> None:
+    caught_up: dict[str, str] | None = None
+    """What the stream said when everything up to then had been told."""
+
+    def __init__(self, scene: Scene, key: str, last_id: int | None = None, **query: str) -> None:
         headers = {"Authorization": f"Bearer {key}"} | ({} if last_id is None else {"Last-Event-ID": str(last_id)})
         self._client = httpx.Client(verify=False, timeout=HANGS_S)
-        request = self._client.build_request("GET", f"{scene.control.base_url}/v1/events", headers=headers)
+        request = self._client.build_request(
+            "GET", f"{scene.control.base_url}/v1/events", headers=headers, params=query
+        )
         self._response = self._client.send(request, stream=True)
+        assert self._response.status_code == 200, self._response.read()
         self._blocks = self._read()
         self.place = next(self._blocks)["id"]
 
@@ -86,7 +98,9 @@ class Listener:
         fields: dict[str, str] = {}
         for line in self._response.iter_lines():
             if not line:
-                if fields:
+                if fields.get("event") == "caught_up":
+                    self.caught_up = json.loads(fields["data"])
+                elif fields:
                     yield fields
                 fields = {}
             elif not line.startswith(":"):
@@ -130,6 +144,52 @@ def test_a_place_that_has_not_come_yet_is_the_newest(scene: Scene) -> None:
     assert listener.next_of(session_id)["status"] == "dry_run"
     assert int(listener.place) < 10**9
     listener.close()
+
+
+def test_who_starts_asks_for_what_happened_lately_and_is_told_when_that_is_all(scene: Scene) -> None:
+    session_id, _ = scene.authorize()
+    scene.operator.close_session(session_id, reason="lunch")
+    listener = Listener(scene, scene.key, recentSeconds="60")
+
+    assert [listener.next_of(session_id)["status"] for _ in range(2)] == ["dry_run", "closed"]
+    assert listener.caught_up is None
+    later, _ = scene.authorize(1)
+    assert listener.next_of(later)["status"] == "dry_run"
+    assert listener.caught_up == {"organisationId": scene.ours.organisation_id}
+    listener.close()
+
+
+def test_of_one_kind_nothing_else_is_told_but_its_place(scene: Scene) -> None:
+    listener = Listener(scene, scene.key, kind="session")
+    place = int(listener.place)
+    with Plane(scene.ours.store).writing(scene.actor) as writing:
+        writing.tell("weather", {"sessionId": "sess_0"})
+    session_id, _ = scene.authorize()
+
+    block = next(listener._blocks)
+    while "data" not in block:
+        assert int(block["id"]) == place + 1
+        block = next(listener._blocks)
+    assert json.loads(block["data"])["sessionId"] == session_id
+    listener.close()
+
+
+def test_one_key_has_so_many_streams_and_no_more(scene: Scene) -> None:
+    made = scene.operator.create_key(name="greedy", scopes=["read"])
+    listeners = [Listener(scene, made["key"]) for _ in range(feed.MAX_STREAMS_OF_A_KEY)]
+    refused = scene.control.ask("GET", "/v1/events", made["key"])
+
+    assert (refused.status_code, refused.json()["error"], refused.headers["retry-after"]) == (429, "rate_limited", "10")
+    other = Listener(scene, scene.key)
+    for listener in (other, *listeners):
+        listener.close()
+    wait_until(lambda: can_listen(scene, made["key"]), "the places are free again")
+
+
+def can_listen(scene: Scene, key: str) -> bool:
+    headers = {"Authorization": f"Bearer {key}"}
+    with httpx.stream("GET", f"{scene.control.base_url}/v1/events", headers=headers, verify=False) as answer:
+        return answer.status_code == 200
 
 
 def test_nobody_hears_of_another_organisation(scene: Scene) -> None:
@@ -208,3 +268,22 @@ def test_a_closed_session_moves_nothing_within_a_second(
 
     promise("a session that was closed gets no answer", took_s, at_most=CLOSED_WITHIN_S)
     assert act(frontend, credential).json()["error"] == "session_expired"
+
+
+def test_a_new_signing_key_needs_no_restart_and_takes_nothing_back(scene: Scene, frontend: ServerProcess) -> None:
+    _, before = scene.authorize(0)
+    wait_until(lambda: act(frontend, before).status_code == 200, "the credential is believed")
+    rotated = subprocess.run(
+        [sys.executable, "-m", "reflex.cli", "control", "rotate-signing-key", "--data", str(scene.folder / "data")],
+        capture_output=True, text=True, timeout=HANGS_S, check=True,
+    )  # fmt: skip
+    _, after = scene.authorize(1)
+
+    wait_until(lambda: act(frontend, after).status_code == 200, "the new key is learnt")
+    assert act(frontend, before).status_code == 200
+    keyset = Keyset.from_json(json.dumps(scene.operator.public_keys()))
+    verdict = verify_lines(scene.operator.export_receipts().splitlines(keepends=True), keyset)
+    assert (verdict.is_whole, len(keyset.keys)) == (True, 2)
+    kid = rotated.stderr.split()[0]
+    (receipt,) = scene.operator.list_receipts(kind="signing_key_rotated")["receipts"]
+    assert (receipt["reason"], receipt["keyId"]) == (kid, kid)

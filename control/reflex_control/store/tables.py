@@ -84,9 +84,9 @@ organisation = Table("organisation", METADATA, _id(), _text("name"), _created())
 signing_key = Table(
     "signing_key", METADATA,
     Column("kid", String(64), primary_key=True), Column("private", LargeBinary, nullable=False), _created(),
-    _moment("signs_until"), _moment("trusted_until"),
+    _moment("trusted_until"),
 )  # fmt: skip
-"""Ed25519. The newest that still signs does; a frontend trusts each until `trusted_until`, None for ever."""
+"""Ed25519. The newest signs; a frontend trusts each until `trusted_until`, None for ever."""
 
 robot_schema = Table(
     "robot_schema", METADATA,

@@ -211,6 +211,27 @@ def restore(
     _done(told, as_json=as_json, file=file)
 
 
+@control.command(short_help="Let a new key sign credentials and receipts.")
+def rotate_signing_key(data: DataOption = None, db: DbOption = None, *, as_json: JsonOption = False) -> None:
+    """Let a new key sign credentials and receipts, while the control plane runs or not.
+
+    What the key before signed stays good: credentials until they expire, receipts for ever. Servers with
+    --sessions-from learn the new key by themselves; where --session-key names a file, fetch that anew at once.
+
+    Example:
+
+    \b
+      reflex control rotate-signing-key --data ./control
+    """
+    server = _server_module(as_json=as_json)
+    with reported_errors(as_json=as_json):
+        kid = server.rotate_key({"data": data, "db": db})
+    if as_json:
+        print_json({"keyId": kid})
+    else:
+        say(f"{kid} signs from now on")
+
+
 def _hand_out(*, as_json: bool) -> Callable[[Any], None]:
     """How the first key is printed, on stdout."""
     return lambda first: print_json(first.as_json()) if as_json else typer.echo(first.as_text())

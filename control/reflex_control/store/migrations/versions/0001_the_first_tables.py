@@ -24,7 +24,6 @@ def upgrade() -> None:
         sa.Column("kid", sa.String(length=64), nullable=False),
         sa.Column("private", sa.LargeBinary(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
-        sa.Column("signs_until", sa.BigInteger(), nullable=True),
         sa.Column("trusted_until", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("kid", name=op.f("pk_signing_key")),
     )
@@ -121,10 +120,10 @@ def upgrade() -> None:
             ["organisation.id"],
         ),
         sa.PrimaryKeyConstraint("organisation_id", "digest", name=op.f("pk_repeatable")),
+    )
     with op.batch_alter_table("repeatable", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_repeatable_created_at"), ["created_at"], unique=False)
 
-    )
     op.create_table(
         "robot_schema",
         sa.Column("id", sa.String(length=64), nullable=False),
