@@ -17,13 +17,14 @@ import uvloop
 
 from reflex.errors import SetupError
 from reflex.file_lock import file_lock
+from reflex.serving.descriptors import raise_descriptor_limit
 from reflex.serving.hosts import allowed_hosts
 from reflex.serving.listener import BACKLOG, listen, url_of
 from reflex.serving.logs import set_up_logs
 from reflex.serving.quiet_server import QuietServer
 from reflex_control.dashboard.site import add_dashboard
-from reflex_control.first_start import FirstKey, begin, has_begun
 from reflex_control.feed import News, news_of
+from reflex_control.first_start import FirstKey, begin, has_begun
 from reflex_control.forgetting import forget_old_answers, forget_old_events, forget_old_logins, try_to_write
 from reflex_control.http.app import build_app
 from reflex_control.http.callers import Callers, new_public_limits
@@ -33,8 +34,8 @@ from reflex_control.http.timed_protocol import TimedProtocol
 from reflex_control.moments import now_ms
 from reflex_control.plane import Plane
 from reflex_control.rate_limits import RateLimits
-from reflex_control.sessions.beating import sweep_all
 from reflex_control.rotating import rotate
+from reflex_control.sessions.beating import sweep_all
 from reflex_control.settings import Settings, unknown_variables
 from reflex_control.store.backup import back_up, back_up_into, restore, restore_sent, send_backup
 from reflex_control.store.database import Database
@@ -76,13 +77,16 @@ def serve(overrides: Mapping[str, Any], hand_out: Callable[[FirstKey], None]) ->
     settings = Settings.load(overrides)
     set_up_logs(as_json=settings.json_logs)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    raise_descriptor_limit()
     for sentence in unknown_variables():
         log.warning("%s", sentence)
     for name in sorted(settings.model_fields_set):
         log.debug("%s is %s", name, getattr(settings, name))
     hosts = allowed_hosts(settings.host, settings.allowed_hosts)
     with _store_of(settings) as database, closing(listen(settings.host, settings.port)) as listener:
-        plane, metrics = Plane(database), Metrics()
+        began_ms = now_ms()
+        plane = Plane(database, deaf_until=lambda: max(began_ms, database.failed_at_ms))
+        metrics = Metrics()
         if settings.first_key:
             begin(plane, lambda key: hand_out(FirstKey(key, url_of(listener))))
         elif not has_begun(plane):
@@ -144,10 +148,6 @@ def restore_store(overrides: Mapping[str, Any], backup: Path) -> None:
             restore(backup, store)
 
 
-def _sqlite_of(settings: Settings) -> Path:
-    if settings.db is not None:
-        raise SetupError("backup and restore are for the SQLite store; use pg_dump and pg_restore for PostgreSQL")
-    return settings.store_file
 def rotate_key(overrides: Mapping[str, Any]) -> str:
     """Let a new key sign, also of a server that runs; its id."""
     settings = Settings.load(overrides)
@@ -158,6 +158,10 @@ def rotate_key(overrides: Mapping[str, Any]) -> str:
         return rotate(database)
 
 
+def _sqlite_of(settings: Settings) -> Path:
+    if settings.db is not None:
+        raise SetupError("backup and restore are for the SQLite store; use pg_dump and pg_restore for PostgreSQL")
+    return settings.store_file
 
 
 @contextmanager
@@ -185,29 +189,39 @@ async def _run(app: Any, plane: Plane, listener: socket.socket) -> None:  # noqa
     server = QuietServer(config)
     stop = _stop_on_signals()
     sweeping = asyncio.create_task(_sweep(plane))
+    feeding = asyncio.create_task(plane.feed.run(_looking_into(plane)))
     http = asyncio.create_task(server.serve(sockets=[listener]))
     stopping = asyncio.create_task(stop.wait())
     log.info("ready", extra={"url": url_of(listener)})
     await asyncio.wait((http, stopping), return_when=asyncio.FIRST_COMPLETED)
     log.info("draining")
     plane.ending.set()
+    plane.feed.end()
     server.should_exit = True
     await http
     for task in (stopping, sweeping, feeding):
         task.cancel()
 
 
+def _looking_into(plane: Plane) -> Callable[[Mapping[str, int], frozenset[str]], News]:
+    def look(places: Mapping[str, int], keys: frozenset[str]) -> News:
+        with plane.reading() as connection:
+            return news_of(connection, places, keys, plane.clock())
+
+    return look
+
+
 async def _sweep(plane: Plane) -> None:
     while SWEEPERS:
         for sweeper in SWEEPERS:
-    feeding = asyncio.create_task(plane.feed.run(_looking_into(plane)))
             try:
                 await asyncio.to_thread(sweeper, plane)
+            except STORE_ERRORS as exc:
+                log.error("nothing is looked after: the store fails", extra={"problem": store_problem(exc)})
             except Exception:
                 log.exception("what is looked after every second failed")
         await asyncio.sleep(SWEEP_EVERY_S)
 
-    plane.feed.end()
 
 def _stop_on_signals() -> asyncio.Event:
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
@@ -216,5 +230,3 @@ def _stop_on_signals() -> asyncio.Event:
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup: the server is to outlive its terminal
         loop.add_signal_handler(signal.SIGHUP, stop.set)
     return stop
-            except STORE_ERRORS as exc:
-                log.error("nothing is looked after: the store fails", extra={"problem": store_problem(exc)})

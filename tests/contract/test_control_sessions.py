@@ -126,6 +126,28 @@ def test_a_session_ends_by_itself_within_a_second_of_its_time(scene: Scene) -> N
     )
 
 
+def test_sessions_come_page_by_page_and_the_sdk_gives_all_of_them(scene: Scene) -> None:
+    made = [
+        scene.operator.authorize_session(
+            deployment_id=scene.deployment_id, robot_id=scene.robot_id, take_over="another page"
+        )["sessionId"]
+        for _ in range(5)
+    ]
+    seen: list[str] = []
+    page = scene.operator.list_sessions(limit=2)
+    while page["nextAfter"] is not None:
+        seen += [session["id"] for session in page["sessions"]]
+        page = scene.operator.list_sessions(limit=2, after=page["nextAfter"])
+    seen += [session["id"] for session in page["sessions"]]
+
+    whole = scene.operator.list_sessions()
+    assert (seen, whole["nextAfter"]) == ([session["id"] for session in whole["sessions"]], None)
+    assert sorted(seen[-5:]) == sorted(made)
+    with pytest.raises(ServiceError) as refused:
+        scene.operator.list_sessions(after="sess_of_somebody_else")
+    assert refused.value.code == "not_found"
+
+
 def test_a_key_that_is_revoked_takes_its_session_along(scene: Scene) -> None:
     made = scene.operator.create_key(name="visitor", scopes=["sessions"])
     with ControlClient(scene.control.base_url, api_key=made["key"]) as visitor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,9 +16,10 @@ from reflex_control.plane import Writing
 from reflex_control.receipting import Facts
 from reflex_control.registry.finding import find, find_named
 from reflex_control.registry.models import model_version
+from reflex_control.sessions.choosing import chosen_deployment
 from reflex_control.sessions.life import HEARTBEAT_EVERY_S, LIFE_MS, Session, changed, end, find_session, gone, sweep
 from reflex_control.sessions.promoting import promote, require_ready
-from reflex_control.store.tables import api_key, deployment, model, robot, session
+from reflex_control.store.tables import api_key, model, robot, session
 
 __all__ = ["Wish", "authorize"]
 
@@ -32,6 +34,10 @@ class Wish:
     deployment_id: str | None = None
     artifact_id: str | None = None
     """A model; its one deployment is meant."""
+    base_model: str | None = None
+    """A name or a family of models, where neither is given; their one deployment is meant."""
+    act_urls: tuple[str, ...] = ()
+    """Other frontends than the deployment's."""
     mode: str = "dry_run"
     client_session_id: str | None = None
     max_seconds: int | None = None
@@ -56,8 +62,8 @@ def authorize(writing: Writing, wish: Wish) -> dict[str, Any]:
         writing.actor.require("promote")
     known = _same_as_before(writing, wish)
     if known is not None:
-        return grant(writing, known)
-    deployed = _deployment(writing, wish)
+        return grant(writing, known, wish.act_urls)
+    deployed = chosen_deployment(writing, wish.deployment_id, wish.artifact_id, wish.base_model)
     policy = _model(writing, deployed)
     machine = _robot(writing, robot_id, deployed)
     if wish.mode != "dry_run":  # before anything is made or taken over: a refusal leaves everything as it was
@@ -66,13 +72,13 @@ def authorize(writing: Writing, wish: Wish) -> dict[str, Any]:
     made = _make(writing, wish, deployed, machine)
     if wish.mode != "dry_run":
         made = promote(writing, made)
-    return grant(writing, made)
+    return grant(writing, made, wish.act_urls)
 
 
-def grant(writing: Writing, found: Session) -> dict[str, Any]:
+def grant(writing: Writing, found: Session, act_urls: Sequence[str] = ()) -> dict[str, Any]:
     """What the driver needs; a credential is new each time."""
     credential, expires_at = found.credential(writing)
-    urls = (found.deployment.runtime or {}).get("actUrl")
+    urls = list(act_urls) or (found.deployment.runtime or {}).get("actUrl")
     return {
         "sessionId": found.row.id,
         "credential": credential,
@@ -117,25 +123,6 @@ def _not_promoted(found: Session) -> ServiceError:
     return service_error(
         "session_mode", f"session {found.row.id} is still in dry_run; promote it", context={"sessionId": found.row.id}
     )
-
-
-def _deployment(writing: Writing, wish: Wish) -> Row[Any]:
-    owner = writing.actor.organisation_id
-    if wish.deployment_id is not None:
-        return find_named(writing.connection, deployment, owner, wish.deployment_id, field="deploymentId")
-    if wish.artifact_id is None:
-        raise service_error("invalid_value", "deploymentId is needed", context={"field": "deploymentId"})
-    of_model = select(deployment).where(
-        deployment.c.organisation_id == owner, deployment.c.model_id == wish.artifact_id
-    )
-    found = writing.connection.execute(of_model).all()
-    if len(found) != 1:
-        raise service_error(
-            "invalid_value",
-            f"this model has {len(found)} deployments; name one by deploymentId",
-            context={"field": "artifactId"},
-        )
-    return found[0]
 
 
 def _model(writing: Writing, deployed: Row[Any]) -> Row[Any]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
-from sqlalchemy import case, update
+from sqlalchemy import case, func, select, update
 
 from reflex.signed.moments import iso_of
 from reflex_control.plane import Plane, Writing
@@ -22,11 +23,12 @@ from reflex_control.sessions.life import (
     sweep,
     system_of,
 )
-from reflex_control.store.tables import robot, session
+from reflex_control.store.tables import receipt, robot, session
 
 __all__ = ["beat", "close_session", "note_safe_stop", "sweep_all"]
 
 COUNTS: Final = ("steps", "applied_steps", "safe_stops", "guard_violations", "refused_chunks")
+SAFE_STOP: Final = "safe_stop"
 
 
 def beat(writing: Writing, robot_id: str, report: Mapping[str, Any]) -> dict[str, Any]:
@@ -57,14 +59,19 @@ def beat(writing: Writing, robot_id: str, report: Mapping[str, Any]) -> dict[str
 
 
 def note_safe_stop(writing: Writing, session_id: str, reason: str) -> Session:
-    """The robot was brought to its safe state: counted, and on the record."""
+    """The robot was brought to its safe state: counted, and on the record.
+
+    Heartbeats count the same stops. So the larger of both is how many there were.
+    """
     found = _of_actor(writing, session_id)
     require_live(found)
+    on_record = select(func.count()).where(receipt.c.session_id == session_id, receipt.c.kind == SAFE_STOP)
+    count = int(writing.connection.scalar(on_record) or 0) + 1
     writing.connection.execute(
-        update(session).where(session.c.id == session_id).values(safe_stops=session.c.safe_stops + 1)
+        update(session).where(session.c.id == session_id).values(safe_stops=_larger("safe_stops", count))
     )
     stopped = changed(writing, found)
-    writing.receipt("safe_stop", stopped.facts(reason))
+    writing.receipt(SAFE_STOP, stopped.facts(reason))
     return stopped
 
 
@@ -78,7 +85,7 @@ def close_session(writing: Writing, session_id: str, reason: str) -> Session:
 def sweep_all(plane: Plane) -> None:
     """End every session whose time is over, in all organisations; called once a second."""
     with plane.reading() as connection:
-        owners = {organisation_id for organisation_id, _ in due(connection, plane.clock())}
+        owners = {organisation_id for organisation_id, _ in due(connection, plane.clock(), plane.deaf_until())}
     for organisation_id in owners:
         with plane.writing(system_of(organisation_id)) as writing:
             sweep(writing)
@@ -95,15 +102,16 @@ def _renewed(writing: Writing, robot_id: str, report: Mapping[str, Any]) -> Sess
     if found.row.robot_id != robot_id or not found.is_live:
         return found if found.row.robot_id == robot_id else None
     counts = {name: _larger(name, report[name]) for name in COUNTS if report.get(name) is not None}
-    writing.connection.execute(
+    row = writing.connection.execute(
         update(session)
         .where(session.c.id == found.row.id)
         .values(
             heartbeat_at=writing.now_ms, expires_at=min(writing.now_ms + LIFE_MS, found.row.ends_by),
             calibration_id=report.get("calibration_id") or found.row.calibration_id, **counts,
         )
+        .returning(session)
     )  # fmt: skip
-    renewed = find_session(writing.connection, writing.actor.organisation_id, found.row.id)
+    renewed = replace(found, row=row.one())
     writing.tell("heartbeat", _heard(renewed, report, writing.now_ms))
     return renewed
 

@@ -7,10 +7,10 @@ authorize ──▶ dry_run ──promote──▶ apply_actions
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, cast
 
-from sqlalchemy import Connection, Row, Select, func, select, update
+from sqlalchemy import Connection, Row, Select, Table, bindparam, func, select, update
 
 from reflex.errors import ServiceError, service_error
 from reflex.signed.moments import iso_of
@@ -49,9 +49,20 @@ LIFE_MS: Final = 30 * MINUTE_MS
 CREDENTIAL_MS: Final = 120 * SECOND_MS
 """A frontend that hears nothing of the control plane lets a closed session drive no longer than this."""
 HEARTBEAT_EVERY_S: Final = 10
+MOST_NAMED: Final = 500
 GONE: Final = "Session expired or already closed; start a fresh one: reflex sessions authorize"
 
+NEVER_MS: Final = -1
+
 Ended = Literal["closed", "expired"]
+
+_DUE: Final = select(session.c.organisation_id, session.c.id).where(
+    session.c.ended_at.is_(None),
+    (session.c.expires_at <= bindparam("now"))
+    | (session.c.ends_by <= bindparam("now"))
+    | (func.coalesce(session.c.heartbeat_at, session.c.promoted_at) <= bindparam("lost_before")),
+)
+"""Made once, for it is asked with every write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,23 +105,30 @@ class Session:
 def find_session(connection: Connection, organisation_id: str, session_id: str) -> Session:
     """`ServiceError` 404 when the organisation has none of this id."""
     row = find(connection, session, organisation_id, session_id, what="session")
-    deployed = connection.execute(select(deployment).where(deployment.c.id == row.deployment_id)).one()
-    machine = connection.execute(select(robot).where(robot.c.id == row.robot_id)).one()
+    deployed = find(connection, deployment, organisation_id, row.deployment_id, what="deployment")
+    machine = find(connection, robot, organisation_id, row.robot_id, what="robot")
     return Session(
         row,
         deployed,
-        connection.execute(select(model).where(model.c.id == deployed.model_id)).one(),
+        find(connection, model, organisation_id, deployed.model_id, what="model"),
         machine,
-        connection.execute(select(robot_schema).where(robot_schema.c.id == machine.robot_schema_id)).one(),
+        find(connection, robot_schema, organisation_id, machine.robot_schema_id, what="robot schema"),
     )
 
 
-def sessions_of(connection: Connection, organisation_id: str, status: str | None) -> list[Session]:
-    """All of them, oldest first, or those of one status."""
+def sessions_of(
+    connection: Connection, organisation_id: str, status: str | None, *, after: str | None = None,
+    limit: int | None = None,
+) -> list[Session]:  # fmt: skip
+    """All of them, oldest first, or those of one status; `after` is the id of the one before them."""
     wanted = select(session.c.id).where(session.c.organisation_id == organisation_id)
     if status is not None:
         wanted = wanted.where(session.c.status == status)
-    return _found(connection, organisation_id, wanted.order_by(session.c.created_at, session.c.id))
+    if after is not None:
+        last = find(connection, session, organisation_id, after, what="session")
+        is_later = (session.c.created_at == last.created_at) & (session.c.id > last.id)
+        wanted = wanted.where((session.c.created_at > last.created_at) | is_later)
+    return _found(connection, organisation_id, wanted.order_by(session.c.created_at, session.c.id).limit(limit))
 
 
 def live_sessions(connection: Connection, organisation_id: str) -> list[Session]:
@@ -126,8 +144,25 @@ def ended_sessions(connection: Connection, organisation_id: str, limit: int) -> 
 
 
 def _found(connection: Connection, organisation_id: str, wanted: Select[Any]) -> list[Session]:
-    found = connection.scalars(wanted).all()
-    return [find_session(connection, organisation_id, identity) for identity in found]
+    """Of the ids that are wanted, in their order; what many refer to is read once."""
+    rows = connection.execute(select(session).where(session.c.id.in_(wanted))).all()
+    by_id = {row.id: row for row in rows}
+    deployments = _by_id(connection, deployment, organisation_id, {row.deployment_id for row in rows})
+    models = _by_id(connection, model, organisation_id, {row.model_id for row in deployments.values()})
+    robots = _by_id(connection, robot, organisation_id, {row.robot_id for row in rows})
+    schemas = _by_id(connection, robot_schema, organisation_id, {row.robot_schema_id for row in robots.values()})
+    return [
+        Session(row, deployed := deployments[row.deployment_id], models[deployed.model_id],
+                machine := robots[row.robot_id], schemas[machine.robot_schema_id])
+        for row in (by_id[identity] for identity in connection.scalars(wanted))
+    ]  # fmt: skip
+
+
+def _by_id(connection: Connection, table: Table, organisation_id: str, wanted: set[str]) -> dict[str, Row[Any]]:
+    """The organisation's where many are wanted: a statement takes a limited number of parameters."""
+    mine = select(table).where(table.c.organisation_id == organisation_id)
+    few = mine.where(table.c.id.in_(wanted)) if len(wanted) <= MOST_NAMED else mine
+    return {row.id: row for row in connection.execute(few)}
 
 
 def require_live(found: Session) -> None:
@@ -163,22 +198,21 @@ def changed(writing: Writing, found: Session) -> Session:
     return now
 
 
-def due(connection: Connection, now_ms: int) -> list[tuple[str, str]]:
+def due(connection: Connection, now_ms: int, deaf_until_ms: int = 0) -> list[tuple[str, str]]:
     """Organisation and id of each live session whose time is over.
 
-    One that was promoted must beat from then on: a robot that moves is heard of, or stops.
+    One that was promoted must beat from then on: a robot that moves is heard of, or stops. After a time in which nobody
+    could be heard, each has as long as ever to be heard again; without heartbeats its credential ends by itself.
     """
-    heard_at = func.coalesce(session.c.heartbeat_at, session.c.promoted_at)
-    over = (session.c.expires_at <= now_ms) | (session.c.ends_by <= now_ms) | (heard_at <= now_ms - HEARTBEAT_LOST_MS)
-    found = connection.execute(
-        select(session.c.organisation_id, session.c.id).where(session.c.ended_at.is_(None), over)
-    )
+    lost_before_ms = now_ms - HEARTBEAT_LOST_MS
+    moments = {"now": now_ms, "lost_before": lost_before_ms if deaf_until_ms <= lost_before_ms else NEVER_MS}
+    found = connection.execute(_DUE, moments)
     return [(row.organisation_id, row.id) for row in found]
 
 
 def sweep(writing: Writing) -> None:
     """End what is over in the actor's organisation; every change of sessions begins with it, and a thread does it."""
-    for organisation_id, session_id in due(writing.connection, writing.now_ms):
+    for organisation_id, session_id in due(writing.connection, writing.now_ms, writing.deaf_until_ms):
         if organisation_id == writing.actor.organisation_id:
             found = find_session(writing.connection, organisation_id, session_id)
             end(writing, found, "expired", _why_over(found.row, writing.now_ms), "session_expired")

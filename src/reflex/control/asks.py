@@ -111,9 +111,11 @@ def authorize_session(
     )
 
 
-def list_sessions(*, status: SessionStatus | None = None) -> Ask[objects.Sessions]:
-    """Every session, or those of one status."""
-    return get("/v1/sessions", holds="sessions", status=status)
+def list_sessions(
+    *, status: SessionStatus | None = None, after: str | None = None, limit: int | None = None
+) -> Ask[objects.Sessions]:
+    """Sessions, oldest first, or those of one status, a page at a time: `nextAfter` of one is `after` of the next."""
+    return get("/v1/sessions", holds="sessions", status=status, after=after, limit=limit)
 
 
 def get_session(session_id: str) -> Ask[objects.Session]:

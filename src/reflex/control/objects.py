@@ -231,7 +231,10 @@ class Session(TypedDict):
 
 
 class Sessions(TypedDict):
+    """`nextAfter` asks for the next page; None when there is none."""
+
     sessions: list[Session]
+    nextAfter: str | None
 
 
 class HeartbeatAnswer(TypedDict):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from reflex.control import asks
 from reflex.control.objects import Grant, Mode, Session, Sessions, SessionStatus
+from reflex.control.opening import open_client
 from reflex.sdk.asking import answer
 
 __all__ = ["authorize_session", "close_session", "list_sessions", "promote_session"]
@@ -81,9 +82,9 @@ def list_sessions(
     backend_url: str | None = None,
 ) -> Sessions:
     """Every session, or those of one status, as `{"sessions": [...]}`."""
-    return answer(
-        asks.list_sessions(status=status),
-        api_key,
-        convex_url,
-        backend_url,
-    )
+    with open_client(api_key, convex_url=convex_url, backend_url=backend_url) as client:
+        found = page = client.list_sessions(status=status)
+        while (after := page.get("nextAfter")) is not None:
+            page = client.list_sessions(status=status, after=after)
+            found["sessions"] += page["sessions"]
+    return {**found, "nextAfter": None}

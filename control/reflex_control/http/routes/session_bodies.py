@@ -66,3 +66,6 @@ class SessionQuery(Body):
     model_config = ConfigDict(strict=False)
 
     status: SessionStatus | None = None
+    after: Identity | None = None
+    """The session with which the page before this ended."""
+    limit: Annotated[int, Field(ge=1, le=1000)] = 1000

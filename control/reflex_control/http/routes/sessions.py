@@ -8,7 +8,7 @@ from reflex.control import objects
 from reflex_control.http.operation import Call, Needs, Operation
 from reflex_control.http.routes.registry import READ
 from reflex_control.http.routes.session_bodies import Closing, NewSession, Promotion, Report, SafeStop, SessionQuery
-from reflex_control.plane import Writing
+from reflex_control.registry.deployments import act_urls
 from reflex_control.sessions.authorizing import Wish, authorize
 from reflex_control.sessions.beating import beat, close_session, note_safe_stop
 from reflex_control.sessions.life import find_session, session_as_json, sessions_of
@@ -25,7 +25,8 @@ HEART: Final = Needs(("sessions",), own_robot=True)
 def _authorize(call: Call) -> dict[str, Any]:
     new: NewSession = call.body
     wish = Wish(
-        robot_id=new.robot_id, deployment_id=new.deployment_id, artifact_id=new.artifact_id, mode=new.mode,
+        robot_id=new.robot_id, deployment_id=new.deployment_id, artifact_id=new.artifact_id,
+        base_model=new.base_model, act_urls=() if new.runtime is None else tuple(act_urls(new.runtime)), mode=new.mode,
         client_session_id=new.client_session_id, max_seconds=new.max_seconds,
         take_over_reason=None if new.take_over is None else new.take_over.reason,
     )  # fmt: skip
@@ -33,9 +34,14 @@ def _authorize(call: Call) -> dict[str, Any]:
 
 
 def _list(call: Call) -> dict[str, Any]:
+    query: SessionQuery = call.query
     with call.plane.reading() as connection:
-        found = sessions_of(connection, call.who.organisation_id, call.query.status)
-        return {"sessions": [session_as_json(each) for each in found]}
+        found = sessions_of(
+            connection, call.who.organisation_id, query.status, after=query.after, limit=query.limit + 1
+        )  # one more than is shown: whether there is a next page
+    shown = found[: query.limit]
+    next_after = shown[-1].row.id if len(found) > len(shown) else None
+    return {"sessions": [session_as_json(each) for each in shown], "nextAfter": next_after}
 
 
 def _get(call: Call) -> dict[str, Any]:
@@ -54,10 +60,8 @@ def _close(call: Call) -> dict[str, Any]:
 
 
 def _safe_stop(call: Call) -> dict[str, Any]:
-    def stop(writing: Writing) -> dict[str, Any]:
+    with call.plane.writing(call.who) as writing:
         return session_as_json(note_safe_stop(writing, call.path["id"], call.body.reason))
-
-    return call.plane.create(call.who, call.repetition, stop)
 
 
 def _beat(call: Call) -> dict[str, Any]:

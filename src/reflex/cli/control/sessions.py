@@ -9,6 +9,7 @@ import typer
 
 from reflex.cli.control.answering import answer, table
 from reflex.cli.control.options import ControlOptions, with_control_options
+from reflex.console import say
 
 if TYPE_CHECKING:
     from reflex.control.objects import Grant, Session
@@ -125,15 +126,25 @@ def list_(
         Literal["dry_run", "apply_actions", "closed", "expired"] | None,
         typer.Option(metavar="STATUS", help="Only those that are dry_run, apply_actions, closed or expired."),
     ] = None,
+    after: Annotated[str | None, typer.Option(metavar="ID", help="Only those that began after this one.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(metavar="N", min=1, max=1000, help="So many at most. Default: 1000.")
+    ] = None,
 ) -> None:
-    """Show sessions: id, status, robot, deployment, what they did, and when they end.
+    """Show sessions, oldest first: id, status, robot, deployment, what they did, and when they end.
 
     Example:
 
     \b
       reflex sessions list --status apply_actions
     """
-    answer(at, lambda client: client.list_sessions(status=status), lambda found: _rows(found["sessions"]))
+    found = answer(
+        at,
+        lambda client: client.list_sessions(status=status, after=after, limit=limit),
+        lambda page: _rows(page["sessions"]),
+    )
+    if not at.as_json and found.get("nextAfter") is not None:
+        say(f"more: --after {found['nextAfter']}")
 
 
 def _rows(found: Iterable[Session]) -> Iterable[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from unit.reflex_control.conftest import new_actor
 from unit.reflex_control.sessions.session_scene import Scene
 
 MINUTE_S = 60
+LOST_S = 30
 
 
 def test_a_heartbeat_renews_the_session_and_its_credential(scene: Scene) -> None:
@@ -123,6 +125,37 @@ def test_a_safe_stop_is_counted_and_on_the_record(scene: Scene) -> None:
     with scene.plane.writing(scene.arm) as writing:
         stopped = note_safe_stop(writing, identity, "no chunk for 1 s")
     assert (stopped.row.safe_stops, scene.kinds()[-1]) == (1, "safe_stop")
+
+
+def test_after_a_time_in_which_nobody_could_be_heard_each_has_time_to_be_heard_again(scene: Scene) -> None:
+    identity = scene.authorize()["sessionId"]
+    scene.beat(session_id=identity)
+    scene.after(MINUTE_S)
+    back_ms = scene.at_ms
+    scene.plane = replace(scene.plane, deaf_until=lambda: back_ms)
+
+    scene.after(LOST_S - 1)
+    sweep_all(scene.plane)
+    scene.beat(robot_id="robot_2", actor=scene.operator)
+    assert scene.session(identity)["status"] == "dry_run"
+    scene.after(1)
+    sweep_all(scene.plane)
+    assert scene.session(identity)["reason"] == "heartbeats were lost"
+
+
+def test_a_safe_stop_counts_once_whether_it_is_reported_or_counted_by_heartbeats(scene: Scene) -> None:
+    identity = scene.authorize()["sessionId"]
+
+    def report() -> int:
+        with scene.plane.writing(scene.arm) as writing:
+            return int(note_safe_stop(writing, identity, "no chunk for 1 s").row.safe_stops)
+
+    def beat(count: int) -> int:
+        return int(scene.beat(session_id=identity, safe_stops=count)["session"]["safeStops"])
+
+    assert [report(), beat(1)] == [1, 1]
+    assert [beat(2), report()] == [2, 2]
+    assert [report(), report(), beat(3)] == [3, 4, 4]
 
 
 def test_a_robot_speaks_for_itself_only(scene: Scene) -> None:
