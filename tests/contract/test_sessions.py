@@ -1,9 +1,14 @@
-"""A server that asks for sessions, over real sockets: its control plane comes late, ends sessions, and goes away."""
+"""A server that asks for sessions, over real sockets: its control plane comes late, ends sessions, and goes away.
+
+`REFLEX_FORGED_CREDENTIALS` is how many credentials that nobody should accept are tried.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
+import random
 import re
 import uuid
 from collections.abc import Iterator
@@ -22,6 +27,7 @@ from reflex.signed.signing import Keyset, SigningKey
 from reflex.traces.reader import TraceReader
 from reflex.traces.schema import RequestRecord
 from reflex_bench.nonce_policy import write_nonce_policy
+from support.control.forged import altered
 from support.nonce import act_body
 from support.outside.control_stand_in import ControlPlaneStandIn, credential, running_control_plane
 from support.promise import Promise
@@ -30,6 +36,8 @@ from support.waiting import HANGS_S, wait_until
 
 CLOSED_WITHIN_S: Final = 1.0
 KEY: Final = new_key()
+ENDED_BEFORE: Final = "sess_that_ended_before"
+FORGED: Final = int(os.environ.get("REFLEX_FORGED_CREDENTIALS", "300"))
 
 
 @dataclass
@@ -84,6 +92,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
         guarded = Guarded(server, plane, policy_hash, folder / "recordings")
         wait_until(lambda: is_warming_for_keys(guarded), "nothing but the keyset is missing")
         guarded.unheard = {"health": server.health(), "act": guarded.act(guarded.issued())}
+        plane.tell(ENDED_BEFORE, "closed")
         stack.enter_context(running_control_plane(plane))
         server.wait_ready()
         wait_until(lambda: guarded.stale is None, "the control plane is heard")
@@ -105,6 +114,43 @@ def test_before_any_keyset_has_come_a_server_is_warming(guarded: Guarded) -> Non
     assert (act.status_code, act.json()["error"]) == (503, "warming_up")
     assert int(act.headers["retry-after"]) >= 1
     wait_until(lambda: "sessions of the control plane at" in guarded.server.log, "it is announced")
+
+
+def test_a_session_that_ended_before_the_server_listened_is_refused_from_its_first_request(guarded: Guarded) -> None:
+    refused = guarded.act(guarded.issued(session_id=ENDED_BEFORE))
+    assert (refused.status_code, refused.json()["error"]) == (401, "session_expired")
+
+
+@pytest.mark.timeout(600)
+def test_of_all_that_is_forged_altered_expired_or_foreign_nothing_gets_in(guarded: Guarded) -> None:
+    chance, stranger = random.Random(11), SigningKey.generate(guarded.plane.key.kid)
+    good = [guarded.issued(session_id=f"sess_good_{number}") for number in range(10)]
+    foreign = {
+        "of another control plane": credential(stranger, model_hash=guarded.policy_hash),
+        "by an unknown key": credential(SigningKey.generate("k9"), model_hash=guarded.policy_hash),
+        "of another organisation": guarded.issued(organisation_id="org_2"),
+        "of another model": guarded.issued(model_hash="sha256:" + "0" * 64),
+        "expired": guarded.issued(issued_at_ms=1_000),
+        "ended": guarded.issued(session_id=ENDED_BEFORE),
+    }
+    wrong = [*foreign.values(), *(f"{token} {token}" for token in good)]
+    while len(wrong) < FORGED:
+        made = altered(chance, chance.choice(good), chance.choice([*foreign.values(), *good]))
+        wrong += [] if made in good else [made]
+    with httpx.Client(base_url=guarded.server.base_url, timeout=HANGS_S, verify=False) as client:
+        answers = [client.post("/act", content=act_body(1.0), headers=headers_of(token)) for token in (*wrong, *good)]
+
+    refused, let_in = answers[: len(wrong)], answers[len(wrong) :]
+    assert {(answer.status_code, answer.json()["error"]) for answer in refused} == {
+        (401, "unauthorized"), (401, "session_expired"), (403, "session_mode"),
+    }  # fmt: skip
+    codes = [answer.json()["error"] for answer in refused[: len(foreign)]]
+    assert codes == ["unauthorized"] * 3 + ["session_mode"] + ["session_expired"] * 2
+    assert {answer.status_code for answer in let_in} == {200}
+
+
+def headers_of(credential: str) -> dict[str, str]:
+    return {"Content-Type": "application/json", "Authorization": f"Bearer {credential}"}
 
 
 @pytest.mark.parametrize("mode", ["dry_run", "apply_actions"])

@@ -72,6 +72,8 @@ class Keys:
 
     keyset = Keyset.of([KEY.as_public()])
     stale = None
+    organisation_id = None
+    is_catching_up = False
 
     async def renew(self) -> None:
         pass

@@ -19,7 +19,7 @@ import httpx
 import reflex
 from reflex.errors import SetupError, TransportError
 from reflex.signed.signing import Keyset
-from reflex_frontend.callers.ended import EndedSessions
+from reflex_frontend.callers.ended import KEPT_S, EndedSessions
 from reflex_frontend.callers.event_lines import Event, EventLines
 
 __all__ = ["ControlPlane"]
@@ -34,6 +34,10 @@ SILENT_S: Final = 30.0
 FIRST_WAIT_S: Final = 0.25
 LONGEST_WAIT_S: Final = 10.0
 MAX_KEYSET_BYTES: Final = 256 * 1024
+CATCH_UP_S: Final = 5.0
+"""So long after its start a server that does not hear the control plane lets nobody in who has a credential."""
+EVENTS: Final = f"/v1/events?kind=session&recentSeconds={KEPT_S:.0f}"
+"""A server that starts hears first what ended as lately as it remembers ends."""
 OVER: Final = frozenset({"closed", "expired"})
 
 log = logging.getLogger("reflex.sessions")
@@ -68,6 +72,10 @@ class ControlPlane:
         self._keyset_problem: str | None = None
         self._was_told = False
         self._last_id: str | None = None
+        self._has_caught_up = False
+        self._began_at = now()
+        self.organisation_id: str | None = None
+        """That of this server's own key, by which the control plane knows it."""
         self._client = httpx.AsyncClient(
             base_url=url,
             headers={"User-Agent": f"reflex-act/{reflex.__version__}", "Accept-Encoding": "identity"},
@@ -88,6 +96,11 @@ class ControlPlane:
         if problem is None:
             return None
         return f"the control plane {problem}; sessions that end there are answered until their credentials expire"
+
+    @property
+    def is_catching_up(self) -> bool:
+        """What ended before this server listened has not been told yet."""
+        return not self._has_caught_up and self._now() - self._began_at < CATCH_UP_S
 
     async def run(self) -> None:
         """Listen, and keep the keyset, for ever."""
@@ -158,7 +171,7 @@ class ControlPlane:
         lines = EventLines(self._last_id)
         resume = {} if self._last_id is None else {"Last-Event-ID": self._last_id}
         headers = {"Authorization": f"Bearer {self._key}", "Accept": "text/event-stream", **resume}
-        async with self._opened("/v1/events", headers) as pieces:
+        async with self._opened(EVENTS, headers) as pieces:
             self._say_heard()
             if self._keyset_problem is not None:
                 await self.renew()
@@ -183,16 +196,24 @@ class ControlPlane:
             raise TransportError(f"cannot be reached ({_in_words(exc)})") from exc
 
     def _take(self, event: Event) -> None:
-        if event.kind != "session":
-            return
         try:
-            told = json.loads(event.data)
-            session_id, status = told["sessionId"], told["status"]
+            if event.kind == "session":
+                self._take_session(json.loads(event.data))
+            elif event.kind == "caught_up":
+                self._take_place(json.loads(event.data))
         except (ValueError, TypeError, KeyError, RecursionError):
-            log.warning("the control plane sent an event of a session that cannot be read, and is ignored")
-            return
+            log.warning("the control plane sent an event that cannot be read, and is ignored")
+
+    def _take_session(self, told: Mapping[str, object]) -> None:
+        session_id, status = told["sessionId"], told["status"]
         if status in OVER and isinstance(session_id, str):
             self._ended.note(session_id)
+
+    def _take_place(self, told: Mapping[str, object]) -> None:
+        organisation_id = told["organisationId"]
+        if not isinstance(organisation_id, str):
+            raise TypeError("no organisation")
+        self.organisation_id, self._has_caught_up = organisation_id, True
 
     def _wait_s(self, failed: int) -> float:
         """Twice as long after each failure; half of it by chance, so that servers do not come back all at once."""
@@ -217,6 +238,7 @@ class ControlPlane:
 
 
 def _refusal(status: int, path: str) -> str:
+    path, _, _ = path.partition("?")
     if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
         return "refuses the key of this server; set REFLEX_CONTROL_KEY to one with the scope read"
     return f"answers {status} to {path}"

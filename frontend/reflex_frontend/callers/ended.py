@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-__all__ = ["EndedSessions"]
+__all__ = ["KEPT_S", "EndedSessions"]
 
 KEPT_S: Final = 180.0
 """A credential lives for 120 s; the rest is for clocks that differ, and one that was signed as its session ended."""

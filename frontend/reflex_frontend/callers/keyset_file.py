@@ -35,6 +35,16 @@ class KeysetFile:
         """Why it was not read again; None while all is well."""
         return self.file.stale
 
+    @property
+    def organisation_id(self) -> str | None:
+        """A file of public keys does not say whose sessions they sign."""
+        return None
+
+    @property
+    def is_catching_up(self) -> bool:
+        """There is nobody who would tell of ends."""
+        return False
+
     async def renew(self) -> None:
         """It is looked at twice a second as it is."""
 

@@ -1,7 +1,7 @@
 """Who may drive a robot here: whoever shows the credential of a session that lives, and that is of a served policy.
 
-No credential, a malformed, a forged one and one by an unknown key get the same 401. Nothing of a credential leaves this
-module but its claims.
+No credential, a malformed, a forged one, one by an unknown key and one of another organisation get the same 401.
+Nothing of a credential leaves this module but its claims.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ RAW_PREFIX: Final = PREFIX.encode()
 MOST_VERIFIED: Final = 4096
 """Credentials by their text, some 6 MB of them."""
 TRY_AGAIN_S: Final = 1.0
-NO_KEYSET: Final = "the control plane has not told its keys yet"
+NO_KEYSET: Final = "the control plane has not told its keys yet, or which sessions ended lately"
 """Why a server that is up admits nobody."""
 
 Headers = Iterable[tuple[bytes, bytes]]
@@ -46,6 +46,14 @@ class KeysetSource(Protocol):
     def stale(self) -> str | None:
         """Why ends of sessions, or changes of keys, are not heard of; None while all is well."""
 
+    @property
+    def organisation_id(self) -> str | None:
+        """Whose sessions are answered; None: not known, and every one's whose credential is by a key of `keyset`."""
+
+    @property
+    def is_catching_up(self) -> bool:
+        """What ended before this server listened is still to be told. Bounded in time."""
+
     async def renew(self) -> None:
         """Somebody names a key that is not in `keyset`: it may be a new one. Bounded in rate and time."""
 
@@ -62,8 +70,8 @@ class Sessions:
 
     @property
     def is_waiting(self) -> bool:
-        """No keyset has come yet, so that nobody can be let in."""
-        return self._keys.keyset is None
+        """No keyset has come yet, or what ended lately is not known yet, so that nobody can be let in."""
+        return self._keys.keyset is None or self._keys.is_catching_up
 
     @property
     def stale(self) -> str | None:
@@ -87,7 +95,11 @@ class Sessions:
         credential = _credential_in(headers)
         if credential is None:
             raise _unauthorized()
+        if self.is_waiting:
+            raise _not_yet()
         claims, until_ms = self._known(credential) or await self._verify(credential)
+        if self._keys.organisation_id not in (None, claims.organisation_id):
+            raise _unauthorized()
         if self._wall_ms() >= until_ms or claims.session_id in self._ended:
             raise _expired()
         return claims
@@ -133,11 +145,7 @@ class Sessions:
     def _required_keyset(self) -> Keyset:
         keyset = self._keys.keyset
         if keyset is None:
-            raise UnavailableError(
-                "warming_up",
-                f"{NO_KEYSET}, so no session can be checked; see whether it is up",
-                retry_after_s=TRY_AGAIN_S,
-            )
+            raise _not_yet()
         return keyset
 
 
@@ -145,6 +153,12 @@ def _credential_in(headers: Headers) -> bytes | None:
     """The one credential of a request; None without one, and with several. An API key may stand beside it."""
     given = [secret for _, secret in secrets_in(headers) if secret.startswith(RAW_PREFIX)]
     return given[0] if len(given) == 1 else None
+
+
+def _not_yet() -> ServiceError:
+    return UnavailableError(
+        "warming_up", f"{NO_KEYSET}, so no session can be checked; see whether it is up", retry_after_s=TRY_AGAIN_S
+    )
 
 
 def _unauthorized() -> ServiceError:

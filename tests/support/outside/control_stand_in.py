@@ -52,6 +52,8 @@ class ControlPlaneStandIn:
     events: list[str] = field(default_factory=list)
     asked: list[tuple[str, str | None]] = field(default_factory=list)
     """Path and Last-Event-ID."""
+    organisation_id: str | None = "org_1"
+    """Told to whoever listens; None: what was, is never told."""
     breaks: int = 0
     is_silent: bool = False
     """Streams are open and nothing comes."""
@@ -78,14 +80,16 @@ def running_control_plane(plane: ControlPlaneStandIn) -> Iterator[ControlPlaneSt
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            plane.asked.append((self.path, self.headers.get("Last-Event-ID")))
-            if self.path == "/v1/keyset":
+            path, _, query = self.path.partition("?")
+            plane.asked.append((path, self.headers.get("Last-Event-ID")))
+            if path == "/v1/keyset":
                 self._answer(200, json.dumps(plane.keyset).encode())
-            elif self.path != "/v1/events" or self.headers["Authorization"] != f"Bearer {plane.api_key}":
-                self._answer(401 if self.path == "/v1/events" else 404, b"{}")
+            elif path != "/v1/events" or self.headers["Authorization"] != f"Bearer {plane.api_key}":
+                self._answer(401 if path == "/v1/events" else 404, b"{}")
             else:
+                place = 0 if "recentSeconds" in query else len(plane.events)
                 with contextlib.suppress(OSError):
-                    self._stream(int(self.headers.get("Last-Event-ID", str(len(plane.events)))))
+                    self._stream(int(self.headers.get("Last-Event-ID", str(place))))
 
         def _answer(self, status: int, body: bytes) -> None:
             self.send_response(status)
@@ -99,10 +103,19 @@ def running_control_plane(plane: ControlPlaneStandIn) -> Iterator[ControlPlaneSt
             self.send_header("Content-Type", "text/event-stream")
             self.end_headers()
             self.wfile.write(b"id: %d\n\n" % sent)
+            sent = self._tell(sent)
+            if plane.organisation_id is not None:
+                told = json.dumps({"organisationId": plane.organisation_id})
+                self.wfile.write(f"event: caught_up\ndata: {told}\n\n".encode())
             while not plane.over.wait(POLL_S) and plane.breaks == breaks:
-                if not plane.is_silent:
-                    for sent, data in enumerate(plane.events[sent:], sent + 1):  # noqa: B020 - as far as was sent
-                        self.wfile.write(f"id: {sent}\nevent: session\ndata: {data}\n\n".encode())
+                sent = self._tell(sent)
+
+        def _tell(self, sent: int) -> int:
+            """What came after that; how far it is told now."""
+            new = [] if plane.is_silent else plane.events[sent:]
+            for place, data in enumerate(new, sent + 1):
+                self.wfile.write(f"id: {place}\nevent: session\ndata: {data}\n\n".encode())
+            return sent + len(new)
 
         def log_message(self, *_arguments: object) -> None:
             """Tests are quiet."""

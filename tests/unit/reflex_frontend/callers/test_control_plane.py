@@ -90,18 +90,45 @@ def test_what_ended_while_the_stream_was_lost_is_heard_when_it_is_back(
 
 
 def test_an_end_before_any_event_is_not_lost_with_the_stream(plane: ControlPlaneStandIn) -> None:
-    plane.tell("sess_0", "closed")
-
     async def follow() -> None:
         async with followed(plane) as (following, ended):
             await heard(following)
-            await eventually(lambda: following._last_id == "1", "the place in the stream is known")
+            await eventually(lambda: following._last_id == "0", "the place in the stream is known")
             plane.is_silent = True
             plane.tell("sess_1", "closed")
             plane.breaks += 1
             plane.is_silent = False
             await eventually(lambda: "sess_1" in ended, "its end is heard of")
-            assert "sess_0" not in ended
+
+    asyncio.run(follow())
+
+
+def test_who_starts_knows_what_ended_before_it_lets_anybody_in(plane: ControlPlaneStandIn) -> None:
+    plane.tell("sess_0", "closed")
+
+    async def follow() -> None:
+        async with followed(plane) as (following, ended):
+            assert following.is_catching_up
+            await eventually(lambda: not following.is_catching_up, "everything up to now is told")
+            assert "sess_0" in ended
+            assert following.organisation_id == "org_1"
+
+    asyncio.run(follow())
+
+
+@pytest.mark.parametrize("organisation_id", [None, "told wrongly"])
+def test_who_is_never_told_that_this_is_all_waits_for_a_while_and_no_longer(
+    plane: ControlPlaneStandIn, monkeypatch: pytest.MonkeyPatch, organisation_id: str | None
+) -> None:
+    monkeypatch.setattr(module, "CATCH_UP_S", 0.3)
+    plane.organisation_id = None if organisation_id is None else 7  # type: ignore[assignment]
+
+    async def follow() -> None:
+        async with followed(plane) as (following, _):
+            await heard(following)
+            assert following.is_catching_up
+            await eventually(lambda: not following.is_catching_up, "it goes on without")
+            assert following.organisation_id is None
 
     asyncio.run(follow())
 

@@ -11,11 +11,12 @@ import pytest
 
 from reflex.errors import ServiceError, UnauthorizedError, UnavailableError
 from reflex.signed import session_credential
-from reflex.signed.signing import Keyset, SigningKey, to_base64url
+from reflex.signed.signing import Keyset, SigningKey
 from reflex_frontend.callers import sessions as module
 from reflex_frontend.callers.ended import EndedSessions
 from reflex_frontend.callers.sessions import Sessions
 from support.clock import Clock, clock
+from support.control.forged import altered
 from support.outside.control_stand_in import claims, credential
 
 __all__ = ["clock"]
@@ -33,6 +34,8 @@ class Source:
     renewed: Keyset | None = None
     renewals: int = 0
     stale: str | None = None
+    organisation_id: str | None = None
+    is_catching_up: bool = False
 
     async def renew(self) -> None:
         self.renewals += 1
@@ -112,28 +115,24 @@ async def refused_with(gate: Gate, header: tuple[bytes, bytes]) -> str:
     return "admitted"
 
 
-def altered(chance: random.Random, token: str, other: str) -> str:
-    """A byte changed, cut out, put in or moved, an end cut off, or one's claims with another's signature."""
-    place, letter = chance.randrange(len(token)), chance.choice("AZaz09-_.=")
-    match chance.randrange(5):
-        case 0:
-            return token[:place] + letter + token[place + 1 :]
-        case 1:
-            return token[:place] + token[place + 1 :]
-        case 2:
-            return token[:place] + letter + token[place:]
-        case 3:
-            return token[: max(place, 9)]
-        case _:
-            return (
-                f"{token.partition('.')[0]}.{to_base64url(chance.randbytes(64))}"
-                if place % 2
-                else swapped(token, other)
-            )
+def test_a_session_of_another_organisation_gets_in_nowhere(gate: Gate) -> None:
+    gate.source.organisation_id = "org_1"
+    assert gate.admit(bearer(issued())).organisation_id == "org_1"
+
+    other = gate.refusal(bearer(issued(organisation_id="org_2")))
+    assert (other.code, str(other)) == ("unauthorized", str(gate.refusal(bearer("rfx_sess_x"))))
 
 
-def swapped(token: str, other: str) -> str:
-    return f"{token.partition('.')[0]}.{other.partition('.')[2]}"
+def test_until_it_is_known_what_ended_lately_nobody_gets_in_and_all_are_told_to_come_again(gate: Gate) -> None:
+    gate.source.is_catching_up = True
+    assert gate.sessions.is_waiting
+    with pytest.raises(UnavailableError) as refused:
+        gate.admit(bearer(issued()))
+    assert (refused.value.code, refused.value.retry_after_s) == ("warming_up", 1.0)
+    assert gate.refusal().code == "unauthorized"
+
+    gate.source.is_catching_up = False
+    assert gate.admit(bearer(issued())).session_id == "sess_1"
 
 
 @pytest.mark.parametrize(
