@@ -14,9 +14,10 @@ GOLDEN ?= tests/golden
 WORKERS ?= 4
 ENDURING := $(addprefix tests/,chaos/test_two_policies.py chaos/test_rolling_upgrade.py chaos/test_soak.py \
   chaos/test_slo.py chaos/test_stop.py chaos/test_recording_faults.py integration/test_replay.py fuzz/test_bodies.py fuzz/test_images.py \
-  chaos/test_control_kill.py contract/test_control_claims.py docs/test_fresh_install.py)
+  chaos/test_control_kill.py chaos/test_control_outage.py contract/test_control_claims.py contract/test_sessions.py \
+  docs/test_fresh_install.py)
 
-.PHONY: help install serve up test promises endurance snapshots check fmt bench bench-export bench-rollout demo-policy fuzz chaos soak guard-properties mutants parity-table compose-test helm-test observability-test dashboard-test clean
+.PHONY: help install serve up test promises endurance snapshots check fmt bench bench-control bench-export bench-rollout demo-policy fuzz chaos soak guard-properties mutants parity-table compose-test helm-test observability-test dashboard-test clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -67,6 +68,9 @@ bench-export: $(STAMP) ## full-size export beside a file copy, and a full-size /
 bench-rollout: $(STAMP) ## what recording, shadow, keys, sessions and tracing cost /act, measured in turns (ARGS='--rounds 1000')
 	$(BIN)/python -m reflex_bench.rollout_bench $(ARGS)
 
+bench-control: $(STAMP) ## a thousand robots' heartbeats at one control plane for ten minutes: a table (ARGS='--seconds 60')
+	$(BIN)/python -m reflex_bench.control_bench $(ARGS)
+
 demo-policy: $(STAMP) ## make export/demo_checkpoint and model_repository/demo* again, from the seed
 	$(BIN)/python -m reflex_export.commands.demo export/demo_checkpoint --repository model_repository
 
@@ -77,11 +81,12 @@ fuzz: $(STAMP) ## long fuzzing: 500,000 bodies, 200,000 images (hours)
 endurance: $(STAMP) ## what `make test` does in small, with as many requests as the documents tell of (minutes)
 	REFLEX_CHAOS_REQUESTS=10000 REFLEX_CHAOS_RECORDING_KILLS=5 REFLEX_REPLAY_REQUESTS=1000 \
 	REFLEX_FUZZ_BODIES=10000 REFLEX_FUZZ_IMAGES=2000 REFLEX_CHAOS_CONTROL_KILLS=100 REFLEX_CHAOS_CLAIMS=20 \
+	REFLEX_CHAOS_AWAY_S=60 REFLEX_FORGED_CREDENTIALS=10000 \
 	  $(BIN)/python -m pytest -m 'not timing' $(ENDURING) --timeout 600 $(ARGS)
 
 chaos: $(STAMP) ## long fault runs: 1,000 kills, 100 stops (hours)
 	REFLEX_CHAOS_KILLS=1000 REFLEX_CHAOS_STOPS=100 REFLEX_CHAOS_PUBLISH_KILLS=5000 \
-	REFLEX_CHAOS_RECORDING_KILLS=500 REFLEX_CHAOS_REQUESTS=200000 REFLEX_CHAOS_CONTROL_KILLS=500 \
+	REFLEX_CHAOS_RECORDING_KILLS=500 REFLEX_CHAOS_REQUESTS=200000 REFLEX_CHAOS_CONTROL_KILLS=500 REFLEX_CHAOS_AWAY_S=100 \
 	  $(BIN)/python -m pytest -m 'not timing' tests/chaos --timeout 0 $(ARGS)
 
 soak: $(STAMP) ## 100,000 requests: memory, descriptors and threads must stay flat (minutes)
