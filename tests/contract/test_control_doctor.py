@@ -158,7 +158,7 @@ def test_an_untrained_policy_moves_nothing_real_and_the_command_says_what_to_do(
 
 
 def test_who_may_neither_deploy_nor_drive_may_not_examine(lab: Lab) -> None:
-    deployment_id = lab.operator.list_deployments()["deployments"][0]["id"]
+    deployment_id = lab.operator.create_deployment(name="whose", model_id=lab.model_id)["id"]
     for scopes, is_let in ((["read"], False), (["promote", "read"], False), (["write"], True), (["sessions"], True)):
         made = lab.operator.create_key(name="-".join(scopes), scopes=scopes)
         with ControlClient(lab.control.base_url, api_key=made["key"]) as client:
