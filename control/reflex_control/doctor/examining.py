@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import update
 
-from reflex.outbound import Resolver, resolve
+from reflex.outbound import DEADLINE_S, Resolver, resolve
 from reflex.signed.moments import iso_of
 from reflex.signed.session_credential import Claims, issue
 from reflex.signed.signing import SigningKey
@@ -43,7 +43,9 @@ NO_POLICY: Final = "sha256:" + "0" * 64
 _places = Places()
 
 
-def examine(plane: Plane, actor: Actor, deployment_id: str, *, resolver: Resolver = resolve) -> dict[str, Any]:
+def examine(
+    plane: Plane, actor: Actor, deployment_id: str, *, resolver: Resolver = resolve, deadline_s: float = DEADLINE_S
+) -> dict[str, Any]:
     """Look at everything, keep what was found and a receipt of it, and give it as the wire has it.
 
     `ServiceError`: 404 when there is no such deployment, 429 when too many are being looked at.
@@ -52,7 +54,7 @@ def examine(plane: Plane, actor: Actor, deployment_id: str, *, resolver: Resolve
         with plane.reading() as connection:
             records = records_of(connection, actor.organisation_id, deployment_id, plane.clock())
             credential = _look_credential(records, active_key(connection), plane.clock())
-        looking = Looking(credential, records.model.content_hash, plane.clock, resolver)
+        looking = Looking(credential, records.model.content_hash, plane.clock, resolver, deadline_s)
         seen = see(records.urls, looking)
     with plane.writing(actor) as writing:
         # Read anew: seconds have passed, in which a key may have been revoked.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from reflex.errors import SetupError, TransportError
-from reflex.outbound import Answered, Asker, Resolver, resolve
+from reflex.outbound import DEADLINE_S, Answered, Asker, Resolver, resolve
 from reflex.wire import AUTHORIZATION_HEADER
 from reflex_control.doctor.told import Health, PolicyTold, read_config, read_health
 from reflex_control.moments import SECOND_MS, Clock
@@ -52,6 +52,8 @@ class Looking:
     wanted_hash: str
     clock: Clock
     resolver: Resolver = resolve
+    deadline_s: float = DEADLINE_S
+    """For all answers of one frontend."""
 
 
 def see(urls: Sequence[str], looking: Looking) -> list[Sighting]:
@@ -64,7 +66,7 @@ def see(urls: Sequence[str], looking: Looking) -> list[Sighting]:
 
 def _seen(url: str, looking: Looking) -> Sighting:
     try:
-        with Asker(url, resolver=looking.resolver) as asker:
+        with Asker(url, deadline_s=looking.deadline_s, resolver=looking.resolver) as asker:
             return _asked(url, asker, looking)
     except SetupError as exc:
         return Sighting(url, problem=str(exc), is_refused=True)

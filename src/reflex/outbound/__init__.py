@@ -6,6 +6,6 @@ nothing is unpacked, and time and size are bounded as a whole.
 """
 
 from reflex.outbound.addresses import refusal_of, resolve
-from reflex.outbound.asking import Answered, Asker, Resolver
+from reflex.outbound.asking import DEADLINE_S, Answered, Asker, Resolver
 
-__all__ = ["Answered", "Asker", "Resolver", "refusal_of", "resolve"]
+__all__ = ["DEADLINE_S", "Answered", "Asker", "Resolver", "refusal_of", "resolve"]

@@ -17,7 +17,7 @@ from reflex.client.deadline_transport import DeadlineTransport
 from reflex.errors import SetupError, TransportError
 from reflex.outbound.addresses import resolve
 
-__all__ = ["Answered", "Asker", "Resolver"]
+__all__ = ["DEADLINE_S", "Answered", "Asker", "Resolver"]
 
 DEADLINE_S: Final = 2.0
 MAX_BODY_BYTES: Final = 64 * 1024

@@ -28,6 +28,7 @@ from reflex_control.sessions.authorizing import Wish, authorize
 from reflex_control.sessions.beating import beat
 from reflex_control.store.database import Database
 from reflex_control.store.tables import deployment, model, robot_schema, session
+from support.waiting import HANGS_S
 
 __all__ = ["HASH", "Frontend", "Scene", "frontend", "scene_on"]
 
@@ -195,7 +196,7 @@ class Scene:
         self.change(robot_schema, schema={**SCHEMA, **changes}, simulation=changes.get("simulation", False))
 
     def examine(self, deployment_id: str = "") -> dict[str, Any]:
-        return examine(self.plane, self.operator, deployment_id or self.deployment_id)
+        return examine(self.plane, self.operator, deployment_id or self.deployment_id, deadline_s=HANGS_S)
 
     def checks(self, deployment_id: str = "") -> dict[str, dict[str, Any]]:
         return {check["id"]: check for check in self.examine(deployment_id)["checks"]}
