@@ -163,6 +163,7 @@ def test_every_option_is_in_the_documents_and_no_other(command: str) -> None:
         found = found.commands[name]
     assert isinstance(found, TyperCommand)
     offered = {option for parameter in found.params for option in parameter.opts if option.startswith("--")}
+    offered -= {"--verbose"}  # of every command, and documented once: tests/unit/reflex/cli/test_documented.py
     section = (REPOSITORY / "docs/cli.md").read_text().split(f"## reflex {command}\n")[1].split("\n## ")[0]
     documented = set(re.findall(r"^\| `(--[a-z-]+)", section, re.MULTILINE))
 
