@@ -215,8 +215,8 @@ def restore(
 def rotate_signing_key(data: DataOption = None, db: DbOption = None, *, as_json: JsonOption = False) -> None:
     """Let a new key sign credentials and receipts, while the control plane runs or not.
 
-    What the key before signed stays good: credentials until they expire, receipts for ever. Servers with
-    --sessions-from learn the new key by themselves; where --session-key names a file, fetch that anew at once.
+    What the key before signed stays good: credentials until they expire, receipts for ever. Servers that ask the
+    control plane learn the new key by themselves; a keyset that was stored in a file has to be fetched anew at once.
 
     Example:
 
