@@ -145,7 +145,7 @@ def test_sessions_come_page_by_page_and_the_sdk_gives_all_of_them(scene: Scene) 
     assert sorted(seen[-5:]) == sorted(made)
     with pytest.raises(ServiceError) as refused:
         scene.operator.list_sessions(after="sess_of_somebody_else")
-    assert refused.value.code == "not_found"
+    assert (refused.value.code, refused.value.context["field"]) == ("invalid_value", "after")
 
 
 def test_a_key_that_is_revoked_takes_its_session_along(scene: Scene) -> None:

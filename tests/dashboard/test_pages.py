@@ -171,7 +171,7 @@ def test_heartbeats_come_to_a_page_as_they_are_sent_and_the_stream_ends_with_the
         lines = stream.iter_lines()
         assert next(lines).startswith("id: ")
         scene.lab.beat(scene.robot_id, scene.session_id, steps=51, latency_ms=9.5)
-        data = next(line for line in lines if line.startswith("data: "))
+        data = next(line for line in lines if line.startswith("data: ") and "sessionId" in line)
         told = json.loads(data.removeprefix("data: "))
         assert (told["sessionId"], told["steps"], told["latencyMs"]) == (scene.session_id, 51, 9.5)
         scene.control.ask("POST", f"/v1/keys/{key.id}/revoke", scene.lab.key.secret, json={})

@@ -19,7 +19,7 @@ from reflex_control.identity.actor import Actor
 from reflex_control.moments import MINUTE_MS, SECOND_MS, iso_or_none
 from reflex_control.plane import Writing
 from reflex_control.receipting import Facts
-from reflex_control.registry.finding import find
+from reflex_control.registry.finding import find, find_named
 from reflex_control.registry.models import model_version
 from reflex_control.registry.robots import HEARTBEAT_LOST_MS
 from reflex_control.store.tables import deployment, model, robot, robot_schema, session
@@ -125,7 +125,7 @@ def sessions_of(
     if status is not None:
         wanted = wanted.where(session.c.status == status)
     if after is not None:
-        last = find(connection, session, organisation_id, after, what="session")
+        last = find_named(connection, session, organisation_id, after, field="after")
         is_later = (session.c.created_at == last.created_at) & (session.c.id > last.id)
         wanted = wanted.where((session.c.created_at > last.created_at) | is_later)
     return _found(connection, organisation_id, wanted.order_by(session.c.created_at, session.c.id).limit(limit))
