@@ -15,7 +15,7 @@ WORKERS ?= 4
 ENDURING := $(addprefix tests/,chaos/test_two_policies.py chaos/test_rolling_upgrade.py chaos/test_soak.py \
   chaos/test_slo.py chaos/test_stop.py chaos/test_recording_faults.py integration/test_replay.py fuzz/test_bodies.py fuzz/test_images.py \
   chaos/test_control_kill.py chaos/test_control_outage.py contract/test_control_claims.py contract/test_sessions.py \
-  docs/test_fresh_install.py)
+  docs/test_fresh_install.py integration/test_export_interrupted.py)
 
 .PHONY: help install serve up test promises endurance snapshots check fmt bench bench-control bench-export bench-rollout demo-policy fuzz chaos soak guard-properties mutants parity-table compose-test helm-test observability-test dashboard-test clean
 
@@ -79,7 +79,7 @@ fuzz: $(STAMP) ## long fuzzing: 500,000 bodies, 200,000 images (hours)
 	  $(BIN)/python -m pytest -m 'not timing' tests/fuzz --timeout 0 $(ARGS)
 
 endurance: $(STAMP) ## what `make test` does in small, with as many requests as the documents tell of (minutes)
-	REFLEX_CHAOS_REQUESTS=10000 REFLEX_CHAOS_RECORDING_KILLS=5 REFLEX_REPLAY_REQUESTS=1000 \
+	REFLEX_CHAOS_REQUESTS=10000 REFLEX_CHAOS_RECORDING_KILLS=5 REFLEX_REPLAY_REQUESTS=1000 REFLEX_INTERRUPTED_EXPORT=smolvla \
 	REFLEX_FUZZ_BODIES=10000 REFLEX_FUZZ_IMAGES=2000 REFLEX_CHAOS_CONTROL_KILLS=100 REFLEX_CHAOS_CLAIMS=20 \
 	REFLEX_CHAOS_AWAY_S=60 REFLEX_FORGED_CREDENTIALS=10000 \
 	  $(BIN)/python -m pytest -m 'not timing' $(ENDURING) --timeout 600 $(ARGS)
