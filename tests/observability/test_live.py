@@ -13,6 +13,7 @@ import pytest
 from observability.dashboard import Query, annotation_queries, queries, variables
 from observability.live import loaded, running_stack
 from observability.prometheus import Prometheus, running_prometheus, tool
+from support.outside.control_plane import running_control
 from support.waiting import wait_until
 
 LOAD_S = 20.0
@@ -40,8 +41,12 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     tool("prometheus")  # skips before anything slow
     folder = tmp_path_factory.mktemp("observed")
     (folder / "prometheus").mkdir()
-    with running_stack(folder) as stack:
-        targets = {"reflex": stack.frontend_port, "triton": stack.triton_metrics_port}
+    with running_stack(folder) as stack, running_control(folder / "control") as control:
+        targets = {
+            "reflex": stack.frontend_port,
+            "triton": stack.triton_metrics_port,
+            "reflex-control": control.port,
+        }
         with running_prometheus(folder / "prometheus", targets) as prometheus:
             prometheus.wait_scraped()
             answers = loaded(stack, LOAD_S)
@@ -52,6 +57,12 @@ def test_the_load_has_everything_that_the_dashboard_shows(watched: Watched) -> N
     assert watched.statuses[200] > 100
     assert watched.statuses[400] > 10
     assert watched.statuses[500] > 0
+
+
+def test_the_control_plane_is_scraped_too(watched: Watched) -> None:
+    wait_until(
+        lambda: watched.latest('sum(reflex_control_requests_total{route="/health"})'), "its requests are counted"
+    )
 
 
 @pytest.mark.parametrize("query", queries(), ids=str)

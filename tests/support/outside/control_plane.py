@@ -64,6 +64,10 @@ class ControlProcess:
     log_path: Path
 
     @property
+    def port(self) -> int:
+        return int(self.base_url.rpartition(":")[2])
+
+    @property
     def log(self) -> str:
         return self.log_path.read_text(errors="replace")
 
