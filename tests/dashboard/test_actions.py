@@ -122,6 +122,18 @@ def test_taking_over_closes_the_other_session_and_begins_ones_own(scene: Scene) 
     assert scene.kinds(robotId=robot_id)[-2:] == ["session_taken_over", "session_authorized"]
 
 
+def test_a_page_of_a_session_that_ended_takes_over_no_other_one(scene: Scene) -> None:
+    robot_id, deployment_id, session_id = scene.driven()
+    page = f"/sessions/{session_id}"
+    form = scene.visitor.form(page, f"{page}/take-over")
+    scene.lab.close(session_id, "done")
+    newer = scene.lab.session(deployment_id, robot_id)
+
+    refused = scene.visitor.send(form, {"reason": "it drifts"})
+    assert (refused.status_code, newer in refused.text) == (409, True)
+    assert scene.ask(f"/v1/robots/{robot_id}")["sessionId"] == newer
+
+
 def test_a_robot_is_registered_and_paired_by_a_code_that_works_once(scene: Scene) -> None:
     made = scene.visitor.submit("/robots", "/robots", {"name": "arm of the form", "calibrationId": "cal-1"})
     page = made.headers["location"].partition("?")[0]

@@ -37,11 +37,13 @@ class Wish:
     base_model: str | None = None
     """A name or a family of models, where neither is given; their one deployment is meant."""
     act_urls: tuple[str, ...] = ()
-    """Other frontends than the deployment's."""
+    """Other frontends than the deployment's, which its doctor has not seen."""
     mode: str = "dry_run"
     client_session_id: str | None = None
     max_seconds: int | None = None
     take_over_reason: str | None = None
+    take_over_from: str | None = None
+    """The session that is meant: another one that holds the robot by now is left alone."""
 
 
 def authorize(writing: Writing, wish: Wish) -> dict[str, Any]:
@@ -68,7 +70,7 @@ def authorize(writing: Writing, wish: Wish) -> dict[str, Any]:
     machine = _robot(writing, robot_id, deployed)
     if wish.mode != "dry_run":  # before anything is made or taken over: a refusal leaves everything as it was
         require_ready(writing, deployed, policy, machine, _wished(policy, machine, deployed))
-    _take_lease(writing, machine, wish.take_over_reason)
+    _take_lease(writing, machine, wish)
     made = _make(writing, wish, deployed, machine)
     if wish.mode != "dry_run":
         made = promote(writing, made)
@@ -77,8 +79,10 @@ def authorize(writing: Writing, wish: Wish) -> dict[str, Any]:
 
 def grant(writing: Writing, found: Session, act_urls: Sequence[str] = ()) -> dict[str, Any]:
     """What the driver needs; a credential is new each time."""
+    own = (found.deployment.runtime or {}).get("actUrl")
+    _require_seen(found.deployment, own or (), act_urls)
     credential, expires_at = found.credential(writing)
-    urls = list(act_urls) or (found.deployment.runtime or {}).get("actUrl")
+    urls = list(act_urls) or own
     return {
         "sessionId": found.row.id,
         "credential": credential,
@@ -91,6 +95,17 @@ def grant(writing: Writing, found: Session, act_urls: Sequence[str] = ()) -> dic
         "modelVersion": model_version(found.model),
         "heartbeatSeconds": HEARTBEAT_EVERY_S,
     }
+
+
+def _require_seen(deployed: Row[Any], own: Sequence[str], act_urls: Sequence[str]) -> None:
+    """A robot that a deployment may move is driven by the frontends that its doctor looks at, from its dry run on."""
+    if own and deployed.mode != "dry_run" and not set(act_urls) <= set(own):
+        raise service_error(
+            "invalid_value",
+            "runtime names another frontend than the deployment's, which its doctor does not look at; deploy with that "
+            "one, or with mode dry_run",
+            context={"field": "runtime"},
+        )
 
 
 def _same_as_before(writing: Writing, wish: Wish) -> Session | None:
@@ -154,7 +169,7 @@ def _robot(writing: Writing, robot_id: str, deployed: Row[Any]) -> Row[Any]:
     return machine
 
 
-def _take_lease(writing: Writing, machine: Row[Any], reason: str | None) -> None:
+def _take_lease(writing: Writing, machine: Row[Any], wish: Wish) -> None:
     held = writing.connection.scalar(
         select(session.c.id).where(session.c.robot_id == machine.id, session.c.ended_at.is_(None))
     )
@@ -162,7 +177,8 @@ def _take_lease(writing: Writing, machine: Row[Any], reason: str | None) -> None
         return
     holder = find_session(writing.connection, writing.actor.organisation_id, held)
     name = writing.connection.scalar(select(api_key.c.name).where(api_key.c.id == holder.row.api_key_id))
-    if reason is None:
+    reason = wish.take_over_reason
+    if reason is None or wish.take_over_from not in (None, held):
         raise service_error(
             "robot_busy",
             f"this robot is driven by {name} in session {held}; wait for its end, or take it over with a reason",

@@ -69,7 +69,7 @@ def _take_over(visit: Visit) -> Response:
     reason = visit.form.text("reason")
     grant = visit.ask(
         "POST", AUTHORIZE, {"deploymentId": session["deploymentId"], "robotId": session["robotId"],
-                            "takeOver": {"reason": reason}},
+                            "takeOver": {"reason": reason, "sessionId": session["id"]}},
     )  # fmt: skip
     return visit.page("granted.html", grant=grant, robot=_robot(visit, session))
 

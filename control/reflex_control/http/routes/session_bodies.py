@@ -20,6 +20,8 @@ Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
 
 class TakeOver(Body):
     reason: Reason
+    session_id: Identity | None = None
+    """Only this one is ended: who holds the robot by now may be somebody else."""
 
 
 class NewSession(Body):

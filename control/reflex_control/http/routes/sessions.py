@@ -29,6 +29,7 @@ def _authorize(call: Call) -> dict[str, Any]:
         base_model=new.base_model, act_urls=() if new.runtime is None else tuple(act_urls(new.runtime)), mode=new.mode,
         client_session_id=new.client_session_id, max_seconds=new.max_seconds,
         take_over_reason=None if new.take_over is None else new.take_over.reason,
+        take_over_from=None if new.take_over is None else new.take_over.session_id,
     )  # fmt: skip
     return call.plane.create(call.who, call.repetition, lambda writing: authorize(writing, wish))
 

@@ -173,3 +173,30 @@ def test_who_asks_to_move_the_robot_is_not_answered_with_a_session_that_does_not
 
     assert (refused.value.code, refused.value.context) == ("session_mode", {"sessionId": first["sessionId"]})
     assert scene.authorize(client_session_id="mine")["sessionId"] == first["sessionId"]
+
+
+def test_a_robot_that_may_be_moved_is_sent_to_no_frontend_that_the_doctor_does_not_look_at(scene: Scene) -> None:
+    elsewhere = ("http://elsewhere:8000",)
+    for act_urls in (elsewhere, ("http://127.0.0.1:8000", *elsewhere)):
+        with pytest.raises(ServiceError, match="its doctor does not look at") as refused:
+            scene.authorize(act_urls=act_urls)
+        assert (refused.value.code, refused.value.context["field"]) == ("invalid_value", "runtime")
+    assert (scene.live(), scene.kinds()) == (0, [])
+
+    scene.authorize(act_urls=("http://127.0.0.1:8000",), client_session_id="one")
+    with pytest.raises(ServiceError, match="its doctor does not look at"):
+        scene.authorize(act_urls=elsewhere, client_session_id="one")
+    scene.set_deployment(mode="dry_run")
+    assert scene.authorize(act_urls=elsewhere, robot_id="robot_2")["actUrl"] == elsewhere[0]
+
+
+def test_a_take_over_of_one_session_ends_no_other_that_holds_the_robot_by_now(scene: Scene) -> None:
+    seen = scene.authorize()["sessionId"]
+    scene.close(seen)
+    newer = scene.authorize(scene.actor("other", "sessions"))["sessionId"]
+
+    with pytest.raises(ServiceError) as refused:
+        scene.authorize(take_over_reason="it hangs", take_over_from=seen)
+    assert (refused.value.code, refused.value.context["sessionId"]) == ("robot_busy", newer)
+    assert scene.session(newer)["status"] == "dry_run"
+    assert scene.authorize(take_over_reason="it hangs", take_over_from=newer)["sessionId"] != newer

@@ -51,5 +51,6 @@ def test_a_revoked_model_is_nobodys_base_model(scene: Scene) -> None:
 
 
 def test_a_driver_may_name_other_frontends_and_is_told_them(scene: Scene) -> None:
+    scene.set_deployment(mode="dry_run")
     told = [scene.authorize(act_urls=urls, client_session_id="one")["actUrl"] for urls in (("http://b:1",), ())]
     assert told == ["http://b:1", "http://127.0.0.1:8000"]
