@@ -29,6 +29,7 @@ __all__ = ["beat", "close_session", "note_safe_stop", "sweep_all"]
 
 COUNTS: Final = ("steps", "applied_steps", "safe_stops", "guard_violations", "refused_chunks")
 SAFE_STOP: Final = "safe_stop"
+OTHER_CALIBRATION: Final = "the robot runs with another calibration than it was promoted with"
 
 
 def beat(writing: Writing, robot_id: str, report: Mapping[str, Any]) -> dict[str, Any]:
@@ -113,7 +114,15 @@ def _renewed(writing: Writing, robot_id: str, report: Mapping[str, Any]) -> Sess
     )  # fmt: skip
     renewed = replace(found, row=row.one())
     writing.tell("heartbeat", _heard(renewed, report, writing.now_ms))
+    if _is_calibrated_otherwise(found, report):
+        return end(writing, renewed, "closed", OTHER_CALIBRATION, "session_closed")
     return renewed
+
+
+def _is_calibrated_otherwise(found: Session, report: Mapping[str, Any]) -> bool:
+    """Whether a robot that moves says that its calibration is not the one that it was promoted with."""
+    said, promoted_with = report.get("calibration_id"), found.robot.calibration_id or found.row.calibration_id
+    return found.row.mode == "apply_actions" and None not in (said, promoted_with) and said != promoted_with
 
 
 def _heard(renewed: Session, report: Mapping[str, Any], now_ms: int) -> dict[str, Any]:

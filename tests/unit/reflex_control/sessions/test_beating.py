@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from reflex.errors import ServiceError
 from reflex.signed.moments import iso_of
@@ -14,7 +14,7 @@ from reflex.signed.session_credential import read
 from reflex_control.sessions.beating import COUNTS, note_safe_stop, sweep_all
 from reflex_control.sessions.life import sweep
 from reflex_control.signing_keys import keyset
-from reflex_control.store.tables import session
+from reflex_control.store.tables import robot, session
 from unit.reflex_control.conftest import new_actor
 from unit.reflex_control.sessions.session_scene import Scene
 
@@ -166,3 +166,24 @@ def test_a_robot_speaks_for_itself_only(scene: Scene) -> None:
     with pytest.raises(ServiceError):
         scene.close(other, scene.arm)
     assert scene.beat(session_id=other)["session"] is None
+
+
+def test_a_robot_that_moves_and_is_calibrated_otherwise_is_driven_no_more(scene: Scene) -> None:
+    with scene.database.writing(scene.owner) as connection:
+        connection.execute(update(robot).values(calibration_id="calib-1"))
+    scene.rehearsed()
+    scene.beat(calibration_id="calib-1")
+    identity = scene.authorize(mode="apply_actions")["sessionId"]
+    for said in ({"calibration_id": "calib-1"}, {}):
+        assert scene.beat(session_id=identity, **said)["mode"] == "apply_actions"
+
+    answer = scene.beat(session_id=identity, calibration_id="calib-2")
+    assert (answer["mode"], answer["credential"], answer["session"]["status"]) == ("dry_run", None, "closed")
+    assert "another calibration" in answer["session"]["reason"]
+    assert (scene.kinds()[-1], scene.told()[-1]["status"]) == ("session_closed", "closed")
+
+
+def test_in_a_dry_run_a_robot_may_say_another_calibration(scene: Scene) -> None:
+    identity = scene.authorize()["sessionId"]
+    for said in ("calib-1", "calib-2"):
+        assert scene.beat(session_id=identity, calibration_id=said)["session"]["status"] == "dry_run"
