@@ -164,14 +164,15 @@ class Feed:
             return
         self.looked_at = time.monotonic()
         for owner, rows in news.events.items():
-            self._hand_out(owner, rows)
+            self._hand_out(owner, rows, places[owner])
         for listener in self._listeners:
             if listener.key_id in news.lost_keys:
                 listener.end()
 
-    def _hand_out(self, owner: str, rows: Sequence[Row[Any]]) -> None:
+    def _hand_out(self, owner: str, rows: Sequence[Row[Any]], after: int) -> None:
+        """Only to who has heard up to `after`: another channel may have taken the place of the one that was looked for."""
         channel = self._channels.get(owner)
-        if channel is not None and rows[0].seq > channel.newest:
+        if channel is not None and channel.newest == after:
             channel.take(rows)
             if len(rows) == MAX_AT_ONCE:
                 self._woken.set()  # there is more

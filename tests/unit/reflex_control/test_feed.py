@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -14,7 +17,7 @@ from reflex_control.feed import Feed, News, events_after, news_of
 from reflex_control.identity.actor import Actor
 from reflex_control.identity.keys import revoke_key
 from reflex_control.plane import Plane
-from support.waiting import eventually, let_pass_here
+from support.waiting import HANGS_S, eventually, let_pass_here
 
 
 def tell(plane: Plane, actor: Actor, what: int) -> None:
@@ -192,3 +195,30 @@ def test_as_many_streams_as_a_server_keeps_and_no_more(monkeypatch: pytest.Monke
         assert codes("a", "a", "a", "b", "b") == [
             "in", "in", ("rate_limited", 10.0), "in", ("queue_full", 10.0)
         ]  # fmt: skip
+
+
+def test_a_look_for_those_before_leaves_no_gap_for_who_came_meanwhile() -> None:
+    told = [SimpleNamespace(seq=seq) for seq in (98, 99, 100, 101)]
+    places_looked_for, may_go_on = threading.Event(), threading.Event()
+
+    def look(places: Mapping[str, int], _keys: frozenset[str]) -> News:
+        places_looked_for.set()
+        assert may_go_on.wait(HANGS_S)
+        found: Any = {owner: [row for row in told if row.seq > place] for owner, place in places.items()}
+        return News(found, frozenset())
+
+    async def listen() -> None:
+        feed = Feed()
+        with feed.listening("org_1", "key_1") as before:
+            feed.follow(before, 100)
+            looking = asyncio.create_task(feed._look(look))
+            await eventually(places_looked_for.is_set, "it looks after 100")
+        with feed.listening("org_1", "key_1") as late:
+            feed.follow(late, 97)
+            may_go_on.set()
+            await looking
+            assert feed.kept(late, 97) == []
+            await feed._look(look)
+            assert [row.seq for row in feed.kept(late, 97) or ()] == [98, 99, 100, 101]
+
+    asyncio.run(listen())
