@@ -51,6 +51,7 @@ def examine(
     `ServiceError`: 404 when there is no such deployment, 429 when too many are being looked at.
     """
     with _places.taken(actor.organisation_id):
+        began_ms = plane.clock()
         with plane.reading() as connection:
             records = records_of(connection, actor.organisation_id, deployment_id, plane.clock())
             credential = _look_credential(records, active_key(connection), plane.clock())
@@ -59,7 +60,7 @@ def examine(
     with plane.writing(actor) as writing:
         # Read anew: seconds have passed, in which a key may have been revoked.
         records = records_of(writing.connection, actor.organisation_id, deployment_id, writing.now_ms)
-        return _kept(writing, records, checks_of(Case(records, seen, writing.now_ms)))
+        return _kept(writing, records, checks_of(Case(records, seen, writing.now_ms)), began_ms)
 
 
 def checks_of(case: Case) -> list[Check]:
@@ -84,16 +85,20 @@ def checks_of(case: Case) -> list[Check]:
     ]
 
 
-def _kept(writing: Writing, records: Records, checks: Sequence[Check]) -> dict[str, Any]:
+def _kept(writing: Writing, records: Records, checks: Sequence[Check], began_ms: int) -> dict[str, Any]:
+    """As old as its oldest look; what began later and was kept before holds on."""
     faults = [check.id for check in checks if check.status == "fail"]
     report = {
         "deploymentId": records.deployed.id,
         "ready": not faults,
-        "checkedAt": iso_of(writing.now_ms),
+        "checkedAt": iso_of(began_ms),
         "checks": [check.as_json() for check in checks],
     }
+    is_this, kept_at = deployment.c.id == records.deployed.id, deployment.c.doctor_at
     writing.connection.execute(
-        update(deployment).where(deployment.c.id == records.deployed.id).values(doctor=report, doctor_at=writing.now_ms)
+        update(deployment)
+        .where(is_this, kept_at.is_(None) | (kept_at <= began_ms) | (kept_at > writing.now_ms))
+        .values(doctor=report, doctor_at=began_ms)
     )
     reason = f"failed: {', '.join(faults)}" if faults else "ready"
     schema = records.schema_row

@@ -177,3 +177,32 @@ def test_a_message_shows_nothing_that_moves_a_terminal_and_has_an_end(scene: Sce
 
     assert message.isprintable()
     assert len(message) < 1_100
+
+
+def test_what_was_looked_at_later_is_not_overtaken_by_an_older_look(scene: Scene, one: Frontend) -> None:
+    def meanwhile() -> None:
+        one.while_asked = lambda: None
+        scene.at_ms += 1
+        one.health["guard_active"] = False
+        assert scene.examine()["ready"] is False
+        one.health.clear()
+        scene.at_ms += 1
+
+    one.while_asked = meanwhile
+    assert scene.examine()["ready"] is True
+    with scene.plane.reading() as connection:
+        kept = connection.execute(select(deployment.c.doctor, deployment.c.doctor_at)).one()
+    assert (kept.doctor["ready"], kept.doctor_at) == (False, scene.at_ms - 1)
+    assert [each["reason"] for each in receipts(scene)[-2:]] == ["failed: limits", "ready"]
+
+
+def test_a_verdict_is_as_old_as_its_first_look(scene: Scene, one: Frontend) -> None:
+    began_ms = scene.at_ms
+
+    def later() -> None:
+        scene.at_ms += 500
+
+    one.while_asked = later
+    scene.examine()
+    with scene.plane.reading() as connection:
+        assert connection.scalar(select(deployment.c.doctor_at)) == began_ms
