@@ -34,6 +34,8 @@ POSTGRES_BOUNDS: Final = {
     "options": f"-c lock_timeout={int(BUSY_S * 1000)} -c statement_timeout=30000",
 }
 """Nothing waits for a database for ever: seconds, and milliseconds (PostgreSQL's manual, 20.11)."""
+ONE_VIEW: Final = "REPEATABLE READ"
+"""PostgreSQL's own default sees in each statement what others committed before that one; SQLite never does."""
 MAKING_LOCK: Final = int.from_bytes(b"reflex", "big")
 """The advisory lock of who makes a store; its number is nobody else's in a database of Reflex's own."""
 MAKING_BOUNDS: Final = {"lock_timeout": "60s", "statement_timeout": "600s"}
@@ -51,6 +53,7 @@ class Database:
     def __init__(self, url: str) -> None:
         self.engine = _engine(url)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
+        self._reads = self.engine if self.is_sqlite else self.engine.execution_options(isolation_level=ONE_VIEW)
         # Within a process a lock is fair, where SQLite's own waiting is a lottery.
         self._lock = threading.Lock()
         self.write_problem: str | None = None
@@ -60,8 +63,8 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A consistent view of the store."""
-        with self._noting_failures(), self.engine.connect() as connection, connection.begin():
+        """A consistent view of the store: what is read first fits what is read last."""
+        with self._noting_failures(), self._reads.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager

@@ -94,3 +94,14 @@ def test_a_read_sees_one_moment(database: Database) -> None:
     with database.reading() as connection:
         before = connection.scalar(select(func.count()).select_from(organisation))
     assert before == 1
+
+
+def test_what_is_read_first_fits_what_is_read_last(database: Database) -> None:
+    count = select(func.count()).select_from(organisation)
+    with database.reading() as connection:
+        before = connection.scalar(count)
+        with database.writing() as other:
+            other.execute(insert(organisation).values(id="org_new", name="new", created_at=0))
+        assert connection.scalar(count) == before
+    with database.reading() as connection:
+        assert connection.scalar(count) == (before or 0) + 1
