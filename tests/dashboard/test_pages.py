@@ -185,3 +185,10 @@ def test_who_may_not_read_hears_nothing(scene: Scene) -> None:
     with closing(scene.visitor("sessions")) as known, closing(Visitor(scene.control.base_url)) as nobody:
         assert known.get("/live").status_code == 403
         assert nobody.get("/live").status_code == 303
+
+
+@pytest.mark.parametrize("before", ["123456789012345678abc", "9" * 40, "-1", "%00", "%D9%A1"])
+def test_a_place_that_is_none_shows_the_receipts_from_the_newest_on(admin: Visitor, before: str) -> None:
+    page = admin.get(f"/receipts?before={before}")
+    assert page.status_code == 200
+    assert "session_authorized" in page.text

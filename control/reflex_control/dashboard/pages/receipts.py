@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 from urllib.parse import urlencode
 
 from starlette.responses import Response
 
+from reflex.printable import printable
 from reflex_control.dashboard.chain import verdict_on
 from reflex_control.dashboard.visit import Page, Visit
 from reflex_control.receipting import kinds_of, last_seq, newest_receipts
@@ -17,17 +19,18 @@ PAGE: Final = 50
 CHECKED_UNASKED: Final = 1_000
 """A longer chain is checked when somebody asks: a second for some thousands."""
 FILTERS: Final = ("kind", "deployment_id", "session_id", "robot_id")
+SEQ: Final = re.compile(r"[0-9]{1,15}", re.ASCII)
 EXPORT: Final = "/v1/receipts/export"
 
 
 def _show(visit: Visit) -> Response:
     visit.who.require("read")
-    wanted = {name: visit.query.get(name, "").strip()[:64] for name in FILTERS}
+    wanted = {name: printable(visit.query.get(name, "").strip()[:64]) for name in FILTERS}  # no store takes all text
     before = visit.query.get("before", "")
     with visit.plane.reading() as connection:
         found = newest_receipts(
-            connection, visit.owner, before=int(before) if before.isascii() and before[:18].isdigit() else None,
-            limit=PAGE + 1, **{name: value or None for name, value in wanted.items()},
+            connection, visit.owner, before=int(before) if SEQ.fullmatch(before) else None, limit=PAGE + 1,
+            **{name: value or None for name, value in wanted.items()},
         )  # fmt: skip
         last, kinds = last_seq(connection, visit.owner), kinds_of(connection, visit.owner)
     is_checked = last <= CHECKED_UNASKED or "verify" in visit.query
