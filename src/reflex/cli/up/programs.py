@@ -91,7 +91,8 @@ class Programs:
     def _read(self, name: str, process: subprocess.Popen[bytes]) -> None:
         if process.stdout is not None:
             for line in process.stdout:
-                self.say(f"{name:<{NAME_WIDTH}} | {line.decode(errors='replace').rstrip()}")
+                with contextlib.suppress(OSError, ValueError):  # whoever read it is gone; the program must not wait
+                    self.say(f"{name:<{NAME_WIDTH}} | {line.decode(errors='replace').rstrip()}")
             process.stdout.close()
         self._ended.put(name)
 

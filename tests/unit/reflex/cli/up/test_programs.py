@@ -101,3 +101,13 @@ def test_no_child_outlives_what_started_it(tmp_path: Path) -> None:
     parent.stdout.close()
 
     wait_until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, "the child is gone")
+
+
+def test_a_program_goes_on_when_nobody_hears_any_more_what_it_says(tmp_path: Path) -> None:
+    def gone(_line: str) -> None:
+        raise BrokenPipeError
+
+    done = tmp_path / "done"
+    with together(gone) as programs:
+        programs.start("server", ["sh", "-c", f"yes | head -c 300000; touch '{done}'; exec sleep 600"])
+        wait_until(done.exists, "it says more than a pipe holds")
