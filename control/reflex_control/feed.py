@@ -170,7 +170,7 @@ class Feed:
                 listener.end()
 
     def _hand_out(self, owner: str, rows: Sequence[Row[Any]], after: int) -> None:
-        """Only to who has heard up to `after`: another channel may have taken the place of the one that was looked for."""
+        """Only to who has heard up to `after`: another channel may be in the place of the one that was looked for."""
         channel = self._channels.get(owner)
         if channel is not None and channel.newest == after:
             channel.take(rows)
