@@ -174,7 +174,8 @@ def test_a_robot_that_moves_and_is_calibrated_otherwise_is_driven_no_more(scene:
     scene.rehearsed()
     scene.beat(calibration_id="calib-1")
     identity = scene.authorize(mode="apply_actions")["sessionId"]
-    for said in ({"calibration_id": "calib-1"}, {}):
+    same: tuple[dict[str, Any], ...] = ({"calibration_id": "calib-1"}, {})
+    for said in same:
         assert scene.beat(session_id=identity, **said)["mode"] == "apply_actions"
 
     answer = scene.beat(session_id=identity, calibration_id="calib-2")
