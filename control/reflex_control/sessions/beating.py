@@ -9,6 +9,7 @@ from typing import Any, Final
 from sqlalchemy import case, func, select, update
 
 from reflex.signed.moments import iso_of
+from reflex_control.moments import SECOND_MS
 from reflex_control.plane import Plane, Writing
 from reflex_control.registry.finding import find
 from reflex_control.sessions.life import (
@@ -113,7 +114,8 @@ def _renewed(writing: Writing, robot_id: str, report: Mapping[str, Any]) -> Sess
         .returning(session)
     )  # fmt: skip
     renewed = replace(found, row=row.one())
-    writing.tell("heartbeat", _heard(renewed, report, writing.now_ms))
+    if (found.row.heartbeat_at or 0) // SECOND_MS != writing.now_ms // SECOND_MS:  # events are kept for a day
+        writing.tell("heartbeat", _heard(renewed, report, writing.now_ms))
     if _is_calibrated_otherwise(found, report):
         return end(writing, renewed, "closed", OTHER_CALIBRATION, "session_closed")
     return renewed

@@ -21,6 +21,7 @@ def test_heartbeats_of_one_session_are_seen_in_their_order_by_its_organisation_a
     other = scene.authorize(robot_id="robot_2")["sessionId"]
     scene.beat(session_id=first, steps=1, latency_ms=12.5)
     scene.beat(scene.operator, "robot_2", session_id=other, steps=7)
+    scene.after(10)
     scene.beat(session_id=first, steps=2)
 
     assert seen(scene, first) == [(1, 12.5), (2, None)]
@@ -32,6 +33,7 @@ def test_the_newest_heartbeats_are_kept_in_view(scene: Scene, monkeypatch: pytes
     monkeypatch.setattr(watching, "MAX_HEARTBEATS", 2)
     session_id = scene.authorize()["sessionId"]
     for steps in (1, 2, 3):
+        scene.after(10)
         scene.beat(session_id=session_id, steps=steps)
 
     assert [steps for steps, _ in seen(scene, session_id)] == [2, 3]
@@ -45,3 +47,13 @@ def test_a_heartbeat_without_a_live_session_is_no_event(scene: Scene) -> None:
     scene.beat()
 
     assert scene.told() == told
+
+
+def test_of_heartbeats_within_a_second_one_is_an_event_however_fast_they_come(scene: Scene) -> None:
+    session_id = scene.authorize()["sessionId"]
+    for steps in range(1, 31):
+        scene.beat(session_id=session_id, steps=steps)
+        scene.after(0.1)
+
+    assert [steps for steps, _ in seen(scene, session_id)] == [1, 11, 21]
+    assert scene.session(session_id)["steps"] == 30
