@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from contextlib import closing
@@ -134,6 +135,21 @@ def test_signing_out_ends_every_copy_of_the_cookie(scene: Scene, visitor: Visito
     thief.close()
 
 
+def test_a_stream_that_is_open_somewhere_ends_with_the_sign_in(scene: Scene, visitor: Visitor) -> None:
+    lab = Lab(scene.tenant, itertools.count(100))
+    robot_id, deployment_id = lab.robot("arm that is watched"), lab.deployment("watched")
+    visitor.sign_in(scene.key)
+    leaving = Visitor(scene.control.base_url)
+    leaving.client.cookies.set(COOKIE, visitor.client.cookies[COOKIE])
+    with visitor.client.stream("GET", "/live") as stream:
+        lines = stream.iter_lines()
+        assert "event: caught_up" in lines
+        assert leaving.submit("/", "/sign-out").status_code == 303
+        lab.session(deployment_id, robot_id)
+        assert "dry_run" not in "".join(lines)
+    leaving.close()
+
+
 def test_a_form_without_its_token_or_with_another_browsers_is_refused(scene: Scene, visitor: Visitor) -> None:
     other = Visitor(scene.control.base_url)
     other.sign_in(scene.key)
@@ -245,7 +261,8 @@ def test_a_browser_that_asked_for_no_code_takes_no_key(visitor: Visitor) -> None
 
 
 def test_an_address_that_guesses_is_held_up_and_whoever_has_a_key_is_not_counted(tmp_path: Path) -> None:
-    with prepared_store(tmp_path / "data") as (ours, _), running_control(tmp_path / "data") as control:
+    data = tmp_path / "data"
+    with prepared_store(data) as (ours, _), running_control(data, *UNHURRIED) as control:
         visitor, key = Visitor(control.base_url), ours.admin().secret
         form = visitor.form("/sign-in", "/sign-in")
         for _ in range(GUESSES_AT_ONCE):

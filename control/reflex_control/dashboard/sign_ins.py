@@ -11,7 +11,8 @@ import hmac
 import json
 import secrets
 import threading
-from dataclasses import asdict, dataclass
+from collections import defaultdict
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from cryptography.exceptions import InvalidTag
@@ -26,6 +27,8 @@ __all__ = ["LASTS_MS", "SignIn", "SignIns"]
 LASTS_MS: Final = 12 * 60 * MINUTE_MS
 """A long shift."""
 NONCE_BYTES: Final = 12
+MOST_OF_A_KEY: Final = 1_000
+"""Sign-outs that are remembered one by one. Whoever has more of one key gets every cookie of it ended."""
 MAX_COOKIE_CHARACTERS: Final = 4_096
 
 
@@ -39,13 +42,30 @@ class SignIn:
     by_code: bool = False
 
 
+@dataclass(slots=True)
+class _Ended:
+    """Of one key: sign-ins by id with the time until which their cookies live, and up to which all of them are over."""
+
+    one_by_one: dict[str, int] = field(default_factory=dict)
+    all_until_ms: int = 0
+
+    def add(self, sign_in: SignIn, now_ms: int) -> None:
+        self.one_by_one = {name: until for name, until in self.one_by_one.items() if now_ms < until}
+        self.one_by_one[sign_in.id] = sign_in.until_ms
+        if len(self.one_by_one) > MOST_OF_A_KEY:
+            self.one_by_one, self.all_until_ms = {}, now_ms + LASTS_MS
+
+    def __contains__(self, sign_in: SignIn) -> bool:
+        return sign_in.id in self.one_by_one or sign_in.until_ms <= self.all_until_ms
+
+
 class SignIns:
     """Of one control plane. Which ones have signed out is remembered here, until their cookie has expired anyway."""
 
     def __init__(self, plane: Plane) -> None:
         self._plane = plane
         self._lock = threading.Lock()
-        self._ended: dict[str, int] = {}
+        self._ended: defaultdict[str, _Ended] = defaultdict(_Ended)
 
     def begin(self, key_id: str, *, by_code: bool = False) -> SignIn:
         return SignIn(secrets.token_urlsafe(18), key_id, self._plane.clock() + LASTS_MS, by_code)
@@ -54,8 +74,15 @@ class SignIns:
         """Its cookie is worth nothing from now on, wherever there is a copy of it."""
         now_ms = self._plane.clock()
         with self._lock:
-            self._ended = {name: until for name, until in self._ended.items() if now_ms < until}
-            self._ended[sign_in.id] = sign_in.until_ms
+            self._ended[sign_in.key_id].add(sign_in, now_ms)
+
+    def holds(self, sign_in: SignIn) -> bool:
+        """Whether it has neither ended nor outlived its time; its key is looked at elsewhere."""
+        if self._plane.clock() >= sign_in.until_ms:
+            return False
+        with self._lock:
+            ended = self._ended.get(sign_in.key_id)
+            return ended is None or sign_in not in ended
 
     def cookie_of(self, sign_in: SignIn) -> str:
         return self.seal("sign-in", asdict(sign_in))
@@ -64,10 +91,7 @@ class SignIns:
         """None for everything that is not the cookie of somebody who is signed in."""
         fields = self.unseal("sign-in", cookie)
         found = None if fields is None else SignIn(**fields)
-        if found is None or self._plane.clock() >= found.until_ms:
-            return None
-        with self._lock:
-            return None if found.id in self._ended else found
+        return found if found is not None and self.holds(found) else None
 
     def seal(self, label: str, fields: dict[str, Any]) -> str:
         """`fields` as text that only a control plane of this store can read."""

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from reflex.errors import ServiceError, service_error
 from reflex_control.dashboard.looking_up import deployments_of, names_of, robots_of
 from reflex_control.dashboard.visit import Page, Visit
+from reflex_control.http.routes.events import EventStream
 from reflex_control.receipting import newest_receipts
 from reflex_control.sessions.life import ended_sessions, live_sessions, session_as_json
 from reflex_control.sessions.watching import heartbeats_of
@@ -89,9 +90,11 @@ def _robot(visit: Visit, session: dict[str, Any]) -> Any:  # noqa: ANN401 - of t
 
 
 def _live(visit: Visit) -> Any:  # noqa: ANN401 - a response that goes on
-    """The stream of events of the API, for a browser, which can send no key with it."""
+    """The stream of events of the API, for a browser, which can send no key with it; it ends with the sign-in."""
     visit.who.require("read")
-    return visit.ask("GET", "/v1/events")
+    stream: EventStream = visit.ask("GET", "/v1/events")
+    stream.holds = lambda: visit.sign_in is not None and visit.sign_ins.holds(visit.sign_in)
+    return stream
 
 
 SESSION_PAGES: Final = (

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Annotated, Any, Final
 
 from pydantic import ConfigDict, Field
@@ -28,7 +28,7 @@ from reflex_control.moments import SECOND_MS
 from reflex_control.plane import Plane
 from reflex_control.store.tables import event
 
-__all__ = ["EVENT_OPERATIONS"]
+__all__ = ["EVENT_OPERATIONS", "EventStream"]
 
 EVENT_STREAM: Final = "text/event-stream"
 COMMENT_EVERY_S: Final = 10.0
@@ -48,7 +48,7 @@ class EventQuery(Body):
 
 
 def _listen(call: Call) -> Response:
-    return _Stream(call.plane, call.who, call.query.kind, _start(call))
+    return EventStream(call.plane, call.who, call.query.kind, _start(call))
 
 
 def _start(call: Call) -> int:
@@ -65,12 +65,14 @@ def _start(call: Call) -> int:
         return last if first is None else int(first) - 1
 
 
-class _Stream(StreamingResponse):
+class EventStream(StreamingResponse):
     """Counted among the streams of its key from its first byte to its last."""
 
     def __init__(self, plane: Plane, actor: Actor, kind: str | None, place: int) -> None:
         super().__init__((), media_type=EVENT_STREAM, headers=HEADERS)
         self._plane, self._actor, self._kind, self._place = plane, actor, kind, place
+        self.holds: Callable[[], bool] = lambda: True
+        """Whether who listens may do so still, beside what their key says."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         actor = self._actor
@@ -86,7 +88,7 @@ class _Stream(StreamingResponse):
             yield self._lines(rows)
         self._plane.feed.follow(listener, place)
         yield _event("caught_up", {"organisationId": self._actor.organisation_id}) + b"\n"
-        while not (listener.is_over or self._plane.ending.is_set()):
+        while self.holds() and not (listener.is_over or self._plane.ending.is_set()):
             if rows := await self._news(listener, place):
                 place = rows[-1].seq
                 yield self._lines(rows)

@@ -6,6 +6,7 @@ import base64
 
 import pytest
 
+from reflex_control.dashboard import sign_ins as module
 from reflex_control.dashboard.sign_ins import LASTS_MS, SignIns
 from reflex_control.plane import Plane
 from reflex_control.signing_keys import OVERLAP_MS, rotate_signing_key
@@ -84,3 +85,19 @@ def test_a_forms_token_is_one_browsers_own(plane: Plane) -> None:
     assert sign_ins.is_form_token("one", token)
     for subject, given in (("two", token), ("one", ""), ("one", token[:-1]), ("one", "\u2603")):
         assert not sign_ins.is_form_token(subject, given)
+
+
+def test_sign_outs_take_bounded_room_and_none_of_them_is_forgotten(
+    plane: Plane, moment: Moment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_OF_A_KEY", 3)
+    sign_ins = SignIns(plane)
+    copied, other = sign_ins.begin("key_1"), sign_ins.begin("key_2")
+    sign_ins.end(copied)
+    for _ in range(100):
+        sign_ins.end(sign_ins.begin("key_1"))
+
+    assert sum(len(each.one_by_one) for each in sign_ins._ended.values()) <= 3
+    assert (sign_ins.holds(copied), sign_ins.holds(other)) == (False, True)
+    moment.now_ms += 1
+    assert sign_ins.holds(sign_ins.begin("key_1"))
