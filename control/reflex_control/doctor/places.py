@@ -17,13 +17,14 @@ MOST: Final = 16
 MOST_OF_ONE: Final = 4
 """Organisation: whoever names slow addresses holds up nobody else."""
 RETRY_S: Final = 2.0
+REFUSAL: Final = "too many deployments are being checked; try again"
 
 
 class Places:
     """For threads."""
 
-    def __init__(self, most: int = MOST, most_of_one: int = MOST_OF_ONE) -> None:
-        self._most, self._most_of_one = most, most_of_one
+    def __init__(self, most: int = MOST, most_of_one: int = MOST_OF_ONE, refusal: str = REFUSAL) -> None:
+        self._most, self._most_of_one, self._refusal = most, most_of_one, refusal
         self._taken: Counter[str] = Counter()
         self._alone = threading.Lock()
 
@@ -32,9 +33,7 @@ class Places:
         """`ServiceError` 429 when there is none; nobody waits for one, for that would hold a thread as well."""
         with self._alone:
             if self._taken.total() >= self._most or self._taken[organisation_id] >= self._most_of_one:
-                raise service_error(
-                    "rate_limited", "too many deployments are being checked; try again", retry_after_s=RETRY_S
-                )
+                raise service_error("rate_limited", self._refusal, retry_after_s=RETRY_S)
             self._taken[organisation_id] += 1
         try:
             yield

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import Any, Final
 from urllib.parse import urlencode
 
 from starlette.responses import Response
 
+from reflex.errors import RateLimitedError
 from reflex.printable import printable
+from reflex.signed.receipts import Verdict
 from reflex_control.dashboard.chain import verdict_on
 from reflex_control.dashboard.visit import Page, Visit
 from reflex_control.receipting import kinds_of, last_seq, newest_receipts
@@ -33,11 +36,19 @@ def _show(visit: Visit) -> Response:
             **{name: value or None for name, value in wanted.items()},
         )  # fmt: skip
         last, kinds = last_seq(connection, visit.owner), kinds_of(connection, visit.owner)
-    is_checked = last <= CHECKED_UNASKED or "verify" in visit.query
     return visit.page(
         "receipts.html", receipts=found[:PAGE], older=_older(wanted, found), wanted=wanted,
-        kinds=kinds, last=last, verdict=verdict_on(visit.plane, visit.who) if is_checked else None,
+        kinds=kinds, last=last, verdict=_verdict(visit, last),
     )  # fmt: skip
+
+
+def _verdict(visit: Visit, last: int) -> Verdict | None:
+    """None where nobody asked for it, and it would take long or is being found already."""
+    if "verify" in visit.query:
+        return verdict_on(visit.plane, visit.who)
+    with contextlib.suppress(RateLimitedError):
+        return verdict_on(visit.plane, visit.who) if last <= CHECKED_UNASKED else None
+    return None
 
 
 def _older(wanted: dict[str, str], found: list[dict[str, Any]]) -> str | None:

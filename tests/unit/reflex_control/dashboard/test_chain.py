@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from sqlalchemy import update
 
+from reflex.errors import RateLimitedError
+from reflex_control.dashboard import chain
 from reflex_control.dashboard.chain import verdict_on
 from reflex_control.identity.actor import Actor
 from reflex_control.plane import Plane
@@ -25,3 +28,13 @@ def test_a_chain_is_whole_until_one_receipt_of_it_is_changed(plane: Plane, actor
     verdict = verdict_on(plane, actor)
     assert (verdict.is_whole, verdict.receipts) == (False, 1)
     assert verdict_on(plane, stranger).is_whole
+
+
+def test_a_chain_is_checked_once_at_a_time_and_holds_up_no_other_organisations(
+    plane: Plane, actor: Actor, stranger: Actor
+) -> None:
+    with chain._places.taken(actor.organisation_id):
+        with pytest.raises(RateLimitedError, match="is being checked already"):
+            verdict_on(plane, actor)
+        assert verdict_on(plane, stranger).is_whole
+    assert verdict_on(plane, actor).is_whole
