@@ -217,6 +217,16 @@ def test_a_robot_hears_of_its_own_sessions_alone(scene: Scene) -> None:
     listener.close()
 
 
+def test_who_heard_another_store_hears_what_came_of_late_in_this_one(scene: Scene) -> None:
+    session_id, _ = scene.authorize()
+    scene.operator.close_session(session_id)
+
+    listener = Listener(scene, scene.key, last_id=10**9, recentSeconds="60")
+    heard = [listener.next_of(session_id)["status"] for _ in range(2)]
+    listener.close()
+    assert heard == ["dry_run", "closed"]
+
+
 def test_heartbeats_are_heard_by_whoever_may_read_and_by_no_robot(scene: Scene) -> None:
     robot = Listener(scene, scene.ours.key(robot_id=scene.robots[0]).secret)
     watcher = Listener(scene, scene.key)

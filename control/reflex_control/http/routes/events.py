@@ -44,7 +44,7 @@ class EventQuery(Body):
 
     kind: Identity | None = None
     recent_seconds: Annotated[int, Field(ge=1, le=86_400)] | None = None
-    """Begin so far back, where there is no Last-Event-ID."""
+    """Begin so far back, where there is no Last-Event-ID of this store."""
 
 
 def _listen(call: Call) -> Response:
@@ -52,12 +52,12 @@ def _listen(call: Call) -> Response:
 
 
 def _start(call: Call) -> int:
-    """A place that has not come yet is one of another store's, of one before a restore: it would come again."""
+    """A place that has not come yet is one of another store's, of one before a restore: it says nothing of this one."""
     owner = event.c.organisation_id == call.who.organisation_id
     with call.plane.reading() as connection:
         last = int(connection.scalar(select(func.max(event.c.seq)).where(owner)) or 0)
-        if call.last_event_id is not None:
-            return min(call.last_event_id, last)
+        if call.last_event_id is not None and call.last_event_id <= last:
+            return call.last_event_id
         if call.query.recent_seconds is None:
             return last
         since_ms = call.plane.clock() - call.query.recent_seconds * SECOND_MS
