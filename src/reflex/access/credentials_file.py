@@ -61,7 +61,10 @@ def read_credentials(path: Path) -> Credentials | None:
             raise ValueError("apiKey and backendUrl are text")
     except (AttributeError, ValueError, RecursionError):
         # Without the cause: it would repeat the text, and the key with it.
-        raise SetupError(f"the credentials file {path} is not what `reflex login` writes; run it again") from None
+        raise SetupError(
+            f"the credentials file {path} is not what `reflex login` writes; write it anew: "
+            "reflex login --convex-url URL"
+        ) from None
     return Credentials(*values)
 
 

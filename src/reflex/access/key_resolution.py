@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from reflex.access.credentials_file import Credentials, credentials_path, read_credentials
 from reflex.errors import SetupError
 
-__all__ = ["DEFAULT_BACKEND_URL", "Resolved", "resolve"]
+__all__ = ["DEFAULT_BACKEND_URL", "Resolved", "resolve", "resolve_address"]
 
 DEFAULT_BACKEND_URL: Final = "http://127.0.0.1:8100"
 KEY_VARIABLES: Final = ("REFLEX_API_KEY",)
@@ -46,6 +46,12 @@ def resolve(argument_key: str | None, argument_url: str | None, environment: Map
     if key is None:
         return Resolved(None, backend_url, "no argument, no REFLEX_API_KEY and no credentials file", url[1])
     return Resolved(_checked_key(*key), backend_url, key[1], url[1])
+
+
+def resolve_address(argument_url: str | None, environment: Mapping[str, str]) -> str:
+    """As `resolve` finds it; the file is not read where the address is given, so that a damaged one can be replaced."""
+    url = _given(argument_url, "the argument") or _in_environment(URL_VARIABLES, environment)
+    return _checked_url(*url) if url else resolve(None, None, environment).backend_url
 
 
 def _given(value: str | None, origin: str) -> Found | None:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from reflex.access.credentials_file import credentials_path
-from reflex.access.key_resolution import Resolved, resolve
+from reflex.access.key_resolution import Resolved, resolve, resolve_address
 from reflex.control.blocking import ControlClient
 from reflex.errors import SetupError
 
@@ -35,7 +35,7 @@ def find_key(api_key: str | None = None, *, convex_url: str | None = None, backe
 
 def find_address(convex_url: str | None = None) -> str:
     """The control plane, for who has no key yet."""
-    return resolve(None, convex_url, os.environ).backend_url
+    return resolve_address(convex_url, os.environ)
 
 
 def where_a_login_is_stored() -> Path:

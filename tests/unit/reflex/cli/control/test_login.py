@@ -198,3 +198,18 @@ def test_a_name_that_moves_a_terminal_is_sent_as_text(
     run("login")
 
     assert scripted_control.received[0].body["clientName"].isprintable()
+
+
+@pytest.mark.parametrize(("content", "mode"), [("{cut off", 0o600), ('{"apiKey": "rfx_seen"}', 0o644)])
+def test_a_login_replaces_a_file_that_cannot_be_used(
+    scripted_control: ScriptedControl, content: str, mode: int
+) -> None:
+    scripted_control.answers["GET /v1/whoami"] = WHO
+    stored().parent.mkdir(parents=True, exist_ok=True)
+    stored().write_text(content)
+    stored().chmod(mode)
+
+    assert run("whoami").exit_code == 1
+    assert run("login", "--convex-url", scripted_control.url, "--api-key", "rfx_mine").exit_code == 0
+    assert json.loads(stored().read_text())["apiKey"] == "rfx_mine"
+    assert stat.S_IMODE(stored().stat().st_mode) == 0o600
