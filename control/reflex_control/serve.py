@@ -58,6 +58,7 @@ SWEEP_EVERY_S: Final = 1.0
 EVERYWHERE: Final = ("0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
 LOOPBACK: Final = "127.0.0.1"
 STREAM: Final = Path("-")
+LOCK_ADVICE: Final = "stop it, or name another folder with --data"
 """Standard output, or input, in the place of a file."""
 
 Sweeper = Callable[[Plane], None]
@@ -177,7 +178,7 @@ def _alone(settings: Settings) -> Iterator[None]:
         yield
         return
     settings.make_data_folder()
-    with file_lock(settings.data / "control.lock", "another reflex control"):
+    with file_lock(settings.data / "control.lock", "another reflex control", advice=LOCK_ADVICE):
         yield
 
 

@@ -25,8 +25,8 @@ class LockHeldError(SetupError):
 
     code = "lock_held"
 
-    def __init__(self, path: Path, holder: str) -> None:
-        super().__init__(f"{holder} holds {path}; wait until it is done, then try again")
+    def __init__(self, path: Path, holder: str, advice: str) -> None:
+        super().__init__(f"{holder} holds {path}; {advice}")
         self.holder = holder
 
 
@@ -38,12 +38,14 @@ def file_lock(
     timeout_s: float = 0.0,
     on_wait: Callable[[str], object] | None = None,
     is_removed: bool = False,
+    advice: str = "wait until it is done, then try again",
 ) -> Iterator[int]:
     """Hold the lock; what is yielded is its descriptor, and a process that inherits it holds the lock on.
 
     `name` is how others call us while we have it: "another export". While someone else has it, `on_wait` is told once
     who that is, and this waits; `LockHeldError` after `timeout_s`. With `is_removed` the file is gone afterwards, which
-    is not for a lock that is inherited. `OSError` where the file cannot be opened.
+    is not for a lock that is inherited. `advice` is what to do when it stays held. `OSError` where the file cannot be
+    opened.
     """
     lock = _Lock(path, name, is_removed)
     deadline_s = time.monotonic() + timeout_s
@@ -53,7 +55,7 @@ def file_lock(
             on_wait(taken)
         while isinstance(taken, str):
             if time.monotonic() >= deadline_s:
-                raise LockHeldError(path, taken)
+                raise LockHeldError(path, taken, advice)
             time.sleep(POLL_S)
             taken = lock.take(afterwards)
         yield taken

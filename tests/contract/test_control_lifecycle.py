@@ -82,6 +82,7 @@ def test_a_store_is_made_backed_up_while_it_is_served_and_restored(tmp_path: Pat
         assert len(list(tmp_path.glob("control-*Z.db"))) == 1
         held = reflex("restore", str(backup), "--data", str(data))
         assert (held.returncode, "another reflex control" in held.stderr) == (1, True)
+        assert held.stderr.endswith("stop it, or name another folder with --data\n")
     command = [sys.executable, "-m", "reflex.cli", "control"]
     sent = subprocess.run([*command, "backup", "-", "--data", str(data)], capture_output=True, check=True).stdout
     assert sent.startswith(b"SQLite format 3\0")

@@ -38,6 +38,15 @@ def test_a_second_holder_is_refused_at_once_and_told_by_whom(path: Path) -> None
     assert refused.value.holder == ME
 
 
+def test_a_holder_that_never_ends_is_told_with_other_advice(path: Path) -> None:
+    with (
+        file_lock(path, "another server"),
+        pytest.raises(LockHeldError, match=r"another server .* holds .*; stop it$"),
+        file_lock(path, "a server", advice="stop it"),
+    ):
+        raise AssertionError("two hold the lock")
+
+
 def test_who_waits_is_told_once_for_whom_and_goes_on_when_it_is_free(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
