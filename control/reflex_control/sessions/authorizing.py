@@ -164,7 +164,9 @@ def _robot(writing: Writing, robot_id: str, deployed: Row[Any]) -> Row[Any]:
         raise service_error("wrong_state", "this robot was revoked", context={"field": "robotId"})
     if deployed.robot_schema_id not in (None, machine.robot_schema_id):
         raise service_error(
-            "invalid_value", "this deployment is for robots of another schema", context={"field": "robotId"}
+            "invalid_value",
+            "this deployment is for robots of another schema; name one of those, or a deployment for this robot's",
+            context={"field": "robotId"},
         )
     return machine
 
@@ -181,7 +183,8 @@ def _take_lease(writing: Writing, machine: Row[Any], wish: Wish) -> None:
     if reason is None or wish.take_over_from not in (None, held):
         raise service_error(
             "robot_busy",
-            f"this robot is driven by {name} in session {held}; wait for its end, or take it over with a reason",
+            f"this robot is driven by {name} in session {held}, which ends at {iso_of(holder.row.expires_at)} "
+            "unless its heartbeats go on; wait for its end, close it, or take it over with a reason",
             context={"sessionId": held, "holder": name, "mode": holder.row.mode},
         )
     writing.actor.require("sessions")

@@ -110,11 +110,18 @@ def test_a_robot_that_was_revoked_or_is_of_another_schema_is_not_driven(scene: S
         )
         writing.connection.execute(insert(robot).values(id="robot_3", robot_schema_id="schema_2", **other))
 
-    for robot_id, words in (("robot_1", "was revoked"), ("robot_3", "another schema")):
+    for robot_id, words in (("robot_1", "was revoked"), ("robot_3", "another schema; name one of those")):
         with pytest.raises(ServiceError, match=words):
             scene.authorize(robot_id=robot_id)
     scene.set_deployment(robot_schema_id=None)
     assert scene.authorize(robot_id="robot_3")["robotId"] == "robot_3"
+
+
+def test_who_finds_a_robot_driven_is_told_until_when_and_what_can_be_done(scene: Scene) -> None:
+    first = scene.authorize()
+    with pytest.raises(ServiceError, match=f"{first['sessionId']}, which ends at {first['expiresAt']}") as busy:
+        scene.authorize()
+    assert "close it, or take it over with a reason" in busy.value.message
 
 
 def test_a_robots_key_authorizes_itself_and_nobody_else(scene: Scene) -> None:
