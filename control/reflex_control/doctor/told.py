@@ -157,4 +157,4 @@ def _validated(kind: type[ModelT], told: Mapping[str, Any]) -> ModelT:
         return kind.model_validate(told)
     except ValidationError as exc:
         where = ".".join(str(part) for part in exc.errors(include_url=False, include_input=False)[0]["loc"])
-        raise ValueError(f"{where} is missing or no {kind.__name__}'s") from None
+        raise ValueError(f"{where} is missing, or has a value that it cannot have") from None

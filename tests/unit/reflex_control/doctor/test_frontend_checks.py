@@ -88,6 +88,7 @@ def test_a_frontend_of_another_release_is_told_as_that(scene: Scene, one: Fronte
     one.health[name] = None
     told, message, fix = found(scene, "act_reachable")
     assert (told, "no answer of a frontend of this release" in message) == ("fail", True)
+    assert message.endswith(f"{name} is missing, or has a value that it cannot have")
     assert "this release" in fix
 
 
