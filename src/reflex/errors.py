@@ -36,6 +36,7 @@ from typing import Any, ClassVar, Final, Literal
 
 __all__ = [
     "CONTROL_CODES",
+    "NO_SUCH_ROUTE",
     "STATUS_OF",
     "ClientTimeoutError",
     "DeadlineExceededError",
@@ -106,6 +107,9 @@ CONTROL_CODES: Final = frozenset(
     | {"robot_busy", "session_ended", "store_unavailable", "wrong_state"}
 )
 """Those that the control plane alone answers, and no server of policies."""
+
+NO_SUCH_ROUTE: Final = "there is no such route; see /openapi.json"
+"""What both servers say of a path that is none of theirs: whoever asked was meant for the other one."""
 
 
 class ReflexError(Exception):

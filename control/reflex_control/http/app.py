@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 import reflex
-from reflex.errors import ServiceError, service_error
+from reflex.errors import NO_SUCH_ROUTE, ServiceError, service_error
 from reflex_control.http.answering import JSON, error_response, json_response
 from reflex_control.http.callers import Callers
 from reflex_control.http.endpoint import Endpoints
@@ -50,7 +50,7 @@ OPERATIONS: Final[Sequence[Operation]] = (
 )  # fmt: skip
 CODE_OF_STATUS: Final = {404: "not_found", 405: "method_not_allowed"}
 MESSAGE_OF_CODE: Final = {
-    "not_found": "there is no such route; see /openapi.json",
+    "not_found": NO_SUCH_ROUTE,
     "method_not_allowed": "this route does not take that method; see /openapi.json",
 }
 

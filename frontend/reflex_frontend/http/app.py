@@ -17,7 +17,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import reflex
-from reflex.errors import ServiceError, service_error
+from reflex.errors import NO_SUCH_ROUTE, ServiceError, service_error
 from reflex.serving.hosts import AllowedHosts
 from reflex.wire import ANSWER_HEADERS, ORIGIN_HEADER, PAGE_HEADERS, raw_name
 from reflex_frontend.act.act import ActService
@@ -35,7 +35,7 @@ __all__ = ["Server", "build_app", "front_door"]
 ORIGIN: Final = raw_name(ORIGIN_HEADER)
 CODE_OF_STATUS: Final = {404: "not_found", 405: "method_not_allowed"}
 MESSAGE_OF_CODE: Final = {
-    "not_found": "there is no such route; see /openapi.json",
+    "not_found": NO_SUCH_ROUTE,
     "method_not_allowed": "this route does not take that method; see /openapi.json",
 }
 

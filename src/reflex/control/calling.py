@@ -12,8 +12,8 @@ from typing import Any, Final, TypeVar
 from reflex.client.call import Answer, CallPlan
 from reflex.client.http import checked_deadline_s, checked_url
 from reflex.control.ask import Ask
-from reflex.control.errors import MissingKeyError, in_words_of_the_control_plane, unreachable
-from reflex.errors import ServiceError, TransportError
+from reflex.control.errors import MissingKeyError, in_words_of_the_control_plane, of_another_server, unreachable
+from reflex.errors import NO_SUCH_ROUTE, ServiceError, TransportError
 
 __all__ = ["DEFAULT_DEADLINE_S", "DEFAULT_URL", "Calling", "looks_like_a_method_of"]
 
@@ -54,6 +54,8 @@ class Calling:
             yield
         except ServiceError as exc:
             logger.debug("%s: %d %s, request %s", asked, exc.status, exc.code, exc.request_id)
+            if exc.message == NO_SUCH_ROUTE:
+                raise of_another_server(self.base_url) from exc
             raise in_words_of_the_control_plane(exc, with_key=ask.needs_key) from exc
         except TransportError as exc:
             if isinstance(exc.__cause__, ServiceError):  # it was told to wait until there was no time left

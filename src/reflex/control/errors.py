@@ -37,6 +37,7 @@ __all__ = [
     "SessionInDryRunError",
     "failed_checks",
     "in_words_of_the_control_plane",
+    "of_another_server",
     "unreachable",
 ]
 
@@ -116,6 +117,14 @@ def unreachable(base_url: str, asked: str, deadline_s: float, error: TransportEr
     return BackendUnreachableError(
         f"Cannot reach the Reflex backend at {base_url}: {found.removeprefix(f'{base_url} ')}. "
         "Start it there with 'reflex control serve', or unset or fix --convex-url / REFLEX_CONVEX_URL."
+    )
+
+
+def of_another_server(base_url: str) -> BackendUnreachableError:
+    """What answers at the address has none of the control plane's routes."""
+    return BackendUnreachableError(
+        f"Cannot reach the Reflex backend at {base_url}: what answers there is no control plane, but perhaps a "
+        "server of policies. Fix --convex-url / REFLEX_CONVEX_URL: 'reflex control serve' says its own address."
     )
 
 

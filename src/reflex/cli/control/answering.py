@@ -50,7 +50,7 @@ def reported(at: ControlOptions) -> Iterator[None]:
         yield
     except ReflexError as error:
         if at.as_json:
-            print_json(error_as_json(error))
+            print_json(error_as_json(error, of_policies=False))  # its message says which key
         else:
             _say_error(error)
         raise typer.Exit(exit_code_of(error)) from error

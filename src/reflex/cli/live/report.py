@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from reflex.cli.live.counts import Counts, read_counts
-from reflex.errors import ReflexError
+from reflex.console import ADDRESS_HINT
+from reflex.errors import ReflexError, TransportError
 from reflex.wording.nouns import counted
 
 if TYPE_CHECKING:
@@ -45,7 +46,10 @@ class Report:
 
 def look_at(client: ReflexClient) -> Report:
     """Ask /health, /metrics and /config; the last may be refused to who has no key. Raises `ReflexError`."""
-    health, counts = client.health(), read_counts(client.metrics())
+    health = client.health()
+    if "model_loaded" not in health:  # a control plane has a /health and /metrics, too
+        raise TransportError(ADDRESS_HINT)
+    counts = read_counts(client.metrics())
     try:
         config = client.config()
     except ReflexError as exc:

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from reflex.cli import app
+from reflex.errors import NO_SUCH_ROUTE
 from support.control.scripted import ScriptedControl, scripted_control
 
 __all__ = ["scripted_control"]
@@ -221,3 +222,24 @@ def test_a_pairing_token_may_come_from_standard_input(scripted_control: Scripted
     assert ask("robots", "claim", "-", key=None, stdin="rfx_pair_x\n").stdout == "rfx_robot\n"
     assert scripted_control.received[0].body == {"token": "rfx_pair_x"}
     assert ask("robots", "claim", "-", key=None, stdin="").exit_code == 1
+
+
+def test_what_is_no_control_plane_is_told_by_its_address(scripted_control: ScriptedControl) -> None:
+    scripted_control.answers["GET /v1/whoami"] = (
+        404,
+        {"error": "not_found", "message": NO_SUCH_ROUTE, "request_id": "r"},
+    )
+    ended = ask("whoami")
+
+    assert ended.exit_code == 4
+    assert f"at {scripted_control.url}: what answers there is no control plane" in ended.stderr
+    assert "--convex-url" in ended.stderr
+
+
+@pytest.mark.parametrize(("status", "code"), [(401, "unauthorized"), (403, "forbidden")])
+def test_a_refusal_names_no_key_of_another_server(scripted_control: ScriptedControl, status: int, code: str) -> None:
+    told = {"error": code, "message": "make a new one", "request_id": "r"}
+    scripted_control.answers["POST /v1/pairing-tokens/claim"] = (status, told)
+
+    answer = json.loads(ask("robots", "claim", "rfx_pair_x", "--json").stdout)
+    assert (answer["message"], answer["hint"]) == ("make a new one", None)

@@ -39,7 +39,8 @@ class Told(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Answering)
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
-        health = {"status": "ready", "model_version": "demo@1", "inference_mode": "onnx_cpu", "uptime_seconds": 700.0}
+        health = {"status": "ready", "model_loaded": True, "model_version": "demo@1", "inference_mode": "onnx_cpu",
+                  "uptime_seconds": 700.0}  # fmt: skip
         self.answers: dict[str, tuple[int, Any]] = {
             "/health": (200, health),
             "/metrics": (200, METRICS),

@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from reflex.cli import app
+from reflex.errors import NO_SUCH_ROUTE
 
 
 def run(*arguments: str) -> Any:
@@ -71,7 +72,7 @@ def test_json_is_one_value_with_the_same(told: Any) -> None:
 
 
 def test_a_server_that_is_not_ready_is_code_1_with_its_reason(told: Any) -> None:
-    told.answers["/health"] = (503, {"status": "degraded", "reason": "Triton does not answer"})
+    told.answers["/health"] = (503, {"status": "degraded", "model_loaded": False, "reason": "Triton does not answer"})
     result = run("status", told.url)
 
     assert result.exit_code == 1
@@ -132,3 +133,23 @@ def test_watching_nobody_once_is_code_1_and_a_sentence() -> None:
 
     assert result.exit_code == 1
     assert "no answer: http://127.0.0.1:1 cannot be reached" in result.stdout
+
+
+@pytest.mark.parametrize("command", ["status", "watch --once"])
+def test_a_control_plane_is_told_from_a_server_of_policies(told: Any, command: str) -> None:
+    told.answers |= {"/health": (200, {"status": "ready"}), "/metrics": (200, "")}
+    page, value = run(*command.split(), told.url), run(*command.split(), told.url, "--json")
+
+    assert (page.exit_code, value.exit_code) == (1, 1)
+    assert "no server of policies" in page.output
+    assert "`reflex serve`" in json.loads(value.stdout)["message"]
+
+
+@pytest.mark.parametrize(("status", "code", "hint"), [(404, NO_SUCH_ROUTE, "`reflex serve`"),
+                                                     (401, "unauthorized", "`reflex sessions authorize`")])  # fmt: skip
+def test_a_refusal_is_followed_by_what_to_do(told: Any, status: int, code: str, hint: str) -> None:
+    told.answers["/config"] = (status, {"error": "not_found" if status == 404 else code, "message": code})
+    lines, value = run("check", told.url), run("check", told.url, "--json")
+
+    assert hint in lines.stderr
+    assert hint in json.loads(value.stdout)["hint"]
