@@ -52,7 +52,6 @@ COVERED_BY: Final[Mapping[str, str]] = {
     "control/reflex_control/serve.py": "tests/contract/test_control_lifecycle.py",
     "src/reflex/cli/control/server.py": "tests/contract/test_control_lifecycle.py",
     "control/reflex_control/http/routes/events.py": "tests/contract/test_control_events.py",
-    "control/reflex_control/registry/schemas.py": "tests/contract/test_control_sessions.py",
     "control/reflex_control/http/routes/session_bodies.py": "tests/contract/test_control_sessions.py",
     "control/reflex_control/http/routes/sessions.py": "tests/contract/test_control_sessions.py",
     "control/reflex_control/sessions/life.py": "tests/unit/reflex_control/sessions/test_beating.py",

@@ -22,7 +22,7 @@ __all__ = ["register_schema", "schema_as_json"]
 def register_schema(writing: Writing, name: str, schema: Mapping[str, Any], robot_kind: str | None) -> dict[str, Any]:
     """What robots of this schema are; `ServiceError` 422 says what is wrong in it."""
     try:
-        parsed = parse_robot_schema(schema, "schema")
+        parsed = parse_robot_schema(schema, name)
     except SetupError as exc:
         raise service_error("invalid_value", str(exc), context={"field": "schema"}) from exc
     row: dict[str, Any] = {

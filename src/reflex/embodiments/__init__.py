@@ -141,11 +141,15 @@ def check_embodiment(text: bytes) -> Embodiment:
     return embodiment
 
 
+_WORDS: Final = {"unexpected_keyword_argument": "no such field is known", "missing": "the field is missing"}
+"""By the type that Pydantic gives an error; what has no words here keeps its own."""
+
+
 def first_complaint(error: ValidationError) -> str:
     """The first field that is wrong, and what is wrong with it."""
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     where = ".".join(str(part) for part in first["loc"])
-    reason = first["msg"].removeprefix("Value error, ")
+    reason = _WORDS.get(first["type"]) or first["msg"].removeprefix("Value error, ")
     return f"{where}: {reason}" if where else reason
 
 

@@ -58,8 +58,14 @@ def test_json_yaml_bytes_a_mapping_and_camel_case_are_the_same_schema() -> None:
 
 @pytest.mark.parametrize("field", sorted(GOOD.keys() - set(OPTIONAL)))
 def test_a_field_that_is_missing_is_named(field: str) -> None:
-    with pytest.raises(SetupError, match=rf"^robot schema arm\.yaml: {field}: .*; correct it and give it again$"):
+    complaint = rf"^robot schema arm\.yaml: {field}: the field is missing; correct it and give it again$"
+    with pytest.raises(SetupError, match=complaint):
         parse_robot_schema(changed(field, ...), "arm.yaml")
+
+
+def test_a_field_that_nobody_knows_is_named_in_words_of_its_file() -> None:
+    with pytest.raises(SetupError, match=r"^robot schema arm: colour: no such field is known; correct it"):
+        parse_robot_schema({**GOOD, "colour": "red"}, "arm")
 
 
 def test_a_schema_is_of_a_real_robot_unless_it_says_otherwise() -> None:
