@@ -21,6 +21,7 @@ from reflex.serving.descriptors import raise_descriptor_limit
 from reflex.serving.hosts import allowed_hosts
 from reflex.serving.listener import BACKLOG, listen, url_of
 from reflex.serving.logs import set_up_logs
+from reflex.serving.memory import share_memory
 from reflex.serving.quiet_server import QuietServer
 from reflex_control.dashboard.site import add_dashboard
 from reflex_control.feed import News, news_of
@@ -58,8 +59,8 @@ SWEEP_EVERY_S: Final = 1.0
 EVERYWHERE: Final = ("0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
 LOOPBACK: Final = "127.0.0.1"
 STREAM: Final = Path("-")
-LOCK_ADVICE: Final = "stop it, or name another folder with --data"
 """Standard output, or input, in the place of a file."""
+LOCK_ADVICE: Final = "stop it, or name another folder with --data"
 
 Sweeper = Callable[[Plane], None]
 SWEEPERS: Final[Sequence[Sweeper]] = (
@@ -79,6 +80,7 @@ def serve(overrides: Mapping[str, Any], hand_out: Callable[[FirstKey], None]) ->
     set_up_logs(as_json=settings.json_logs)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     raise_descriptor_limit()
+    share_memory()
     for sentence in unknown_variables():
         log.warning("%s", sentence)
     for name in sorted(settings.model_fields_set):
