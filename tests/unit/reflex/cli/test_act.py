@@ -3,10 +3,9 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from reflex_frontend.http.app import Server as ServerParts
 from reflex_frontend.http.app import build_app
 from reflex_frontend.settings import Settings
 from support.fakes import FakeTriton, act_service, policy_config
+from support.outside.answering import Answering, running
 
 NO_CAMERA_NEEDED = policy_config(cameras={"base": False})
 
@@ -35,7 +35,7 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Answering)
+        super().__init__(("127.0.0.1", 0), Scripted)
         self.status = 200
         self.answer: Any = dict(RAMP)
         self.config: Any = {"policy_id": "demo", "embodiment": "franka", "state_dim": 6}
@@ -43,33 +43,21 @@ class Server(ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
 
 
-class Answering(BaseHTTPRequestHandler):
+class Scripted(Answering):
     server: Server
 
-    def do_POST(self) -> None:
-        self.server.asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-        self._send(self.server.status, self.server.answer)
+    def post(self) -> None:
+        self.server.asked.append(json.loads(self.asked()))
+        self.answer(self.server.status, self.server.answer)
 
-    def do_GET(self) -> None:
-        self._send(200, self.server.config)
-
-    def _send(self, status: int, answer: Any) -> None:
-        body = json.dumps(answer).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_arguments: Any) -> None:
-        """Say nothing: a test reads stderr."""
+    def get(self) -> None:
+        self.answer(200, self.server.config)
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with Server() as running:
-        threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True).start()
-        yield running
-        running.shutdown()
+    with running(Server()) as made:
+        yield made
 
 
 @pytest.fixture

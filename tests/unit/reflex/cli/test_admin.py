@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
@@ -10,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from typer.testing import CliRunner
 
 from reflex.admin import publish_admin
 from reflex.cli import app
+from support.outside.answering import Answering, running
 from support.waiting import HANGS_S, wait_until
 
 RUNNER = CliRunner()
@@ -38,7 +38,7 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Answering)
+        super().__init__(("127.0.0.1", 0), Holding)
         self.port: int = self.server_address[1]
         self.status = 200
         self.body = json.dumps(SLOTS).encode()
@@ -46,39 +46,30 @@ class Server(ThreadingHTTPServer):
         self.asked: list[tuple[str, str, Any, str | None]] = []
 
 
-class Answering(BaseHTTPRequestHandler):
+class Holding(Answering):
     server: Server
 
-    def do_GET(self) -> None:
+    def get(self) -> None:
         self._answer()
 
-    def do_POST(self) -> None:
+    def post(self) -> None:
         self._answer()
 
     def _answer(self) -> None:
-        content = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        content = self.asked()
         sent = json.loads(content) if content else None
         self.server.asked.append((self.command, self.path, sent, self.headers["Authorization"]))
         if self.server.held is not None:
             self.server.held.wait(HANGS_S)
-        self.send_response(self.server.status)
-        self.send_header("Content-Length", str(len(self.server.body)))
-        self.end_headers()
-        with contextlib.suppress(OSError):  # whoever asked may have left
-            self.wfile.write(self.server.body)
-
-    def log_message(self, *_arguments: Any) -> None:
-        """Say nothing: a test reads stderr."""
+        self.answer(self.server.status, self.server.body)
 
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    with Server() as running:
-        publish_admin(running.port, TOKEN)
-        threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True).start()
-        yield running
-        running.shutdown()
+    with running(Server()) as made:
+        publish_admin(made.port, TOKEN)
+        yield made
 
 
 def run(server: Server, *arguments: str) -> Any:

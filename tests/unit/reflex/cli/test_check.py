@@ -1,9 +1,8 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from docs.documents import REPOSITORY
 from reflex.api_keys import new_key
 from reflex.cli import app
 from reflex.client import chunk
+from support.outside.answering import Answering, running
 
 KEY = new_key()
 CONFIG = (REPOSITORY / "model_repository/demo/reflex_config.json").read_bytes()
@@ -24,37 +24,26 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Answering)
+        super().__init__(("127.0.0.1", 0), Guarded)
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
 
 
-class Answering(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
+class Guarded(Answering):
+    def get(self) -> None:
         if self.headers["Authorization"] == f"Bearer {KEY}":
-            self._send(200, CONFIG)
+            self.answer(200, CONFIG)
         else:
-            self._send(401, b'{"error": "unauthorized", "message": "no such key", "request_id": null}')
+            self.answer(401, b'{"error": "unauthorized", "message": "no such key", "request_id": null}')
 
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self._send(200, json.dumps(chunk([[0.0] * 7] * 50, latency_ms=14.2)).encode())
-
-    def _send(self, status: int, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_arguments: Any) -> None:
-        """Say nothing: a test reads stderr."""
+    def post(self) -> None:
+        self.asked()
+        self.answer(200, chunk([[0.0] * 7] * 50, latency_ms=14.2))
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with Server() as running:
-        threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True).start()
-        yield running
-        running.shutdown()
+    with running(Server()) as made:
+        yield made
 
 
 def reflex_check(*arguments: str, key: str = KEY) -> Any:

@@ -11,9 +11,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -22,6 +21,7 @@ from reflex.cli import app
 from reflex.cli.traces import MetricName
 from reflex.traces.schema import DroppedRecord
 from reflex_analysis.episodes import METRICS
+from support.outside.answering import Answering, running
 from support.traces import Experiment, header, policy, request, smooth_chunk, write_trace
 from support.waiting import HANGS_S
 
@@ -30,43 +30,28 @@ NAME = "2026-11-21T14Z_0123abcd_1.jsonl.gz"
 CONFIG = {"policy_id": "demo", "policy_hash": "sha256:demo", "cameras": []}
 
 
-class Policy(BaseHTTPRequestHandler):
+class Policy(Answering):
     """Answers everything with the chunk that `support.traces.request` records, plus `shift`."""
 
     shift = 0.0
     error: str | None = None
 
-    def do_GET(self) -> None:
-        self._answer(CONFIG)
+    def get(self) -> None:
+        self.answer(200, CONFIG)
 
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+    def post(self) -> None:
+        body = json.loads(self.asked())
         if self.error is not None:
-            self._answer({"error": self.error, "message": "no", "request_id": body["request_id"]}, 422)
+            self.answer(422, {"error": self.error, "message": "no", "request_id": body["request_id"]})
             return
-        self._answer({"actions": (smooth_chunk() + self.shift).tolist(), "request_id": body["request_id"]})
-
-    def log_message(self, *_args: object) -> None:
-        pass
-
-    def _answer(self, value: dict[str, Any], status: int = 200) -> None:
-        text = json.dumps(value).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
+        self.answer(200, {"actions": (smooth_chunk() + self.shift).tolist(), "request_id": body["request_id"]})
 
 
 @contextmanager
 def served(shift: float = 0.0, error: str | None = None) -> Iterator[str]:
-    answering = type("Answering", (Policy,), {"shift": shift, "error": error})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), answering)
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    try:
+    shifted = type("Shifted", (Policy,), {"shift": shift, "error": error})
+    with running(ThreadingHTTPServer(("127.0.0.1", 0), shifted)) as server:
         yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 @pytest.fixture
@@ -142,10 +127,11 @@ def test_answers_with_fewer_steps_are_told_in_the_text_and_in_the_report(tmp_pat
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
 
     first, second, *_ = compared.stdout.splitlines()
-    assert first == "a  a@a0000000, 7 episodes; 1 request of them with fewer denoising steps (--slo-mode degrade)"
+    reason = "(--slo-mode degrade or --adaptive-steps)"
+    assert first == f"a  a@a0000000, 7 episodes; 1 request of them with fewer denoising steps {reason}"
     assert second == "b  b@b0000000, 6 episodes"
-    assert "variant     a@a0000000 with fewer denoising steps, for --slo-mode degrade" in summary.stdout
-    assert "a@a0000000 with fewer denoising steps (--slo-mode degrade)" in page
+    assert f"variant     a@a0000000 with fewer denoising steps {reason}" in summary.stdout
+    assert f"a@a0000000 with fewer denoising steps {reason}" in page
     assert "Answered for a by its variant with fewer denoising steps, and counted: 1." in page
     assert "<h1>a against b</h1>" in page
 
@@ -299,7 +285,7 @@ def test_a_repository_that_cannot_be_served_is_a_failure_with_the_servers_own_wo
 
 def test_ctrl_c_ends_a_replay_with_130(one_slot: Path) -> None:
     class Silent(Policy):
-        def do_POST(self) -> None:
+        def post(self) -> None:
             os.kill(replay.pid, signal.SIGINT)
             threading.Event().wait(HANGS_S)
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -14,6 +12,7 @@ import pytest
 from reflex.client import chunk
 from reflex.embodiments import load_embodiment
 from reflex.wire import EMBODIMENT_FIELD
+from support.outside.answering import Answering, running
 
 DEMO = {
     "policy_id": "demo", "trained": False, "horizon": 50, "state_dim": 6, "action_dim": 6, "prompt": None,
@@ -37,7 +36,7 @@ class Told(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Answering)
+        super().__init__(("127.0.0.1", 0), _ByPath)
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
         health = {"status": "ready", "model_loaded": True, "model_version": "demo@1", "inference_mode": "onnx_cpu",
                   "uptime_seconds": 700.0}  # fmt: skip
@@ -49,28 +48,18 @@ class Told(ThreadingHTTPServer):
         }
 
 
-class _Answering(BaseHTTPRequestHandler):
+class _ByPath(Answering):
     server: Told
 
-    def do_GET(self) -> None:
-        status, answer = self.server.answers[self.path]
-        body = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+    def get(self) -> None:
+        self.answer(*self.server.answers[self.path])
 
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.do_GET()
-
-    def log_message(self, *_arguments: Any) -> None:
-        """Say nothing: a test reads stderr."""
+    def post(self) -> None:
+        self.asked()
+        self.get()
 
 
 @pytest.fixture
 def told() -> Iterator[Told]:
-    with Told() as running:
-        threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True).start()
-        yield running
-        running.shutdown()
+    with running(Told()) as made:
+        yield made
