@@ -40,10 +40,10 @@ class Records:
     def urls(self) -> list[str]:
         return list((self.deployed.runtime or {}).get("actUrl") or [])
 
-    def deploy_again(self, *, model: str | None = None, schema: str | None = None, url: str | None = None) -> str:
+    def deploy_again(self, *, model: str | None = None, url: str | None = None) -> str:
         """The command that deploys the same with something else in it."""
         addresses = self.urls if url is None else [url]
-        schema_id = schema or self.deployed.robot_schema_id or "ID"
+        schema_id = self.deployed.robot_schema_id or "ID"
         where = "".join(f" --act-url {shlex.quote(address)}" for address in addresses or ["URL"])
         what = f"--model-id {model or self.model.id} --robot-schema-id {schema_id}"
         return f"reflex deploy create --name NAME {what}{where} --mode {self.deployed.mode}"
@@ -55,7 +55,6 @@ class Case:
 
     records: Records
     sightings: Sequence[Sighting]
-    now_ms: int
 
     @property
     def policies(self) -> list[PolicyTold]:

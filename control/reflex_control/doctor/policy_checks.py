@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from reflex_control.checking import Check, failed, passed, skipped, warned, worst
+from reflex.readiness.checking import Check, failed, passed, skipped, warned, worst
 from reflex_control.doctor.case import Case
 from reflex_control.doctor.told import PolicyTold
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from reflex.embodiments import Embodiment
+from reflex.readiness.checking import Check, failed, passed, skipped, warned, worst
 from reflex.robot_schema import RobotSchema, disagreements
-from reflex_control.checking import Check, failed, passed, skipped, warned, worst
 from reflex_control.doctor.case import Case
 from reflex_control.doctor.policy_checks import by_every_record
 from reflex_control.doctor.told import PolicyTold

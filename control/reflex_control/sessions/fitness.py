@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, func, select
 
-from reflex_control.checking import Check, failed, passed, skipped, warned
+from reflex.readiness.checking import Check, failed, passed, skipped, warned
 from reflex_control.moments import DAY_MS, SECOND_MS
 from reflex_control.registry.robots import HEARTBEAT_LOST_MS
 from reflex_control.store.tables import api_key, session

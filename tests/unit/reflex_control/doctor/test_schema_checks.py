@@ -79,6 +79,13 @@ def test_degrees_against_percent_is_found_in_what_was_registered_when_nobody_ans
     assert (scene.checks()["units"]["status"], scene.checks()["limits"]["status"]) == ("skip", "skip")
 
 
+def test_axes_that_only_a_frontend_tells_are_compared_by_its_word(scene: Scene, one: Frontend) -> None:
+    scene.change_config(embodiment="my_own")
+    assert scene.not_passed() == {}
+    one.change_arm(action_names=["pan", *ARM.action_names[1:]], control_hz=50)
+    assert scene.not_passed() == {"units": "fail", "limits": "fail"}
+
+
 @pytest.mark.parametrize(
     ("fitted", "needed", "status", "words"),
     [

@@ -33,6 +33,21 @@ def test_one_that_is_not_deployed_is_not_guessed_at(scene: Scene, name: str | No
     assert scene.live() == 0
 
 
+def test_a_model_stands_for_its_only_deployment_whatever_base_model_is_named(scene: Scene) -> None:
+    def by_model(model_id: str) -> Any:
+        return scene.authorize(deployment_id=None, artifact_id=model_id, base_model="none")["deploymentId"]
+
+    assert by_model("model_1") == "deploy_1"
+    with pytest.raises(ServiceError, match="this model has 0 deployments") as refused:
+        by_model("model_2")
+    assert refused.value.context["field"] == "artifactId"
+
+
+def test_who_names_nothing_is_told_what_is_needed(scene: Scene) -> None:
+    with pytest.raises(ServiceError, match="deploymentId is needed"):
+        by_base_model(scene, None)
+
+
 def test_of_two_deployments_neither_is_meant(scene: Scene) -> None:
     with scene.database.writing(scene.owner) as connection:
         connection.execute(

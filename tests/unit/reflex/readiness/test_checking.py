@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from reflex_control.checking import Check, failed, passed, skipped, together, warned, worst
+from reflex.readiness.checking import Check, failed, passed, skipped, together, warned, worst
 
 
 def test_the_worst_of_several_findings_counts_and_of_equals_the_first() -> None:

@@ -1,0 +1,1 @@
+"""What is looked at before something begins: checks as they are told, and what makes a policy servable."""
