@@ -13,7 +13,7 @@ from typing import Final
 from reflex.errors import RepositoryError
 from reflex.model_repository import TRITON_CONFIG_FILE, policy_folder
 from reflex.policy_config import COMPONENT_ROLES, PolicyConfig, TensorConfig
-from reflex.servable import (
+from reflex.readiness.servable import (
     EXPORT_ID_PARAMETER,
     embodiment_of,
     require_own_name,

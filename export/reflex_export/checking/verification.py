@@ -16,7 +16,7 @@ from reflex.interruption import scratch_folder
 from reflex.model_repository import model_file
 from reflex.numerics import max_abs
 from reflex.policy_config import COMPONENT_ROLES, PolicyConfig
-from reflex.servable import require_same_inputs
+from reflex.readiness.servable import require_same_inputs
 from reflex_export.checking.comparison import compare_with_cases, running
 from reflex_export.checking.first_difference import FirstDifference, first_difference
 from reflex_export.checking.memory import available_bytes, check_bytes, require_memory

@@ -10,7 +10,7 @@ from reflex.console import EXIT_FAILED, print_json, reported_errors, say
 from reflex.export_options import ReadingOptions
 from reflex.model_repository import one_policy_of, policy_folder
 from reflex.policy_config import PolicyConfig, read_policy_config
-from reflex.servable import several_observations
+from reflex.readiness.servable import several_observations
 from reflex.wording.nouns import counted
 from reflex_export.checking.servable import require_servable
 from reflex_export.checking.verification import Verification, verify_policy

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from reflex.policy_config import TensorConfig
-from reflex.servable import EXPORT_ID_PARAMETER
+from reflex.readiness.servable import EXPORT_ID_PARAMETER
 
 __all__ = ["Component", "component_config", "ensemble_config", "ensemble_inputs"]
 

@@ -40,7 +40,7 @@ class Backend(Protocol):
     def control(self) -> ModelControl: ...
     @property
     def may_reload(self) -> bool: ...
-    def gateway(self, policy_id: str) -> Triton: ...
+    def gateway(self, policy_id: str, outputs: tuple[str, ...]) -> Triton: ...
     def keep_loaded(self, policies: Collection[PolicyConfig]) -> None: ...
     def restart_if_hung(self, silent_s: float) -> bool: ...
     def restart_dead_model(self) -> None: ...
@@ -66,6 +66,8 @@ class PolicyLoader:
     max_queue: int | None = None
     guarded: bool = True
     max_clamped_percent: float = MAX_CLAMPED_PERCENT
+    also: Collection[str] = ()
+    """Outputs that are asked for besides the actions, of policies that have them."""
     noise: NoiseSource = field(default_factory=NoiseSource)
     _loaded: list[_Loaded] = field(default_factory=list)
     _revival: Revival = field(init=False)
@@ -152,7 +154,7 @@ class PolicyLoader:
         self.backend.keep_loaded([_config(each.loaded) for each in self._loaded if each.is_kept])
 
     def _loaded_policy(self, policy: ServedPolicy, vitals: Vitals, admission: Admission) -> LoadedPolicy:
-        triton = self.backend.gateway(policy.config.policy_id)
+        triton = self.backend.gateway(policy.config.policy_id, self._outputs(policy.config))
 
         def on_dead_model() -> None:
             self._revival.begin(policy.config, vitals, DEAD)
@@ -160,6 +162,10 @@ class PolicyLoader:
         runner = ModelRunner(policy, triton, admission, vitals, on_dead_model=on_dead_model)
         guard = ActionGuard(policy.embodiment) if self.guarded else None
         return LoadedPolicy(policy, guard, admission, runner, vitals, triton, self.noise, self.workers)
+
+    def _outputs(self, config: PolicyConfig) -> tuple[str, ...]:
+        given = {tensor.name for tensor in config.outputs}
+        return ("actions", *(name for name in self.also if name in given))
 
     def _probe(self, loaded: LoadedPolicy, on_instances: Callable[[Mapping[str, int]], None] | None) -> HealthProbe:
         return HealthProbe(

@@ -143,6 +143,7 @@ def test_one_weight_of_the_vision_tower_is_found_in_the_first_cameras_embedding(
     assert (difference.stage, difference.tensor) == ("encoder", "image_embeds.0")
 
 
+@pytest.mark.slow
 def test_one_weight_of_an_fp16_encoder_is_found_among_its_roundings(repository_fp16: Path) -> None:
     plant(repository_fp16, "smolvla_encoder", named("text_model.layers.1.", "k_proj"), one_weight)
 
@@ -205,8 +206,8 @@ def test_recorded_cases_of_another_answer_say_where_the_policy_is_not_wrong(repo
 @pytest.mark.parametrize(
     ("name", "weight", "tensor"),
     [
-        ("pi0", "action_out_proj.weight", "v_t"),
-        ("pi05", "action_out_proj.weight", "v_t"),
+        pytest.param("pi0", "action_out_proj.weight", "v_t", marks=pytest.mark.slow),
+        pytest.param("pi05", "action_out_proj.weight", "v_t", marks=pytest.mark.slow),
         ("act", "action_head.weight", "actions_normalized"),
     ],
 )
