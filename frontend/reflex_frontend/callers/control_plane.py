@@ -17,10 +17,10 @@ from typing import Final
 import httpx
 
 import reflex
+from reflex.control.event_lines import Event, EventLines
 from reflex.errors import SetupError, TransportError
 from reflex.signed.signing import Keyset
 from reflex_frontend.callers.ended import KEPT_S, EndedSessions
-from reflex_frontend.callers.event_lines import Event, EventLines
 
 __all__ = ["ControlPlane"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
@@ -14,9 +14,12 @@ from reflex.signed.signing import Keyset, SigningKey
 from reflex_frontend.callers import control_plane as module
 from reflex_frontend.callers.control_plane import ControlPlane
 from reflex_frontend.callers.ended import EndedSessions
+from support.clock import Clock, clock
 from support.outside.control_stand_in import ControlPlaneStandIn, running_control_plane
 from support.promise import Promise
 from support.waiting import eventually, let_pass_here
+
+__all__ = ["clock"]
 
 CLOSED_WITHIN_S = 1.0
 
@@ -35,10 +38,10 @@ def plane() -> Iterator[ControlPlaneStandIn]:
 
 @contextlib.asynccontextmanager
 async def followed(
-    plane: ControlPlaneStandIn, key: str | None = None
+    plane: ControlPlaneStandIn, key: str | None = None, now: Callable[[], float] = time.monotonic
 ) -> AsyncIterator[tuple[ControlPlane, EndedSessions]]:
     ended = EndedSessions(time.monotonic)
-    following = ControlPlane(plane.url, plane.api_key if key is None else key, ended, time.monotonic)
+    following = ControlPlane(plane.url, plane.api_key if key is None else key, ended, now)
     task = asyncio.create_task(following.run())
     try:
         yield following, ended
@@ -118,16 +121,17 @@ def test_who_starts_knows_what_ended_before_it_lets_anybody_in(plane: ControlPla
 
 @pytest.mark.parametrize("organisation_id", [None, "told wrongly"])
 def test_who_is_never_told_that_this_is_all_waits_for_a_while_and_no_longer(
-    plane: ControlPlaneStandIn, monkeypatch: pytest.MonkeyPatch, organisation_id: str | None
+    plane: ControlPlaneStandIn, clock: Clock, organisation_id: str | None
 ) -> None:
-    monkeypatch.setattr(module, "CATCH_UP_S", 0.3)
     plane.organisation_id = None if organisation_id is None else 7  # type: ignore[assignment]
 
     async def follow() -> None:
-        async with followed(plane) as (following, _):
+        async with followed(plane, now=clock) as (following, _):
             await heard(following)
+            clock.now_s += 4.9
             assert following.is_catching_up
-            await eventually(lambda: not following.is_catching_up, "it goes on without")
+            clock.now_s += 0.1
+            assert not following.is_catching_up
             assert following.organisation_id is None
 
     asyncio.run(follow())
@@ -214,6 +218,25 @@ def test_what_is_no_keyset_replaces_none(plane: ControlPlaneStandIn, keyset: dic
             assert "answers with no keyset" in (following.stale or "")
 
     asyncio.run(follow())
+
+
+def test_a_keyset_that_nobody_foresaw_is_told_and_replaces_none(
+    plane: ControlPlaneStandIn, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_content: bytes) -> Keyset:
+        raise ZeroDivisionError
+
+    async def follow() -> None:
+        async with followed(plane) as (following, _):
+            await heard(following)
+            monkeypatch.setattr(Keyset, "from_json", fail)
+            following._fetched_at = -60.0
+            await following.renew()
+            assert following.keyset is not None
+            assert "answers with a keyset that cannot be read" in (following.stale or "")
+
+    asyncio.run(follow())
+    assert "keyset could not be read" in caplog.text
 
 
 def test_tries_are_further_and_further_apart_and_never_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

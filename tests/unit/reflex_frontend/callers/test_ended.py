@@ -51,3 +51,14 @@ def test_beyond_the_bound_those_that_ended_first_are_forgotten(clock: Clock, mon
         sessions.note(f"sess_{number}")
 
     assert [f"sess_{number}" in sessions for number in range(5)] == [False, False, True, True, True]
+
+
+def test_of_those_beyond_the_bound_one_that_ended_anew_is_not_the_first(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ended, "MOST", 2)
+    sessions = EndedSessions(clock)
+    for name in ("sess_1", "sess_2", "sess_1", "sess_3"):
+        sessions.note(name)
+
+    assert [name in sessions for name in ("sess_1", "sess_2", "sess_3")] == [True, False, True]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reflex_frontend.callers.event_lines import MAX_EVENT_BYTES, Event, EventLines
+from reflex.control.event_lines import MAX_EVENT_BYTES, Event, EventLines
 
 STREAM = (
     b": hello\n\nid: 7\n\nevent: session\ndata: {\ndata: }\nid: 8\n\n"
