@@ -12,6 +12,7 @@ from reflex.client.connection import Connection
 from reflex.control import asks
 from reflex.control.ask import Ask
 from reflex.control.calling import DEFAULT_DEADLINE_S, DEFAULT_URL, Calling, looks_like_a_method_of
+from reflex.control.event_feed import EventFeed
 
 __all__ = ["ControlClient"]
 
@@ -52,6 +53,10 @@ class ControlClient:
         with self._calling.in_our_words(ask):
             answer = self._connection.answer(self._calling.plan_of(ask))
             return self._calling.result_of(ask, answer)
+
+    def event_feed(self, kind: str) -> EventFeed:
+        """What changes as it changes, `session` or `heartbeat`; on a connection of its own, which its reader closes."""
+        return EventFeed(self._calling.base_url, self._calling.key, kind)
 
     def close(self) -> None:
         """Close every connection."""

@@ -36,6 +36,13 @@ class Calling:
         self._api_key = None if api_key is None else _sendable(api_key)
         self._deadline_s = checked_deadline_s(deadline_s)
 
+    @property
+    def key(self) -> str:
+        """`MissingKeyError` where there is none."""
+        if self._api_key is None:
+            raise MissingKeyError
+        return self._api_key
+
     def plan_of(self, ask: Ask[ResultT]) -> CallPlan:
         """`MissingKeyError` where the operation needs a key and there is none."""
         if ask.needs_key and self._api_key is None:

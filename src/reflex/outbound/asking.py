@@ -65,7 +65,7 @@ class Asker:
         asked_at_s = time.monotonic()
         with _in_our_words(self._url):
             request = self._client.build_request(
-                "GET", f"{self._url}{path}", headers={**HEADERS, **(headers or {})}, timeout=self._left_s()
+                "GET", f"{self._url}{path}", headers={**HEADERS, **(headers or {})}, timeout=self.ends_s - asked_at_s
             )
             answer = self._client.send(request, stream=True)
             answered_at_s = time.monotonic()
@@ -79,12 +79,6 @@ class Asker:
 
     def __exit__(self, _kind: type[BaseException] | None, _error: object, _trace: TracebackType | None) -> None:
         self._client.close()
-
-    def _left_s(self) -> float:
-        left_s = self.ends_s - time.monotonic()
-        if left_s <= 0:
-            raise httpx.ReadTimeout("the time for all answers has passed")
-        return left_s
 
 
 def _parts(url: str) -> tuple[str, str, int]:

@@ -26,7 +26,8 @@ NEVER_ASKED = [
 ]  # fmt: skip
 ASKED = ["127.0.0.1", "127.8.9.1", "::1", "10.1.2.3", "192.168.0.9", "172.16.0.1", "100.64.0.1", "8.8.8.8",
          "2606:4700::1111",
-         "fd12:3456::1", "::ffff:10.0.0.1", "64:ff9b::808:808", "2002:808:808::1"]  # fmt: skip
+         "fd12:3456::1", "::ffff:10.0.0.1", "64:ff9b::808:808", "2002:808:808::1", "fd00::5efe:10.0.0.1",
+         "2001:db8::200:5efe:8.8.8.8"]  # fmt: skip
 
 
 @pytest.mark.parametrize("address", NEVER_ASKED)
@@ -72,7 +73,10 @@ def test_a_name_with_one_bad_address_is_refused_whole(monkeypatch: pytest.Monkey
 
 
 def test_a_name_with_more_addresses_than_a_server_has_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(socket, "getaddrinfo", entries(*(f"10.0.0.{number}" for number in range(1, 18))))
+    most = [f"10.0.0.{number}" for number in range(1, 17)]
+    monkeypatch.setattr(socket, "getaddrinfo", entries(*most, *most))  # once for each protocol
+    assert resolve("many", 80, soon()) == most
+    monkeypatch.setattr(socket, "getaddrinfo", entries(*most, "10.0.0.17"))
     with pytest.raises(SetupError, match="more than 16"):
         resolve("many", 80, soon())
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gzip
 import itertools
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 
 import pytest
 
 from reflex.errors import SetupError, TransportError
-from reflex.outbound import Answered, Asker
+from reflex.outbound import Answered, Asker, asking
 from support.outside.talking import Talking, talking
 from support.promise import Promise
-from support.waiting import HANGS_S, let_pass
+from support.waiting import HANGS_S, let_pass, wait_until
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
 HEAD = b"HTTP/1.1 200 OK\r\n"
@@ -87,6 +90,31 @@ def test_a_name_is_resolved_once_and_its_own_name_is_sent() -> None:
     assert all(f"host: gpu-box.example:{server.port}".encode() in head.lower() for head in server.heads)
 
 
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("http://a", ("a", 80)),
+        ("https://a/act", ("a", 443)),
+        ("http://[::1]", ("::1", 80)),
+        ("http://A:8000/", ("a", 8000)),
+    ],
+)
+def test_a_url_without_a_port_has_that_of_its_scheme_and_two_seconds(url: str, place: tuple[str, int]) -> None:
+    asked: list[tuple[str, int]] = []
+    left_s: list[float] = []
+
+    def resolver(host: str, port: int, ends_s: float) -> list[str]:
+        asked.append((host, port))
+        left_s.append(ends_s - time.monotonic())
+        return ["127.0.0.1"]
+
+    began_s = time.monotonic()
+    with Asker(url, resolver=resolver) as asker:
+        assert began_s + 2.0 <= asker.ends_s <= time.monotonic() + 2.0
+    assert asked == [place]
+    assert left_s[0] <= 2.0
+
+
 def test_the_next_address_is_tried_where_the_first_does_not_listen() -> None:
     with talking(saying(OK)) as server:
         url = f"http://localhost:{server.port}"
@@ -109,7 +137,15 @@ def test_a_redirect_is_an_answer_and_is_not_followed(status: int) -> None:
         assert len(server.connections) == 1
 
 
-BOMB = gzip.compress(b"0" * 50_000_000)
+def test_an_answer_of_64_kib_is_not_too_long() -> None:
+    with talking(saying(HEAD + b"content-length: 65536\r\n\r\n" + b"a" * 65536)) as server:
+        assert len(get(server).body) == 65536
+
+
+@functools.cache
+def bomb() -> bytes:
+    """50 MB of one digit; not made before a test wants it."""
+    return gzip.compress(b"0" * 50_000_000)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +153,7 @@ BOMB = gzip.compress(b"0" * 50_000_000)
     [
         (saying(HEAD + b"content-length: 65537\r\n\r\n" + b"a" * 65537), "longer than 64 KiB"),
         (saying(HEAD + b"transfer-encoding: chunked\r\n\r\n", *[b"4000\r\n" + b"a" * 0x4000 + b"\r\n"] * 5), "longer"),
-        (saying(HEAD + b"content-encoding: gzip\r\ncontent-length: %d\r\n\r\n" % len(BOMB) + BOMB), "packed"),
+        (saying(HEAD + b"content-encoding: gzip\r\ncontent-length: %d\r\n\r\n" % len(bomb()) + bomb()), "packed"),
         (saying(HEAD + b"content-encoding: br\r\ncontent-length: 2\r\n\r\n{}"), "packed"),
         (saying(HEAD + b"a: " + b"b" * 200_000), "HTTP/1.1"),
         (saying(b"\x16\x03\x01 no http\r\n\r\n"), "HTTP/1.1"),
@@ -128,6 +164,33 @@ BOMB = gzip.compress(b"0" * 50_000_000)
 def test_what_is_no_short_plain_answer_is_told_and_not_kept(talk: Talk, words: str) -> None:
     with talking(talk) as server, pytest.raises(TransportError, match=words):
         get(server, deadline_s=0.5 if words == "in time" else HANGS_S)
+
+
+def test_an_answer_that_is_not_kept_ends_its_connection_at_once() -> None:
+    has_ended = threading.Event()
+
+    def talk(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(HEAD + b"content-encoding: br\r\ncontent-length: 2\r\n\r\n")
+        with contextlib.suppress(OSError):
+            connection.recv(1)
+        has_ended.set()
+
+    with talking(talk) as server, Asker(server.url, deadline_s=HANGS_S) as asker:
+        with pytest.raises(TransportError, match="packed"):
+            asker.get("/health")
+        assert has_ended.wait(HANGS_S)
+
+
+@pytest.mark.parametrize(("left_s", "asked"), [(0.5, 1), (1.0, 1), (0.0, 0), (-0.5, 0)])
+def test_nobody_is_asked_once_the_time_for_all_answers_has_passed(
+    monkeypatch: pytest.MonkeyPatch, left_s: float, asked: int
+) -> None:
+    with talking(saying(OK)) as server, Asker(server.url, deadline_s=HANGS_S) as asker:
+        monkeypatch.setattr(asking, "time", SimpleNamespace(monotonic=lambda: asker.ends_s - left_s))
+        with contextlib.suppress(TransportError) if asked else pytest.raises(TransportError, match="in time"):
+            asker.get("/health")
+        wait_until(lambda: len(server.connections) == asked, "it is asked")
 
 
 @pytest.mark.parametrize(

@@ -107,8 +107,12 @@ def test_a_rejected_key_is_told_from_a_missing_one(scripted_control: ScriptedCon
 
 
 def test_a_backend_that_is_not_there_is_named() -> None:
-    with pytest.raises(BackendUnreachableError, match=r"^Cannot reach the Reflex backend at http://127\.0\.0\.1:9: "):
+    found = r"^Cannot reach the Reflex backend at http://127\.0\.0\.1:9: "
+    with pytest.raises(BackendUnreachableError, match=found) as refused:
         reflex.whoami(api_key="rfx_mine", convex_url="http://127.0.0.1:9")
+
+    assert "reflex control serve" in str(refused.value)
+    assert "reflex serve" not in str(refused.value)
 
 
 def test_a_deployment_is_created_from_a_file(scripted_control: ScriptedControl, tmp_path: Path) -> None:
