@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reflex_frontend.http.pieces import BODY_READ_BYTES, READ_BYTES, Pieces
+from reflex.serving.pieces import BODY_READ_BYTES, READ_BYTES, Pieces
 
 HEAD = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
 CHUNKED = b"5\r\nab\r\nc\r\n0\r\nTrailer: y\r\n\r\n"

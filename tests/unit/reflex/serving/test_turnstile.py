@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from reflex_frontend.http.turnstile import PAUSE_S, Turnstile
+from reflex.serving.turnstile import PAUSE_S, Turnstile
 from support.fakes import run_virtual
 
 
