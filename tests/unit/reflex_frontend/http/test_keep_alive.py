@@ -11,8 +11,8 @@ from collections.abc import Callable
 import pytest
 from starlette.types import Receive, Scope, Send
 
+from reflex.serving.turnstile import Turnstile
 from reflex_frontend.http.protocol import BoundedProtocol
-from reflex_frontend.http.turnstile import Turnstile
 from support.misuse.one_connection import ACT, Client, connected, echo
 
 REQUESTS = 20

@@ -9,8 +9,8 @@ import time
 import pytest
 
 from reflex.errors import service_error
+from reflex.serving.turnstile import Turnstile
 from reflex_frontend.act.answer import whole_response
-from reflex_frontend.http.turnstile import Turnstile
 from support.misuse.one_connection import ACT, Client, connected
 from support.promise import Promise
 from support.waiting import eventually, let_pass_here
