@@ -17,9 +17,11 @@ import uvloop
 
 from reflex.errors import SetupError
 from reflex.file_lock import file_lock
+from reflex.serving.bounded_connection import Bounds
+from reflex.serving.bounded_reads import bounded_protocol
 from reflex.serving.descriptors import raise_descriptor_limit
 from reflex.serving.hosts import allowed_hosts
-from reflex.serving.listener import BACKLOG, listen, url_of
+from reflex.serving.listener import BACKLOG, listen, url_from_here, url_of
 from reflex.serving.logs import set_up_logs
 from reflex.serving.memory import share_memory
 from reflex.serving.quiet_server import QuietServer
@@ -31,6 +33,7 @@ from reflex_control.http.app import build_app
 from reflex_control.http.callers import Callers, new_public_limits
 from reflex_control.http.front_door import front_door
 from reflex_control.http.metrics import Metrics
+from reflex_control.http.reading import RECEIVE_S
 from reflex_control.http.timed_protocol import TimedProtocol
 from reflex_control.moments import now_ms
 from reflex_control.plane import Plane
@@ -56,8 +59,6 @@ __all__ = [
 DRAIN_S: Final = 8
 """So long requests that have begun are waited for."""
 SWEEP_EVERY_S: Final = 1.0
-EVERYWHERE: Final = ("0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
-LOOPBACK: Final = "127.0.0.1"
 STREAM: Final = Path("-")
 """Standard output, or input, in the place of a file."""
 LOCK_ADVICE: Final = "stop it, or name another folder with --data"
@@ -91,7 +92,7 @@ def serve(overrides: Mapping[str, Any], hand_out: Callable[[FirstKey], None]) ->
         plane = Plane(database, deaf_until=lambda: max(began_ms, database.failed_at_ms))
         metrics = Metrics()
         if settings.first_key:
-            begin(plane, lambda key: hand_out(FirstKey(key, url_of(listener))))
+            begin(plane, lambda key: hand_out(FirstKey(key, url_from_here(*listener.getsockname()[:2]))))
         elif not has_begun(plane):
             log.warning("nobody has a key yet; make the first one: reflex control init")
         callers = Callers(new_public_limits(settings.public_rate_limit), settings.trusted_proxies, settings.public_url)
@@ -108,7 +109,7 @@ def serve(overrides: Mapping[str, Any], hand_out: Callable[[FirstKey], None]) ->
 def init_store(overrides: Mapping[str, Any], hand_out: Callable[[FirstKey], None]) -> None:
     """Make the store and its first key, beside a server of it or without; `SetupError` where there is one already."""
     settings = Settings.load(overrides)
-    url = f"http://{LOOPBACK if settings.host in EVERYWHERE else settings.host}:{settings.port}"
+    url = url_from_here(settings.host, settings.port)
     if not make_first_key(overrides, lambda key: hand_out(FirstKey(key, url))):
         raise SetupError("this store has its first key already; make others with: reflex keys create")
 
@@ -185,8 +186,9 @@ def _alone(settings: Settings) -> Iterator[None]:
 
 
 async def _run(app: Any, plane: Plane, listener: socket.socket) -> None:  # noqa: ANN401 - an ASGI application
+    protocol = bounded_protocol(TimedProtocol, Bounds(RECEIVE_S))
     config = uvicorn.Config(
-        app, http=TimedProtocol, ws="none", lifespan="off", log_config=None, access_log=False, server_header=False,
+        app, http=protocol, ws="none", lifespan="off", log_config=None, access_log=False, server_header=False,
         timeout_keep_alive=75, timeout_graceful_shutdown=DRAIN_S, backlog=BACKLOG, proxy_headers=False,
     )  # fmt: skip
     server = QuietServer(config)
@@ -198,7 +200,6 @@ async def _run(app: Any, plane: Plane, listener: socket.socket) -> None:  # noqa
     log.info("ready", extra={"url": url_of(listener)})
     await asyncio.wait((http, stopping), return_when=asyncio.FIRST_COMPLETED)
     log.info("draining")
-    plane.ending.set()
     plane.feed.end()
     server.should_exit = True
     await http

@@ -19,6 +19,7 @@ from support.bodies import valid_body
 from support.hostile import Connection, RawAnswer, connection, exchange, is_envelope, post_request
 from support.hostile_served import Served, served
 from support.nonce import act_body
+from support.nonce_server import one_process_each
 from support.promise import Promise
 from support.waiting import wait_until
 
@@ -35,6 +36,7 @@ BREAKER_FAILURES = 5
 def stoppable(tmp_path: Path) -> Iterator[Served]:
     """A server of its own, not yet ready; its model can be slowed."""
     write_nonce_policy(tmp_path / "models", control_file=tmp_path / "control.json")
+    one_process_each(tmp_path / "models")
     options = ("--model-repository", str(tmp_path / "models"))
     with served(*options, control_file=tmp_path / "control.json", ready=False) as server:
         yield server

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 import orjson
@@ -24,14 +25,16 @@ def json_response(body: Mapping[str, Any], status: int = 200) -> Response:
     return Response(orjson.dumps(body), status, NEVER_STORED, media_type=JSON)
 
 
-def error_response(error: ServiceError, request_id: str | None = None) -> Response:
-    """A 401 says how to ask, and what may be tried again when."""
+def error_response(
+    error: ServiceError, request_id: str | None = None, before: Mapping[str, Any] = MappingProxyType({})
+) -> Response:
+    """A 401 says how to ask, and what may be tried again when; the fields `before` come first."""
     headers = dict(NEVER_STORED)
     if error.retry_after_s is not None:
         headers[RETRY_AFTER_HEADER] = retry_after_header(error.retry_after_s)
     if error.status == UNAUTHORIZED:
         headers["www-authenticate"] = "Bearer"
-    body = orjson.dumps(error_envelope(error, request_id or str(uuid.uuid4())))
+    body = orjson.dumps({**before, **error_envelope(error, request_id or str(uuid.uuid4()))})
     return Response(body, error.status, headers, media_type=JSON)
 
 

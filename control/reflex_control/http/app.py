@@ -122,13 +122,8 @@ def _look_into(plane: Plane) -> None:
 
 
 def _degraded(reason: str, request: Request) -> Response:
-    answer = error_response(_unavailable(reason), request.scope[REQUEST_ID])
-    told = {"status": "degraded", "reason": reason, **orjson.loads(answer.body)}
-    return Response(orjson.dumps(told), answer.status_code, _without_length(answer), media_type=JSON)
-
-
-def _without_length(answer: Response) -> dict[str, str]:
-    return {name: value for name, value in answer.headers.items() if name not in ("content-length", "content-type")}
+    told = {"status": "degraded", "reason": reason}
+    return error_response(_unavailable(reason), request.scope[REQUEST_ID], told)
 
 
 def _unavailable(reason: str) -> ServiceError:

@@ -11,13 +11,13 @@ from starlette.requests import Request
 
 from reflex.serving.hosts import written_host
 from reflex_control.rate_limits import RateLimits
+from reflex_control.settings import Network, Settings
 
-__all__ = ["Callers", "Network", "new_public_limits"]
+__all__ = ["Callers", "new_public_limits"]
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-DEFAULT_RATE_PER_S: Final = 10.0
+DEFAULT_RATE_PER_S: Final[float] = Settings.model_fields["public_rate_limit"].default
 V6_PREFIX: Final = 64
 """One network of a customer; each machine in it picks as many addresses as it likes."""
 FORWARDED_FOR: Final = "x-forwarded-for"

@@ -8,9 +8,11 @@ from typing import Final
 
 from reflex.errors import SetupError
 
-__all__ = ["BACKLOG", "listen", "url_of"]
+__all__ = ["BACKLOG", "EVERY_ADDRESS", "listen", "url_from_here", "url_of"]
 
 BACKLOG: Final = 1024
+EVERY_ADDRESS: Final = ("0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
+LOOPBACK: Final = "127.0.0.1"
 SEND_BUFFER_BYTES: Final = 256 * 1024
 """Of a connection, in the kernel: several of the largest answers. By itself it grows to 4 MB for who does not read."""
 
@@ -32,7 +34,15 @@ def listen(host: str, port: int) -> socket.socket:
 
 def url_of(listener: socket.socket) -> str:
     """Its own address, like `http://127.0.0.1:8000`."""
-    host, port = listener.getsockname()[:2]
+    return _url(*listener.getsockname()[:2])
+
+
+def url_from_here(host: str, port: int) -> str:
+    """Where this machine itself asks a server that listens there: every address is no place to go to."""
+    return _url(LOOPBACK if host in EVERY_ADDRESS else host, port)
+
+
+def _url(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 

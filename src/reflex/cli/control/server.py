@@ -41,6 +41,10 @@ def _control() -> None:
     """Run the control plane, and look after its store."""
 
 
+def _rate(says: str) -> Any:  # noqa: ANN401  # a type that is made here
+    return Annotated[float | None, typer.Option(metavar="PER_S", min=0.001, max=1e6, help=says)]
+
+
 SERVE_OPTIONS: Final[Mapping[str, Any]] = MappingProxyType(
     {
         "host": Annotated[
@@ -62,25 +66,11 @@ SERVE_OPTIONS: Final[Mapping[str, Any]] = MappingProxyType(
                 help="Names by which it may be called, like control,*.example.org. [env: REFLEX_CONTROL_ALLOWED_HOSTS]",
             ),
         ],
-        "rate_limit": Annotated[
-            float | None,
-            typer.Option(
-                metavar="PER_S",
-                min=0.001,
-                max=1e6,
-                help="Most requests per second of each key. Default: 100. [env: REFLEX_CONTROL_RATE_LIMIT]",
-            ),
-        ],
-        "public_rate_limit": Annotated[
-            float | None,
-            typer.Option(
-                metavar="PER_S",
-                min=0.001,
-                max=1e6,
-                help="Most requests per second of each address without a key: logins, claims of pairing tokens. "
-                "Default: 10. [env: REFLEX_CONTROL_PUBLIC_RATE_LIMIT]",
-            ),
-        ],
+        "rate_limit": _rate("Most requests per second of each key. Default: 100. [env: REFLEX_CONTROL_RATE_LIMIT]"),
+        "public_rate_limit": _rate(
+            "Most requests per second of each address without a key: logins, claims of pairing tokens. "
+            "Default: 10. [env: REFLEX_CONTROL_PUBLIC_RATE_LIMIT]"
+        ),
         "public_url": Annotated[
             str | None,
             typer.Option(

@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from reflex.errors import SetupError
-from reflex.serving.listener import listen, url_of
+from reflex.serving.listener import listen, url_from_here, url_of
 
 
 @pytest.mark.parametrize("host", ["300.1.2.3", "192.0.2.1", "no-such-host.invalid", "a..b", "2001:db8::1"])
@@ -28,3 +28,17 @@ def test_a_taken_port_is_told_with_another_one() -> None:
 def test_the_url_is_what_a_client_on_this_machine_types() -> None:
     with listen("127.0.0.1", 0) as listener:
         assert url_of(listener) == f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("0.0.0.0", "http://127.0.0.1:8100"),
+        ("::", "http://127.0.0.1:8100"),
+        ("::1", "http://[::1]:8100"),
+        ("10.1.2.3", "http://10.1.2.3:8100"),
+        ("control.lab", "http://control.lab:8100"),
+    ],
+)
+def test_whoever_sits_at_the_machine_is_sent_to_an_address_that_there_is(host: str, url: str) -> None:
+    assert url_from_here(host, 8100) == url
