@@ -8,13 +8,14 @@ from typing import Final
 
 from reflex.signed.moments import iso_of
 
-__all__ = ["DAY_MS", "MINUTE_MS", "SECOND_MS", "Clock", "iso_or_none", "now_ms"]
+__all__ = ["DAY_MS", "DAY_S", "MINUTE_MS", "SECOND_MS", "Clock", "iso_or_none", "now_ms"]
 
 Clock = Callable[[], int]
 
 SECOND_MS: Final = 1_000
 MINUTE_MS: Final = 60 * SECOND_MS
 DAY_MS: Final = 24 * 60 * MINUTE_MS
+DAY_S: Final = DAY_MS // SECOND_MS
 
 
 def now_ms() -> int:

@@ -6,7 +6,6 @@ key to come) or refused (no scope), and is forgotten after its time in any case.
 
 from __future__ import annotations
 
-import hmac
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +15,8 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from reflex.errors import ServiceError, service_error
 from reflex_control.identity.actor import Scope
-from reflex_control.identity.ids import BASE62, new_id
+from reflex_control.identity.ids import new_id
+from reflex_control.identity.one_time import digest_of, new_secret
 from reflex_control.moments import MINUTE_MS
 from reflex_control.store.tables import device_login
 
@@ -36,7 +36,6 @@ __all__ = [
 
 LIFE_MS: Final = 10 * MINUTE_MS
 PREFIX: Final = "rfx_login_"
-RANDOM_CHARACTERS: Final = 30
 LABEL: Final = b"reflex device code 1"
 LETTERS: Final = "BCDFGHJKLMNPQRSTVWXZ"
 """No vowels, so no words, and no letter that looks like another (RFC 8628, 6.1)."""
@@ -60,12 +59,12 @@ def start(connection: Connection, client_name: str | None, now_ms: int) -> Start
     waiting = select(func.count()).select_from(device_login).where(device_login.c.expires_at > now_ms)
     if int(connection.scalar(waiting) or 0) >= MAX_WAITING:
         raise service_error("rate_limited", "too many logins wait; try again later", retry_after_s=FULL_RETRY_S)
-    secret = PREFIX + "".join(secrets.choice(BASE62) for _ in range(RANDOM_CHARACTERS))
+    secret = new_secret(PREFIX)
     started = Started(secret, _free_code(connection), now_ms + LIFE_MS)
     connection.execute(
         insert(device_login).values(
-            id=new_id("login"), device_digest=_digest_of(secret), user_code=started.user_code, client_name=client_name,
-            created_at=now_ms, expires_at=started.expires_at,
+            id=new_id("login"), device_digest=digest_of(secret, LABEL), user_code=started.user_code,
+            client_name=client_name, created_at=now_ms, expires_at=started.expires_at,
         )
     )  # fmt: skip
     return started
@@ -132,7 +131,7 @@ def refuse(connection: Connection, organisation_id: str, key_id: str, user_code:
 
 def withdraw(connection: Connection, device_code: str) -> Row[Any] | None:
     """As if it had never been: the machine does not wait any more. One whose key was taken stays, and is told."""
-    is_it = device_login.c.device_digest == _digest_of(device_code)
+    is_it = device_login.c.device_digest == digest_of(device_code, LABEL)
     gone = connection.execute(delete(device_login).where(is_it, device_login.c.taken_at.is_(None)))
     return None if gone.rowcount == 1 else connection.execute(_by_secret(device_code)).one_or_none()
 
@@ -151,8 +150,8 @@ def ended() -> ServiceError:
 def _unknown() -> ServiceError:
     return service_error(
         "not_found",
-        "no login of this code waits: it lives 10 minutes and is confirmed once; compare it with what the other "
-        "machine shows, or run 'reflex login' there again",
+        f"no login of this code waits: it lives {LIFE_MS // MINUTE_MS} minutes and is confirmed once; compare it with "
+        "what the other machine shows, or run 'reflex login' there again",
     )
 
 
@@ -165,7 +164,7 @@ def _waits(user_code: str, now_ms: int) -> tuple[Any, ...]:
 
 
 def _by_secret(device_code: str) -> Any:  # noqa: ANN401 - a statement
-    return select(device_login).where(device_login.c.device_digest == _digest_of(device_code))
+    return select(device_login).where(device_login.c.device_digest == digest_of(device_code, LABEL))
 
 
 def _free_code(connection: Connection) -> str:
@@ -180,7 +179,3 @@ def _normal(written: str) -> str:
     """As it is stored: people leave the dash out, or write small letters and spaces."""
     letters = "".join(each for each in written.upper() if each.isalnum())
     return f"{letters[:4]}-{letters[4:]}"
-
-
-def _digest_of(device_code: str) -> bytes:
-    return hmac.digest(LABEL, device_code.encode("utf-8", "surrogatepass"), "sha256")

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import hmac
-import secrets
 from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import Connection, insert, select, update
 
 from reflex.errors import service_error
-from reflex_control.identity.ids import BASE62, new_id
+from reflex_control.identity.ids import new_id
 from reflex_control.identity.keys import NewKey, make_key
-from reflex_control.moments import SECOND_MS
+from reflex_control.identity.one_time import digest_of, new_secret
+from reflex_control.moments import DAY_S, SECOND_MS
 from reflex_control.store.tables import pairing_token, robot
 
 __all__ = ["DEFAULT_TTL_S", "MAX_TTL_S", "MIN_TTL_S", "Claimed", "claim_token", "make_token", "owner_of_token"]
 
 PREFIX: Final = "rfx_pair_"
-RANDOM_CHARACTERS: Final = 30
 LABEL: Final = b"reflex pairing token 1"
 DEFAULT_TTL_S: Final = 3_600
 MIN_TTL_S: Final = 60
-MAX_TTL_S: Final = 86_400
+MAX_TTL_S: Final = DAY_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +35,12 @@ def make_token(
     connection: Connection, organisation_id: str, robot_id: str, ttl_s: int, now_ms: int
 ) -> tuple[dict[str, Any], int]:
     """The token's JSON but for its end, and its end; stored is its hash."""
-    secret = PREFIX + "".join(secrets.choice(BASE62) for _ in range(RANDOM_CHARACTERS))
+    secret = new_secret(PREFIX)
     expires_at = now_ms + ttl_s * SECOND_MS
     identity = new_id("pair")
     connection.execute(
         insert(pairing_token).values(
-            id=identity, organisation_id=organisation_id, robot_id=robot_id, digest=_digest_of(secret),
+            id=identity, organisation_id=organisation_id, robot_id=robot_id, digest=digest_of(secret, LABEL),
             created_at=now_ms, expires_at=expires_at,
         )
     )  # fmt: skip
@@ -51,7 +49,9 @@ def make_token(
 
 def owner_of_token(connection: Connection, token: str) -> str | None:
     """The organisation of a token; None for one that there is not."""
-    return connection.scalar(select(pairing_token.c.organisation_id).where(pairing_token.c.digest == _digest_of(token)))
+    return connection.scalar(
+        select(pairing_token.c.organisation_id).where(pairing_token.c.digest == digest_of(token, LABEL))
+    )
 
 
 def claim_token(connection: Connection, token: str, now_ms: int) -> Claimed:
@@ -59,7 +59,7 @@ def claim_token(connection: Connection, token: str, now_ms: int) -> Claimed:
 
     One conditional UPDATE decides who is first, whatever runs beside it.
     """
-    digest = _digest_of(token)
+    digest = digest_of(token, LABEL)
     taken = connection.execute(
         update(pairing_token)
         .where(
@@ -76,7 +76,3 @@ def claim_token(connection: Connection, token: str, now_ms: int) -> Claimed:
     connection.execute(update(robot).where(robot.c.id == paired.id).values(paired_at=now_ms))
     key = make_key(connection, paired.organisation_id, f"robot {paired.name}", (), now_ms, robot_id=paired.id)
     return Claimed(paired, key)
-
-
-def _digest_of(token: str) -> bytes:
-    return hmac.digest(LABEL, token.encode("utf-8", "surrogatepass"), "sha256")

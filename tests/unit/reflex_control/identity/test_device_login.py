@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 
 import pytest
 from sqlalchemy import select
@@ -14,6 +13,7 @@ from reflex_control.identity.actor import Actor
 from reflex_control.identity.device_login import LIFE_MS, Started
 from reflex_control.plane import Plane
 from reflex_control.store.tables import device_login as table
+from support.control.racing import raced
 from unit.reflex_control.conftest import Moment
 
 TAKERS = 8
@@ -78,23 +78,14 @@ def test_a_code_is_confirmed_once(plane: Plane, actor: Actor, stranger: Actor) -
 def test_of_many_that_take_one_gets_it(plane: Plane, actor: Actor) -> None:
     begun = started(plane)
     login_id = confirmed(plane, actor, begun.user_code)
-    outcomes: list[str] = []
 
     def take() -> None:
-        try:
-            with plane.writing(actor) as writing:
-                device_login.take(writing.connection, login_id, plane.clock())
-            outcomes.append("taken")
-        except ServiceError as refused:
-            outcomes.append(refused.code)
+        with plane.writing(actor) as writing:
+            device_login.take(writing.connection, login_id, plane.clock())
 
-    threads = [threading.Thread(target=take) for _ in range(TAKERS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    taken, refused = raced(take, TAKERS)
 
-    assert sorted(outcomes) == ["login_ended"] * (TAKERS - 1) + ["taken"]
+    assert (len(taken), refused) == (1, ["login_ended"] * (TAKERS - 1))
 
 
 def test_one_that_waits_gives_nothing_to_take(plane: Plane, actor: Actor) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-
 import pytest
 from sqlalchemy import select
 
@@ -13,6 +11,7 @@ from reflex_control.identity.keys import authenticate
 from reflex_control.identity.pairing import Claimed, claim_token, make_token, owner_of_token
 from reflex_control.plane import Plane
 from reflex_control.store.tables import pairing_token
+from support.control.racing import raced
 from unit.reflex_control.conftest import Moment
 from unit.reflex_control.scene import a_robot
 
@@ -43,21 +42,11 @@ def test_a_claimed_token_gives_a_key_of_that_robot_without_any_scope(plane: Plan
 
 def test_of_many_claims_at_once_one_wins(plane: Plane, actor: Actor) -> None:
     token = new_token(plane, actor, a_robot(plane, actor))
-    outcomes: list[str] = []
 
-    def claim() -> None:
-        try:
-            outcomes.append(claimed(plane, actor, token).key.id[:4])
-        except ServiceError as refused:
-            outcomes.append(refused.code)
+    robots, refused = raced(lambda: claimed(plane, actor, token), CLAIMANTS)
 
-    threads = [threading.Thread(target=claim) for _ in range(CLAIMANTS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert sorted(outcomes) == ["key_"] + ["unauthorized"] * (CLAIMANTS - 1)
+    assert [robot.key.id[:4] for robot in robots] == ["key_"]
+    assert refused == ["unauthorized"] * (CLAIMANTS - 1)
 
 
 def test_a_token_that_has_expired_or_never_was_is_refused_alike(plane: Plane, actor: Actor, moment: Moment) -> None:
