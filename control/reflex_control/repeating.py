@@ -1,6 +1,6 @@
 """Requests that are sent again: the same Idempotency-Key and body give the same answer, for a day.
 
-An answer may hold a secret, a new key for example. So it is kept encrypted (AES-256-GCM) under a key that is derived
+An answer may hold a secret, a new key for example. So it is kept encrypted (`sealing`) under a key that is derived
 from the Idempotency-Key itself, of which only a hash is kept: who reads the store learns nothing.
 """
 
@@ -10,24 +10,22 @@ import hashlib
 import hmac
 import json
 import re
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import Connection, delete, insert, select
 
 from reflex.errors import service_error
 from reflex_control.identity.actor import Actor
 from reflex_control.moments import DAY_MS
+from reflex_control.sealing import sealed, unsealed
 from reflex_control.store.tables import repeatable
 
 __all__ = ["IDEMPOTENCY_KEY", "Repetition", "repeatably"]
 
 IDEMPOTENCY_KEY: Final = re.compile(r"[!-~]{1,255}")
 """Printable ASCII without spaces."""
-NONCE_BYTES: Final = 12
 
 Answer = dict[str, Any]
 
@@ -43,8 +41,8 @@ class Repetition:
     def digest(self, actor: Actor) -> bytes:
         return _derived(self.key, f"digest {actor.key_id} {self.route}")
 
-    def cipher(self, actor: Actor) -> AESGCM:
-        return AESGCM(_derived(self.key, f"answer {actor.key_id} {self.route}"))
+    def secret(self, actor: Actor) -> bytes:
+        return _derived(self.key, f"answer {actor.key_id} {self.route}")
 
     def request(self) -> bytes:
         return hashlib.sha256(self.body).digest()
@@ -72,18 +70,15 @@ def repeatably(
         raise service_error(
             "idempotency_mismatch", "this Idempotency-Key came before with another body; send a new key with a new body"
         )
-    plain = repetition.cipher(actor).decrypt(found.answer[:NONCE_BYTES], found.answer[NONCE_BYTES:], None)
-    repeated: Answer = json.loads(plain)
+    repeated: Answer = json.loads(unsealed(repetition.secret(actor), found.answer))
     return repeated
 
 
 def _keep(connection: Connection, actor: Actor, repetition: Repetition, answer: Answer, now_ms: int) -> None:
-    nonce = secrets.token_bytes(NONCE_BYTES)
-    sealed = nonce + repetition.cipher(actor).encrypt(nonce, json.dumps(answer).encode(), None)
     connection.execute(
         insert(repeatable).values(
             organisation_id=actor.organisation_id, digest=repetition.digest(actor), request=repetition.request(),
-            answer=sealed, created_at=now_ms,
+            answer=sealed(repetition.secret(actor), json.dumps(answer).encode()), created_at=now_ms,
         )
     )  # fmt: skip
 

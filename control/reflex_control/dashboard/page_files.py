@@ -10,16 +10,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from reflex.serving.page_files import media_type
 from reflex_control.dashboard.rendering import ASSET_SAFETY
 
 __all__ = ["file_routes"]
 
 FOLDER: Final = resources.files(__package__) / "assets"
-MEDIA_TYPES: Final = {
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".svg": "image/svg+xml",
-}
 
 
 def file_routes() -> list[Route]:
@@ -30,7 +26,7 @@ def file_routes() -> list[Route]:
 
 def _sender(name: str) -> Callable[[Request], Awaitable[Response]]:
     content = (FOLDER / name).read_bytes()
-    headers = {**ASSET_SAFETY, "content-type": MEDIA_TYPES[name[name.rindex(".") :]]}
+    headers = {**ASSET_SAFETY, "content-type": media_type(name)}
 
     async def send(_request: Request) -> Response:
         return Response(content, headers=headers)

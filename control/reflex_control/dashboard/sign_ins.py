@@ -1,6 +1,6 @@
 """Who is signed in: cookies that are sealed, hold no key, and mean nothing once their key is taken back.
 
-A cookie is encrypted (AES-256-GCM) under a secret that every replica derives from the store. It names a key of the
+A cookie is encrypted (`sealing`) under a secret that every replica derives from the store. It names a key of the
 organisation; whether that key still holds is looked up for every request.
 """
 
@@ -16,17 +16,16 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from reflex_control.moments import MINUTE_MS
 from reflex_control.plane import Plane
+from reflex_control.sealing import sealed, unsealed
 from reflex_control.signing_keys import active_key, derived_secrets
 
 __all__ = ["LASTS_MS", "SignIn", "SignIns"]
 
 LASTS_MS: Final = 12 * 60 * MINUTE_MS
 """A long shift."""
-NONCE_BYTES: Final = 12
 MOST_OF_A_KEY: Final = 1_000
 """Sign-outs that are remembered one by one. Whoever has more of one key gets every cookie of it ended."""
 MAX_COOKIE_CHARACTERS: Final = 4_096
@@ -95,9 +94,8 @@ class SignIns:
 
     def seal(self, label: str, fields: dict[str, Any]) -> str:
         """`fields` as text that only a control plane of this store can read."""
-        nonce = secrets.token_bytes(NONCE_BYTES)
-        sealed = AESGCM(self._secrets()[0]).encrypt(nonce, json.dumps(fields).encode(), label.encode())
-        return base64.urlsafe_b64encode(nonce + sealed).decode()
+        data = sealed(self._secrets()[0], json.dumps(fields).encode(), label.encode())
+        return base64.urlsafe_b64encode(data).decode()
 
     def unseal(self, label: str, text: str) -> dict[str, Any] | None:
         """What was sealed under this label; None for everything else."""
@@ -107,7 +105,7 @@ class SignIns:
             return None
         for secret in self._secrets():
             try:
-                plain = AESGCM(secret).decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], label.encode())
+                plain = unsealed(secret, data, label.encode())
             except (InvalidTag, ValueError):
                 continue
             fields: dict[str, Any] = json.loads(plain)

@@ -14,15 +14,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from reflex.serving.page_files import media_type
+
 __all__ = ["PAGE_SAFETY", "page_routes"]
 
 FOLDER: Final = resources.files(__package__) / "page"
-MEDIA_TYPES: Final = {
-    ".html": "text/html; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".svg": "image/svg+xml",
-}
 DOCUMENTS: Final = {"/": "index.html", "/docs": "docs.html"}
 PAGE_SAFETY: Final = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -42,7 +38,7 @@ def page_routes() -> list[Route]:
 
 def _sender(name: str) -> Callable[[Request], Awaitable[Response]]:
     content = (FOLDER / name).read_bytes()
-    headers = {**PAGE_SAFETY, "content-type": MEDIA_TYPES[name[name.rindex(".") :]]}
+    headers = {**PAGE_SAFETY, "content-type": media_type(name)}
 
     async def send(_request: Request) -> Response:
         return Response(content, headers=headers)

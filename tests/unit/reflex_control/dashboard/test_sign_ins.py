@@ -18,6 +18,7 @@ def test_a_cookie_is_read_by_every_replica_until_its_time_is_over(plane: Plane, 
     cookie = SignIns(plane).cookie_of(signed_in)
 
     assert SignIns(plane).read(cookie) == signed_in
+    assert LASTS_MS == 12 * 60 * 60 * 1000
     moment.now_ms += LASTS_MS - 1
     assert SignIns(plane).read(cookie) == signed_in
     moment.now_ms += 1
@@ -74,8 +75,13 @@ def test_a_new_signing_key_leaves_those_who_are_signed_in_the_time_of_the_overla
 
     assert sign_ins.read(cookie) == signed_in
     assert sign_ins.is_form_token(signed_in.id, token)
+    later = sign_ins.begin("key_1")
+    sealed, new_token = sign_ins.cookie_of(later), sign_ins.form_token(later.id)
     moment.now_ms += OVERLAP_MS
     assert sign_ins.read(cookie) is None
+    assert not sign_ins.is_form_token(signed_in.id, token)
+    assert sign_ins.read(sealed) == later
+    assert sign_ins.is_form_token(later.id, new_token)
 
 
 def test_a_forms_token_is_one_browsers_own(plane: Plane) -> None:
