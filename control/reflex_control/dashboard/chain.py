@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reflex.signed.receipts import Verdict, verify_lines
-from reflex_control.doctor.places import Places
 from reflex_control.http.routes.receipts import exported_lines
 from reflex_control.identity.actor import Actor
+from reflex_control.places import Places
 from reflex_control.plane import Plane
 from reflex_control.signing_keys import keyset
 

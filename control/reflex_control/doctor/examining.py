@@ -8,13 +8,12 @@ from typing import Any, Final
 from sqlalchemy import update
 
 from reflex.outbound import DEADLINE_S, Resolver, resolve
+from reflex.readiness.checking import Check
 from reflex.signed.moments import iso_of
 from reflex.signed.session_credential import Claims, issue
 from reflex.signed.signing import SigningKey
-from reflex_control.checking import Check
 from reflex_control.doctor.case import Case, Records, records_of
 from reflex_control.doctor.frontend_checks import act_reachable, clock, model_loaded, model_version_served
-from reflex_control.doctor.places import Places
 from reflex_control.doctor.policy_checks import model_registered, normalisation, parity, trained
 from reflex_control.doctor.robot_checks import lead_of, robot_checks
 from reflex_control.doctor.schema_checks import (
@@ -30,6 +29,7 @@ from reflex_control.doctor.sighting import Looking, see
 from reflex_control.identity.actor import Actor
 from reflex_control.identity.ids import new_id
 from reflex_control.moments import SECOND_MS
+from reflex_control.places import Places
 from reflex_control.plane import Plane, Writing
 from reflex_control.receipting import Facts
 from reflex_control.registry.models import model_version
@@ -40,7 +40,8 @@ __all__ = ["checks_of", "examine"]
 
 LOOK_LASTS_MS: Final = 10 * SECOND_MS
 NO_POLICY: Final = "sha256:" + "0" * 64
-_places = Places()
+_places = Places(16, 4, "too many deployments are being checked; try again")
+"""Of 40 threads, each for as long as strangers' machines take: whoever names slow addresses holds up nobody else."""
 
 
 def examine(
@@ -60,7 +61,7 @@ def examine(
     with plane.writing(actor) as writing:
         # Read anew: seconds have passed, in which a key may have been revoked.
         records = records_of(writing.connection, actor.organisation_id, deployment_id, writing.now_ms)
-        return _kept(writing, records, checks_of(Case(records, seen, writing.now_ms)), began_ms)
+        return _kept(writing, records, checks_of(Case(records, seen)), began_ms)
 
 
 def checks_of(case: Case) -> list[Check]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 from sqlalchemy import QueuePool, select
 from typer.core import TyperGroup
 
+from docs.commands import built_once
 from docs.documents import REPOSITORY
 from reflex.cli import app
 from reflex.errors import ServiceError
@@ -19,7 +20,7 @@ from reflex.signed.session_credential import read
 from reflex_control import doctor
 from reflex_control.doctor import examining
 from reflex_control.doctor.examining import NO_POLICY, examine
-from reflex_control.doctor.places import Places
+from reflex_control.places import Places
 from reflex_control.sessions import fitness
 from reflex_control.sessions.promoting import promote_session
 from reflex_control.signing_keys import keyset
@@ -57,7 +58,7 @@ def test_every_command_of_a_fix_is_one_with_such_options() -> None:
 
 
 def command_of(words: list[str]) -> Any:
-    found: Any = typer.main.get_command(app)
+    found: Any = built_once(app)
     while words and isinstance(found, TyperGroup):
         found = found.commands[words.pop(0)]
     assert not isinstance(found, TyperGroup)
@@ -121,7 +122,7 @@ def test_the_credential_that_a_frontend_gets_shows_its_configuration_and_drives_
     with scene.plane.reading() as connection:
         claims = read(str(one.asked[-1][1]).removeprefix("Bearer "), keyset(connection), scene.at_ms)
     assert (claims.model_hash, claims.mode, claims.robot_id) == (NO_POLICY, "dry_run", None)
-    assert 0 < claims.expires_at_ms - scene.at_ms <= 10_000
+    assert claims.expires_at_ms - scene.at_ms == 10_000
 
 
 def test_an_open_frontend_gets_no_credential(scene: Scene, one: Frontend) -> None:
@@ -155,7 +156,7 @@ def test_a_deployment_of_nobody_and_of_another_organisation_is_not_found(scene: 
 def test_no_more_are_examined_at_once_than_the_server_has_threads_for(
     scene: Scene, one: Frontend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(examining, "_places", Places(1, 1))
+    monkeypatch.setattr(examining, "_places", Places(1, 1, "busy"))
     refused: list[ServiceError] = []
 
     def again() -> None:
@@ -196,6 +197,15 @@ def test_what_was_looked_at_later_is_not_overtaken_by_an_older_look(scene: Scene
     assert [each["reason"] for each in receipts(scene)[-2:]] == ["failed: limits", "ready"]
 
 
+def test_of_two_looks_at_the_same_moment_the_later_verdict_is_kept(scene: Scene, one: Frontend) -> None:
+    for is_on in (False, True, False):
+        one.health["guard_active"] = is_on
+        scene.examine()
+        with scene.plane.reading() as connection:
+            kept: Any = connection.scalar(select(deployment.c.doctor))
+        assert kept["ready"] is is_on
+
+
 def test_a_verdict_is_as_old_as_its_first_look(scene: Scene, one: Frontend) -> None:
     began_ms = scene.at_ms
 
@@ -206,3 +216,15 @@ def test_a_verdict_is_as_old_as_its_first_look(scene: Scene, one: Frontend) -> N
     scene.examine()
     with scene.plane.reading() as connection:
         assert connection.scalar(select(deployment.c.doctor_at)) == began_ms
+
+
+def test_a_doctor_looks_at_four_deployments_of_an_organisation_and_at_sixteen_of_all() -> None:
+    places = examining._places
+    with ExitStack() as held:
+        for organisation_id in "abcd":
+            for _ in range(4):
+                held.enter_context(places.taken(organisation_id))
+            with pytest.raises(ServiceError), places.taken(organisation_id):
+                raise AssertionError
+        with pytest.raises(ServiceError), places.taken("e"):
+            raise AssertionError

@@ -73,6 +73,13 @@ def test_a_configuration_that_says_it_otherwise_is_refused(name: str, value: obj
         read_config(as_json({**TOLD, name: value}), HASH, "x")
 
 
+def test_of_several_faults_the_first_is_named_with_its_place() -> None:
+    with pytest.raises(ValueError, match=r"^status is missing, or has"):
+        read_health(as_json({**HEALTH, "status": 1, "guard_active": 1}))
+    with pytest.raises(ValueError, match=r"^slots\.a\.policy_hash is missing, or has"):
+        read_health(as_json({**HEALTH, "slots": {"a": {}, "b": {}}}))
+
+
 def test_what_was_registered_names_its_robot_and_brings_no_word_of_its_own_for_it() -> None:
     lying = {**CONFIG, "embodiment_details": {**TOLD["embodiment_details"], "control_hz": 1}}
     for config, arm in ((lying, load_embodiment("so101")), ({**CONFIG, "embodiment": "mine"}, None)):

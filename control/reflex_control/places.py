@@ -1,4 +1,4 @@
-"""How many examinations go on at once: each holds a thread of the server for as long as strangers' machines take."""
+"""How much that takes long goes on at once: each holds one of the threads that answer requests."""
 
 from __future__ import annotations
 
@@ -12,18 +12,13 @@ from reflex.errors import service_error
 
 __all__ = ["Places"]
 
-MOST: Final = 16
-"""Of the 40 threads that answer requests."""
-MOST_OF_ONE: Final = 4
-"""Organisation: whoever names slow addresses holds up nobody else."""
 RETRY_S: Final = 2.0
-REFUSAL: Final = "too many deployments are being checked; try again"
 
 
 class Places:
-    """For threads."""
+    """So many in all, and of one organisation. For threads."""
 
-    def __init__(self, most: int = MOST, most_of_one: int = MOST_OF_ONE, refusal: str = REFUSAL) -> None:
+    def __init__(self, most: int, most_of_one: int, refusal: str) -> None:
         self._most, self._most_of_one, self._refusal = most, most_of_one, refusal
         self._taken: Counter[str] = Counter()
         self._alone = threading.Lock()
