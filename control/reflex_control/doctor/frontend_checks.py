@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from sqlalchemy import Row
 
+from reflex.readiness.checking import Check, failed, passed, skipped, together, warned
 from reflex.signed.moments import ms_of
-from reflex_control.checking import Check, failed, passed, skipped, together, warned
 from reflex_control.doctor.case import Case
 from reflex_control.doctor.sighting import SESSIONS, Sighting
 from reflex_control.moments import SECOND_MS
@@ -96,10 +96,10 @@ def _robot_clock(robot: Row[Any]) -> Check:
 
 def _judged(low_ms: float, high_ms: float, what: str) -> Check:
     """By the least that its clock may be off: an answer takes its time."""
-    off_ms = max(low_ms, -high_ms, 0.0)
+    off_ms = max(low_ms, -high_ms)
     if off_ms < MAX_SKEW_MS:
-        return passed("clock", "no clock is off by 2 s")
-    direction = "ahead of" if low_ms > 0 else "behind"
+        return passed("clock", f"no clock is off by {MAX_SKEW_MS // SECOND_MS} s")
+    direction = "ahead of" if off_ms == low_ms else "behind"
     return failed(
         "clock", f"the clock of {what} is {off_ms / SECOND_MS:.1f} s {direction} the control plane's", SET_CLOCK
     )

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import inf
 from typing import Any
 
 from sqlalchemy import Row
 
-from reflex_control.checking import Check, failed, skipped
+from reflex.readiness.checking import Check, failed, skipped
 from reflex_control.doctor.case import Case
 from reflex_control.sessions.fitness import ROBOT_CHECKS, Fitness
 
@@ -40,7 +41,7 @@ def _fittest(robots: Sequence[Fitness]) -> Fitness | None:
     """The one with the fewest faults; of those one that is driven, and was heard of last."""
     return min(
         robots,
-        key=lambda each: (len(each.faults), not each.is_driven, -(each.robot.heartbeat_at or 0)),
+        key=lambda each: (len(each.faults), not each.is_driven, -(each.robot.heartbeat_at or -inf)),
         default=None,
     )
 

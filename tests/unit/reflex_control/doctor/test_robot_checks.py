@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import update
 
 from reflex.errors import ServiceError
 from reflex_control.doctor import case
+from reflex_control.doctor.robot_checks import lead_of, robot_checks
 from reflex_control.sessions.beating import beat
 from reflex_control.sessions.promoting import promote_session
 from reflex_control.store.tables import robot, session
@@ -89,6 +91,28 @@ def test_the_fittest_of_several_is_told_of(scene: Scene) -> None:
     checks = scene.checks()
     assert "arm-1" in checks["heartbeat_fresh"]["message"]
     assert checks["dry_run_seen"]["status"] == "pass"
+
+
+def test_of_equally_fit_ones_the_driven_one_is_told_of_and_then_the_one_heard_of_last(scene: Scene) -> None:
+    def lead() -> str:
+        with scene.plane.reading() as connection:
+            records = case.records_of(connection, scene.owner, scene.deployment_id, scene.at_ms)
+        told = lead_of(case.Case(records, ()))
+        assert told is not None
+        assert told.name in robot_checks(case.Case(records, ()))[1].message
+        return str(told.name)
+
+    scene.after(1)
+    second = scene.another_robot("arm-2")
+    scene.rehearse(second)
+    assert lead() == "arm-2"
+    with scene.database.writing(scene.owner) as connection:
+        connection.execute(update(session).where(session.c.robot_id == second).values(ended_at=scene.at_ms))
+    assert lead() == "arm-1"
+    scene.change(robot, revoked_at=scene.at_ms)
+    with scene.plane.reading() as connection:
+        records = case.records_of(connection, scene.owner, scene.deployment_id, scene.at_ms)
+    assert lead_of(case.Case(records, ())) is None
 
 
 def test_a_second_deployment_of_the_same_robot_is_rehearsed_and_promoted_on_its_own(scene: Scene) -> None:
