@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,17 +17,16 @@ from reflex_control.http.callers import Callers
 from reflex_control.http.operation import Answer, Call, Operation
 from reflex_control.http.reading import fields_of, key_in, query_of, read_body, repetition_of
 from reflex_control.identity.actor import Actor
+from reflex_control.identity.ids import ID
 from reflex_control.identity.keys import authenticate
 from reflex_control.plane import Plane
 from reflex_control.rate_limits import RateLimits
 
-__all__ = ["ACTOR", "PATH_PART", "Endpoints"]
+__all__ = ["ACTOR", "Endpoints", "check_path", "last_event_id"]
 
 ACTOR: Final = "reflex.actor"
 """Where the request keeps who asks, for the access log."""
 EVENT_ID: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
-PATH_PART: Final = re.compile(r"[A-Za-z0-9_]{1,64}", re.ASCII)
-"""What an id in a path looks like."""
 
 
 @dataclass(frozen=True)
@@ -63,19 +62,24 @@ class Endpoints:
         return actor
 
     def _run(self, operation: Operation, request: Request, actor: Actor | None, body: bytes) -> Answer:
-        if not all(PATH_PART.fullmatch(part) for part in request.path_params.values()):
-            raise service_error("not_found", "there is nothing of this id in this organisation")
+        check_path(request.path_params)
         query = query_of(operation.asks, request)
         fields: Any = None if operation.takes is None else fields_of(operation.takes, body)
         repetition = repetition_of(request, body) if operation.is_repeatable else None
-        heard = _last_event_id(request)
+        heard = last_event_id(request)
         address, origin = self.callers.address_of(request), self.callers.origin_of(request)
         return operation.run(
             Call(self.plane, actor, request.path_params, query, fields, repetition, heard, address, origin)
         )
 
 
-def _last_event_id(request: Request) -> int | None:
+def check_path(params: Mapping[str, str]) -> None:
+    """`ServiceError` 404 where a part is nothing that could be an id."""
+    if not all(ID.fullmatch(part) for part in params.values()):
+        raise service_error("not_found", "there is nothing of this id in this organisation")
+
+
+def last_event_id(request: Request) -> int | None:
     """None where none was given, or where it is none of ours."""
     given = request.headers.get("last-event-id", "")
     return int(given) if EVENT_ID.fullmatch(given) else None

@@ -11,6 +11,8 @@ import reflex
 from reflex.errors import STATUS_OF
 from reflex_control.http.operation import Operation
 from reflex_control.http.reading import IDEMPOTENCY_HEADER
+from reflex_control.identity.ids import ID
+from reflex_control.repeating import IDEMPOTENCY_KEY
 
 __all__ = ["document_of"]
 
@@ -90,12 +92,13 @@ def _refusals(operation: Operation) -> Iterable[int]:
 def _parameters(operation: Operation) -> Iterable[Schema]:
     for name in operation.parameters:
         yield {"name": name, "in": "path", "required": True,
-               "schema": {"type": "string", "pattern": "^[A-Za-z0-9_]{1,64}$"}}  # fmt: skip
+               "schema": {"type": "string", "pattern": f"^{ID.pattern}$"}}  # fmt: skip
     if operation.asks is not None:
         for name, schema in operation.asks.model_json_schema()["properties"].items():
             yield {"name": name, "in": "query", "schema": schema}
     if operation.is_repeatable:
-        yield {"name": IDEMPOTENCY_HEADER, "in": "header", "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"}}
+        pattern = f"^{IDEMPOTENCY_KEY.pattern}$"
+        yield {"name": IDEMPOTENCY_HEADER, "in": "header", "schema": {"type": "string", "pattern": pattern}}
 
 
 def _who(operation: Operation) -> str:

@@ -11,10 +11,10 @@ from reflex_control.identity.ids import new_id
 from reflex_control.moments import SECOND_MS, iso_or_none
 from reflex_control.plane import Writing
 from reflex_control.receipting import Facts
-from reflex_control.registry.finding import add, find, find_named
+from reflex_control.registry.finding import add, find, find_all, find_named
 from reflex_control.store.tables import api_key, robot, robot_schema, session
 
-__all__ = ["HEARTBEAT_LOST_MS", "register_robot", "revoke_robot", "robot_as_json"]
+__all__ = ["HEARTBEAT_LOST_MS", "register_robot", "revoke_robot", "robot_as_json", "robots_as_json"]
 
 HEARTBEAT_LOST_MS: Final = 30 * SECOND_MS
 """A robot that was silent for so long is offline, and loses its session."""
@@ -55,6 +55,19 @@ def revoke_robot(writing: Writing, robot_id: str, reason: str | None) -> Row[Any
 
 def robot_as_json(connection: Connection, row: Row[Any], now_ms: int) -> dict[str, Any]:
     lease = connection.scalar(select(session.c.id).where(session.c.robot_id == row.id, session.c.ended_at.is_(None)))
+    return _as_json(row, lease, now_ms)
+
+
+def robots_as_json(connection: Connection, organisation_id: str, now_ms: int) -> list[dict[str, Any]]:
+    """All of them, oldest first; who drives them is read at once."""
+    live = select(session.c.robot_id, session.c.id).where(
+        session.c.organisation_id == organisation_id, session.c.ended_at.is_(None)
+    )
+    leases = {row.robot_id: row.id for row in connection.execute(live)}
+    return [_as_json(row, leases.get(row.id), now_ms) for row in find_all(connection, robot, organisation_id)]
+
+
+def _as_json(row: Row[Any], lease: str | None, now_ms: int) -> dict[str, Any]:
     return {
         "id": row.id,
         "name": row.name,

@@ -21,7 +21,7 @@ from reflex_control.sessions.life import HEARTBEAT_EVERY_S, LIFE_MS, Session, ch
 from reflex_control.sessions.promoting import promote, require_ready
 from reflex_control.store.tables import api_key, model, robot, session
 
-__all__ = ["Wish", "authorize"]
+__all__ = ["LONGEST_MS", "Wish", "authorize"]
 
 LONGEST_MS: Final = DAY_MS
 

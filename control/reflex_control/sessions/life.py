@@ -193,7 +193,13 @@ def changed(writing: Writing, found: Session) -> Session:
     """The session as it is now, which those who listen are told."""
     row = find(writing.connection, session, found.row.organisation_id, found.row.id, what="session")
     now = replace(found, row=row)
-    told = {"sessionId": now.row.id, "robotId": now.row.robot_id, "status": now.row.status, "mode": now.row.mode}
+    told = {
+        "sessionId": now.row.id,
+        "robotId": now.row.robot_id,
+        "status": now.row.status,
+        "mode": now.row.mode,
+        "reason": now.row.reason,
+    }
     writing.tell("session", told)
     return now
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import Row, update
 
 from reflex.errors import ServiceError, service_error
-from reflex_control.moments import MINUTE_MS
+from reflex_control.moments import MINUTE_MS, SECOND_MS
 from reflex_control.plane import Writing
 from reflex_control.receipting import Facts
 from reflex_control.registry.robots import HEARTBEAT_LOST_MS
@@ -60,14 +60,19 @@ def _refusal(deployed: Row[Any], model: Row[Any], machine: Row[Any], now_ms: int
         return service_error("wrong_state", "the model of this deployment was revoked; deploy another one")
     if deployed.doctor_at is None or now_ms - deployed.doctor_at > DOCTOR_HOLDS_MS:
         return _not_ready(
-            deployed, [], f"its last check is missing, or older than 15 minutes; run: reflex doctor {deployed.id}"
+            deployed,
+            [],
+            f"its last check is missing, or older than {DOCTOR_HOLDS_MS // MINUTE_MS} minutes; run: reflex "
+            f"doctor {deployed.id}",
         )
     if not deployed.doctor["ready"]:
         failed = [check for check in deployed.doctor["checks"] if check["status"] == "fail"]
         return _not_ready(deployed, failed, "; ".join(f"{check['id']}: {check['message']}" for check in failed))
     if machine.heartbeat_at is None or now_ms - machine.heartbeat_at >= HEARTBEAT_LOST_MS:
         return service_error(
-            "wrong_state", "the robot has sent no heartbeat within 30 s; start its runner, then promote"
+            "wrong_state",
+            f"the robot has sent no heartbeat within {HEARTBEAT_LOST_MS // SECOND_MS} s; start its runner, then "
+            "promote",
         )
     return None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,12 +46,14 @@ def store_url(kind: str, tmp_path: Path, clusters: Clusters) -> str:
 
 @pytest.fixture
 def database(kind: str, tmp_path: Path, clusters: Clusters, made_file: Path) -> Iterator[Database]:
-    """A store that is ready for use."""
-    opened = Database(
-        sqlite_url(Path(shutil.copy(made_file, tmp_path / "ready.db"))) if kind == "sqlite" else clusters.made_store()
-    )
-    yield opened
-    opened.close()
+    """A store that is ready for use, and empty."""
+    with ExitStack() as stack:
+        copy = tmp_path / "ready.db"
+        if kind == "sqlite":
+            url = sqlite_url(Path(shutil.copy(made_file, copy)))
+        else:
+            url = stack.enter_context(clusters.lent_store())
+        yield stack.enter_context(closing(Database(url)))
 
 
 @dataclass

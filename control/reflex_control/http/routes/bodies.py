@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
 from reflex.control.objects import Mode
+from reflex_control.identity.ids import ID
 from reflex_control.identity.pairing import MAX_TTL_S, MIN_TTL_S
+from reflex_control.moments import DAY_S
 
 __all__ = [
+    "DEFAULT_OVERLAP_S",
     "Body",
     "Claim",
     "Identity",
@@ -22,13 +25,14 @@ __all__ = [
     "NewRobot",
     "NewRobotSchema",
     "Nothing",
+    "Query",
     "Reason",
     "ReceiptQuery",
     "Rotation",
     "WithReason",
 ]
 
-DAY_S = 86_400
+DEFAULT_OVERLAP_S: Final = 3_600
 
 
 def _printable(text: str) -> str:
@@ -39,7 +43,7 @@ def _printable(text: str) -> str:
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_printable)]
 Reason = Annotated[str, StringConstraints(min_length=1, max_length=1000), AfterValidator(_printable)]
-Identity = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]{1,64}$")]
+Identity = Annotated[str, StringConstraints(pattern=f"^{ID.pattern}$")]
 Document = dict[str, Any]
 
 
@@ -47,6 +51,12 @@ class Body(BaseModel):
     """The names on the wire are camelCase. A number is no text and a text no number."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, alias_generator=to_camel)
+
+
+class Query(Body):
+    """Of a query everything is text."""
+
+    model_config = ConfigDict(strict=False)
 
 
 class Nothing(Body):
@@ -64,7 +74,7 @@ class NewKey(Body):
 
 
 class Rotation(Body):
-    overlap_seconds: Annotated[int, Field(ge=0, le=7 * DAY_S)] = 3600
+    overlap_seconds: Annotated[int, Field(ge=0, le=7 * DAY_S)] = DEFAULT_OVERLAP_S
 
 
 class NewModel(Body):
@@ -105,11 +115,7 @@ class NewDeployment(Body):
     spec: Document | None = None
 
 
-class ReceiptQuery(Body):
-    """Of a query everything is text."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, alias_generator=to_camel)
-
+class ReceiptQuery(Query):
     deployment_id: Identity | None = None
     session_id: Identity | None = None
     robot_id: Identity | None = None

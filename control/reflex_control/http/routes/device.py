@@ -11,14 +11,16 @@ from reflex_control.http.operation import PUBLIC, Call, Needs, Operation
 from reflex_control.http.routes.bodies import Body, Name
 from reflex_control.logins import confirm_login, refuse_login, start_login, take_login, withdraw_login
 
-__all__ = ["DEVICE_OPERATIONS", "DEVICE_PAGE"]
+__all__ = ["DEVICE_OPERATIONS", "DEVICE_PAGE", "MAX_CODE_CHARACTERS"]
 
 DEVICE_PAGE: Final = "/device"
 """The page of the dashboard where a code is confirmed."""
+MAX_CODE_CHARACTERS: Final = 32
+"""As people write them, spaces and all."""
 ADMIN: Final = Needs.scope("admin")
 
 DeviceCode = Annotated[str, StringConstraints(min_length=1, max_length=256)]
-UserCode = Annotated[str, StringConstraints(min_length=1, max_length=32)]
+UserCode = Annotated[str, StringConstraints(min_length=1, max_length=MAX_CODE_CHARACTERS)]
 
 
 class NewLogin(Body):

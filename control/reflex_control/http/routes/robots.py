@@ -14,8 +14,8 @@ from reflex_control.identity.actor import Actor
 from reflex_control.identity.pairing import DEFAULT_TTL_S, claim_token, make_token, owner_of_token
 from reflex_control.plane import Writing
 from reflex_control.receipting import Facts
-from reflex_control.registry.finding import find, find_all
-from reflex_control.registry.robots import register_robot, revoke_robot, robot_as_json
+from reflex_control.registry.finding import find
+from reflex_control.registry.robots import register_robot, revoke_robot, robot_as_json, robots_as_json
 from reflex_control.sessions.life import end_those_of
 from reflex_control.store.tables import robot
 
@@ -33,8 +33,7 @@ def _register_robot(call: Call) -> dict[str, Any]:
 
 def _list_robots(call: Call) -> dict[str, Any]:
     with call.plane.reading() as connection:
-        rows = find_all(connection, robot, call.who.organisation_id)
-        return {"robots": [robot_as_json(connection, row, call.plane.clock()) for row in rows]}
+        return {"robots": robots_as_json(connection, call.who.organisation_id, call.plane.clock())}
 
 
 def _get_robot(call: Call) -> dict[str, Any]:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from reflex.control.objects import Mode, SessionStatus
-from reflex_control.http.routes.bodies import Body, Document, Identity, Name, Reason
+from reflex_control.http.routes.bodies import Body, Document, Identity, Name, Query, Reason
+from reflex_control.moments import SECOND_MS
+from reflex_control.sessions.authorizing import LONGEST_MS
 
 __all__ = ["Closing", "NewSession", "Promotion", "Report", "SafeStop", "SessionQuery", "TakeOver"]
 
 MAX_COUNT = 2**53
 """What JSON's numbers hold exactly everywhere."""
-MAX_SECONDS = 86_400
 
 Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
 
@@ -32,7 +33,7 @@ class NewSession(Body):
     runtime: Document | None = None
     mode: Mode = "dry_run"
     client_session_id: Name | None = None
-    max_seconds: Annotated[int, Field(ge=1, le=MAX_SECONDS)] | None = None
+    max_seconds: Annotated[int, Field(ge=1, le=LONGEST_MS // SECOND_MS)] | None = None
     take_over: TakeOver | None = None
 
 
@@ -62,11 +63,7 @@ class Report(Body):
     sent_at: Annotated[str, Field(max_length=64)] | None = None
 
 
-class SessionQuery(Body):
-    """Of a query everything is text."""
-
-    model_config = ConfigDict(strict=False)
-
+class SessionQuery(Query):
     status: SessionStatus | None = None
     after: Identity | None = None
     """The session with which the page before this ended."""

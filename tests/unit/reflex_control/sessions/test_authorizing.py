@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from reflex_control.registry.models import revoke_model
 from reflex_control.registry.robots import revoke_robot
 from reflex_control.signing_keys import keyset
 from reflex_control.store.tables import robot, robot_schema
+from support.control.racing import raced
 from unit.reflex_control.sessions.session_scene import HASH, Scene
 
 RACERS = 16
@@ -30,7 +30,7 @@ def test_a_grant_says_what_the_robot_may_and_its_credential_says_the_same(scene:
     assert grant["actUrl"] == "http://127.0.0.1:8000"
     assert scene.kinds() == ["session_authorized"]
     assert scene.told() == [
-        {"sessionId": grant["sessionId"], "robotId": "robot_1", "status": "dry_run", "mode": "dry_run"}
+        {"sessionId": grant["sessionId"], "robotId": "robot_1", "status": "dry_run", "mode": "dry_run", "reason": None}
     ]
 
 
@@ -57,20 +57,7 @@ def test_a_take_over_ends_the_old_session_first_and_both_are_on_the_record(scene
 
 
 def test_of_many_who_want_a_robot_at_once_one_gets_it(scene: Scene) -> None:
-    won: list[Any] = []
-    refused: list[str] = []
-
-    def want() -> None:
-        try:
-            won.append(scene.authorize())
-        except ServiceError as exc:
-            refused.append(exc.code)
-
-    racers = [threading.Thread(target=want) for _ in range(RACERS)]
-    for racer in racers:
-        racer.start()
-    for racer in racers:
-        racer.join()
+    won, refused = raced(scene.authorize, RACERS)
 
     assert (len(won), set(refused), scene.live()) == (1, {"robot_busy"}, 1)
 
