@@ -29,6 +29,8 @@ from support.hostile_served import Served
 from support.outside.browser import Browser, running_browser
 from support.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 KEY = new_key()
 PHONE = 390
 SERIOUS = ("serious", "critical")

@@ -7,7 +7,7 @@ from typing import Any
 from reflex_control.dashboard.readiness import readiness
 from reflex_control.dashboard.visit import Visit
 
-__all__ = ["deployments_of", "models_by_id", "names_of", "robots_of", "schemas_by_id"]
+__all__ = ["deployments_of", "models_by_id", "names_of", "robot_of", "robots_of", "schemas_by_id"]
 
 Thing = dict[str, Any]
 
@@ -20,7 +20,12 @@ def deployments_of(visit: Visit) -> list[Thing]:
 
 def robots_of(visit: Visit) -> list[Thing]:
     """Each with its `state`."""
-    return [{**each, "state": _state_of(each)} for each in visit.ask("GET", "/v1/robots")["robots"]]
+    return [_with_state(each) for each in visit.ask("GET", "/v1/robots")["robots"]]
+
+
+def robot_of(visit: Visit, robot_id: str) -> Thing:
+    """With its `state`; `ServiceError` 404 when there is none."""
+    return _with_state(visit.ask("GET", "/v1/robots/{id}", id=robot_id))
 
 
 def models_by_id(visit: Visit) -> dict[str, Thing]:
@@ -35,7 +40,6 @@ def names_of(things: list[Thing]) -> dict[str, str]:
     return {each["id"]: each["name"] for each in things}
 
 
-def _state_of(robot: Thing) -> str:
-    if robot["revokedAt"] is not None:
-        return "revoked"
-    return "online" if robot["online"] else "offline"
+def _with_state(robot: Thing) -> Thing:
+    state = "revoked" if robot["revokedAt"] is not None else "online" if robot["online"] else "offline"
+    return {**robot, "state": state}

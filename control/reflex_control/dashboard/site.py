@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 from fastapi import FastAPI
@@ -31,9 +31,8 @@ from reflex_control.dashboard.sign_ins import SignIn, SignIns
 from reflex_control.dashboard.visit import SEE_OTHER, Page, Visit, table_of
 from reflex_control.http.app import OPERATIONS
 from reflex_control.http.callers import Callers
-from reflex_control.http.endpoint import ACTOR, PATH_PART
+from reflex_control.http.endpoint import ACTOR, check_path, last_event_id
 from reflex_control.http.front_door import ROUTE
-from reflex_control.http.operation import Operation
 from reflex_control.identity.actor import Actor
 from reflex_control.identity.keys import recall
 from reflex_control.plane import Plane
@@ -52,20 +51,18 @@ OLD_FORM: Final = "this form is not from a page that you opened just now; go bac
 TOO_MANY: Final = "too many keys or codes from this address were wrong; wait a little, then try again"
 
 
-def add_dashboard(
-    app: FastAPI, plane: Plane, limits: RateLimits, callers: Callers, operations: Sequence[Operation] = OPERATIONS
-) -> None:
+def add_dashboard(app: FastAPI, plane: Plane, limits: RateLimits, callers: Callers) -> None:
     """Add the pages, which may ask as much as their key may."""
-    site = _Site(plane, limits, callers, operations)
+    site = _Site(plane, limits, callers)
     for page in PAGES:
         app.router.routes.append(Route(page.path, site.of(page), methods=[page.method]))
     app.router.routes.extend(file_routes())
 
 
 class _Site:
-    def __init__(self, plane: Plane, limits: RateLimits, callers: Callers, operations: Sequence[Operation]) -> None:
+    def __init__(self, plane: Plane, limits: RateLimits, callers: Callers) -> None:
         self._plane, self._limits, self._callers = plane, limits, callers
-        self._operations = table_of(operations)
+        self._operations = table_of(OPERATIONS)
         self._guesses = RateLimits(GUESSES_PER_S, burst=GUESSES_AT_ONCE, refusal=TOO_MANY)
         self._sign_ins = SignIns(plane)
 
@@ -92,7 +89,7 @@ class _Site:
         visit = Visit(
             self._plane, self._operations, self._sign_ins, visitor if sign_in is None else sign_in.id, sign_in, actor,
             request.url.path, request.path_params, dict(request.query_params), request.cookies,
-            EMPTY if isinstance(form, ServiceError) else form, _last_event_id(request),
+            EMPTY if isinstance(form, ServiceError) else form, last_event_id(request),
             self._callers.address_of(request), own, _is_https(own, request.headers.get("origin", "")),
         )  # fmt: skip
         try:
@@ -128,8 +125,7 @@ class _Site:
         is_known = visit.actor is not None or page.is_open
         if page.method == "POST" and is_known and not self._is_own(visit):
             raise service_error("forbidden", OLD_FORM)
-        if not all(PATH_PART.fullmatch(part) for part in visit.path.values()):
-            raise service_error("not_found", "there is nothing of this id in this organisation")
+        check_path(visit.path)
 
     def _is_own(self, visit: Visit) -> bool:
         return self._sign_ins.is_form_token(visit.subject, visit.form.text("token"))
@@ -179,8 +175,3 @@ def _to_sign_in(request: Request) -> Response:
 def _is_https(own: str, origin: str) -> bool:
     """By its proxy's word or by the page's own: who lies about that only makes their own cookie stricter."""
     return own.startswith("https:") or origin.startswith("https:")
-
-
-def _last_event_id(request: Request) -> int | None:
-    given: Any = request.headers.get("last-event-id", "")
-    return int(given) if given.isascii() and given.isdigit() and len(given) < 19 else None

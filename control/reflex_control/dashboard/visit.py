@@ -69,21 +69,18 @@ class Visit:
         return self.actor is not None and self.actor.may(scope)
 
     def offers(self, method: str, path: str, **ids: str) -> bool:
-        """Whether there is such an operation, and whoever is here may use it."""
-        operation = self.operations.get((method, path))
-        if operation is None or self.actor is None:
+        """Whether whoever is here may use this operation."""
+        if self.actor is None:
             return False
         try:
-            operation.needs.check(self.actor, ids)
+            self.operations[method, path].needs.check(self.actor, ids)
         except ServiceError:
             return False
         return True
 
     def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None, **ids: str) -> Any:  # noqa: ANN401
         """What the API answers to this key; `ServiceError` as the API has it."""
-        operation = self.operations.get((method, path))
-        if operation is None:
-            raise service_error("not_found", "this server has no such operation yet")
+        operation = self.operations[method, path]
         if not operation.needs.is_public:
             operation.needs.check(self.who, ids)
         given = {} if body is None else {key: value for key, value in body.items() if value is not None}
@@ -100,9 +97,7 @@ class Visit:
         once = self.form.text("once")
         return Repetition(once, route, canonical_json(body)) if IDEMPOTENCY_KEY.fullmatch(once) else None
 
-    def page(
-        self, template: str, status: int = 200, problem: ServiceError | None = None, **context: object
-    ) -> Response:
+    def page(self, template: str, problem: ServiceError | None = None, **context: object) -> Response:
         """The page of a template, with what every page has."""
         shared = {
             "visit": self, "actor": self.actor, "token": self.sign_ins.form_token(self.subject),
@@ -111,7 +106,7 @@ class Visit:
             "sections": [(to, title) for to, title, scope in SECTIONS if self.may(scope)],
             "since": lambda text: age(text, self.plane.clock()),
         }  # fmt: skip
-        return page_of(template, {**shared, **context}, status if problem is None else problem.status)
+        return page_of(template, {**shared, **context}, 200 if problem is None else problem.status)
 
     def go_to(self, path: str) -> Response:
         """After something was done: a reload does not do it again."""

@@ -42,7 +42,6 @@ DONE: Final = {
     "checked": "The doctor has looked at this deployment; what it found stands below.",
     "promoted": "Promoted: this session moves the robot from its next heartbeat on.",
     "closed": "Closed: the session gets no answers any more.",
-    "taken": "Taken over: the other session is closed, and this one is in dry_run.",
     "registered": "Registered.",
     "revoked": "Revoked.",
     "confirmed": "Confirmed: the login that showed this code has its key now.",

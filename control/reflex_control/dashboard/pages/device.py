@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from reflex.errors import ServiceError
 from reflex_control.dashboard.visit import Page, Visit
+from reflex_control.http.routes.device import DEVICE_PAGE, MAX_CODE_CHARACTERS
 from reflex_control.identity.actor import SCOPES
 from reflex_control.logins import BY_NAME, show_login
 
@@ -15,13 +16,12 @@ __all__ = ["DEVICE_PAGES"]
 
 CONFIRM: Final = "/v1/device/confirm"
 REFUSE: Final = "/v1/device/refuse"
-MAX_CODE: Final = 32
 
 
 def _show(visit: Visit, problem: ServiceError | None = None) -> Response:
     """What waits under the code that was typed, to be looked at before it is confirmed."""
     visit.who.require("admin")
-    code = visit.query.get("code", "").strip()[:MAX_CODE]
+    code = visit.query.get("code", "").strip()[:MAX_CODE_CHARACTERS]
     login = None if problem is not None or not code else show_login(visit.plane, visit.who, code)
     scopes = [(scope, scope not in BY_NAME) for scope in SCOPES if visit.may(scope)]
     return visit.page("device.html", problem=problem, code=code, login=login, scopes=scopes)
@@ -29,16 +29,16 @@ def _show(visit: Visit, problem: ServiceError | None = None) -> Response:
 
 def _confirm(visit: Visit) -> Response:
     visit.ask("POST", CONFIRM, {"userCode": visit.form.text("userCode"), "scopes": visit.form.several("scopes")})
-    return visit.go_to("/device?done=confirmed")
+    return visit.go_to(f"{DEVICE_PAGE}?done=confirmed")
 
 
 def _refuse(visit: Visit) -> Response:
     visit.ask("POST", REFUSE, {"userCode": visit.form.text("userCode")})
-    return visit.go_to("/device?done=refused")
+    return visit.go_to(f"{DEVICE_PAGE}?done=refused")
 
 
 DEVICE_PAGES: Final = (
-    Page("GET", "/device", _show, problem_page=_show),
-    Page("POST", "/device", _confirm, problem_page=_show),
-    Page("POST", "/device/refuse", _refuse, problem_page=_show),
+    Page("GET", DEVICE_PAGE, _show, problem_page=_show),
+    Page("POST", DEVICE_PAGE, _confirm, problem_page=_show),
+    Page("POST", f"{DEVICE_PAGE}/refuse", _refuse, problem_page=_show),
 )

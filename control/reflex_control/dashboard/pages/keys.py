@@ -9,14 +9,14 @@ from starlette.responses import Response
 from reflex.errors import ServiceError
 from reflex.signed.moments import ms_of
 from reflex_control.dashboard.visit import Page, Visit
+from reflex_control.http.routes.bodies import DEFAULT_OVERLAP_S
 from reflex_control.identity.actor import SCOPES
+from reflex_control.moments import DAY_S, SECOND_MS
 
 __all__ = ["KEY_PAGES"]
 
-DAY_S: Final = 86_400
 LIVES: Final = ((0, "never"), (DAY_S, "in a day"), (30 * DAY_S, "in 30 days"), (365 * DAY_S, "in a year"))
-OVERLAPS: Final = ((0, "at once"), (3_600, "in an hour"), (DAY_S, "in a day"), (7 * DAY_S, "in a week"))
-DEFAULT_OVERLAP_S: Final = 3_600
+OVERLAPS: Final = ((0, "at once"), (DEFAULT_OVERLAP_S, "in an hour"), (DAY_S, "in a day"), (7 * DAY_S, "in a week"))
 KEYS: Final = "/v1/keys"
 ROTATE: Final = "/v1/keys/{id}/rotate"
 REVOKE: Final = "/v1/keys/{id}/revoke"
@@ -28,6 +28,7 @@ def _list(visit: Visit, problem: ServiceError | None = None) -> Response:
     return visit.page(
         "keys.html", problem=problem, keys=sorted(keys, key=lambda each: each["state"] in ("revoked", "expired")),
         scopes=[scope for scope in SCOPES if visit.may(scope)], lives=LIVES, overlaps=OVERLAPS,
+        usual_overlap_s=DEFAULT_OVERLAP_S,
     )  # fmt: skip
 
 
@@ -62,7 +63,7 @@ def _state_of(key: dict[str, Any], now_ms: int) -> str:
     if key["expiresAt"] is None:
         return "holds"
     left_ms = ms_of(key["expiresAt"]) - now_ms
-    return "expired" if left_ms <= 0 else "rotating" if left_ms <= 7 * DAY_S * 1000 else "holds"
+    return "expired" if left_ms <= 0 else "rotating" if left_ms <= 7 * DAY_S * SECOND_MS else "holds"
 
 
 def _seconds(given: str) -> int | None:

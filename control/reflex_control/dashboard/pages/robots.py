@@ -6,17 +6,18 @@ from typing import Final
 
 from starlette.responses import Response
 
-from reflex.errors import ServiceError, service_error
-from reflex_control.dashboard.looking_up import names_of, robots_of, schemas_by_id
+from reflex.errors import ServiceError
+from reflex_control.dashboard.looking_up import robot_of, robots_of, schemas_by_id
 from reflex_control.dashboard.qr import qr_of
 from reflex_control.dashboard.visit import Page, Visit
+from reflex_control.identity.pairing import DEFAULT_TTL_S, MAX_TTL_S
 from reflex_control.receipting import newest_receipts
 
 __all__ = ["ROBOT_PAGES"]
 
 PAIR: Final = "/v1/robots/{id}/pairing-tokens"
 REVOKE: Final = "/v1/robots/{id}/revoke"
-LIVES_S: Final = (600, 3_600, 86_400)
+LIVES_S: Final = (600, DEFAULT_TTL_S, MAX_TTL_S)
 RECEIPTS_SHOWN: Final = 20
 
 
@@ -38,15 +39,14 @@ def _register(visit: Visit) -> Response:
 
 
 def _show(visit: Visit, problem: ServiceError | None = None) -> Response:
-    robot = next((each for each in robots_of(visit) if each["id"] == visit.path["id"]), None)
-    if robot is None:
-        raise service_error("not_found", "there is no such robot in this organisation")
+    robot = robot_of(visit, visit.path["id"])
+    schema = visit.ask("GET", "/v1/robot-schemas/{id}", id=robot["robotSchemaId"])
     with visit.plane.reading() as connection:
         receipts = newest_receipts(connection, visit.owner, robot_id=robot["id"], limit=RECEIPTS_SHOWN)
     is_in_service = robot["revokedAt"] is None
     return visit.page(
-        "robot.html", problem=problem, robot=robot, receipts=receipts, lives_s=LIVES_S,
-        schema_name=names_of(list(schemas_by_id(visit).values()))[robot["robotSchemaId"]],
+        "robot.html", problem=problem, robot=robot, receipts=receipts, lives_s=LIVES_S, usual_life_s=DEFAULT_TTL_S,
+        schema_name=schema["name"],
         can_pair=is_in_service and visit.offers("POST", PAIR, id=robot["id"]),
         can_revoke=is_in_service and visit.offers("POST", REVOKE, id=robot["id"]),
     )  # fmt: skip

@@ -13,7 +13,7 @@ from reflex_control.dashboard.sign_ins import LASTS_MS
 from reflex_control.dashboard.visit import Page, Visit
 from reflex_control.identity.actor import Actor
 from reflex_control.identity.keys import authenticate, end_key_at, key_of
-from reflex_control.moments import SECOND_MS
+from reflex_control.moments import MINUTE_MS, SECOND_MS
 
 __all__ = ["SIGN_IN_PAGES"]
 
@@ -29,7 +29,7 @@ def _show(visit: Visit, problem: ServiceError | None = None) -> Response:
     to = _place(visit.query.get("next", "") or visit.form.text("next"))
     if visit.actor is not None:
         return visit.go_to(to)
-    return visit.page("sign_in.html", problem=problem, next=to)
+    return visit.page("sign_in.html", problem=problem, next=to, lasts_h=LASTS_MS // (60 * MINUTE_MS))
 
 
 def _sign_in(visit: Visit) -> Response:

@@ -25,7 +25,11 @@ def test_an_empty_form_has_no_field() -> None:
     assert form_of(b"").fields == []
 
 
-@pytest.mark.parametrize("body", [b"a", b"a=%ff", b"a=%ed%a0%80", "a=\xe9".encode("latin-1"), b"a=1&" * 65 + b"a=1"])
+def test_a_form_has_as_many_fields_as_any_page_of_ours_and_no_more() -> None:
+    assert len(form_of(b"a=1&" * 63 + b"a=1").several("a")) == 64
+
+
+@pytest.mark.parametrize("body", [b"a", b"a=%ff", b"a=%ed%a0%80", "a=\xe9".encode("latin-1"), b"a=1&" * 64 + b"a=1"])
 def test_what_no_browser_sends_is_refused(body: bytes) -> None:
     with pytest.raises(ServiceError) as refused:
         form_of(body)
