@@ -88,6 +88,7 @@ class Feed:
         self._channels: dict[str, _Channel] = {}
         self._woken = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_over = False
         self.looked_at = 0.0
         """By the monotonic clock: when the store was last read without an error."""
 
@@ -109,7 +110,8 @@ class Feed:
                 await self._look(look)
 
     def end(self) -> None:
-        """Every stream ends."""
+        """Every stream ends, and whoever comes later hears what was, and no more."""
+        self._is_over = True
         for listener in self._listeners:
             listener.end()
 
@@ -117,7 +119,7 @@ class Feed:
     def listening(self, organisation_id: str, key_id: str) -> Iterator[Listener]:
         """A listener; `ServiceError` 429 when its key has too many, 503 when all keys together do."""
         self._admit(key_id)
-        listener = Listener(organisation_id, key_id)
+        listener = Listener(organisation_id, key_id, is_over=self._is_over)
         self._listeners.add(listener)
         try:
             yield listener

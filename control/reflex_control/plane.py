@@ -6,7 +6,6 @@ woken afterwards.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -72,8 +71,6 @@ class Plane:
     database: Database
     clock: Clock = now_ms
     feed: Feed = field(default_factory=Feed)
-    ending: threading.Event = field(default_factory=threading.Event)
-    """Set when the server ends: streams do, too."""
     deaf_until: Callable[[], int] = field(default=lambda: 0)
     """The moment of its start, or when its store failed last."""
     logins: LoginLimits = field(default_factory=LoginLimits)

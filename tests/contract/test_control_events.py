@@ -24,6 +24,7 @@ from reflex_control.plane import Plane
 from reflex_control.registry.deployments import create_deployment
 from reflex_control.registry.models import register_model
 from support.nonce import act_body
+from support.nonce_server import one_process_each
 from support.outside.control_plane import ControlProcess, Tenant, prepared_store, running_control
 from support.promise import Promise
 from support.server import ServerProcess, running_server
@@ -57,6 +58,7 @@ class Scene:
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     folder: Path = tmp_path_factory.mktemp("control")
     write_nonce_policy(folder / "models")
+    one_process_each(folder / "models")
     config = json.loads((folder / "models" / "nonce" / CONFIG_FILE).read_text())
     with prepared_store(folder / "data") as (ours, theirs), running_control(folder / "data") as control:
         key, plane = ours.admin(), Plane(ours.store)

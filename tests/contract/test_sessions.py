@@ -29,6 +29,7 @@ from reflex.traces.schema import RequestRecord
 from reflex_bench.nonce_policy import write_nonce_policy
 from support.control.forged import altered
 from support.nonce import act_body
+from support.nonce_server import one_process_each
 from support.outside.control_stand_in import ControlPlaneStandIn, credential, running_control_plane
 from support.promise import Promise
 from support.server import ServerProcess, free_port, running_server
@@ -79,6 +80,7 @@ class Guarded:
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     folder = tmp_path_factory.mktemp("sessions")
     write_nonce_policy(folder / "models", control_file=folder / "control.json")
+    one_process_each(folder / "models")
     policy_hash = json.loads((folder / "models" / "nonce" / CONFIG_FILE).read_text())["policy_hash"]
     (folder / "keys").write_text(KeyEntry("reader", digest_of(KEY.encode())).as_line())
     plane = ControlPlaneStandIn(port=free_port())

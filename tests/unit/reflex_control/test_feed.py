@@ -115,7 +115,11 @@ def test_who_is_far_behind_reads_the_store(plane: Plane, actor: Actor, monkeypat
                 feed.follow(listener, 0)
                 for what in range(5):
                     await asyncio.to_thread(tell, plane, actor, what)
-                await eventually(lambda: feed.kept(listener, 0) is None, "the first ones are kept no more")
+                with plane.reading() as connection:
+                    third = events_after(connection, actor.organisation_id, 0)[2].seq
+                await eventually(lambda: len(feed.kept(listener, third) or ()) == 2, "the last two are kept")
+                assert feed.kept(listener, third - 1) is None
+                assert feed.kept(listener, 0) is None
 
     asyncio.run(listen())
     with plane.reading() as connection:
@@ -151,6 +155,7 @@ def test_a_key_that_is_taken_back_ends_its_listeners_alone(plane: Plane, actor: 
                 with plane.database.writing() as connection:
                     revoke_key(connection, actor.key_id, plane.clock())
                 await eventually(lambda: lost.is_over, "its listener ends")
+                assert lost.woken.is_set()
                 assert not kept.is_over
 
     asyncio.run(listen())
@@ -222,3 +227,12 @@ def test_a_look_for_those_before_leaves_no_gap_for_who_came_meanwhile() -> None:
             assert [row.seq for row in feed.kept(late, 97) or ()] == [98, 99, 100, 101]
 
     asyncio.run(listen())
+
+
+def test_when_it_has_ended_every_stream_is_over_and_so_is_one_that_comes_later() -> None:
+    feed = Feed()
+    with feed.listening("org", "key") as before:
+        assert not before.is_over
+        feed.end()
+        with feed.listening("org", "key") as after:
+            assert (before.is_over, before.woken.is_set(), after.is_over) == (True, True, True)

@@ -14,7 +14,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Annotated, Any, Final
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 from sqlalchemy import func, select
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
@@ -22,9 +22,9 @@ from starlette.types import Receive, Scope, Send
 
 from reflex_control.feed import Listener, events_after
 from reflex_control.http.operation import Call, Needs, Operation
-from reflex_control.http.routes.bodies import Body, Identity
+from reflex_control.http.routes.bodies import Identity, Query
 from reflex_control.identity.actor import Actor
-from reflex_control.moments import SECOND_MS
+from reflex_control.moments import DAY_S, SECOND_MS
 from reflex_control.plane import Plane
 from reflex_control.store.tables import event
 
@@ -37,13 +37,9 @@ HEADERS: Final = {"cache-control": "no-store", "x-accel-buffering": "no"}
 LISTENER: Final = Needs(("read", "sessions"), any_robot=True)
 
 
-class EventQuery(Body):
-    """Of a query everything is text."""
-
-    model_config = ConfigDict(strict=False)
-
+class EventQuery(Query):
     kind: Identity | None = None
-    recent_seconds: Annotated[int, Field(ge=1, le=86_400)] | None = None
+    recent_seconds: Annotated[int, Field(ge=1, le=DAY_S)] | None = None
     """Begin so far back, where there is no Last-Event-ID of this store."""
 
 
@@ -88,7 +84,7 @@ class EventStream(StreamingResponse):
             yield self._lines(rows)
         self._plane.feed.follow(listener, place)
         yield _event("caught_up", {"organisationId": self._actor.organisation_id}) + b"\n"
-        while self.holds() and not (listener.is_over or self._plane.ending.is_set()):
+        while self.holds() and not listener.is_over:
             if rows := await self._news(listener, place):
                 place = rows[-1].seq
                 yield self._lines(rows)
