@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,11 @@ __all__ = ["Database", "sqlite_url"]
 
 BUSY_S: Final = 10.0
 """So long a write waits for another process' write, a backup's for example."""
+WAL_AGAIN_S: Final = 0.02
+WELL_AGAIN_S: Final = 3.0
+"""So long nothing may fail before a write that went well says that the store is well: where a disk is nearly full, a
+small write still finds its room beside larger ones that do not.
+"""
 WRITES: Final = "reflex_writes"
 POOL: Final = {"pool_size": 40, "max_overflow": 0, "pool_timeout": BUSY_S}
 """As many as the server has worker threads (anyio's default)."""
@@ -145,8 +151,24 @@ def _engine(url: str) -> Engine:
 
 def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # `begin` is said below: Python's own would read before it locks
-    for pragma in (f"busy_timeout={int(BUSY_S * 1000)}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    connection.execute(f"PRAGMA busy_timeout={int(BUSY_S * 1000)}")
+    _write_ahead(connection)
+    for pragma in ("synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Of several that open a new file at once, SQLite tells some at once that it is locked, whatever its time-out."""
+    until = time.monotonic() + BUSY_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as exc:
+            if exc.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(WAL_AGAIN_S)
+        else:
+            return
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -102,14 +103,20 @@ def prepared_store(folder: Path, url: str | None = None) -> Iterator[tuple[Tenan
 
 
 @contextlib.contextmanager
-def running_control(folder: Path, *options: str, port: int | None = None) -> Iterator[ControlProcess]:
-    """`reflex control serve --data folder`, ready; killed at the end if need be. Its log lies in the folder."""
+def running_control(
+    folder: Path, *options: str, port: int | None = None, module: str = "reflex.cli"
+) -> Iterator[ControlProcess]:
+    """`reflex control serve --data folder`, ready; killed at the end if need be. Its log lies in the folder.
+
+    `module` runs the command line: one of the tests' may change something before.
+    """
     port = free_port() if port is None else port
-    command = [sys.executable, "-m", "reflex.cli", "control", "serve", "--data", str(folder), "--port", str(port)]
+    command = [sys.executable, "-m", module, "control", "serve", "--data", str(folder), "--port", str(port)]
+    env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     folder.mkdir(mode=0o700, exist_ok=True)
     log_path = folder / "log"
     with log_path.open("ab") as log:
-        process = subprocess.Popen([*command, *options], stdout=log, stderr=subprocess.STDOUT)
+        process = subprocess.Popen([*command, *options], stdout=log, stderr=subprocess.STDOUT, env=env)
     control = ControlProcess(process, f"http://127.0.0.1:{port}", log_path)
     try:
         wait_until(control.is_ready, "the control plane is ready", timeout_s=HANGS_S)

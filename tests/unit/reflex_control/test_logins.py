@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from reflex.errors import ServiceError
+from reflex.errors import ServiceError, service_error
+from reflex_control import logins
 from reflex_control.identity.actor import SCOPES, Actor
 from reflex_control.identity.keys import authenticate, revoke_key
 from reflex_control.identity.login_limits import INTERVAL_S, LoginLimits
@@ -115,6 +116,23 @@ def test_a_confirmer_whose_key_was_taken_back_gave_nothing(plane: Plane, actor: 
     assert refused(plane, begun["deviceCode"]) == "login_ended"
     with plane.reading() as connection:
         assert connection.scalars(select(api_key.c.name)).all() == ["everything"]
+
+
+@pytest.mark.parametrize("code", ["store_unavailable", "rate_limited"])
+def test_trouble_of_the_server_ends_no_login(
+    plane: Plane, actor: Actor, clock: Clock, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    def fail(*_: object, **_more: object) -> None:
+        raise service_error(code, "not now", retry_after_s=1.0)
+
+    begun = start(plane)
+    confirm_login(plane, actor, begun["userCode"])
+    with monkeypatch.context() as patch:
+        patch.setattr(logins, "make_key", fail)
+        assert refused(plane, begun["deviceCode"]) == code
+
+    clock.now_s += INTERVAL_S
+    assert take_login(plane, begun["deviceCode"])["key"].startswith("rfx_")
 
 
 def test_a_login_that_was_refused_or_withdrawn_makes_no_key(plane: Plane, actor: Actor) -> None:

@@ -13,6 +13,11 @@ from support.outside.control_stand_in import credential
 from unit.reflex_control.conftest import Moment
 
 
+def token_key(plane: Plane) -> str:
+    with plane.reading() as connection:
+        return active_key(connection).kid
+
+
 def note(plane: Plane, actor: Actor, kind: str) -> None:
     with plane.writing(actor) as writing:
         writing.receipt(kind, Facts())
@@ -44,10 +49,13 @@ def test_a_credential_of_the_key_before_lives_on_to_its_own_end(plane: Plane, ac
     note(plane, actor, "before")
     with plane.reading() as connection:
         token = credential(active_key(connection), issued_at_ms=plane.clock())
+    before = token_key(plane)
     rotate(plane.database, plane.clock)
 
     with plane.reading() as connection:
         assert read(token, keyset(connection), plane.clock() + 119_999).session_id == "sess_1"
+        # Longer than the two minutes that a credential lives, as docs/operations.md has it.
+        assert keyset(connection).keys[before].not_after_ms == plane.clock() + 10 * 60 * 1000
 
 
 def test_a_clock_that_goes_back_leaves_the_newest_key_the_newest(plane: Plane, actor: Actor, moment: Moment) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -11,7 +12,7 @@ import pytest
 from sqlalchemy import func, insert, select
 
 from reflex.errors import SetupError
-from reflex_control.store.backup import back_up, back_up_into, restore
+from reflex_control.store.backup import back_up, back_up_into, restore, restore_sent, send_backup
 from reflex_control.store.database import Database, sqlite_url
 from reflex_control.store.migrating import open_store
 from reflex_control.store.tables import organisation
@@ -60,6 +61,40 @@ def test_a_restored_store_is_what_the_backup_was(store: Database, store_file: Pa
     restore(tmp_path / "backup.db", store_file)
 
     assert count(store_file) == 1
+
+
+def test_a_log_of_the_store_before_is_not_read_into_the_one_that_is_restored(
+    store: Database, store_file: Path, tmp_path: Path
+) -> None:
+    add(store, 1)
+    back_up(store_file, tmp_path / "backup.db")
+    store.close()
+    left = [Path(f"{store_file}{suffix}") for suffix in ("-wal", "-shm")]
+    for file in left:
+        file.write_bytes(b"of a server that was killed")
+
+    restore(tmp_path / "backup.db", store_file)
+
+    assert [file for file in left if file.exists()] == []
+    assert count(store_file) == 1
+
+
+def test_a_copy_goes_through_a_stream_and_leaves_nothing_beside(
+    store: Database, store_file: Path, tmp_path: Path
+) -> None:
+    stream, restored = io.BytesIO(), tmp_path / "restored.db"
+    add(store, 1)
+    send_backup(store_file, stream)
+    add(store, 2)
+
+    restore_sent(io.BytesIO(stream.getvalue()), restored)
+
+    assert count(restored) == 1
+    assert restored.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(SetupError):
+        restore_sent(io.BytesIO(stream.getvalue()[:5_000]), restored)
+    assert count(restored) == 1
+    assert list(tmp_path.glob(".*")) == []
 
 
 @pytest.mark.parametrize("content", [b"", b"no store at all", b"SQLite format 3\x00" + b"\xff" * 4096])

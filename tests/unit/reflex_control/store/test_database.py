@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from sqlalchemy import func, insert, select, text, update
 
 from reflex.errors import SetupError
+from reflex_control.store import database as database_module
 from reflex_control.store.database import Database, sqlite_url
 from reflex_control.store.migrating import open_store
 from reflex_control.store.tables import organisation
@@ -55,9 +57,8 @@ def test_what_is_read_within_a_write_is_still_true_when_it_commits(database: Dat
         assert connection.scalar(select(organisation.c.name)) == str(THREADS * ROUNDS)
 
 
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
 def test_sqlite_syncs_every_commit_to_a_write_ahead_log(database: Database) -> None:
-    if not database.is_sqlite:
-        return
     with database.reading() as connection:
         assert connection.scalar(text("PRAGMA journal_mode")) == "wal"
         assert connection.scalar(text("PRAGMA synchronous")) == 2
@@ -81,9 +82,8 @@ def test_a_folder_of_any_name_holds_a_store(tmp_path: Path, name: str) -> None:
     assert (folder / "control.db").is_file()
 
 
+@pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
 def test_a_database_that_hangs_is_not_waited_for_without_end(database: Database) -> None:
-    if database.is_sqlite:
-        return
     with database.reading() as connection:
         bounds = [connection.scalar(text(f"SHOW {name}")) for name in ("lock_timeout", "statement_timeout")]
     assert bounds == ["10s", "30s"]
@@ -105,3 +105,34 @@ def test_what_is_read_first_fits_what_is_read_last(database: Database) -> None:
         assert connection.scalar(count) == before
     with database.reading() as connection:
         assert connection.scalar(count) == (before or 0) + 1
+
+
+class Refusing(sqlite3.Connection):
+    """Says twice that the file is locked, as SQLite does at once to some of those that open a new one together."""
+
+    refusals = 2
+    code = sqlite3.SQLITE_BUSY
+
+    def execute(self, statement: str, *more: object) -> sqlite3.Cursor:
+        if "journal_mode" in statement and self.refusals:
+            self.refusals -= 1
+            refusal = sqlite3.OperationalError("database is locked")
+            refusal.sqlite_errorcode = self.code
+            raise refusal
+        return super().execute(statement, *more)  # type: ignore[arg-type]
+
+
+def test_a_file_that_others_open_at_the_same_time_is_tried_again(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "new.db", factory=Refusing)
+    database_module._set_up_sqlite(connection, None)
+    assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    connection.close()
+
+
+def test_any_other_refusal_of_a_file_is_told_at_once(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "new.db", factory=Refusing)
+    connection.code = sqlite3.SQLITE_READONLY
+    with pytest.raises(sqlite3.OperationalError):
+        database_module._set_up_sqlite(connection, None)
+    assert connection.refusals == 1
+    connection.close()
