@@ -31,6 +31,7 @@ from reflex_control.registry.models import register_model
 from reflex_control.sessions.beating import close_session
 from reflex_control.signing_keys import active_key, keyset
 from support.nonce import act_body
+from support.nonce_server import one_process_each
 from support.outside.control_plane import ControlProcess, Tenant, prepared_store, running_control
 from support.promise import Promise
 from support.server import ServerProcess, free_port, running_server
@@ -148,6 +149,7 @@ class Scene:
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     folder, port = tmp_path_factory.mktemp("outage"), free_port()
     write_nonce_policy(folder / "models")
+    one_process_each(folder / "models")
     config = json.loads((folder / "models" / "nonce" / CONFIG_FILE).read_text())
     with prepared_store(folder / "data") as (ours, _), contextlib.ExitStack() as stack:
         key, plane = ours.admin(), Plane(ours.store)

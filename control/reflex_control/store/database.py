@@ -63,7 +63,8 @@ class Database:
         # Within a process a lock is fair, where SQLite's own waiting is a lottery.
         self._lock = threading.Lock()
         self.write_problem: str | None = None
-        """Why the last write failed, where that was the store's fault: full, locked, gone."""
+        """Why a write failed lately, where that was the store's fault: full, locked, gone."""
+        self._write_failed_at_s = -WELL_AGAIN_S
         self.failed_at_ms = 0
         """When the store last failed at anything."""
 
@@ -103,8 +104,10 @@ class Database:
                 yield
         except STORE_ERRORS as exc:
             self.write_problem = store_problem(exc)
+            self._write_failed_at_s = time.monotonic()
             raise
-        self.write_problem = None
+        if time.monotonic() - self._write_failed_at_s >= WELL_AGAIN_S:
+            self.write_problem = None
 
     @contextmanager
     def _noting_failures(self) -> Iterator[None]:

@@ -48,6 +48,8 @@ def test_what_is_given_back_may_be_taken_again_and_no_more_than_there_was(clock:
     for _ in range(5):
         bucket.give_back("a")
     assert allowed(bucket, "a", 5) == 2
+    bucket.give_back("a")
+    assert allowed(bucket, "a", 5) == 1
 
 
 def test_callers_without_number_take_no_memory_without_end(clock: Clock) -> None:
