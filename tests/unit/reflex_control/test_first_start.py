@@ -9,8 +9,11 @@ from threading import Barrier
 import pytest
 from sqlalchemy import func, select
 
-from reflex_control.first_start import begin, has_begun
+from reflex_control.first_start import FirstKey, begin, has_begun
+from reflex_control.identity.actor import SCOPES
+from reflex_control.identity.keys import authenticate
 from reflex_control.plane import Plane
+from reflex_control.receipting import receipts_of
 from reflex_control.store.database import Database
 from reflex_control.store.migrating import open_store
 from reflex_control.store.tables import api_key, organisation, receipt, signing_key
@@ -56,3 +59,27 @@ def test_a_key_that_could_not_be_handed_out_leaves_the_store_for_another_try(dat
     assert begin(plane, keys.append)
     assert has_begun(plane)
     assert len(keys) == 1
+    assert not begin(plane, keys.append)
+    assert len(keys) == 1
+
+
+def test_the_first_key_may_do_everything_and_is_on_the_record(database: Database) -> None:
+    plane, keys = Plane(database), list[str]()
+    begin(plane, keys.append)
+
+    holder = authenticate(database, keys[0].encode(), plane.clock())
+    with plane.reading() as connection:
+        (made,) = receipts_of(connection, holder.organisation_id)
+    assert (holder.scopes, holder.key_name) == (frozenset(SCOPES), "admin")
+    assert (made["kind"], made["reason"]) == ("key_created", f"{holder.key_id}: admin")
+
+
+def test_what_is_printed_of_it_says_where_it_is_used_and_no_log_shows_it_by_mistake() -> None:
+    first = FirstKey("rfx_secret", "http://lab:8100")
+
+    assert first.as_text().splitlines() == [
+        "admin key, shown this once: rfx_secret", "next: reflex login --backend-url http://lab:8100 --api-key -",
+        "      reflex whoami", "      open http://lab:8100/ and sign in with the key",
+    ]  # fmt: skip
+    assert first.as_json() == {"key": "rfx_secret", "backendUrl": "http://lab:8100"}
+    assert "secret" not in repr(first)
