@@ -14,13 +14,16 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from typer.testing import CliRunner
 
 from reflex.api_keys import new_key
+from reflex.cli import app
 from reflex.cli.up.demo import Demo, register_demo
 from reflex.cli.up.place import Place
 from reflex.control import ControlClient
 from reflex.errors import SetupError
 from reflex_frontend.policy.shipped import shipped_repository
+from support.leftovers import has_ended
 from support.server import START_TIMEOUT_S, free_port
 from support.waiting import HANGS_S, wait_until
 
@@ -61,9 +64,12 @@ class Up:
         return httpx.post(f"{self.url}/act", content=ACT, headers=headers, timeout=HANGS_S)
 
 
+def arguments(data: Path, port: int, control_port: int) -> list[str]:
+    return ["up", "--data", str(data), "--port", str(port), "--control-port", str(control_port)]
+
+
 def command(data: Path, port: int, control_port: int) -> list[str]:
-    options = ["--data", str(data), "--port", str(port), "--control-port", str(control_port)]
-    return [sys.executable, "-m", "reflex.cli", "up", *options]
+    return [sys.executable, "-m", "reflex.cli", *arguments(data, port, control_port)]
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +102,7 @@ def ctrl_c_ends_everything(up: Up) -> None:
 
     assert up.process.wait(HANGS_S) == 0
     assert up.log.rstrip().endswith("all is ended")
-    assert [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE] == []
+    assert [child for child in children if not has_ended(child)] == []
 
 
 def test_the_next_commands_are_of_a_session_that_the_server_answers(up: Up) -> None:
@@ -123,6 +129,9 @@ def test_another_start_finds_what_the_first_one_made(up: Up) -> None:
         again = register_demo(client, shipped_repository(), up.url)
         elsewhere = register_demo(client, shipped_repository(), "http://127.0.0.1:1")
 
+        [schema] = client.list_robot_schemas()["robotSchemas"]
+
+    assert schema["schema"]["simulation"] is True, "weights at random move nothing real"
     assert again == up.demo
     assert elsewhere.deployment_id != up.demo.deployment_id
     assert elsewhere.robot_id == up.demo.robot_id
@@ -133,11 +142,14 @@ def test_the_servers_key_is_used_again_and_made_anew_when_it_is_not_accepted(up:
     known = place.frontend_key.read_text(encoding="ascii").strip()
 
     assert place.key_of_frontend(url) == known
-    place.frontend_key.write_text(new_key(), encoding="ascii")
+    nobodys = new_key()
+    place.frontend_key.write_text(nobodys, encoding="ascii")
     made = place.key_of_frontend(url)
 
-    assert made not in (known, place.admin())
+    assert made not in (known, nobodys, place.admin())
     assert place.frontend_key.read_text(encoding="ascii").strip() == made
+    with ControlClient(url, api_key=made) as client:
+        assert client.whoami()["key"]["scopes"] == ["read"]
 
 
 def test_a_store_of_another_origin_is_told(tmp_path: Path) -> None:
@@ -152,15 +164,21 @@ def test_what_it_keeps_is_its_owners_alone(up: Up) -> None:
     assert up.data.stat().st_mode & 0o777 == 0o700
 
 
+def test_one_port_for_both_servers_is_told_before_anything_starts(tmp_path: Path) -> None:
+    port = free_port()
+    done = CliRunner().invoke(app, arguments(tmp_path / "data", port, port))
+
+    assert done.exit_code == 1
+    assert "--port and --control-port are the same" in done.stderr
+    assert not (tmp_path / "data").exists()
+
+
 @pytest.mark.parametrize("taken", ["--port", "--control-port"])
 def test_a_port_that_is_taken_is_told_before_anything_starts(tmp_path: Path, taken: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         ports = {"--port": free_port(), "--control-port": free_port(), taken: other.getsockname()[1]}
-        done = subprocess.run(
-            command(tmp_path / "data", ports["--port"], ports["--control-port"]),
-            capture_output=True, text=True, timeout=HANGS_S, check=False,
-        )  # fmt: skip
+        done = CliRunner().invoke(app, arguments(tmp_path / "data", ports["--port"], ports["--control-port"]))
 
-    assert done.returncode == 1
+    assert done.exit_code == 1
     assert f"choose another {taken}," in done.stderr
     assert not (tmp_path / "data").exists()

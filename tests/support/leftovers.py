@@ -18,6 +18,7 @@ import psutil
 __all__ = [
     "SHARED_MEMORY",
     "descriptors",
+    "has_ended",
     "leaves_no_descriptor",
     "leaves_no_thread",
     "living_of_group",
@@ -35,6 +36,14 @@ def threads() -> frozenset[threading.Thread]:
 def descriptors() -> frozenset[tuple[str, str]]:
     """Number and file of each; the one that lists the others is not among them."""
     return frozenset(named for link in Path("/proc/self/fd").iterdir() if (named := _named(link)) is not None)
+
+
+def has_ended(process: psutil.Process) -> bool:
+    """Whether it is gone, be it between two looks, or waits only for its parent to collect it."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def living_of_group(group: int) -> list[int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import queue
 import signal
 import subprocess
 import sys
@@ -40,7 +39,6 @@ class Programs:
     say: Say
     _running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     _readers: list[threading.Thread] = field(default_factory=list)
-    _ended: queue.SimpleQueue[str] = field(default_factory=queue.SimpleQueue)
 
     def start(self, name: str, command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
         """With this process' environment, and these variables."""
@@ -49,7 +47,8 @@ class Programs:
             stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
         self._running[name] = process
-        reader = threading.Thread(target=self._read, args=(name, process), name=f"log of {name}")
+        # A program may leave one of its own behind, which holds its output open: nobody waits for that for ever.
+        reader = threading.Thread(target=self._read, args=(name, process), name=f"log of {name}", daemon=True)
         reader.start()
         self._readers.append(reader)
 
@@ -61,8 +60,7 @@ class Programs:
 
     def watch(self) -> None:
         """For ever; `SetupError` when one of them ends."""
-        self._ended.get()
-        self.wait_for(lambda: False)  # its output has ended: it will be gone in a moment
+        self.wait_for(lambda: False)
 
     def end(self) -> None:
         """The last one first, each given time to drain."""
@@ -94,7 +92,6 @@ class Programs:
                 with contextlib.suppress(OSError, ValueError):  # whoever read it is gone; the program must not wait
                     self.say(f"{name:<{NAME_WIDTH}} | {line.decode(errors='replace').rstrip()}")
             process.stdout.close()
-        self._ended.put(name)
 
 
 @contextlib.contextmanager

@@ -12,13 +12,21 @@ from pathlib import Path
 import psutil
 import pytest
 
-from reflex.cli.up.programs import Programs, reflex_command, together
+from reflex.cli.up.programs import Programs, together
 from reflex.errors import SetupError
+from support.leftovers import has_ended
 from support.server import free_port
 from support.waiting import HANGS_S, wait_until
 
 SLEEPS = ["sleep", "600"]
 SAYS = ["sh", "-c", "echo one; echo two >&2; exec sleep 600"]
+STARTS_AND_WAITS = """
+import subprocess, sys, time
+from reflex.cli.up.programs import reflex_command
+
+print(subprocess.Popen(reflex_command(*sys.argv[1:])).pid)
+time.sleep(600)
+"""
 TRAPS = ["sh", "-c", "trap 'echo drained; exit 0' TERM; echo up; while :; do sleep 0.05; done"]
 
 
@@ -59,6 +67,20 @@ def test_the_end_of_one_is_told_and_ends_the_rest(script: str, how: str) -> None
     assert [pid for pid in started if psutil.pid_exists(pid)] == []
 
 
+def test_the_end_of_one_is_told_whatever_holds_its_output_open() -> None:
+    said: list[str] = []
+    programs = Programs(said.append)
+    programs.start("server", ["sh", "-c", "sleep 600 & echo $!; exit 3"])
+    wait_until(lambda: len(said) == 1, "it says whom it leaves behind")
+
+    try:
+        with pytest.raises(SetupError, match=r"the server .*code 3"):
+            programs.watch()
+    finally:
+        psutil.Process(int(said[0].rpartition(" ")[2])).kill()
+        programs.end()
+
+
 def test_one_that_ends_before_it_is_ready_is_not_waited_for() -> None:
     def run() -> None:
         with together(lambda _line: None) as programs:
@@ -85,12 +107,33 @@ def test_a_signal_to_stop_is_what_ctrl_c_is(number: signal.Signals) -> None:
     assert signal.getsignal(number) is before
 
 
+def test_a_second_signal_ends_at_once_what_does_not_drain() -> None:
+    said: list[str] = []
+    started: list[int] = []
+
+    def say(line: str) -> None:
+        said.append(line)
+        if line.endswith("heard"):  # the first one, and goes on
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def run() -> None:
+        with together(say) as programs:
+            programs.start("server", ["sh", "-c", "trap 'echo heard' TERM; echo up; while :; do sleep 0.05; done"])
+            programs.wait_for(lambda: len(said) == 1)
+            started.extend(pids(programs))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run()
+
+    assert said == ["server  | up", "server  | heard"]
+    assert [pid for pid in started if psutil.pid_exists(pid)] == []
+
+
 def test_no_child_outlives_what_started_it(tmp_path: Path) -> None:
     arguments = ["control", "serve", "--data", str(tmp_path / "data"), "--port", str(free_port())]
-    code = f"import os, subprocess; print(subprocess.Popen({['PYTHON', *reflex_command(*arguments)[1:]]!r}).pid)"
-    code = code.replace(repr(str(os.getpid())), "str(os.getpid())").replace("'PYTHON'", repr(sys.executable))
     parent = subprocess.Popen(
-        [sys.executable, "-u", "-c", f"{code}; import time; time.sleep(600)"], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-u", "-c", STARTS_AND_WAITS, *arguments], stdout=subprocess.PIPE, text=True
     )
     assert parent.stdout is not None
     child = psutil.Process(int(parent.stdout.readline()))
@@ -100,7 +143,7 @@ def test_no_child_outlives_what_started_it(tmp_path: Path) -> None:
     parent.wait(HANGS_S)
     parent.stdout.close()
 
-    wait_until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, "the child is gone")
+    wait_until(lambda: has_ended(child), "the child is gone")
 
 
 def test_a_program_goes_on_when_nobody_hears_any_more_what_it_says(tmp_path: Path) -> None:
