@@ -20,6 +20,7 @@ import pytest
 
 from compose.stack import Load, Stack
 from docs.documents import REPOSITORY, blocks_of
+from support.skips import skip_for_want_of
 from support.waiting import wait_until
 
 SERVICES = ("frontend", "control", "triton")
@@ -64,8 +65,9 @@ def cut_off(stack: Stack) -> Iterator[None]:
         subprocess.run(["ip", "route", "del", *route], check=True)
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
 def test_the_request_of_the_readme_is_answered(stack: Stack) -> None:
+    if shutil.which("curl") is None:
+        skip_for_want_of("curl")
     [curl] = [
         block.code
         for block in blocks_of(REPOSITORY / "README.md")

@@ -1,4 +1,7 @@
-"""docs/first-session.md and docs/sdk.md: every command and every block runs, in the reader's order, on real servers."""
+"""docs/first-session.md and docs/sdk.md: every command and every block runs, in the reader's order, on real servers.
+
+The walk takes a dozen seconds: `make whole-runs` runs it.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +27,7 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walked]:
         yield walked
 
 
+@pytest.mark.slow
 def test_the_guide_leads_to_a_session_that_moved_its_robot(walked: Walked) -> None:
     found = re.search(r"^(sess_\w+) has ended; (\d+) of (\d+) steps moved$", walked.printed, re.MULTILINE)
 
@@ -32,6 +36,7 @@ def test_the_guide_leads_to_a_session_that_moved_its_robot(walked: Walked) -> No
     assert 0 < int(found[2]) < int(found[3]), "it moved, and not before it was promoted"
 
 
+@pytest.mark.slow
 def test_what_the_guide_did_stands_in_receipts_of_which_a_changed_one_is_refused(walked: Walked) -> None:
     lines = (walked.folder / "receipts.jsonl").read_text().splitlines()
     kinds = [json.loads(line)["kind"] for line in lines[1:]]
@@ -41,6 +46,7 @@ def test_what_the_guide_did_stands_in_receipts_of_which_a_changed_one_is_refused
     assert kinds[0] == "key_created"
 
 
+@pytest.mark.slow
 def test_the_blocks_of_the_sdk_page_run_as_printed(walked: Walked) -> None:
     with walked.robot_alive():
         printed = walked.run(
