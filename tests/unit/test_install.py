@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import runpy
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,8 +22,8 @@ TOOL = REPOSITORY / "tools" / "install.py"
 VENV = """
 import pathlib, sys
 folder = pathlib.Path(sys.argv[1]) / "bin"
-folder.mkdir(parents=True)
-(folder / "python").write_text(f'#!/bin/sh\\nexec {sys.executable} "$@"\\n')
+folder.mkdir(parents=True, exist_ok=True)
+(folder / "python").write_text(f'#!/bin/sh\\nexec "{sys.executable}" "$@"\\n')
 (folder / "python").chmod(0o755)
 """
 PIP = """
@@ -30,7 +32,7 @@ folder = pathlib.Path(__file__).parent
 unpack = pathlib.Path(tempfile.mkdtemp(prefix="pip-unpack-"))
 for name in ("one.whl", "two.whl"):
     (unpack / name).write_bytes(bytes(2_000_000))
-(folder.parent / ".venv/lib/python3/site-packages/one-1.dist-info").mkdir(parents=True)
+(folder.parent / ".venv/lib/python3/site-packages/one-1.dist-info").mkdir(parents=True, exist_ok=True)
 (folder / "called").write_text(json.dumps([os.getpid(), *sys.argv[1:]]))
 while not (folder / "code").exists():
     time.sleep(0.01)
@@ -41,10 +43,10 @@ sys.exit(int((folder / "code").read_text()))
 class Installing:
     """The tool as a process in a group of its own, as a terminal gives it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, environment: Path | None = None) -> None:
         self.played = folder / "played"
-        self.environment = folder / ".venv"
-        self.played.mkdir()
+        self.environment = folder / ".venv" if environment is None else environment
+        self.played.mkdir(parents=True)
         (self.played / "venv.py").write_text(VENV)
         (self.played / "pip.py").write_text(PIP)
         self.process = subprocess.Popen(
@@ -65,14 +67,26 @@ class Installing:
         (self.played / "ending").rename(self.played / "code")
         return self.process.wait(HANGS_S)
 
+    def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.communicate()
+
 
 @pytest.fixture
 def installing(tmp_path: Path) -> Iterator[Installing]:
     made = Installing(tmp_path)
     yield made
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(made.process.pid, signal.SIGKILL)
-    made.process.communicate()
+    made.kill()
+
+
+@pytest.fixture
+def second(installing: Installing, tmp_path: Path) -> Iterator[Installing]:
+    """Another into the same environment, while pip works for the first."""
+    installing.pip()
+    made = Installing(tmp_path / "second", installing.environment)
+    yield made
+    made.kill()
 
 
 def test_while_pip_is_silent_it_says_how_much_is_downloaded_and_installed(installing: Installing) -> None:
@@ -106,10 +120,69 @@ def test_each_step_says_at_once_that_it_begins(installing: Installing) -> None:
     assert then.startswith("  0 s: ")
 
 
-def test_what_pip_ends_with_is_what_make_hears(installing: Installing) -> None:
+def test_a_folder_that_pip_removes_while_it_is_counted_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("gone", "kept"):
+        (tmp_path / f"pip-unpack-{name}").mkdir()
+        (tmp_path / f"pip-unpack-{name}" / "one.whl").write_bytes(bytes(2_000_000))
+    scandir = os.scandir
+
+    def removing(path: str | Path) -> Iterator[os.DirEntry[str]]:
+        if str(path).endswith("-gone"):
+            shutil.rmtree(path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", removing)
+
+    told = runpy.run_path(str(TOOL))["how_far"](tmp_path, tmp_path)
+
+    assert told == "1 packages downloaded (2 MB), 0 installed"
+
+
+def test_what_pip_ends_with_is_what_make_hears_and_what_to_do_is_said(installing: Installing) -> None:
     installing.pip()
 
     assert installing.ends(7) == 7
+    assert installing.process.stdout is not None
+    assert "run make again" in installing.process.stdout.read().splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("variables", "ending"),
+    [
+        ({"PATH": "/bin"}, "what is installed stays"),
+        ({"HTTPS_PROXY": "http://me:secret@proxy:3128", "no_proxy": "x"}, "proxy, by HTTPS_PROXY: does it answer?"),
+        ({"https_proxy": "", "ALL_PROXY": ""}, "proxy, by ALL_PROXY, https_proxy: does it answer?"),
+    ],
+)
+def test_a_proxy_that_pip_asks_is_named_without_its_password(variables: dict[str, str], ending: str) -> None:
+    told: str = runpy.run_path(str(TOOL))["advice"](variables)
+
+    assert told.endswith(ending)
+    assert "secret" not in told
+
+
+def test_a_second_installation_into_the_same_environment_waits_for_the_first(
+    installing: Installing, second: Installing
+) -> None:
+    assert second.process.stdout is not None
+
+    assert next(second.process.stdout) == "  waiting for another installation into .venv\n"
+    assert not (second.played / "called").exists()
+
+    assert installing.ends(0) == 0
+    second.pip()
+    assert second.ends(0) == 0
+
+
+def test_one_that_waits_ends_at_ctrl_c(second: Installing) -> None:
+    assert second.process.stdout is not None
+    next(second.process.stdout)
+
+    os.killpg(second.process.pid, signal.SIGINT)
+
+    assert second.process.wait(HANGS_S) == 130
 
 
 @pytest.mark.parametrize(
