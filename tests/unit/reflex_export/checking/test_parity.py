@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import onnxruntime
 import pytest
 
 from reflex.errors import RepositoryError
 from reflex.policy_config import PolicyConfig
+from reflex_export.checking import parity as checking
 from reflex_export.checking.parity import Gate, Parity, PolicyRunner, gate_of
 from reflex_export.graph.graph import GraphBuilder
 
@@ -218,3 +220,12 @@ def test_a_model_that_cannot_be_loaded_is_named(tmp_path: Path, content: bytes |
     with pytest.raises(RepositoryError, match=r"cannot be loaded .*; export the policy again") as refusal:
         PolicyRunner([path])
     assert str(path) in str(refusal.value)
+
+
+def test_no_thread_of_a_graph_waits_busily_for_its_next_operator(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[onnxruntime.SessionOptions] = []
+    monkeypatch.setattr(checking, "_session", lambda _path, options: seen.append(options))
+
+    PolicyRunner([Path("preprocess"), Path("denoise")])
+
+    assert [each.get_session_config_entry("session.intra_op.allow_spinning") for each in seen] == ["0", "0"]
