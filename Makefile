@@ -63,7 +63,7 @@ bench: $(STAMP) ## /act against Triton called directly: a table, and JSON in ben
 	$(BIN)/python -m reflex_bench $(ARGS)
 
 bench-export: $(STAMP) ## full-size export beside a file copy, and a full-size /act (35 GB in TMPDIR)
-	$(BIN)/python -m reflex_bench.export_bench $(GOLDEN) $(ARGS)
+	$(BIN)/python -m reflex_bench.exporting.export_bench $(GOLDEN) $(ARGS)
 
 bench-rollout: $(STAMP) ## what recording, shadow, keys, sessions and tracing cost /act, measured in turns (ARGS='--rounds 1000')
 	$(BIN)/python -m reflex_bench.rollout_bench $(ARGS)

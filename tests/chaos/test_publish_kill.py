@@ -1,6 +1,6 @@
 """kill -9 of an export at random instants: the repository is always the old one or the new one, never a mixture.
 
-REFLEX_CHAOS_PUBLISH_KILLS sets how often (50); a tenth of as many for a whole policy.
+REFLEX_CHAOS_PUBLISH_KILLS sets how often (20); a tenth of as many for a whole policy.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from support.waiting import HANGS_S, let_pass
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 
-KILLS = int(os.environ.get("REFLEX_CHAOS_PUBLISH_KILLS", "50"))
+KILLS = int(os.environ.get("REFLEX_CHAOS_PUBLISH_KILLS", "20"))
 NAMES = [f"{part}{steps}" for part in ("preprocess", "encoder", "denoise", "arm") for steps in range(5)]
 """Many: the renames are what a kill must hit, and one takes microseconds."""
 RENAMES_S = 0.0005

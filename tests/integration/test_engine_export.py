@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from docs.documents import REPOSITORY
 from integration.engine_builds import BUILD_S, worker_of
 from reflex.policy_config import read_policy_config
@@ -45,6 +47,7 @@ def test_an_export_with_engines_publishes_them_beside_the_onnx(tmp_path: Path) -
     assert load_policy(tmp_path / "models", "arm").config == described
 
 
+@pytest.mark.slow
 def test_an_export_whose_engines_fail_publishes_nothing(tmp_path: Path) -> None:
     with export_with_engines(tmp_path / "models", tmp_path, "--steps", "10") as process:
         worker_of(process).kill()
@@ -55,6 +58,7 @@ def test_an_export_whose_engines_fail_publishes_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "models").exists()
 
 
+@pytest.mark.slow
 def test_a_dry_run_with_engines_publishes_nothing(tmp_path: Path) -> None:
     with export_with_engines(tmp_path / "models", tmp_path, "--steps", "1", "--dry-run") as process:
         _, errors = process.communicate(timeout=BUILD_S)

@@ -51,6 +51,7 @@ def test_two_that_build_the_same_at_once_build_it_once(tmp_path: Path) -> None:
     assert "waiting for another build of the same engine" in phases
 
 
+@pytest.mark.slow
 def test_two_commands_at_once_build_each_engine_once(tmp_path: Path) -> None:
     repository, cache = copy_of_demo(tmp_path), tmp_path / "cache"
     shutil.copytree(DEMO / "demo_encoder" / "1", repository / "demo_denoise" / "1", dirs_exist_ok=True)  # the small one
@@ -64,7 +65,9 @@ def test_two_commands_at_once_build_each_engine_once(tmp_path: Path) -> None:
     assert len(entries(cache)) == 2
 
 
-@pytest.mark.parametrize("delay_s", [0.0, 0.45, 0.9])
+@pytest.mark.parametrize(
+    "delay_s", [pytest.param(0.0, marks=pytest.mark.slow), 0.45, pytest.param(0.9, marks=pytest.mark.slow)]
+)
 def test_a_build_that_is_killed_leaves_no_half_engine(tmp_path: Path, delay_s: float) -> None:
     repository, cache = copy_of_demo(tmp_path), tmp_path / "cache"
     with command(repository, cache) as process:
@@ -82,7 +85,7 @@ def test_a_build_that_is_killed_leaves_no_half_engine(tmp_path: Path, delay_s: f
     assert not list(cache.glob(f".{record.manifest.key}*"))
 
 
-@pytest.mark.parametrize("delay_s", [0.0, 0.6])
+@pytest.mark.parametrize("delay_s", [pytest.param(0.0, marks=pytest.mark.slow), 0.6])
 def test_ctrl_c_ends_a_build_at_once_and_leaves_nothing(tmp_path: Path, promise: Promise, delay_s: float) -> None:
     repository, cache = copy_of_demo(tmp_path), tmp_path / "cache"
     shutil.copytree(DEMO / "demo_denoise" / "1", repository / "demo_encoder" / "1", dirs_exist_ok=True)  # the slow one

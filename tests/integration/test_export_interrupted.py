@@ -21,6 +21,8 @@ from support.waiting import HANGS_S, let_pass, wait_until
 
 COMMAND = "from reflex.cli import main; main()"
 INSTANTS = 10
+FEW = (2, 5, 8)
+"""Of them in `make test`; `make endurance` takes all."""
 CHECKPOINT = os.environ.get("REFLEX_INTERRUPTED_EXPORT", "act")
 """The quickest; `make endurance` interrupts a SmolVLA's export, which tries twice where the FP16 gate is missed."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -83,7 +85,9 @@ def duration_s(tmp_path_factory: pytest.TempPathFactory) -> float:
     return time.monotonic() - started_s
 
 
-@pytest.mark.parametrize("number", range(INSTANTS))
+@pytest.mark.parametrize(
+    "number", [pytest.param(tenth, marks=() if tenth in FEW else pytest.mark.slow) for tenth in range(INSTANTS)]
+)
 def test_an_export_that_is_interrupted_leaves_the_repository_as_it_was_or_whole(
     tmp_path: Path, duration_s: float, number: int
 ) -> None:
@@ -116,7 +120,7 @@ def assert_true(ended: Ended, repository: Path, before: dict[str, int]) -> None:
     assert not list(repository.glob(".*"))
 
 
-@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_an_interrupted_first_export_leaves_no_repository_and_no_scratch_folder(
     tmp_path: Path, number: signal.Signals
 ) -> None:

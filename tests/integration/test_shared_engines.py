@@ -145,6 +145,7 @@ def test_engines_of_one_policy_are_not_taken_for_those_of_all(machine: Machine) 
     assert len(machine.places() - before) == 1
 
 
+@pytest.mark.slow
 def test_a_build_that_is_told_to_end_takes_its_half_folder_away(machine: Machine, tmp_path: Path) -> None:
     other = Machine(machine.source, tmp_path / "other", tmp_path / "cache")
     build = other.start()

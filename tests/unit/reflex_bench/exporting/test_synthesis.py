@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from reflex.export_options import ExportOptions
-from reflex_bench.export_bench import Measured, measure
-from reflex_bench.export_sizes import live_parameters, stored_bytes
-from reflex_bench.synthesis import synthesise
+from reflex_bench.exporting.export_bench import Measured, measure
+from reflex_bench.exporting.export_sizes import live_parameters, stored_bytes
+from reflex_bench.exporting.synthesis import synthesise
 from reflex_export.exporting.pipeline import export_checkpoint
 from reflex_export.reading import read_checkpoint
 from reflex_export.reading.tensors import open_weights

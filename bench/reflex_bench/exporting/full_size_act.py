@@ -86,7 +86,15 @@ def answer_act(checkpoint: Path, scratch: Path) -> list[str]:
 def _answer(checkpoint: Path, scratch: Path, cameras: int, steps: int) -> AnsweredAct:
     repository = scratch / "models"
     lean = _with_cameras(checkpoint, scratch / "lean", cameras)
-    command = [sys.executable, "-m", "reflex_bench.export_child", str(lean), str(repository), "fp32", str(steps)]
+    command = [
+        sys.executable,
+        "-m",
+        "reflex_bench.exporting.export_child",
+        str(lean),
+        str(repository),
+        "fp32",
+        str(steps),
+    ]
     subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
     names = [camera.name for camera in read_policy_config(repository / "full").cameras]
     with _serving(repository, scratch / "serve.log") as (port, ready_s):

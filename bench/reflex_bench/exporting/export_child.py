@@ -1,6 +1,6 @@
 """One `reflex export` in a process of its own, which says what it took.
 
-    python -m reflex_bench.export_child CHECKPOINT REPOSITORY PRECISION [STEPS]
+    python -m reflex_bench.exporting.export_child CHECKPOINT REPOSITORY PRECISION [STEPS]
 
 Prints one JSON object: seconds from the call to the published policy, and how far the resident memory rose above that
 of the interpreter with everything imported. The kernel keeps the peak per address space: a parent's does not count.

@@ -1,6 +1,6 @@
 """`make bench-export`: what exporting full-size checkpoints costs, beside copying the same file.
 
-    python -m reflex_bench.export_bench GOLDEN_FOLDER [--rounds 2] [--scratch FOLDER] [--family pi0]...
+    python -m reflex_bench.exporting.export_bench GOLDEN_FOLDER [--rounds 2] [--scratch FOLDER] [--family pi0]...
 
 For each list of names and shapes in GOLDEN_FOLDER/keys it writes a checkpoint of that size with random weights, then
 in turns copies it (shutil.copyfile) and exports it to FP16 with `reflex export --no-check` in a fresh process. The
@@ -27,9 +27,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from reflex.durable_files import sync
-from reflex_bench.export_sizes import live_parameters, stored_bytes
-from reflex_bench.full_size_act import answer_act
-from reflex_bench.synthesis import synthesise
+from reflex_bench.exporting.export_sizes import live_parameters, stored_bytes
+from reflex_bench.exporting.full_size_act import answer_act
+from reflex_bench.exporting.synthesis import synthesise
 from reflex_export.reading import read_checkpoint
 
 __all__ = ["Measured", "main", "measure", "table_of"]
@@ -145,7 +145,7 @@ def measure(name: str, checkpoint: Path, scratch: Path, rounds: int) -> Measured
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m reflex_bench.export_bench", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m reflex_bench.exporting.export_bench", description=__doc__)
     parser.add_argument(
         "golden", type=Path, metavar="GOLDEN_FOLDER", help="recorded checkpoints, with keys/ among them"
     )
@@ -170,7 +170,7 @@ def _copied(source: Path, target: Path) -> tuple[float, float]:
 
 
 def _exported(checkpoint: Path, repository: Path) -> dict[str, Any]:
-    command = [sys.executable, "-m", "reflex_bench.export_child", str(checkpoint), str(repository), "fp16"]
+    command = [sys.executable, "-m", "reflex_bench.exporting.export_child", str(checkpoint), str(repository), "fp16"]
     started = time.perf_counter()
     finished = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     measured: dict[str, Any] = json.loads(finished.stdout.splitlines()[-1])

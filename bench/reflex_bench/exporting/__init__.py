@@ -1,0 +1,1 @@
+"""What it takes to export checkpoints of full size."""
