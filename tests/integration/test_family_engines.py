@@ -17,8 +17,15 @@ STEPS = 2
 """Unrolled; the other steps are the same layers again."""
 
 
-@pytest.mark.parametrize("component", ["encoder", "denoise"])
-@pytest.mark.parametrize("name", ["smolvla", "pi0", "pi05"])
+GRAPHS = [(name, component) for name in ("smolvla", "pi0", "pi05") for component in ("encoder", "denoise")]
+QUICK = ("pi05", "denoise")
+"""In `make test`; `make whole-runs` builds them all."""
+
+
+@pytest.mark.parametrize(
+    ("name", "component"),
+    [pytest.param(*graph, marks=() if graph == QUICK else pytest.mark.slow, id="-".join(graph)) for graph in GRAPHS],
+)
 def test_the_engine_of_a_family_multiplies_in_fp16(name: str, component: str, tmp_path: Path) -> None:
     family = importlib.import_module(f"reflex_export.families.{name}")
     graphs = family.build(golden_checkpoint(name), steps=(STEPS,), precision="fp16")
@@ -33,6 +40,7 @@ def test_the_engine_of_a_family_multiplies_in_fp16(name: str, component: str, tm
     assert record.manifest.precision.share_of("fp16") > 0.85
 
 
+@pytest.mark.slow
 def test_a_policy_that_keeps_attention_in_fp32_gets_engines_with_the_share_that_its_graphs_ask_for(
     tmp_path: Path,
 ) -> None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import onnx_ir as ir
 
 from reflex_export.graph.graph import Array, GraphBuilder
 
-__all__ = ["ALOHA_AXES", "aloha_action_from_model", "aloha_state_to_model"]
+__all__ = ["ALOHA_AXES", "aloha_action_affine", "aloha_action_from_model", "aloha_state_to_model"]
 
 ALOHA_AXES: Final = 14
 _FLIPPED: Final = (1, 2, 8, 9)
@@ -41,6 +42,16 @@ def aloha_action_from_model(g: GraphBuilder, actions: ir.Value, width: int) -> i
     span = _ROBOT_MAX_RAD - _ROBOT_MIN_RAD
     scaled = g.op("Div", g.op("Sub", angle, g.constant(_ROBOT_MIN_RAD)), g.constant(span))
     return _merge(g, actions, scaled, width)
+
+
+def aloha_action_affine(width: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """`aloha_action_from_model` as scale and offset of each axis: robot = model * scale + offset."""
+    scale, offset = np.ones(width), np.zeros(width)
+    scale[list(_FLIPPED)] = -1.0
+    span = _ROBOT_MAX_RAD - _ROBOT_MIN_RAD
+    scale[list(_GRIPPERS)] = (_MODEL_MAX_RAD - _MODEL_MIN_RAD) / span
+    offset[list(_GRIPPERS)] = (_MODEL_MIN_RAD - _ROBOT_MIN_RAD) / span
+    return scale, offset
 
 
 def _affine(g: GraphBuilder, x: ir.Value, scale: float, offset: float) -> ir.Value:

@@ -4,6 +4,10 @@ Real-time chunking pulls the chunk towards the previous one where that is still 
     x1 = x - t v,  err = (previous - x1) * weights,  v' = v - min(gain(t), maximum) * err
 Weights of zero make err zero and v' = v exactly. The reference's vector-Jacobian product is the identity, so no
 gradient is needed.
+
+How much the policy's own velocity still changes from step to step tells how many steps the chunk needs:
+    change[k] = |v[k] - v[k-1]| / |v[k]|,  change[0] = 0
+over the real action channels of the actions that are denoised; |.| is the root of the sum of squares.
 """
 
 from __future__ import annotations
@@ -16,10 +20,12 @@ import onnx_ir as ir
 
 from reflex_export.graph.graph import GraphBuilder
 
-__all__ = ["EulerTrace", "Guidance", "euler_loop", "guidance_inputs", "tap_outputs"]
+__all__ = ["EulerTrace", "Guidance", "euler_loop", "guidance_inputs", "tap_outputs", "velocity_output"]
 
 Velocity = Callable[[ir.Value, int], ir.Value]
 """v(x, step) [B, T, A], FP32."""
+LEAST_SQUARE = 1e-30
+"""A velocity of zero changes by nothing: no quotient is infinite."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,8 @@ class EulerTrace:
     velocity: list[ir.Value] = field(default_factory=list)
     guided: list[ir.Value] = field(default_factory=list)
     after: list[ir.Value] = field(default_factory=list)
+    given: ir.Value | None = None
+    """[B, T, 1] BOOL: actions that are given and not denoised, whose velocity moves nothing."""
 
 
 def guidance_inputs(g: GraphBuilder, horizon: int, width: int) -> Guidance:
@@ -74,6 +82,28 @@ def tap_outputs(g: GraphBuilder, trace: EulerTrace, horizon: int, width: int) ->
     named = {"x_t": trace.x, "v_t": trace.velocity, "v_t_guided": trace.guided, "x_after_step": trace.after}
     for name, values in named.items():
         g.output(_stack(g, values), f"tap.{name}", "FP32", (len(values), horizon, width))
+
+
+def velocity_output(g: GraphBuilder, trace: EulerTrace, action_dim: int) -> None:
+    """Declare velocity_change FP32 [steps]: of the policy's velocity, before guidance."""
+    now = _real(g, trace, trace.velocity, action_dim)
+    before = _real(g, trace, [trace.velocity[0], *trace.velocity[:-1]], action_dim)
+    change, size = _squares(g, g.op("Sub", now, before)), _squares(g, now)
+    share = g.op("Div", change, g.op("Max", size, g.constant(LEAST_SQUARE)))
+    g.output(g.op("Sqrt", share), "velocity_change", "FP32", (len(trace.velocity),))
+
+
+def _real(g: GraphBuilder, trace: EulerTrace, velocities: Sequence[ir.Value], action_dim: int) -> ir.Value:
+    """[B, steps, T, action_dim]: without padding channels, zero where an action is given."""
+    real = g.op("Slice", _stack(g, velocities), g.ints(0), g.ints(action_dim), g.ints(3))
+    return (
+        real if trace.given is None else g.op("Where", g.op("Unsqueeze", trace.given, g.ints(1)), g.constant(0.0), real)
+    )
+
+
+def _squares(g: GraphBuilder, values: ir.Value) -> ir.Value:
+    """[B, steps]: the sum of the squares."""
+    return g.op("ReduceSum", g.op("Mul", values, values), g.ints(2, 3), keepdims=0)
 
 
 def _stack(g: GraphBuilder, values: Sequence[ir.Value]) -> ir.Value:

@@ -37,7 +37,10 @@ class FamilyGraphs:
     encoder: OnnxModel
     """pixels.*, camera_mask BOOL (the same cameras), state FP32 (robot units), tokens, token_mask -> prefix tensors."""
     denoise: Mapping[int, OnnxModel]
-    """By step count: prefix tensors, noise -> actions (robot units), actions_normalized, both FP32 [T, action_dim]."""
+    """By step count: prefix tensors, noise -> actions (robot units), actions_normalized, both FP32 [T, action_dim].
+
+    Flow matching adds velocity_change FP32 [steps].
+    """
 
 
 def arithmetic_of(config: PolicyConfig) -> Arithmetic:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from reflex_export.blocks.euler import EulerTrace, tap_outputs
+from reflex_export.blocks.euler import EulerTrace, tap_outputs, velocity_output
 from reflex_export.blocks.features import unnormalize_feature
 from reflex_export.blocks.gemma import KeysValues, Norm, Tables, decoder_layer
 from reflex_export.blocks.transformer import (
@@ -65,11 +65,12 @@ def run_expert(g: GraphBuilder, p: PaliGemma, hidden: ir.Value, attended: Attend
 
 
 def build_answer(g: GraphBuilder, p: PaliGemma, trace: EulerTrace, *, taps: bool) -> OnnxModel:
-    """Declares actions and actions_normalized [horizon, action_dim], and builds."""
+    """Declares actions and actions_normalized [horizon, action_dim] and velocity_change [steps], and builds."""
     shape = (p.horizon, p.checkpoint.action_dim)
     normalized = g.op("Slice", trace.final, g.ints(0), g.ints(p.checkpoint.action_dim), g.ints(2))
     g.output(_robot_units(g, p.checkpoint, normalized), "actions", "FP32", shape)
     g.output(normalized, "actions_normalized", "FP32", shape)
+    velocity_output(g, trace, p.checkpoint.action_dim)
     if taps:
         tap_outputs(g, trace, p.horizon, p.action_channels)
     return g.build()

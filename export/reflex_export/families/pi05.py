@@ -84,7 +84,7 @@ def _trained_loop(g: GraphBuilder, p: PaliGemma, noise: ir.Value, steps: int, at
 
         return run_expert(g, p, _action_tokens(g, p, x), attended, norm)
 
-    trace = EulerTrace(g.op("Where", given, previous, noise))
+    trace = EulerTrace(g.op("Where", given, previous, noise), given=given)
     for step in range(steps):
         x = trace.final
         v = velocity(x, step)

@@ -14,7 +14,7 @@ import numpy as np
 import onnx_ir as ir
 
 from reflex_export.blocks.aloha import aloha_action_from_model
-from reflex_export.blocks.euler import euler_loop, guidance_inputs, tap_outputs
+from reflex_export.blocks.euler import euler_loop, guidance_inputs, tap_outputs, velocity_output
 from reflex_export.blocks.features import unnormalize_feature
 from reflex_export.blocks.flow import euler_times, sinusoidal_embedding
 from reflex_export.blocks.resize import build_resizing_preprocess
@@ -72,7 +72,7 @@ class _Context:
 def _build_denoise(
     checkpoint: Checkpoint, s: SmolVlaSizes, steps: int, precision: Arithmetic, *, taps: bool
 ) -> OnnxModel:
-    """prefix_keys, prefix_values, prefix_mask, noise, guidance -> actions, actions_normalized."""
+    """prefix_keys, prefix_values, prefix_mask, noise, guidance -> actions, actions_normalized, velocity_change."""
     g = empty_graph("denoise", checkpoint, precision)
     with g.attention_block():
         keys = g.input("prefix_keys", g.compute, s.cache_shape)
@@ -89,6 +89,7 @@ def _build_denoise(
     robot = aloha_action_from_model(g, chunk, s.action_dim) if s.is_aloha else chunk
     g.output(unnormalize_feature(g, robot, checkpoint.action), "actions", "FP32", (s.horizon, s.action_dim))
     g.output(chunk, "actions_normalized", "FP32", (s.horizon, s.action_dim))
+    velocity_output(g, trace, s.action_dim)
     if taps:
         tap_outputs(g, trace, s.horizon, s.max_action_dim)
     return g.build()

@@ -5,7 +5,7 @@ They lie in `tests/golden`, whose README says how they were made. Without them a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
+import pytest
+from _pytest.mark import ParameterSet
 
 from reflex_export.checkpoint import Checkpoint
 from reflex_export.errors import MissingTensorError
@@ -56,6 +58,13 @@ def golden_cases(name: str) -> list[str]:
     if not found:
         raise FileNotFoundError(f"{GOLDEN / name} holds no case_*.npz: git checkout -- tests/golden")
     return found
+
+
+def variants_in_whole_runs(cases: Iterable[tuple[str, str]]) -> list[ParameterSet]:
+    """For `parametrize`: a variant goes the way of the recording it is of, with other keys or lengths."""
+    return [
+        pytest.param(name, case, marks=pytest.mark.slow if name.startswith("variants/") else ()) for name, case in cases
+    ]
 
 
 @cache

@@ -24,6 +24,7 @@ from support.checkpoints.golden import (
     guidance_feeds,
     observation_feeds,
     run_graphs,
+    variants_in_whole_runs,
 )
 
 Array = npt.NDArray[Any]
@@ -69,14 +70,14 @@ def types_of(model: OnnxModel) -> dict[str, int]:
     return {tensor.name: tensor.data_type for tensor in stored if tensor.name.endswith("_proj.weight")}
 
 
-@pytest.mark.parametrize(("name", "case"), CASES)
+@pytest.mark.parametrize(("name", "case"), variants_in_whole_runs(CASES))
 def test_every_case_meets_the_gate_where_every_value_is_rounded_as_on_a_gpu(name: str, case: str) -> None:
     recorded, found = golden_case(name, case)["actions_norm"], rounded_chunk(name, case, WIDEST)
 
     assert_meets_fp16_gate(found, recorded)
 
 
-@pytest.mark.parametrize(("name", "case"), [pair for pair in CASES if pair[1] in HARDEST])
+@pytest.mark.parametrize(("name", "case"), variants_in_whole_runs(pair for pair in CASES if pair[1] in HARDEST))
 def test_the_hardest_cases_meet_the_gate_as_onnx_runtime_computes_them(name: str, case: str) -> None:
     recorded = golden_case(name, case)
     out = run_graphs(graphs(name, WIDEST), int(recorded["num_steps"]), feeds(name, case))["actions_normalized"]

@@ -18,7 +18,13 @@ from reflex_export.reading import read_checkpoint
 from support.checkpoints.altered import with_options
 from support.checkpoints.float16 import run_graphs_rounded
 from support.checkpoints.gate import assert_meets_fp16_gate
-from support.checkpoints.golden import golden_case, golden_cases, run_graphs, run_model
+from support.checkpoints.golden import (
+    golden_case,
+    golden_cases,
+    run_graphs,
+    run_model,
+    variants_in_whole_runs,
+)
 from support.checkpoints.pi import (
     answer,
     build,
@@ -46,13 +52,13 @@ OTHER_SIZES = {
 }
 
 
-@pytest.mark.parametrize(("name", "case"), RECORDED)
+@pytest.mark.parametrize(("name", "case"), variants_in_whole_runs(RECORDED))
 def test_every_recorded_value_is_reproduced(name: str, case: str) -> None:
     found = differences(name, case, answer(name, case))
     assert {kind: figure for kind, figure in found.items() if figure > TOLERANCES.get(kind, TOLERANCE)} == {}
 
 
-@pytest.mark.parametrize(("name", "case"), RECORDED)
+@pytest.mark.parametrize(("name", "case"), variants_in_whole_runs(RECORDED))
 def test_fp16_stays_at_the_gate(name: str, case: str) -> None:
     found, recorded = answer(name, case, "fp16")["actions_normalized"], golden_case(name, case)["actions_norm"]
     assert_meets_fp16_gate(found, recorded)
@@ -65,7 +71,7 @@ def test_fp16_stays_close_where_every_value_is_rounded_as_on_a_gpu(case: str) ->
     assert_meets_fp16_gate(found, recorded)
 
 
-@pytest.mark.parametrize(("name", "case"), RECORDED)
+@pytest.mark.parametrize(("name", "case"), variants_in_whole_runs(RECORDED))
 def test_prompts_and_tokens_are_the_recorded_ones(name: str, case: str) -> None:
     recorded, checkpoint = golden_case(name, case), recorded_checkpoint(name)
     config, raw = prompt_config(checkpoint), recorded["state_raw"].tolist()

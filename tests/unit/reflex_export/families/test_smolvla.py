@@ -28,6 +28,7 @@ from support.checkpoints.golden import (
     observation_feeds,
     run_graphs,
     run_model,
+    variants_in_whole_runs,
 )
 from unit.reflex_export.families.numpy_smolvla import NumpySmolVla
 from unit.reflex_export.families.random_smolvla import VOCABULARY, random_checkpoint
@@ -62,7 +63,7 @@ def golden_run(name: str, case: str, precision: Precision = "fp32") -> dict[str,
     return run_graphs(golden_graphs(name, precision), int(recorded["num_steps"]), feeds)
 
 
-@pytest.mark.parametrize(("name", "case"), PLAIN_CASES)
+@pytest.mark.parametrize(("name", "case"), variants_in_whole_runs(PLAIN_CASES))
 def test_pixels_and_image_embeddings_are_the_references(name: str, case: str) -> None:
     recorded, out = golden_case(name, case), golden_run(name, case)
     names = [camera.key for camera in golden_checkpoint(name).cameras]
@@ -74,7 +75,7 @@ def test_pixels_and_image_embeddings_are_the_references(name: str, case: str) ->
         assert max_abs(out[f"tap.image_embeds.{camera}"], recorded[f"image_embeds.{index}"]) <= ATOL
 
 
-@pytest.mark.parametrize(("name", "case"), PLAIN_CASES)
+@pytest.mark.parametrize(("name", "case"), variants_in_whole_runs(PLAIN_CASES))
 def test_prefix_is_the_references_at_valid_positions(name: str, case: str) -> None:
     recorded, out = golden_case(name, case), golden_run(name, case)
     valid, ours = recorded["prefix_pad_masks"][0], out["prefix_mask"][0]
@@ -85,7 +86,7 @@ def test_prefix_is_the_references_at_valid_positions(name: str, case: str) -> No
         assert max_abs(out["prefix_values"][0, layer][:, ours], recorded[f"prefix_v.{layer}"][0][:, valid]) <= ATOL
 
 
-@pytest.mark.parametrize(("name", "case"), CASES)
+@pytest.mark.parametrize(("name", "case"), variants_in_whole_runs(CASES))
 def test_every_step_and_the_actions_are_the_references(name: str, case: str) -> None:
     recorded, out = golden_case(name, case), golden_run(name, case)
 
@@ -99,14 +100,14 @@ def test_every_step_and_the_actions_are_the_references(name: str, case: str) -> 
         assert max_abs(out["tap.x_after_step"][0], recorded["x_after_step"]) <= ATOL
 
 
-@pytest.mark.parametrize(("name", "case"), CASES)
+@pytest.mark.parametrize(("name", "case"), variants_in_whole_runs(CASES))
 def test_fp16_points_where_the_reference_does(name: str, case: str) -> None:
     out = golden_run(name, case, "fp16")["actions_normalized"]
 
     assert cosine(out, golden_case(name, case)["actions_norm"]) >= FP16_COSINE
 
 
-@pytest.mark.parametrize(("name", "case"), [pair for pair in CASES if pair[1] not in WIDER])
+@pytest.mark.parametrize(("name", "case"), variants_in_whole_runs(pair for pair in CASES if pair[1] not in WIDER))
 def test_fp16_is_within_the_gate(name: str, case: str) -> None:
     recorded = golden_case(name, case)["actions_norm"]
 

@@ -45,7 +45,8 @@ PLANTED: Final = [
     *(("act", "case_0", array) for array in ACT),
     *(("diffusion", "case_0", array) for array in DIFFUSION),
     *((name, "case_0", array) for name in ("pi0", "pi05", "smolvla") for array in (*ENCODED, *DENOISED)),
-    *((name, HARDEST, array) for name in ("pi0", "pi05", "smolvla") for array in GUIDED),
+    *(("smolvla", HARDEST, array) for array in GUIDED),
+    *(pytest.param(name, HARDEST, array, marks=pytest.mark.slow) for name in ("pi0", "pi05") for array in GUIDED),
 ]
 
 
