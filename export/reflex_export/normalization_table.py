@@ -9,7 +9,7 @@ import numpy as np
 from reflex.policy_config import NormalizationConfig
 from reflex_export.checkpoint import NEEDED, Checkpoint, Normalizer
 
-__all__ = ["normalization_table"]
+__all__ = ["never_moved", "normalization_table"]
 
 _LEAST_SPREAD: Final = 1e-6
 """In any unit: less is rounding."""
@@ -30,12 +30,12 @@ def _row(feature: str, normalizer: Normalizer) -> NormalizationConfig:
         mode=normalizer.mode,
         statistics=NEEDED[normalizer.mode],
         origin=normalizer.origin + replaced,
-        never_moved=_never_moved(normalizer),
+        never_moved=never_moved(normalizer),
     )
 
 
-def _never_moved(normalizer: Normalizer) -> tuple[int, ...]:
-    """Of images nothing is said: a black channel is no joint that stood still."""
+def never_moved(normalizer: Normalizer) -> tuple[int, ...]:
+    """The entries without a spread. Of images nothing is said: a black channel is no joint that stood still."""
     needed = [normalizer.statistics[name] for name in NEEDED[normalizer.mode]]
     if not needed or needed[0].ndim != 1:
         return ()

@@ -16,6 +16,7 @@ Tensors of the ensemble `<policy>` (dims without the batch axis):
     rtc_weights        FP32   [horizon]             all zero: nothing changes
     rtc_max_guidance   FP32   [1]
     actions (out)      FP32   [horizon, action_dim] robot units
+    velocity_change    FP32   [denoising_steps]     (out) flow matching: how much the velocity changed at each step
 
 A policy takes `image.*` of all its cameras, and of the others what its graphs use.
 """
@@ -33,26 +34,32 @@ from reflex.model_repository import CONFIG_FILE, policies_of, what_it_is_instead
 __all__ = [
     "COMPONENT_ROLES",
     "SCHEMA_VERSION",
+    "ActionSpaceConfig",
     "CameraConfig",
     "CanaryConfig",
     "MergedAdapterConfig",
     "NormalizationConfig",
+    "OpenpiConfig",
     "PolicyConfig",
     "PromptConfig",
     "StateBinsConfig",
     "TensorConfig",
     "read_policy_config",
+    "with_fewer_steps",
 ]
 
 SCHEMA_VERSION: Final = 1
 COMPONENT_ROLES: Final = ("preprocess", "encoder", "denoise")
 """What the models of an ensemble do, in the order in which they run."""
+MAX_PROMPT_CHARACTERS: Final = 512
+"""Of an instruction, as in `reflex.wire`."""
 OTHER_INPUTS: Final = frozenset(
     {"camera_mask", "state", "tokens", "token_mask", "noise", "step_noise"}
     | {"prev_chunk", "rtc_weights", "rtc_max_guidance"}
 )
 
 Positive = Annotated[int, Field(ge=1)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 NormalizationMode = Literal["IDENTITY", "MEAN_STD", "MIN_MAX", "QUANTILES", "QUANTILE10"]
 
 
@@ -127,6 +134,21 @@ class NormalizationConfig(_Strict):
     """Entries of a state or an action that had one value in all of training: any other is unknown to the policy."""
 
 
+class ActionSpaceConfig(_Strict):
+    """How an axis of `actions_normalized` becomes robot units: times scale, plus offset, plus the state if relative.
+
+    An axis whose scale is 0 had one value in all of training, so that nothing can be told of its normalised value from
+    robot units; it is `still` then.
+    """
+
+    scale: tuple[Finite, ...]
+    offset: tuple[Finite, ...]
+    still: tuple[Finite, ...]
+    """Normalised; 0 for every axis that moved."""
+    relative: tuple[bool, ...]
+    """True: the action is a difference to the state that the request brought."""
+
+
 class MergedAdapterConfig(_Strict):
     """An adapter that the export merged into its base model."""
 
@@ -147,6 +169,18 @@ class CanaryConfig(_Strict):
     file: str = "canary.npz"
     tolerance: Annotated[float, Field(gt=0)]
     """Largest absolute difference from `expected.actions` that still counts as healthy, in robot units."""
+
+
+class OpenpiConfig(_Strict):
+    """Which keys of an openpi client's observation are what; `a/b` is b inside of a. What is not said goes by name."""
+
+    images: dict[str, str | None] = {}
+    """Camera by key; null for an image that clients send and this policy does not look at."""
+    state: tuple[str, ...] = ()
+    """Keys whose numbers, one after the other, are the state."""
+    prompt: str | None = None
+    default_prompt: Annotated[str, Field(max_length=MAX_PROMPT_CHARACTERS)] | None = None
+    """For observations without one; None: they are refused, where the policy takes an instruction."""
 
 
 class PolicyConfig(_Strict):
@@ -185,10 +219,16 @@ class PolicyConfig(_Strict):
     """What the export's `--stats` named."""
     normalization: tuple[NormalizationConfig, ...] = ()
     """Of every input and output; empty in what was exported before it was recorded."""
+    action_space: ActionSpaceConfig | None = None
+    """None in what was exported before it was recorded."""
+    rtc_training_max_delay: Annotated[int, Field(ge=0)] = 0
+    """Up to so many actions were given in training for real-time chunking; 0: none, or not recorded."""
     warnings: tuple[str, ...] = ()
     """What the export warned of: statistics that are odd on this robot, or were let through by a person."""
     inputs: tuple[TensorConfig, ...]
     outputs: tuple[TensorConfig, ...]
+    openpi: OpenpiConfig | None = None
+    """None: keys are found by their names alone."""
     canary: CanaryConfig | None = None
     parity: dict[str, float | str] | None = None
     versions: dict[str, str] = {}
@@ -206,6 +246,10 @@ class PolicyConfig(_Strict):
             raise ValueError("a prompt and the input `tokens` go together")
         if "actions" not in {tensor.name for tensor in self.outputs}:
             raise ValueError("outputs must contain `actions`")
+        if self.action_space is not None and _lengths(self.action_space) != {self.action_dim}:
+            raise ValueError(f"action_space must say of each of the {self.action_dim} axes")
+        if self.openpi is not None and not {*self.openpi.images.values()} - {None} <= {*names}:
+            raise ValueError(f"openpi.images must map to cameras, which are {names}")
         if self.n_action_steps is not None and self.n_action_steps > self.horizon:
             raise ValueError(f"n_action_steps is {self.n_action_steps}, more than the horizon, {self.horizon}")
         return self
@@ -235,6 +279,10 @@ class PolicyConfig(_Strict):
         return f"{self.policy_id}@{self.policy_hash.removeprefix('sha256:')[:12]}"
 
 
+def _lengths(space: ActionSpaceConfig) -> set[int]:
+    return {len(space.scale), len(space.offset), len(space.still), len(space.relative)}
+
+
 def read_policy_config(policy_dir: Path) -> PolicyConfig:
     """Read and check `<policy_dir>/reflex_config.json`; `RepositoryError` says what is wrong with which field."""
     path = policy_dir / CONFIG_FILE
@@ -252,6 +300,14 @@ def read_policy_config(policy_dir: Path) -> PolicyConfig:
         first = exc.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
         raise RepositoryError(f"{path}: {where}: {first['msg']}; export the policy again with this version") from exc
+
+
+def with_fewer_steps(repository: Path, config: PolicyConfig) -> list[PolicyConfig]:
+    """The policies of the same export that differ in denoising steps alone and have fewer, the most first."""
+    others = [read_policy_config(repository / name) for name in policies_of(repository)]
+    same = [other for other in others if other.component("encoder") == config.component("encoder")]
+    fewer = [other for other in same if other.denoising_steps < config.denoising_steps]
+    return sorted(fewer, key=lambda other: other.denoising_steps, reverse=True)
 
 
 def _no_policy(policy_dir: Path) -> RepositoryError:

@@ -92,7 +92,7 @@ def _exported(exact: Fp32Answers, options: ExportOptions, arithmetic: Arithmetic
     if options.check:
         require_memory(check_bytes(graphs, options.precision), available_bytes())
     with staging(options.repository) as staged:
-        export = _Export(checkpoint, exact, options, arithmetic, embodiment, warnings, adapter, staged, progress)
+        export = _Export(exact, options, arithmetic, embodiment, warnings, adapter, staged, progress)
         configs = export.write(graphs, steps)
         engines = export.build_engines([config.policy_id for config in configs])
         if not options.dry_run:
@@ -106,7 +106,6 @@ def _exported(exact: Fp32Answers, options: ExportOptions, arithmetic: Arithmetic
 class _Export:
     """One export whose scratch folder is there."""
 
-    checkpoint: Checkpoint
     exact: Fp32Answers
     options: ExportOptions
     arithmetic: Arithmetic
@@ -115,6 +114,10 @@ class _Export:
     adapter: MergedAdapterConfig | None
     staged: StagedPolicy
     progress: Progress
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        return self.exact.checkpoint
 
     def write(self, graphs: FamilyGraphs, steps: Sequence[int]) -> list[PolicyConfig]:
         """Everything of an ONNX export, compared; one policy for each step count."""

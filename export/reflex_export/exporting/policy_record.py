@@ -13,6 +13,8 @@ from reflex.embodiments import Embodiment, bundled_embodiments
 from reflex.model_repository import EMBODIMENT_FILE
 from reflex.policy_config import CameraConfig, MergedAdapterConfig, PolicyConfig
 from reflex_export.checkpoint import Checkpoint
+from reflex_export.configs.pi import PiConfig
+from reflex_export.exporting.action_space import action_space
 from reflex_export.families.common import Precision
 from reflex_export.graph.graph import Array
 from reflex_export.normalization_table import normalization_table
@@ -84,11 +86,17 @@ def draft_config(
         adapter=adapter,
         stats=stats,
         normalization=normalization_table(checkpoint),
+        action_space=action_space(checkpoint),
+        rtc_training_max_delay=_training_max_delay(checkpoint),
         warnings=warnings,
         inputs=inputs,
         outputs=outputs,
         versions=_versions(),
     )
+
+
+def _training_max_delay(checkpoint: Checkpoint) -> int:
+    return checkpoint.config.rtc_training_max_delay if isinstance(checkpoint.config, PiConfig) else 0
 
 
 def write_policy_files(

@@ -132,3 +132,26 @@ def test_a_policy_that_is_not_there_is_told_from_those_that_are(tmp_path: Path) 
 def test_a_configuration_cannot_be_changed(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="frozen"):
         read(tmp_path, GOOD).horizon = 1
+
+
+SPACE: dict[str, Any] = {"scale": [1.0] * 7, "offset": [0.0] * 7, "still": [0.0] * 7, "relative": [False] * 7}
+
+
+def test_how_actions_are_normalised_is_read_and_may_be_absent(tmp_path: Path) -> None:
+    found = read(tmp_path, GOOD | {"action_space": SPACE, "rtc_training_max_delay": 4})
+    assert found.action_space is not None
+    assert (found.action_space.scale, found.rtc_training_max_delay) == ((1.0,) * 7, 4)
+    old = read(tmp_path, GOOD)
+    assert (old.action_space, old.rtc_training_max_delay) == (None, 0)
+
+
+@pytest.mark.parametrize("name", SPACE)
+def test_how_actions_are_normalised_is_said_of_each_axis(tmp_path: Path, name: str) -> None:
+    short = SPACE | {name: SPACE[name][:6]}
+    assert "action_space must say of each of the 7 axes" in problem(tmp_path, GOOD | {"action_space": short})
+
+
+@pytest.mark.parametrize("value", ["1e999", "NaN", "-Infinity"])
+def test_no_axis_is_scaled_by_what_is_no_number(tmp_path: Path, value: str) -> None:
+    text = json.dumps(GOOD | {"action_space": SPACE}).replace('"scale": [1.0', f'"scale": [{value}')
+    assert "action_space.scale.0" in problem(tmp_path, text)
