@@ -51,7 +51,7 @@ class ExportOptions:
     embodiment: Annotated[
         str | None,
         ExportOption(
-            "The robot it drives: franka, so101, so101_percent, ur5, or a path to an embodiment's JSON.",
+            "The robot it drives: franka, so101, so101_percent, so101_sim, ur5, or a path to an embodiment's JSON.",
             metavar="NAME|PATH",
         ),
     ] = None

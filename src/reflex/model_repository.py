@@ -34,6 +34,8 @@ VERSION_FOLDER: Final = "1"
 CHECKPOINT_FILE: Final = "config.json"
 """What marks the folder that a policy was trained in."""
 MODEL_FILE: Final = "model.onnx"
+NAMED_ONLY: Final = frozenset({"sim_demo"})
+"""Lies beside the demo policy in every Reflex, and is meant where somebody names it, or where there is no other."""
 
 
 def model_file(repository: Path, model: str) -> Path:
@@ -75,7 +77,8 @@ def what_it_is_instead(repository: Path) -> str | None:
 
 def one_policy_of(repository: Path) -> str:
     """The policy that is meant where none was named; `SetupError` names them where there are several."""
-    names = some_policies_of(repository)
+    found = some_policies_of(repository)
+    names = [name for name in found if name not in NAMED_ONLY] or found
     if len(names) > 1:
-        raise SetupError(f"{repository} holds several policies: choose with --policy one of {', '.join(names)}")
+        raise SetupError(f"{repository} holds several policies: choose with --policy one of {', '.join(found)}")
     return names[0]

@@ -19,11 +19,21 @@ from reflex.policy_config import read_policy_config
 
 def repository(folder: Path, *names: str) -> Path:
     """With policies of these names, and the model of one."""
-    (folder / "place_encoder").mkdir()
+    (folder / "place_encoder").mkdir(parents=True)
     for name in names:
         (folder / name).mkdir()
         (folder / name / CONFIG_FILE).touch()
     return folder
+
+
+@pytest.mark.parametrize("beside", [(), ("demo",), ("grasp",)])
+def test_the_simulators_demo_is_meant_by_its_name_or_when_it_is_alone(beside: tuple[str, ...], tmp_path: Path) -> None:
+    assert one_policy_of(repository(tmp_path, "sim_demo", *beside)) == (*beside, "sim_demo")[0]
+
+
+def test_who_must_choose_hears_of_the_simulators_demo_too(tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match="one of demo, grasp, sim_demo"):
+        one_policy_of(repository(tmp_path, "demo", "grasp", "sim_demo"))
 
 
 def test_the_policies_of_a_repository_are_named_in_order_and_its_models_are_not(tmp_path: Path) -> None:

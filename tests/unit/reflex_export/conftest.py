@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 
 from reflex.policy_config import PolicyConfig, read_policy_config
 from reflex_export.checking.parity import PolicyRunner
-from reflex_export.commands.demo import export_demo
+from reflex_export.commands.demo import export_demo, export_sim_demo
 from reflex_export.demo_data.demo_checkpoint import write_demo_checkpoint
 from reflex_export.demo_data.tokenizer import build_tokenizer
 from reflex_export.graph.graph import Array
@@ -29,6 +29,13 @@ def demo_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def demo_repository(demo_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     repository = tmp_path_factory.mktemp("demo_repository")
     export_demo(demo_checkpoint, repository)
+    return repository
+
+
+@pytest.fixture(scope="session")
+def sim_demo_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    repository = tmp_path_factory.mktemp("sim_demo_repository")
+    export_sim_demo(repository)
     return repository
 
 

@@ -157,10 +157,12 @@ def test_shipped_checkpoint_is_what_this_code_makes(demo_checkpoint: Path) -> No
     assert contents(SHIPPED_CHECKPOINT) == contents(demo_checkpoint), "run `make demo-policy` and commit the result"
 
 
-def test_shipped_policy_is_what_this_code_makes(demo: PolicyConfig, demo_repository: Path) -> None:
-    measured = {"demo/canary.npz", "demo/reflex_config.json"}
+def test_shipped_policies_are_what_this_code_makes(
+    demo: PolicyConfig, demo_repository: Path, sim_demo_repository: Path
+) -> None:
+    measured = {f"{name}/{file}" for name in ("demo", "sim_demo") for file in ("canary.npz", "reflex_config.json")}
     """Another processor rounds the canary's answer otherwise."""
-    made, shipped = contents(demo_repository), contents(SHIPPED)
+    made, shipped = contents(demo_repository) | contents(sim_demo_repository), contents(SHIPPED)
     config = read_policy_config(SHIPPED / "demo")
 
     assert shipped.keys() - made.keys() == {"README.md"}, "run `make demo-policy` and commit the result"
@@ -169,10 +171,11 @@ def test_shipped_policy_is_what_this_code_makes(demo: PolicyConfig, demo_reposit
     assert config.model_copy(update=versionless) == demo.model_copy(update=versionless)
 
 
-def test_shipped_policy_answers_its_canary(demo: PolicyConfig) -> None:
-    config = read_policy_config(SHIPPED / "demo")
+@pytest.mark.parametrize("name", ["demo", "sim_demo"])
+def test_shipped_policy_answers_its_canary(name: str) -> None:
+    config = read_policy_config(SHIPPED / name)
     assert config.canary is not None
-    with np.load(SHIPPED / "demo" / config.canary.file, allow_pickle=False) as canary:
+    with np.load(SHIPPED / name / config.canary.file, allow_pickle=False) as canary:
         stored = {name: canary[name][None] for name in canary.files}
 
     answer = PolicyRunner.of(SHIPPED, config).run(stored)["actions"]
@@ -181,7 +184,7 @@ def test_shipped_policy_answers_its_canary(demo: PolicyConfig) -> None:
 
 
 def test_module_run_as_a_program_makes_the_checkpoint_and_the_policy(
-    demo_checkpoint: Path, demo_repository: Path, tmp_path: Path
+    demo_checkpoint: Path, demo_repository: Path, sim_demo_repository: Path, tmp_path: Path
 ) -> None:
     folder, repository = tmp_path / "demo_checkpoint", tmp_path / "models"
     command = [sys.executable, "-m", "reflex_export.commands.demo", str(folder), "--repository", str(repository)]
@@ -189,7 +192,7 @@ def test_module_run_as_a_program_makes_the_checkpoint_and_the_policy(
     subprocess.run(command, check=True, timeout=HANGS_S)
 
     assert contents(folder) == contents(demo_checkpoint)
-    assert contents(repository) == contents(demo_repository)
+    assert contents(repository) == contents(demo_repository) | contents(sim_demo_repository)
 
 
 def test_export_command_passes_on_what_it_is_told_about_the_policy(demo_checkpoint: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
 from reflex.policy_config import PolicyConfig
-from reflex.servable import EXPORT_ID_PARAMETER
+from reflex.readiness.servable import EXPORT_ID_PARAMETER
 from reflex_bench.nonce_policy import write_nonce_policy
 from reflex_export.commands.demo import export_demo
 from reflex_export.publishing.staged import identity_of, staging

@@ -1,9 +1,13 @@
-"""Whatever a checkpoint's JSON says, it is read or refused with a message; it never ends in another exception."""
+"""Whatever a checkpoint's JSON says, it is read or refused with a message; it never ends in another exception.
+
+REFLEX_STRANGE_EVERY says which of the strange values are tried at each place: every so many-th of the list (7).
+"""
 
 from __future__ import annotations
 
 import copy
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +24,7 @@ from unit.reflex_export.reading.damage import CopyCheckpoint, EmptyHub, edit_jso
 
 BEYOND = 10**400
 STRANGE: tuple[Any, ...] = (None, True, -1, 0, 2**80, 1.5, "", "../x", "é\0", [], [[]], [{}], {}, {"a": {}}, {"b": [1]})
+EVERY = int(os.environ.get("REFLEX_STRANGE_EVERY", "7"))
 CONFIG_FILES = ("config.json", "policy_preprocessor.json", "policy_postprocessor.json")
 FILES = [
     *((name, file) for name in ("smolvla", "pi0", "pi05", "act", "diffusion") for file in CONFIG_FILES),
@@ -49,8 +54,8 @@ def refused_values(folder: Path, file: str, hub: EmptyHub) -> int:
     content = json.loads((folder / file).read_text())
     refused = 0
     for number, path in enumerate(places(content)):
-        # Every third value of the list at each place; each of the thirds meets every kind of field.
-        for value in STRANGE[number % 3 :: 3]:
+        # Another part of the list at the next place; each of the parts meets every kind of field.
+        for value in STRANGE[number % EVERY :: EVERY]:
             (folder / file).write_text(json.dumps(replaced(content, path, value)))
             try:
                 read_checkpoint(folder, hub=hub)
