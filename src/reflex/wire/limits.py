@@ -9,6 +9,7 @@ __all__ = [
     "LARGEST_STATE",
     "MAX_ANSWER_BYTES",
     "MAX_BODY_BYTES",
+    "MAX_CHUNK_STEPS",
     "MAX_DEADLINE_MS",
     "MAX_HEADERS",
     "MAX_HEADER_BYTES",
@@ -32,6 +33,8 @@ MAX_NUMBERS: Final = 1_000_000
 """About 10 ms of parsing: an image of 640 x 480 as raw numbers, and a little more."""
 MAX_PIXELS: Final = 4_000_000
 MAX_SEED: Final = 2**63 - 1
+MAX_CHUNK_STEPS: Final = 10_000
+"""Of any policy; each has its own horizon."""
 LARGEST_STATE: Final = 1e9
 """In any unit: no robot has one; beyond, normalisation may overflow and a client would look like a broken model."""
 MIN_DEADLINE_MS: Final = 1
