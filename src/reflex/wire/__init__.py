@@ -7,13 +7,17 @@ from __future__ import annotations
 
 from reflex.wire.answers import (
     EMBODIMENT_FIELD,
+    A2c2Reason,
     ActBody,
     ActExecution,
     ActResult,
     ActTelemetry,
+    CorrectBody,
+    CorrectResult,
     GuardViolation,
     HealthReport,
     ObserversHealth,
+    RtcReason,
     SessionMode,
     SlotHealth,
     SlotName,
@@ -25,6 +29,7 @@ from reflex.wire.envelope import (
     retry_after_header,
 )
 from reflex.wire.headers import (
+    ACCEPT_HEADER,
     ANSWER_HEADERS,
     AUTHORIZATION_HEADER,
     BROWSER_HEADERS,
@@ -49,6 +54,7 @@ from reflex.wire.limits import (
     LARGEST_STATE,
     MAX_ANSWER_BYTES,
     MAX_BODY_BYTES,
+    MAX_CHUNK_STEPS,
     MAX_DEADLINE_MS,
     MAX_HEADER_BYTES,
     MAX_HEADERS,
@@ -61,11 +67,13 @@ from reflex.wire.limits import (
 )
 from reflex.wire.reading import (
     parse_act_result,
+    parse_correct_result,
     parse_health,
     parse_object,
 )
 
 __all__ = [
+    "ACCEPT_HEADER",
     "ANSWER_HEADERS",
     "AUTHORIZATION_HEADER",
     "BROWSER_HEADERS",
@@ -82,6 +90,7 @@ __all__ = [
     "LARGEST_STATE",
     "MAX_ANSWER_BYTES",
     "MAX_BODY_BYTES",
+    "MAX_CHUNK_STEPS",
     "MAX_DEADLINE_MS",
     "MAX_HEADERS",
     "MAX_HEADER_BYTES",
@@ -97,13 +106,17 @@ __all__ = [
     "RETRY_AFTER_HEADER",
     "ROUTING_HEADERS",
     "TRACEPARENT_HEADER",
+    "A2c2Reason",
     "ActBody",
     "ActExecution",
     "ActResult",
     "ActTelemetry",
+    "CorrectBody",
+    "CorrectResult",
     "GuardViolation",
     "HealthReport",
     "ObserversHealth",
+    "RtcReason",
     "SessionMode",
     "SlotHealth",
     "SlotName",
@@ -111,6 +124,7 @@ __all__ = [
     "error_envelope",
     "error_from_answer",
     "parse_act_result",
+    "parse_correct_result",
     "parse_health",
     "parse_object",
     "raw_name",

@@ -7,13 +7,17 @@ from typing import Any, Final, Literal, NotRequired, TypedDict
 
 __all__ = [
     "EMBODIMENT_FIELD",
+    "A2c2Reason",
     "ActBody",
     "ActExecution",
     "ActResult",
     "ActTelemetry",
+    "CorrectBody",
+    "CorrectResult",
     "GuardViolation",
     "HealthReport",
     "ObserversHealth",
+    "RtcReason",
     "SessionMode",
     "SlotHealth",
     "SlotName",
@@ -25,6 +29,12 @@ SlotName = Literal["a", "b"]
 
 SessionMode = Literal["dry_run", "apply_actions"]
 """What a session may do with the actions that it gets: look at them, or have its robot move."""
+
+RtcReason = Literal["no_episode", "first_chunk", "policy_changed", "expired", "used_up"]
+"""Why an answer does not continue the chunk before."""
+
+A2c2Reason = Literal["latency_low", "other_policy", "untrained"]
+"""Why actions were not corrected."""
 
 EMBODIMENT_FIELD: Final = "embodiment_details"
 """Of `/config`, beside the fields of the policy's own file: every field of the `reflex.embodiments.Embodiment`."""
@@ -45,6 +55,12 @@ class ActBody(TypedDict):
     episode_id: NotRequired[str]
     request_id: NotRequired[str]
     seed: NotRequired[int]
+    executed_steps: NotRequired[int]
+    """Of the episode's last answer, how many actions had been executed when this observation was taken."""
+    inference_delay_steps: NotRequired[int]
+    """How many further ones will be executed before this answer is there."""
+    prev_actions: NotRequired[list[list[float]]]
+    """[n][action_dim], robot units: what is left of the chunk that is being executed; exclusive with executed_steps."""
 
 
 class Timing(TypedDict):
@@ -78,6 +94,25 @@ class ActTelemetry(TypedDict, total=False):
     """With two policies: there was no episode, or its own slot is out and the other one answered."""
     record_seq: int
     """The number under which this request is recorded; absent when nothing is."""
+    injected_latency_ms: float
+    """How long the answer was held back for a trial, part of `latency_ms`; absent where none is."""
+    rtc_applied: bool
+    """Whether the chunk continues the one before it; absent without `--rtc`."""
+    rtc_delay_steps: int
+    """Of the chunk before, how many actions were taken to be executed before this answer is there."""
+    rtc_reason: RtcReason
+    """Why not, where it does not."""
+    a2c2_applied: bool
+    """Whether the actions were corrected for latency; absent without `--a2c2-checkpoint`."""
+    a2c2_reason: A2c2Reason
+    """Why not, where they were not."""
+    a2c2_correction_magnitude: float
+    """The largest change of an action, as a share of its axis' range; 0 where nothing was corrected."""
+    velocity_change: list[float]
+    """By which share the policy's velocity changed at each denoising step; absent without `--tell-velocity-change`."""
+    cache_hit: bool
+    """Whether the model was spared what the episode's last observation had told it; absent without
+    `--prefix-cache-mb`."""
     mode: SessionMode
     """Of the session that asked: actions of a `dry_run` must not be executed; absent where no session is needed."""
 
@@ -107,6 +142,39 @@ class ActResult(ActExecution, ActTelemetry):
     model_version: NotRequired[str]
     """The policy that answered: its name and the first digits of the hash of its weights."""
     timing: NotRequired[Timing]
+
+
+class CorrectBody(TypedDict):
+    """The body of `POST /act/correct`. Null means absent; a server ignores fields that it does not know."""
+
+    state: list[float]
+    """The newest one, robot units."""
+    actions: list[list[float]]
+    """[n][action_dim], robot units: what is left of the chunk, from the action on that is due now."""
+    position: NotRequired[int]
+    """Which action of the chunk the first one is; absent: they are the chunk's last ones."""
+    episode_id: NotRequired[str]
+    request_id: NotRequired[str]
+
+
+class CorrectResult(TypedDict):
+    """A 200 of `POST /act/correct`; fields as in `ActResult`."""
+
+    actions: list[list[float]]
+    num_actions: int
+    action_dim: int
+    latency_ms: float
+    guard_clamped: bool
+    guard_violations: list[GuardViolation]
+    request_id: str
+    model_version: str
+    a2c2_applied: bool
+    a2c2_reason: NotRequired[A2c2Reason]
+    a2c2_correction_magnitude: float
+    robot_id: NotRequired[str]
+    policy_slot: NotRequired[SlotName]
+    routing_degraded: NotRequired[bool]
+    mode: NotRequired[SessionMode]
 
 
 class SlotHealth(TypedDict):
@@ -153,5 +221,7 @@ class HealthReport(ObserversHealth):
     reason: NotRequired[str]
     slo_violated: NotRequired[bool]
     """Whether the latency objective is missed, by one of two policies at least; absent without one."""
+    injected_latency_ms: NotRequired[float]
+    """How long every answer is held back for a trial; absent where none is."""
     slots: NotRequired[dict[SlotName, SlotHealth]]
     """Each of two policies; one that is ready is enough."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 __all__ = [
+    "ACCEPT_HEADER",
     "ANSWER_HEADERS",
     "AUTHORIZATION_HEADER",
     "BROWSER_HEADERS",
@@ -25,6 +26,7 @@ __all__ = [
     "raw_name",
 ]
 
+ACCEPT_HEADER: Final = "Accept"
 AUTHORIZATION_HEADER: Final = "Authorization"
 CONTENT_ENCODING_HEADER: Final = "Content-Encoding"
 CONTENT_LENGTH_HEADER: Final = "Content-Length"
@@ -46,6 +48,7 @@ ROUTING_HEADERS: Final = (
 TRACEPARENT_HEADER: Final = "traceparent"
 
 READ_HEADERS: Final = (
+    ACCEPT_HEADER,
     AUTHORIZATION_HEADER,
     CONTENT_TYPE_HEADER,
     DEADLINE_HEADER,

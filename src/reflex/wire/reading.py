@@ -8,9 +8,9 @@ import sys
 from typing import Any, Final
 
 from reflex.errors import TransportError
-from reflex.wire.answers import ActResult, HealthReport
+from reflex.wire.answers import ActResult, CorrectResult, HealthReport
 
-__all__ = ["parse_act_result", "parse_health", "parse_object"]
+__all__ = ["parse_act_result", "parse_correct_result", "parse_health", "parse_object"]
 
 COUNTS: Final = ("num_actions", "action_dim")
 LARGEST_FLOAT: Final = int(sys.float_info.max)
@@ -18,6 +18,20 @@ LARGEST_FLOAT: Final = int(sys.float_info.max)
 
 def parse_act_result(body: bytes, request_id: str) -> ActResult:
     """Read a 200 of `/act`; `TransportError` unless it is a finite chunk that answers `request_id`."""
+    result: ActResult = _chunk_answer(body, request_id)  # type: ignore[assignment]  # what moves a motor is checked
+    return result
+
+
+def parse_correct_result(body: bytes, request_id: str, steps: int) -> CorrectResult:
+    """Read a 200 of `/act/correct`; `TransportError` unless it is a finite chunk of as many steps as were sent."""
+    answer = _chunk_answer(body, request_id)
+    if len(answer["actions"]) != steps:
+        raise TransportError(f"the answer has other than the {steps} actions that were sent, and was dropped")
+    result: CorrectResult = answer  # type: ignore[assignment]  # likewise
+    return result
+
+
+def _chunk_answer(body: bytes, request_id: str) -> dict[str, Any]:
     answer = parse_object(body)
     if answer.setdefault("request_id", request_id) != request_id:
         raise TransportError("the answer belongs to another request and was dropped; check any proxy in between")
@@ -30,8 +44,7 @@ def parse_act_result(body: bytes, request_id: str) -> ActResult:
             f"the answer's chunk is {shape[0]} x {shape[1]}, which its {' and '.join(COUNTS)} deny, and was dropped; "
             "check any proxy in between"
         )
-    result: ActResult = answer  # type: ignore[assignment]  # its one field that moves a motor is checked above
-    return result
+    return answer
 
 
 def parse_health(body: bytes) -> HealthReport | None:
