@@ -6,26 +6,35 @@ import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 
 from reflex.policy_config import PolicyConfig, TensorConfig
 from reflex.wording.nouns import counted, named
+from reflex_frontend.observation.guidance import Guidance
 from reflex_frontend.observation.images import Pixels
 from reflex_frontend.observation.prompt import Prompt
 from reflex_frontend.observation.request import ActRequest, ImageSource, refuse
 from reflex_frontend.triton.gateway import RawTensor
 
-__all__ = ["NoiseSource", "camera_sources", "check_state", "observation_tensors"]
+__all__ = ["NoiseSource", "camera_sources", "check_state", "check_steps", "observation_tensors"]
 
 IMAGE_PREFIX: Final = "image."
+GUIDANCE_INPUTS: Final = frozenset({"prev_chunk", "rtc_weights", "rtc_max_guidance"})
 NOISE_INPUTS: Final = frozenset({"noise", "step_noise"})
 SEED_BITS: Final = 63
 ABSENT_PIXELS: Final = np.zeros((1, 1, 3), np.uint8)
 
 
-def check_state(request: ActRequest, state_dim: int) -> None:
+class HasState(Protocol):
+    """A request of any kind."""
+
+    @property
+    def state(self) -> Sequence[float]: ...
+
+
+def check_state(request: HasState, state_dim: int) -> None:
     """The state must have the embodiment's length: a shorter one moves the wrong joints."""
     if len(request.state) != state_dim:
         raise refuse(
@@ -34,6 +43,25 @@ def check_state(request: ActRequest, state_dim: int) -> None:
             expected=state_dim,
             received=len(request.state),
         )
+
+
+def check_steps(request: ActRequest, config: PolicyConfig) -> None:
+    """What is said of a chunk must be possible for this policy's chunks."""
+    rows = request.prev_actions
+    counts = {
+        "executed_steps": request.executed_steps,
+        "inference_delay_steps": request.inference_delay_steps,
+        "prev_actions": None if rows is None else len(rows),
+    }
+    for name, count in counts.items():
+        if count is not None and count > config.horizon:
+            said = f"{name} says {counted(count, 'action')}; this policy's chunks have {config.horizon}"
+            raise refuse("chunk_mismatch", said, field=name, limit=config.horizon, received=count)
+    for row in rows or ():
+        if len(row) != config.action_dim:
+            said = f"an action of this policy has {counted(config.action_dim, 'value')}, not {len(row)}"
+            expected = config.action_dim
+            raise refuse("chunk_mismatch", said, field="prev_actions", expected=expected, received=len(row))
 
 
 def camera_sources(request: ActRequest, config: PolicyConfig) -> Mapping[str, ImageSource]:
@@ -53,7 +81,12 @@ def camera_sources(request: ActRequest, config: PolicyConfig) -> Mapping[str, Im
 
 
 def observation_tensors(
-    config: PolicyConfig, request: ActRequest, pixels: Mapping[str, Pixels], prompt: Prompt | None, noise: NoiseSource
+    config: PolicyConfig,
+    request: ActRequest,
+    pixels: Mapping[str, Pixels],
+    prompt: Prompt | None,
+    noise: NoiseSource,
+    guidance: Guidance | None = None,
 ) -> list[RawTensor]:
     """The ensemble's inputs in the order of its config, each with a batch axis of one."""
     tensors = []
@@ -62,6 +95,8 @@ def observation_tensors(
             image = pixels.get(tensor.name.removeprefix(IMAGE_PREFIX), ABSENT_PIXELS)
             _check_image_size(tensor, image)
             tensors.append(RawTensor(tensor.name, "UINT8", (1, *image.shape), np.ascontiguousarray(image).data))
+        elif guidance is not None and tensor.name in GUIDANCE_INPUTS:
+            tensors.append(RawTensor(tensor.name, tensor.datatype, (1, *tensor.shape), guidance.tensor(tensor)))
         else:
             data = _input_bytes(tensor, config, request, pixels, prompt, noise)
             tensors.append(RawTensor(tensor.name, tensor.datatype, (1, *tensor.shape), data))

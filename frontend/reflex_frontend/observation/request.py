@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
 import orjson
 
 from reflex.errors import ServiceError, service_error
@@ -23,22 +25,35 @@ from reflex.wire import (
     MAX_SEED,
     MIN_DEADLINE_MS,
 )
+from reflex_frontend.observation.steps import Rows, parse_prev_actions, parse_steps
 
 __all__ = [
     "ActRequest",
     "ImageSource",
+    "Pixels",
+    "deadline_ms_of",
+    "identifier_of",
+    "json_object",
     "parse_act",
     "parse_deadline_ms",
+    "parse_fields",
     "parse_large_act",
     "random_uuid",
     "refuse",
+    "refuse_many_numbers",
+    "state_of",
 ]
 
 EXPLAIN_LIMIT_BYTES: Final = 64 * 1024
 """Up to this size a body that does not parse is read once more by a slower parser that can say why."""
 
-ImageSource = str | list[Any]
-"""Base64 text (a `data:` URI too), or nested H x W x 3 integers."""
+Pixels = npt.NDArray[np.uint8]
+"""uint8 [height, width, 3], RGB."""
+ImageSource = str | list[Any] | bytes | Pixels
+"""Base64 text (a `data:` URI too), or nested H x W x 3 integers; of what is no JSON a JPEG's or PNG's bytes, or pixels.
+
+Nobody may write to the pixels any more: they are looked at again after the answer.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +71,11 @@ class ActRequest:
     resendable: bool
     """The client chose the request_id, so it may send the same request again."""
     seed: int | None
+    executed_steps: int | None = None
+    """Of the episode's last answer, when this observation was taken."""
+    inference_delay_steps: int | None = None
+    prev_actions: Rows | None = None
+    """Robot units; exclusive with `executed_steps`."""
 
 
 def random_uuid() -> str:
@@ -75,8 +95,12 @@ def parse_act(body: bytes | bytearray) -> ActRequest:
     Raises `ServiceError` (invalid_json, missing_field, wrong_type, not_finite, instruction_too_long). The error carries
     the client's request_id when that could be read. Never echoes a value of the request.
     """
-    fields = _json_object(body)
-    request_id = _identifier(fields, "request_id")
+    return parse_fields(json_object(body))
+
+
+def parse_fields(fields: Mapping[str, Any]) -> ActRequest:
+    """Check what was read, whichever way it was written; raises like `parse_act`."""
+    request_id = identifier_of(fields, "request_id")
     try:
         return _act_request(fields, request_id)
     except ServiceError as exc:
@@ -88,23 +112,42 @@ def _act_request(fields: Mapping[str, Any], request_id: str | None) -> ActReques
     image, images = _images(fields)
     return ActRequest(
         instruction=_instruction(fields),
-        state=_state(fields),
+        state=state_of(fields),
         image=image,
         images=images,
-        episode_id=_identifier(fields, "episode_id"),
+        episode_id=identifier_of(fields, "episode_id"),
         request_id=request_id or random_uuid(),
         resendable=request_id is not None,
         seed=_seed(fields),
+        executed_steps=parse_steps(fields, "executed_steps"),
+        inference_delay_steps=parse_steps(fields, "inference_delay_steps"),
+        prev_actions=parse_prev_actions(fields),
     )
 
 
 def parse_large_act(body: bytes | bytearray) -> ActRequest:
     """`parse_act` for a body too long for the event loop. A parser holds every thread up, so its work is bounded."""
+    refuse_many_numbers(body)
+    return parse_act(body)
+
+
+def refuse_many_numbers(body: bytes | bytearray) -> None:
+    """Before the body is parsed: raises `ServiceError` image_too_large."""
     if body.count(b",") > MAX_NUMBERS:
         raise refuse(
             "image_too_large", f"arrays may hold at most {MAX_NUMBERS} numbers; send images as JPEG", limit=MAX_NUMBERS
         )
-    return parse_act(body)
+
+
+def deadline_ms_of(fields: Mapping[str, Any], default: float) -> float:
+    """The field `deadline_ms` of a message on a WebSocket, in milliseconds; `default` when it is absent."""
+    value = fields.get("deadline_ms")
+    if value is None:
+        return default
+    if type(value) not in (int, float) or not MIN_DEADLINE_MS <= value <= MAX_DEADLINE_MS:
+        allowed = f"a number of milliseconds from {MIN_DEADLINE_MS} to {MAX_DEADLINE_MS}"
+        raise refuse("wrong_type", f"deadline_ms must be {allowed}", field="deadline_ms")
+    return float(value)
 
 
 def parse_deadline_ms(header: str | None) -> float:
@@ -120,7 +163,8 @@ def parse_deadline_ms(header: str | None) -> float:
     return value
 
 
-def _json_object(body: bytes | bytearray) -> Mapping[str, Any]:
+def json_object(body: bytes | bytearray) -> Mapping[str, Any]:
+    """Raises `ServiceError` invalid_json, not_finite or wrong_type for anything else."""
     try:
         parsed = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -162,8 +206,11 @@ def _instruction(fields: Mapping[str, Any]) -> str:
     return value
 
 
-def _state(fields: Mapping[str, Any]) -> tuple[float, ...]:
+def state_of(fields: Mapping[str, Any]) -> tuple[float, ...]:
+    """The field `state`; raises `ServiceError` missing_field, wrong_type or not_finite."""
     value = _required(fields, "state")
+    if isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind in "fiu":
+        value = value.tolist()
     if not isinstance(value, list):
         raise refuse("wrong_type", "state must be an array of numbers", field="state")
     for index, item in enumerate(value):
@@ -189,15 +236,16 @@ def _images(fields: Mapping[str, Any]) -> tuple[ImageSource | None, Mapping[str,
 
 
 def _image_source(value: object, field: str, *, arrays: bool) -> ImageSource | None:
-    """Null and the empty string both mean: no image."""
-    if value is None or value == "":
-        return None
-    if isinstance(value, str) or (arrays and isinstance(value, list)):
+    """Null and the empty string both mean: no image. JSON has neither bytes nor arrays of numpy."""
+    if isinstance(value, (str, bytes)):
+        return value or None
+    if value is None or isinstance(value, np.ndarray) or (arrays and isinstance(value, list)):
         return value
     raise refuse("wrong_type", f"{field} must be base64 text" + (" or an H x W x 3 array" * arrays), field=field)
 
 
-def _identifier(fields: Mapping[str, Any], name: str) -> str | None:
+def identifier_of(fields: Mapping[str, Any], name: str) -> str | None:
+    """The field `name`, None where it is absent; raises `ServiceError` wrong_type."""
     value = fields.get(name)
     if value is None:
         return None

@@ -28,7 +28,10 @@ JSON_VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=12,
 )
-FIELDS = ("instruction", "state", "image", "image_b64", "images", "episode_id", "request_id", "seed", "other")
+FIELDS = (
+    "instruction", "state", "image", "image_b64", "images", "episode_id", "request_id", "seed", "executed_steps",
+    "inference_delay_steps", "prev_actions", "other",
+)  # fmt: skip
 
 
 def body(**changes: Any) -> bytes:
