@@ -14,15 +14,14 @@ import zlib
 from typing import Any, Final, cast
 
 import numpy as np
-import numpy.typing as npt
 import simplejpeg
 from PIL import Image
 
 from reflex.errors import ServiceError
 from reflex.wire import MAX_PIXELS
-from reflex_frontend.observation.request import ImageSource, refuse
+from reflex_frontend.observation.request import ImageSource, Pixels, refuse
 
-__all__ = ["Pixels", "decode_image", "decode_small_jpeg"]
+__all__ = ["Pixels", "decode_image", "decode_quickly"]
 
 MAX_PNG_CHUNKS: Final = 4_096
 """Pillow reads each in Python; an encoder writes one for every 8 KiB or more."""
@@ -31,6 +30,7 @@ MAX_JPEG_SCANS: Final = 64
 MAX_JPEG_MARKERS: Final = 100_000
 """Pillow walks through them in Python: a second for a million and a half. Restart intervals need some thousands."""
 QUICK_BASE64_CHARACTERS: Final = 96 * 1024
+QUICK_BYTES: Final = QUICK_BASE64_CHARACTERS // 4 * 3
 QUICK_PIXELS: Final = 320 * 240
 JPEG_BASE64_MAGIC: Final = "/9j/"
 JPEG_MAGIC: Final = b"\xff\xd8\xff"
@@ -42,20 +42,22 @@ DECODE_ERRORS: Final = (
     struct.error, zlib.error, Image.DecompressionBombError,
 )  # fmt: skip
 
-Pixels = npt.NDArray[np.uint8]
-"""uint8 [height, width, 3], RGB."""
 
-
-def decode_small_jpeg(source: ImageSource) -> Pixels | None:
+def decode_quickly(source: ImageSource) -> Pixels | None:
     """Decode what surely takes under a millisecond: for that a thread would cost more than it saves.
 
     None means: not one of those, leave it to `decode_image` off the event loop. Raises like `decode_image`.
     """
-    if not isinstance(source, str) or len(source) > QUICK_BASE64_CHARACTERS:
-        return None
-    if not source.startswith(JPEG_BASE64_MAGIC):
-        return None
-    data = _base64_bytes(source)
+    if isinstance(source, str):
+        is_quick = len(source) <= QUICK_BASE64_CHARACTERS and source.startswith(JPEG_BASE64_MAGIC)
+        return _decode_small_jpeg(_base64_bytes(source)) if is_quick else None
+    if isinstance(source, bytes):
+        is_quick = len(source) <= QUICK_BYTES and source.startswith(JPEG_MAGIC)
+        return _decode_small_jpeg(source) if is_quick else None
+    return _checked(source) if isinstance(source, np.ndarray) else None
+
+
+def _decode_small_jpeg(data: bytes) -> Pixels | None:
     try:
         height, width, colorspace, _ = simplejpeg.decode_jpeg_header(data)
         is_baseline = data.count(JPEG_SCAN_MARKER) == 1
@@ -70,7 +72,9 @@ def decode_image(source: ImageSource) -> Pixels:
     """Decode one image; raises `ServiceError` invalid_image, image_too_large or wrong_type."""
     if isinstance(source, list):
         return _from_nested_lists(source)
-    data = _base64_bytes(source)
+    if isinstance(source, np.ndarray):
+        return _checked(source)
+    data = _base64_bytes(source) if isinstance(source, str) else source
     if data.startswith(JPEG_MAGIC):
         return _decode_jpeg(data)
     if data.startswith(PNG_MAGIC):
@@ -90,6 +94,14 @@ def _base64_bytes(text: str) -> bytes:
         return binascii.a2b_base64("".join(text.split()), strict_mode=True)
     except ValueError:
         raise refuse("invalid_image", "an image must be base64 (RFC 4648) of a JPEG or PNG file") from None
+
+
+def _checked(pixels: Pixels) -> Pixels:
+    """Pixels that somebody else made: as they are, once their type and size are right."""
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+        raise refuse("invalid_image", "an image array must be H x W x 3 of uint8")
+    _check_size(pixels.shape[0], pixels.shape[1])
+    return pixels
 
 
 def _check_size(height: int, width: int) -> None:

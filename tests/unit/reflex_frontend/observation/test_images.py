@@ -18,7 +18,7 @@ from PIL import Image
 
 from reflex.errors import InvalidRequestError
 from reflex.wire import MAX_PIXELS
-from reflex_frontend.observation.images import decode_image, decode_small_jpeg
+from reflex_frontend.observation.images import decode_image, decode_quickly
 
 
 def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> str:
@@ -186,7 +186,7 @@ def test_one_long_string_in_an_array_does_not_multiply_by_the_number_of_pixels()
 
 def test_a_small_jpeg_is_decoded_on_the_spot_and_like_any_other() -> None:
     text = encoded(picture(size=(224, 224)), "JPEG")
-    pixels = decode_small_jpeg(text)
+    pixels = decode_quickly(text)
     assert pixels is not None
     assert np.array_equal(pixels, decode_image(text))
 
@@ -204,10 +204,51 @@ def test_a_small_jpeg_is_decoded_on_the_spot_and_like_any_other() -> None:
     ids=["large", "progressive", "CMYK", "PNG", "long", "array"],
 )
 def test_everything_that_may_take_longer_is_left_for_a_thread(source: Any) -> None:
-    assert decode_small_jpeg(source) is None
+    assert decode_quickly(source) is None
 
 
-def test_a_small_jpeg_that_is_broken_is_refused_on_the_spot() -> None:
-    whole = base64.b64decode(encoded(picture(size=(32, 32)), "JPEG"))
+@pytest.mark.parametrize("is_text", [True, False], ids=["base64", "bytes"])
+def test_a_small_jpeg_that_is_broken_is_refused_on_the_spot(is_text: bool) -> None:
+    broken = base64.b64decode(encoded(picture(size=(32, 32)), "JPEG"))[:100]
     with pytest.raises(InvalidRequestError):
-        decode_small_jpeg(base64.b64encode(whole[:100]).decode())
+        decode_quickly(base64.b64encode(broken).decode() if is_text else broken)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_the_bytes_of_a_file_give_what_its_base64_gives(kind: str) -> None:
+    text = encoded(picture(size=(30, 20)), kind)
+    assert np.array_equal(decode_image(base64.b64decode(text)), decode_image(text))
+
+
+def test_the_bytes_of_a_small_jpeg_are_decoded_on_the_spot_and_of_others_in_a_thread() -> None:
+    files = [base64.b64decode(encoded(picture(size=(224, 224)), kind)) for kind in ("JPEG", "PNG")]
+    assert [decode_quickly(data) is None for data in (*files, b"\xff\xd8\xff" + bytes(200_000))] == [False, True, True]
+
+
+@pytest.mark.parametrize("data", [b"", b"GIF89a", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"/9j/AAAA", bytes(100)])
+def test_bytes_that_are_no_jpeg_or_png_are_refused(data: bytes) -> None:
+    assert code_of(data) == "invalid_image"
+
+
+def test_pixels_are_taken_as_they_are() -> None:
+    pixels = np.asarray(picture())
+    assert decode_image(pixels) is pixels
+    assert decode_quickly(pixels) is pixels
+
+
+@pytest.mark.parametrize(
+    ("pixels", "code"),
+    [
+        (np.zeros((2, 2, 3), np.float32), "invalid_image"),
+        (np.zeros((2, 2, 3), np.int8), "invalid_image"),
+        (np.zeros((2, 2), np.uint8), "invalid_image"),
+        (np.zeros((2, 2, 4), np.uint8), "invalid_image"),
+        (np.zeros((1, 2, 2, 3), np.uint8), "invalid_image"),
+        (np.zeros((0, 2, 3), np.uint8), "invalid_image"),
+        (np.broadcast_to(np.uint8(0), (2001, 2000, 3)), "image_too_large"),
+    ],
+)
+def test_pixels_of_another_type_shape_or_size_are_refused(pixels: Any, code: str) -> None:
+    assert code_of(pixels) == code
+    with pytest.raises(InvalidRequestError):
+        decode_quickly(pixels)
