@@ -15,10 +15,15 @@ from reflex.api_keys import is_well_formed
 from reflex.errors import SetupError
 from reflex.serve_options import MAX_CLAMPED_PERCENT
 from reflex.serving.setting_words import in_plain_words
+from reflex.serving.step_rule import DEFAULT_TOLERANCE
 from reflex.serving.variables import CONTROL_VARIABLES, OTHER_VARIABLES, slips
+from reflex.wire import MAX_DEADLINE_MS
 from reflex_frontend.slo import Slo, SloMode, parse_slo
 
-__all__ = ["NO_OPTION", "Settings", "unknown_variables"]
+__all__ = ["NO_OPTION", "RtcSchedule", "Settings", "unknown_variables"]
+
+RtcSchedule = Literal["linear", "exp", "ones", "zeros"]
+"""How the weights of a chunk that is continued fall."""
 
 NO_OPTION: Final = (
     "admin_token",
@@ -39,6 +44,11 @@ NEEDED: Final[Mapping[str, tuple[tuple[str, ...], str]]] = {
     "record_by": (("record",), "--record-by needs --record"),
     "record_max_gb": (("record",), "--record-max-gb needs --record"),
     "trace_sample": (("otel_endpoint",), "--trace-sample needs --otel-endpoint"),
+    "rtc_execution_horizon": (("rtc",), "--rtc-execution-horizon needs --rtc"),
+    "rtc_schedule": (("rtc",), "--rtc-schedule needs --rtc"),
+    "rtc_max_guidance": (("rtc",), "--rtc-max-guidance needs --rtc"),
+    "a2c2_max_correction": (("a2c2_checkpoint",), "--a2c2-max-correction needs --a2c2-checkpoint"),
+    "adaptive_tolerance": (("adaptive_steps",), "--adaptive-tolerance needs --adaptive-steps"),
     "admin_token": (("admin_port", "policy_a"), "REFLEX_ADMIN_TOKEN needs --admin-port, or two policies"),
 }
 """What would have no effect without one of the others, and whoever gave it would think it had."""
@@ -62,6 +72,11 @@ def _checked_http_url(value: str, example: str, secrets_belong: str) -> str:
 
 def _is_key(key: SecretStr | None) -> bool:
     return key is not None and is_well_formed(key.get_secret_value())
+
+
+def _is_given(value: object) -> bool:
+    """A port of 0 is."""
+    return value is not None and value is not False
 
 
 class Settings(BaseSettings):
@@ -116,6 +131,8 @@ class Settings(BaseSettings):
     """This server's own key of that control plane."""
     insecure: bool = False
     """Listen beyond this machine without keys."""
+    openpi_root: bool = False
+    """Speak openpi's protocol at / too, where its clients look that are told a host and a port alone."""
     allowed_hosts: Annotated[tuple[str, ...] | None, NoDecode] = None
     """Host headers that are answered; None: what fits the address that is listened on."""
     admin_port: Annotated[int, Field(ge=0, le=65535)] | None = None
@@ -135,6 +152,26 @@ class Settings(BaseSettings):
     guard: bool = True
     max_clamped_share: Annotated[float, Field(ge=0, le=100)] = MAX_CLAMPED_PERCENT
     """Percent of one axis' steps that the guard may change before the chunk is refused; 100 refuses none."""
+    inject_latency_ms: Annotated[float, Field(ge=0, le=MAX_DEADLINE_MS)] = 0.0
+    """So long every answer is held back, for trials of a slow server; 0 holds none back."""
+    rtc: bool = False
+    """Each request of an episode continues the chunk that its robot is executing."""
+    rtc_execution_horizon: Annotated[int | None, Field(ge=1, le=1_000)] = None
+    """Beyond so many steps of the rest of a chunk the next one is free."""
+    rtc_schedule: RtcSchedule = "linear"
+    rtc_max_guidance: Annotated[float, Field(gt=0, le=1_000)] = 10.0
+    a2c2_checkpoint: Path | None = None
+    """The correction head that `reflex train a2c2` wrote; None corrects nothing."""
+    a2c2_max_correction: Annotated[float, Field(gt=0, le=100)] = 10.0
+    """Percent of its range, so much an axis is corrected at most."""
+    adaptive_steps: bool = False
+    """Each episode takes as many denoising steps as its last answers showed to be enough."""
+    adaptive_tolerance: Annotated[float, Field(gt=0, le=1)] = DEFAULT_TOLERANCE
+    """By how much fewer steps may miss, as a share of the way from the noise to the actions."""
+    prefix_cache_mb: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
+    """Megabytes for what episodes' last observations became inside the model; None keeps nothing."""
+    tell_velocity_change: bool = False
+    """Answers say how much the velocity changed at each denoising step."""
     json_logs: bool = False
     receive_timeout_s: Annotated[float, Field(gt=0, le=300)] = 5.0
     """From the first byte of a request to the last of its body."""
@@ -182,10 +219,14 @@ class Settings(BaseSettings):
                 "--sessions-from needs a key of that control plane with the scope read, in REFLEX_CONTROL_KEY or "
                 "REFLEX_API_KEY; `reflex keys create` makes one"
             )
+        if self.adaptive_steps and self.slo_mode == "degrade":
+            raise ValueError(
+                "--adaptive-steps and --slo-mode degrade both choose the number of denoising steps; leave one out"
+            )
         if not self.guard and "max_clamped_share" in self.model_fields_set:
             raise ValueError("--max-clamped-share needs the guard: leave out --no-guard")
         for field, (enabling, needed) in NEEDED.items():
-            if field in self.model_fields_set and all(getattr(self, name) is None for name in enabling):
+            if field in self.model_fields_set and not any(_is_given(getattr(self, name)) for name in enabling):
                 raise ValueError(needed)
         return self
 

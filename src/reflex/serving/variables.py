@@ -30,11 +30,14 @@ OTHER_VARIABLES: Final = frozenset(
         "REFLEX_BACKEND_URL",
         "REFLEX_CONFIG_DIR",
         "REFLEX_CONFIG_FILE",
+        "REFLEX_CONNECT_RETRY_SECONDS",
         "REFLEX_CONVEX_URL",
+        "REFLEX_NO_RECORD",
         "REFLEX_ONNX_THREADS",
+        "REFLEX_SO101_PORT",
     }
 )
-"""Of the commands that ask a server, and of Triton's processes."""
+"""Of the commands that ask a server or run a robot, and of Triton's processes."""
 
 
 def slips(environment: Mapping[str, str], prefix: str, known: frozenset[str] | set[str], command: str) -> Iterator[str]:

@@ -46,6 +46,7 @@ FIELDS: list[tuple[str, object, str, object, object, object]] = [
     ("sessions_from", None, "http://env:1/", "http://env:1", "https://arg", "https://arg"),
     ("control_key", None, "env", SecretStr("env"), "arg", SecretStr("arg")),
     ("insecure", False, "1", True, False, False),
+    ("openpi_root", False, "1", True, False, False),
     ("allowed_hosts", None, "a,b", ("a", "b"), "c", ("c",)),
     ("admin_port", None, "1", 1, 0, 0),
     ("admin_token", None, "env", SecretStr("env"), "arg", SecretStr("arg")),
@@ -58,6 +59,17 @@ FIELDS: list[tuple[str, object, str, object, object, object]] = [
     ("cors_origins", ("*",), "http://a, http://b,", ("http://a", "http://b"), "http://c", ("http://c",)),
     ("guard", True, "false", False, True, True),
     ("max_clamped_share", 50.0, "30", 30.0, 40.5, 40.5),
+    ("inject_latency_ms", 0.0, "150", 150.0, 80, 80.0),
+    ("rtc", False, "1", True, False, False),
+    ("rtc_execution_horizon", None, "5", 5, 1, 1),
+    ("rtc_schedule", "linear", "exp", "exp", "ones", "ones"),
+    ("rtc_max_guidance", 10.0, "5", 5.0, 0.5, 0.5),
+    ("a2c2_checkpoint", None, "/env", Path("/env"), "/arg", Path("/arg")),
+    ("a2c2_max_correction", 10.0, "5", 5.0, 0.5, 0.5),
+    ("adaptive_steps", False, "1", True, False, False),
+    ("adaptive_tolerance", 0.03, "0.1", 0.1, 0.02, 0.02),
+    ("prefix_cache_mb", None, "512", 512.0, 0.5, 0.5),
+    ("tell_velocity_change", False, "1", True, False, False),
     ("json_logs", False, "1", True, False, False),
     ("receive_timeout_s", 5.0, "2.5", 2.5, 1, 1.0),
     ("hang_restart_s", 10.0, "3", 3.0, 4, 4.0),
@@ -77,6 +89,11 @@ NEEDED: dict[str, dict[str, Any]] = {
     "record_by": {"record": "/recordings"},
     "record_max_gb": {"record": "/recordings"},
     "admin_token": {"admin_port": 0},
+    "rtc_execution_horizon": {"rtc": True},
+    "rtc_schedule": {"rtc": True},
+    "rtc_max_guidance": {"rtc": True},
+    "a2c2_max_correction": {"a2c2_checkpoint": "/head.safetensors"},
+    "adaptive_tolerance": {"adaptive_steps": True},
     "sessions_from": {"control_key": new_key()},
 }
 """What makes a field allowed."""
@@ -139,6 +156,10 @@ def test_an_argument_wins_over_the_environment_and_that_over_the_default(
         ("otel_endpoint", "grpc://collector:4317"),
         ("otel_endpoint", "http://user:s3cret@collector:4318"),
         ("trace_sample", 1.5),
+        ("rtc_schedule", "cubic"),
+        ("rtc_execution_horizon", 0),
+        ("rtc_max_guidance", 0),
+        ("rtc", "perhaps"),
         ("sessions_from", "control:8100"),
         ("sessions_from", "http://user:s3cret@control:8100"),
         ("sessions_from", "https://control/?key=s3cret"),
@@ -283,7 +304,7 @@ def test_a_variable_that_is_no_setting_is_told_of_and_never_its_value(name: str,
 
 def variables_of_our_commands() -> set[str]:
     """Every one that stands in the sources."""
-    folders = ("src", "frontend", "export", "control", "analysis")
+    folders = ("src", "frontend", "export", "control", "analysis", "runner", "learning")
     sources = [path for folder in folders for path in (REPOSITORY / folder).rglob("*.py")]
     return {name for path in sources for name in re.findall(r"\bREFLEX_[A-Z_]*[A-Z]\b", path.read_text())}
 
