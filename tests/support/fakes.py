@@ -33,7 +33,7 @@ from reflex_frontend.policy.loaded_policy import LoadedPolicy
 from reflex_frontend.policy.policy import Canary, ServedPolicy
 from reflex_frontend.policy.vitals import Vitals
 from reflex_frontend.policy.workers import Workers
-from reflex_frontend.triton.gateway import Metadata, Outputs, RawTensor
+from reflex_frontend.triton.gateway import Metadata, Outputs, RawTensor, Target
 
 __all__ = [
     "FakeTriton",
@@ -82,6 +82,15 @@ class FakeTriton:
         if isinstance(step, Exception):
             raise step
         return step if isinstance(step, Mapping) else await step()
+
+    async def infer_raw(
+        self,
+        target: Target,
+        inputs: Sequence[RawTensor],
+        outputs: tuple[str, ...] | None = None,
+        metadata: Metadata = (),
+    ) -> Sequence[RawTensor]:
+        raise AssertionError(f"{target} was asked for {outputs} of {inputs}, {metadata}, and is part of an ensemble")
 
     async def is_model_ready(self) -> bool:
         await self._silence()
@@ -198,12 +207,14 @@ def act_service(
     guarded: bool = True,
     config: PolicyConfig | None = None,
     second: FakeTriton | None = None,
+    second_config: PolicyConfig | None = None,
     split: int = 100,
 ) -> ActService:
     """A ready service over `triton`; with `second`, a second policy in slot b."""
     slots: dict[SlotName, Slot] = {"a": Slot("a", loaded(triton, now, guarded=guarded, config=config))}
     if second is not None:
-        slots["b"] = Slot("b", loaded(second, now, guarded=guarded, config=policy_config(policy_id="other")))
+        other = second_config or policy_config(policy_id="other")
+        slots["b"] = Slot("b", loaded(second, now, guarded=guarded, config=other))
     policies = {name: slot.loaded.policy for name, slot in slots.items()}
     return ActService(
         router=Router(slots, split),

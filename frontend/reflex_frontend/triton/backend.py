@@ -77,10 +77,10 @@ class TritonBackend:
         if self._embedded is not None:
             await self._embedded.start()
 
-    def gateway(self, policy_id: str) -> TritonGateway:
-        """The calls of one policy; connections to the same address are shared by gRPC itself."""
+    def gateway(self, policy_id: str, outputs: tuple[str, ...] = ("actions",)) -> TritonGateway:
+        """The calls of one policy, which ask for `outputs`; connections to one address are shared by gRPC itself."""
         self._gateways = [gateway for gateway in self._gateways if not gateway.is_closed]
-        gateway = TritonGateway(self.address, policy_id)
+        gateway = TritonGateway(self.address, policy_id, outputs)
         self._gateways.append(gateway)
         return gateway
 

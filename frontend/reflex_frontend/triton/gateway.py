@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, cast
 
@@ -23,7 +23,7 @@ from tritonclient.grpc import service_pb2
 from reflex_frontend.errors import FailureKind, TritonCallError
 from reflex_frontend.triton.channel import open_channel, service_call
 
-__all__ = ["Metadata", "Outputs", "RawTensor", "Triton", "TritonGateway", "count_instances"]
+__all__ = ["Metadata", "Outputs", "RawTensor", "Target", "Triton", "TritonGateway", "arrays_of", "count_instances"]
 
 CALL_CAP_S: Final = 30.0
 """No call outlives this, whatever its request's deadline: its place in flight must come back even from a dead peer."""
@@ -53,10 +53,25 @@ class RawTensor:
     data: bytes | memoryview
 
 
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One model on Triton; without a `version` the newest that is loaded."""
+
+    model: str
+    version: str = ""
+
+
 class Triton(Protocol):
     """What the frontend needs of Triton."""
 
     async def infer(self, inputs: Sequence[RawTensor], metadata: Metadata = ()) -> Outputs: ...
+    async def infer_raw(
+        self,
+        target: Target,
+        inputs: Sequence[RawTensor],
+        outputs: tuple[str, ...] | None = None,
+        metadata: Metadata = (),
+    ) -> Sequence[RawTensor]: ...
     async def is_model_ready(self) -> bool: ...
     async def is_live(self) -> bool: ...
     async def instances_of(self, models: Sequence[str]) -> Mapping[str, int]: ...
@@ -72,11 +87,14 @@ class TritonGateway:
 
     address: str
     model: str
+    outputs: tuple[str, ...] = ("actions",)
+    """What is asked for: each costs its bytes."""
     is_closed: bool = False
     _channel: grpc.aio.Channel = field(init=False)
-    _prefixes: dict[tuple[tuple[str, tuple[int, ...]], ...], bytes] = field(default_factory=dict)
+    _prefixes: dict[Hashable, bytes] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self._ensemble = Target(self.model)
         self._channel = open_channel(self.address)
         self._infer = service_call(self._channel, "ModelInfer", takes_bytes=True)
         self._ready = service_call(self._channel, "ModelReady")
@@ -89,13 +107,32 @@ class TritonGateway:
         Ends when Triton does, at the latest after `CALL_CAP_S`. A caller with an earlier deadline stops waiting and
         leaves the call running: Triton works on regardless, and only its answer tells that the model is free again.
         """
+        return _tensors(await self._response(self._ensemble, inputs, self.outputs, metadata))
+
+    async def infer_raw(
+        self,
+        target: Target,
+        inputs: Sequence[RawTensor],
+        outputs: tuple[str, ...] | None = None,
+        metadata: Metadata = (),
+    ) -> Sequence[RawTensor]:
+        """Run one model in place of the ensemble, in all else like `infer`; `outputs` are the ensemble's unless given.
+
+        What it gives has the bytes that Triton sent, of whatever type, and can be given to the next model.
+        """
+        wanted = self.outputs if outputs is None else outputs
+        response = await self._response(target, inputs, wanted, metadata)
+        return _raw_tensors(response, wanted)
+
+    async def _response(
+        self, target: Target, inputs: Sequence[RawTensor], outputs: tuple[str, ...], metadata: Metadata
+    ) -> service_pb2.ModelInferResponse:
         try:
-            response = await self._infer(self._message(inputs), timeout=CALL_CAP_S, metadata=metadata)
+            return await self._infer(self._message(target, inputs, outputs), timeout=CALL_CAP_S, metadata=metadata)
         except grpc.aio.AioRpcError as exc:
             raise _failure(exc) from None
         except grpc.aio.UsageError:
             raise TritonCallError("cancelled", "the connection to Triton is closed") from None
-        return _tensors(response)
 
     async def is_model_ready(self) -> bool:
         try:
@@ -131,19 +168,19 @@ class TritonGateway:
         except (grpc.aio.AioRpcError, grpc.aio.UsageError):
             return 0
 
-    def _message(self, inputs: Sequence[RawTensor]) -> bytes:
-        parts: list[bytes | memoryview] = [self._prefix(inputs)]
+    def _message(self, target: Target, inputs: Sequence[RawTensor], outputs: tuple[str, ...]) -> bytes:
+        parts: list[bytes | memoryview] = [self._prefix(target, inputs, outputs)]
         for tensor in inputs:
             parts += (RAW_INPUT_TAG, _varint(_byte_count(tensor.data)), tensor.data)
         return b"".join(parts)
 
-    def _prefix(self, inputs: Sequence[RawTensor]) -> bytes:
-        key = tuple((tensor.name, tensor.shape) for tensor in inputs)
+    def _prefix(self, target: Target, inputs: Sequence[RawTensor], outputs: tuple[str, ...]) -> bytes:
+        key = (target, outputs, tuple((tensor.name, tensor.shape) for tensor in inputs))
         prefix = self._prefixes.get(key)
         if prefix is None:
             if len(self._prefixes) >= 256:  # a client that sends ever new image sizes must not grow us
                 self._prefixes.clear()
-            prefix = self._prefixes[key] = _serialised_prefix(self.model, inputs)
+            prefix = self._prefixes[key] = _serialised_prefix(target, inputs, outputs)
         return prefix
 
 
@@ -153,11 +190,12 @@ def count_instances(config: Any) -> int:  # noqa: ANN401 - generated protobuf
     return sum(max(1, group.count) * max(1, len(group.gpus)) for group in groups)
 
 
-def _serialised_prefix(model: str, inputs: Sequence[RawTensor]) -> bytes:
-    request = service_pb2.ModelInferRequest(model_name=model)
+def _serialised_prefix(target: Target, inputs: Sequence[RawTensor], outputs: Sequence[str]) -> bytes:
+    request = service_pb2.ModelInferRequest(model_name=target.model, model_version=target.version)
     for tensor in inputs:
         request.inputs.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
-    request.outputs.add(name="actions")
+    for name in outputs:
+        request.outputs.add(name=name)
     return cast("bytes", request.SerializeToString())
 
 
@@ -177,13 +215,35 @@ def _varint(value: int) -> bytes:
 def _tensors(response: service_pb2.ModelInferResponse) -> Outputs:
     tensors: dict[str, npt.NDArray[Any]] = {}
     for output, raw in itertools.zip_longest(response.outputs, response.raw_output_contents):
-        dtype = _DTYPES.get(output.datatype) if output is not None else None
-        if dtype is None or raw is None:
+        if output is None or raw is None:
             raise TritonCallError("model", "the answer has an output of an unexpected type")
-        if len(raw) != math.prod(output.shape) * np.dtype(dtype).itemsize:
-            raise TritonCallError("model", "the answer's bytes do not fill its shape")
-        tensors[output.name] = np.frombuffer(raw, dtype).reshape(tuple(output.shape))
+        tensors[output.name] = _array(output.datatype, tuple(output.shape), raw)
     return tensors
+
+
+def arrays_of(tensors: Sequence[RawTensor]) -> Outputs:
+    """As `infer` gives them; `TritonCallError` for what no ensemble's outputs are."""
+    return {tensor.name: _array(tensor.datatype, tensor.shape, tensor.data) for tensor in tensors}
+
+
+def _array(datatype: str, shape: tuple[int, ...], raw: bytes | memoryview) -> npt.NDArray[Any]:
+    dtype = _DTYPES.get(datatype)
+    if dtype is None:
+        raise TritonCallError("model", "the answer has an output of an unexpected type")
+    if _byte_count(raw) != math.prod(shape) * np.dtype(dtype).itemsize:
+        raise TritonCallError("model", "the answer's bytes do not fill its shape")
+    return np.frombuffer(raw, dtype).reshape(shape)
+
+
+def _raw_tensors(response: service_pb2.ModelInferResponse, wanted: tuple[str, ...]) -> Sequence[RawTensor]:
+    """All that are wanted, in that order."""
+    given = {
+        output.name: RawTensor(output.name, output.datatype, tuple(output.shape), raw)
+        for output, raw in zip(response.outputs, response.raw_output_contents, strict=False)
+    }
+    if not given.keys() >= set(wanted):
+        raise TritonCallError("model", "the answer lacks an output that was asked for")
+    return [given[name] for name in wanted]
 
 
 def _failure(error: grpc.aio.AioRpcError) -> TritonCallError:

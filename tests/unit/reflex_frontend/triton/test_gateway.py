@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,7 @@ import pytest
 from tritonclient.grpc import service_pb2
 
 from reflex_frontend.errors import TritonCallError
-from reflex_frontend.triton.gateway import Outputs, RawTensor, Triton, TritonGateway
+from reflex_frontend.triton.gateway import Outputs, RawTensor, Target, Triton, TritonGateway, arrays_of
 from support.fakes import FakeTriton, chunk, outputs
 
 PIXELS = np.arange(300, dtype=np.uint8)
@@ -153,7 +153,7 @@ def test_ever_new_image_sizes_do_not_grow_the_cache_without_bound() -> None:
     async def main() -> int:
         gateway = TritonGateway("127.0.0.1:1", "small")
         for width in range(2_000):
-            gateway._message([RawTensor("image.base", "UINT8", (1, 1, width, 3), b"")])
+            gateway._message(Target("small"), [RawTensor("image.base", "UINT8", (1, 1, width, 3), b"")], ("actions",))
         await gateway.close()
         return len(gateway._prefixes)
 
@@ -324,3 +324,34 @@ def test_a_triton_that_is_gone_tells_of_no_instances() -> None:
             return await gateway.instances_of(["encoder"])
 
     assert asyncio.run(main()) == {}
+
+
+def raw_with(peer: Peer, target: Target, outputs: tuple[str, ...] | None) -> tuple[Sequence[RawTensor], Any]:
+    async def main() -> Sequence[RawTensor]:
+        async with gateway_to(peer) as gateway:
+            return await gateway.infer_raw(target, INPUTS, outputs)
+
+    given = asyncio.run(main())
+    return given, service_pb2.ModelInferRequest.FromString(peer.requests[-1])
+
+
+def test_one_model_of_the_ensemble_is_asked_by_its_name_and_version_for_what_is_wanted_of_it() -> None:
+    keys = np.arange(6, dtype=np.float16).reshape(1, 2, 3)
+    answer = response(keys, "FP16")
+    answer.outputs[0].name = "prefix_keys"
+    given, sent = raw_with(Peer(answer), Target("small_encoder", "1"), ("prefix_keys",))
+    assert (sent.model_name, sent.model_version) == ("small_encoder", "1")
+    assert [output.name for output in sent.outputs] == ["prefix_keys"]
+    assert given == [RawTensor("prefix_keys", "FP16", (1, 2, 3), keys.tobytes())], "as it came, of whatever type"
+
+
+def test_a_model_that_is_asked_for_nothing_special_gives_what_the_ensemble_is_asked_for() -> None:
+    given, sent = raw_with(Peer(response(chunk()[None])), Target("small_denoise"), None)
+    assert [output.name for output in sent.outputs] == ["actions"]
+    np.testing.assert_array_equal(arrays_of(given)["actions"], chunk()[None])
+
+
+def test_an_output_that_does_not_come_is_the_models_failure() -> None:
+    with pytest.raises(TritonCallError, match="lacks an output") as caught:
+        raw_with(Peer(response(chunk()[None])), Target("small_encoder"), ("actions", "prefix_keys"))
+    assert caught.value.kind == "model"
