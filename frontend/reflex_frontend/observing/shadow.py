@@ -153,7 +153,7 @@ class Shadow:
         except ServiceError:
             self.loaded.admission.leave(None)
             raise
-        return await self.loaded.runner.infer(tensors, deadline)
+        return (await self.loaded.runner.infer(tensors, deadline)).actions
 
     def _record(self, copy: _Copy, **outcome: Any) -> None:  # noqa: ANN401 - fields of ShadowRecord
         if self.recorder is not None and copy.record_seq is not None:

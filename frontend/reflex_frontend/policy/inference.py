@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -19,14 +20,27 @@ from reflex_frontend.policy.admission import Admission
 from reflex_frontend.policy.policy import ServedPolicy
 from reflex_frontend.policy.vitals import Vitals
 from reflex_frontend.triton.gateway import Metadata, Outputs, RawTensor, Triton
+from reflex_frontend.triton.stages import StagedCall
 
-__all__ = ["ModelRunner"]
+__all__ = ["Actions", "Chunk", "ModelRunner"]
 
 SILENT: Final = "the model does not answer in time"
 PATIENCE_S: Final = 0.4
 """A client's deadline that left the model less than this tells nothing about the model."""
 
 Actions = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chunk:
+    """What a model gave, float32 [horizon, action_dim], finite."""
+
+    actions: Actions
+    """Robot units."""
+    normalized: Actions | None = None
+    """The same as the model planned it; None where nobody asked for it."""
+    velocity_change: tuple[float, ...] | None = None
+    """At each denoising step, for `reflex.serving.step_rule`; None where nobody asked for it."""
 
 
 class ModelRunner:
@@ -47,20 +61,26 @@ class ModelRunner:
         self._admission = admission
         self._vitals = vitals
         self._now = vitals.now
-        self._calls: set[asyncio.Task[Actions]] = set()
-        self._judged: set[asyncio.Task[Actions]] = set()
+        self._calls: set[asyncio.Task[Chunk]] = set()
+        self._judged: set[asyncio.Task[Chunk]] = set()
         """Calls that have counted as a failure already; what becomes of them must not count again."""
-        self._missed: set[asyncio.Task[Actions]] = set()
+        self._missed: set[asyncio.Task[Chunk]] = set()
         """Calls whose deadline has passed, that may still turn out to be the model's fault."""
         self._confirming: asyncio.Task[bool] | None = None
 
-    async def infer(self, inputs: Sequence[RawTensor], deadline: float, metadata: Metadata = ()) -> Actions:
-        """The chunk, float32 [horizon, action_dim], finite; raises `ServiceError` at the latest at `deadline`.
+    async def infer(
+        self,
+        inputs: Sequence[RawTensor],
+        deadline: float,
+        metadata: Metadata = (),
+        staged: StagedCall | None = None,
+    ) -> Chunk:
+        """The chunk; raises `ServiceError` at the latest at `deadline`. With `staged` it may begin with a kept prefix.
 
         Gives the place in flight back when Triton is done, which may be later.
         """
         started = self._now()
-        call = asyncio.create_task(self._call(inputs, deadline, metadata))
+        call = asyncio.create_task(self._call(inputs, deadline, metadata, staged))
         self._calls.add(call)
         call.add_done_callback(self._calls.discard)
         call.add_done_callback(self._judged.discard)
@@ -77,20 +97,22 @@ class ModelRunner:
     async def check_canary(self, inputs: Sequence[RawTensor]) -> Actions:
         """One inference outside admission, for the canary; raises `ServiceError` or `TritonCallError`."""
         self._vitals.record_attempt()
-        return self._checked(await self._run(inputs))
+        return self._checked(await self._run(inputs)).actions
 
     async def drain(self) -> None:
         """Wait until Triton is done with every call, those of requests that are long answered too."""
         if self._calls:
             await asyncio.wait(self._calls)
 
-    async def _call(self, inputs: Sequence[RawTensor], deadline: float, metadata: Metadata) -> Actions:
+    async def _call(
+        self, inputs: Sequence[RawTensor], deadline: float, metadata: Metadata, staged: StagedCall | None
+    ) -> Chunk:
         started = self._now()
         self._vitals.record_attempt()
         service_s: float | None = None
         outages = self._vitals.breaker.opened_total
         try:
-            actions = self._checked(await self._infer_twice_if_lost(inputs, deadline, metadata))
+            chunk = self._checked(await self._infer_twice_if_lost(inputs, deadline, metadata, staged))
             if self._vitals.breaker.opened_total == outages:  # how long an outage took predicts no later call
                 service_s = self._now() - started
         except TritonCallError as failure:
@@ -106,11 +128,15 @@ class ModelRunner:
             self._admission.leave(service_s)
         self._vitals.record_success()
         self._missed.clear()
-        return actions
+        if staged is not None:
+            staged.remember()
+        return chunk
 
-    async def _infer_twice_if_lost(self, inputs: Sequence[RawTensor], deadline: float, metadata: Metadata) -> Outputs:
+    async def _infer_twice_if_lost(
+        self, inputs: Sequence[RawTensor], deadline: float, metadata: Metadata, staged: StagedCall | None
+    ) -> Outputs:
         try:
-            return await self._run(inputs, metadata)
+            return await self._run(inputs, metadata, staged)
         except TritonCallError as failure:
             if failure.kind not in ("lost", "busy", "unready"):
                 raise
@@ -119,10 +145,14 @@ class ModelRunner:
                 raise
             if self._now() >= deadline:
                 raise
-        return await self._run(inputs, metadata)
+        return await self._run(inputs, metadata, staged)
 
-    async def _run(self, inputs: Sequence[RawTensor], metadata: Metadata = ()) -> Outputs:
+    async def _run(
+        self, inputs: Sequence[RawTensor], metadata: Metadata = (), staged: StagedCall | None = None
+    ) -> Outputs:
         try:
+            if staged is not None:
+                return await staged.ask(self._triton, inputs, metadata)
             return await self._triton.infer(inputs, metadata)
         except TritonCallError as failure:
             if failure.kind == "dead":
@@ -152,7 +182,7 @@ class ModelRunner:
             )
         return InferenceError("inference_failed", "the model failed on this request; the same request may succeed")
 
-    def _checked(self, outputs: Outputs) -> Actions:
+    def _checked(self, outputs: Outputs) -> Chunk:
         actions = outputs.get("actions")
         if actions is None or actions.dtype != np.float32 or actions.size != self._shape[0] * self._shape[1]:
             raise InferenceError("inference_failed", "the model's answer does not have the policy's shape")
@@ -161,7 +191,14 @@ class ModelRunner:
             raise InferenceError("inference_failed", "the model's answer does not have the policy's shape")
         if not np.isfinite(chunk).all():
             raise InferenceError("non_finite_action", "the model's answer is not finite; nothing of it may be executed")
-        return chunk
+        return Chunk(chunk, self._plan(outputs), _velocity_change(outputs))
+
+    def _plan(self, outputs: Outputs) -> Actions | None:
+        """The normalised chunk; None rather than one that the next inference could not continue."""
+        plan = outputs.get("actions_normalized")
+        if plan is None or plan.dtype != np.float32 or plan.shape != (1, *self._shape) or not np.isfinite(plan).all():
+            return None
+        return plan.reshape(self._shape)
 
     def _count_failure(self, reason: str) -> None:
         if asyncio.current_task() not in self._judged:
@@ -185,7 +222,15 @@ class ModelRunner:
         self._vitals.suspect(SILENT)
 
 
-def _drop_late_answer(call: asyncio.Task[Actions]) -> None:
+def _velocity_change(outputs: Outputs) -> tuple[float, ...] | None:
+    """None rather than what tells nothing."""
+    change = outputs.get("velocity_change")
+    if change is None or change.dtype != np.float32 or change.ndim != 2 or not np.isfinite(change).all():
+        return None
+    return tuple(change[0].tolist())
+
+
+def _drop_late_answer(call: asyncio.Task[Chunk]) -> None:
     if not call.cancelled():
         call.exception()  # retrieved, so that asyncio does not report it as forgotten
 

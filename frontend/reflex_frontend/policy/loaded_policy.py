@@ -8,8 +8,15 @@ from dataclasses import dataclass
 from reflex.errors import DeadlineExceededError
 from reflex.guard import ActionGuard, GuardResult
 from reflex.wire import Timing
-from reflex_frontend.observation.images import Pixels, decode_image, decode_small_jpeg
-from reflex_frontend.observation.observation import NoiseSource, camera_sources, check_state, observation_tensors
+from reflex_frontend.observation.guidance import Guidance
+from reflex_frontend.observation.images import Pixels, decode_image, decode_quickly
+from reflex_frontend.observation.observation import (
+    NoiseSource,
+    camera_sources,
+    check_state,
+    check_steps,
+    observation_tensors,
+)
 from reflex_frontend.observation.request import ActRequest, ImageSource
 from reflex_frontend.policy.admission import Admission
 from reflex_frontend.policy.inference import Actions, ModelRunner
@@ -18,6 +25,7 @@ from reflex_frontend.policy.stage_times import StageTimes
 from reflex_frontend.policy.vitals import Vitals
 from reflex_frontend.policy.workers import Workers
 from reflex_frontend.triton.gateway import RawTensor, Triton
+from reflex_frontend.triton.stages import StagedCall
 
 __all__ = ["LoadedPolicy", "Outcome"]
 
@@ -33,6 +41,10 @@ class Outcome:
     timing: Timing
     pixels: Mapping[str, Pixels]
     finished_at: float
+    plan: Actions | None = None
+    """`chunk` in the policy's normalised space; None where nobody asked for it."""
+    velocity_change: tuple[float, ...] | None = None
+    """At each denoising step; None where nobody asked for it."""
 
 
 @dataclass(frozen=True)
@@ -48,20 +60,28 @@ class LoadedPolicy:
     noise: NoiseSource
     workers: Workers
 
-    async def answer(self, request: ActRequest, deadline: float, stage_times: StageTimes) -> Outcome:
+    async def answer(
+        self,
+        request: ActRequest,
+        deadline: float,
+        stage_times: StageTimes,
+        guidance: Guidance | None = None,
+        staged: StagedCall | None = None,
+    ) -> Outcome:
         """One chunk for one request; raises `ServiceError`, at the latest at `deadline`. Fills in its `stage_times`."""
         now = self.workers.now
         check_state(request, self.policy.config.state_dim)
+        check_steps(request, self.policy.config)
         sources = camera_sources(request, self.policy.config)
         stage_times.routed_at = routed_at = now()
         await self.admission.enter(deadline)
         stage_times.queued_at = admitted_at = now()
-        tensors, pixels = await self._observed(request, sources, deadline)
+        tensors, pixels = await self._observed(request, sources, deadline, guidance)
         stage_times.decoded_at = decoded_at = now()
         metadata = stage_times.trace.metadata if stage_times.trace else ()
-        chunk = await self.runner.infer(tensors, deadline, metadata)
+        chunk = await self.runner.infer(tensors, deadline, metadata, staged)
         stage_times.inferred_at = inferred_at = now()
-        result = self.guarded(chunk)
+        result = self.guarded(chunk.actions)
         self.vitals.plausibility.check(result)
         stage_times.guarded_at = guarded_at = now()
         timing: Timing = {
@@ -70,13 +90,15 @@ class LoadedPolicy:
             "infer_ms": _ms(inferred_at - decoded_at),
             "guard_ms": _ms(guarded_at - inferred_at),
         }
-        return Outcome(self, chunk, result, timing, pixels, guarded_at)
+        return Outcome(self, chunk.actions, result, timing, pixels, guarded_at, chunk.normalized, chunk.velocity_change)
 
-    def tensors(self, request: ActRequest, pixels: Mapping[str, Pixels]) -> list[RawTensor]:
+    def tensors(
+        self, request: ActRequest, pixels: Mapping[str, Pixels], guidance: Guidance | None = None
+    ) -> list[RawTensor]:
         """The ensemble's inputs for a request whose images are decoded."""
         prompts = self.policy.prompts
         prompt = None if prompts is None else prompts.encode(request.instruction, request.state)
-        return observation_tensors(self.policy.config, request, pixels, prompt, self.noise)
+        return observation_tensors(self.policy.config, request, pixels, prompt, self.noise, guidance)
 
     def guarded(self, chunk: Actions) -> GuardResult:
         """The chunk inside the embodiment's limits, or as it came when there is no guard."""
@@ -85,13 +107,13 @@ class LoadedPolicy:
         return self.guard.check(chunk)
 
     async def _observed(
-        self, request: ActRequest, sources: Mapping[str, ImageSource], deadline: float
+        self, request: ActRequest, sources: Mapping[str, ImageSource], deadline: float, guidance: Guidance | None
     ) -> tuple[list[RawTensor], Mapping[str, Pixels]]:
         """Holds a place in flight on entry, and gives it back when the model need not run."""
         is_whole = False
         try:
             pixels = {name: await self._pixels(source, deadline) for name, source in sources.items()}
-            tensors = self.tensors(request, pixels)
+            tensors = self.tensors(request, pixels, guidance)
             if self.workers.now() >= deadline:
                 raise DeadlineExceededError("deadline_exceeded", "the deadline passed before the model could run")
             is_whole = True
@@ -101,7 +123,7 @@ class LoadedPolicy:
         return tensors, pixels
 
     async def _pixels(self, source: ImageSource, deadline: float) -> Pixels:
-        pixels = decode_small_jpeg(source)
+        pixels = decode_quickly(source)
         return await self.workers.run(deadline, decode_image, source) if pixels is None else pixels
 
 

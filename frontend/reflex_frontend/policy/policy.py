@@ -23,7 +23,7 @@ from reflex.policy_config import (
     TensorConfig,
     read_policy_config,
 )
-from reflex.servable import (
+from reflex.readiness.servable import (
     EXPORT_ID_PARAMETER,
     embodiment_of,
     require_own_name,
@@ -35,6 +35,7 @@ from reflex.servable import (
 from reflex_frontend.observation.prompt import PromptEncoder
 from reflex_frontend.policy.shipped import shipped_repository
 from reflex_frontend.triton.gateway import RawTensor, count_instances
+from reflex_frontend.triton.stages import Stages, read_stages
 
 __all__ = ["Canary", "ServedPolicy", "find_repository", "load_policy"]
 
@@ -63,6 +64,10 @@ class ServedPolicy:
     """Of the denoise model, as `instances` is."""
     instances: int
     """As its config.pbtxt says, 1 where that leaves it to Triton: until Triton itself is asked."""
+    adds_state: bool = False
+    """Whether the denoise model is given the state: its actions are relative to it then."""
+    stages: Stages | None = None
+    """Its models one by one; None where they can only be run together."""
 
     def max_in_flight(self, instances: int) -> int:
         """Two full batches for every instance of the denoise model: one running, one ready to follow."""
@@ -89,7 +94,8 @@ def load_policy(repository: Path, name: str | None, known: Iterable[PromptEncode
     components = [_component(repository, config, part) for part in COMPONENT_ROLES]
     embodiment = embodiment_of(policy_dir, config)
     require_own_sizes(config)
-    require_same_inputs(config.policy_id, _inputs(_model_config(policy_dir / TRITON_CONFIG_FILE)), config)
+    ensemble = _model_config(policy_dir / TRITON_CONFIG_FILE)
+    require_same_inputs(config.policy_id, _inputs(ensemble), config)
     _refuse_several_observations(config)
     return ServedPolicy(
         config=config,
@@ -98,6 +104,8 @@ def load_policy(repository: Path, name: str | None, known: Iterable[PromptEncode
         canary=_load_canary(policy_dir, config.canary, config) if config.canary else None,
         max_batch=max(1, components[-1].max_batch_size),
         instances=count_instances(components[-1]) or 1,
+        adds_state="state" in {tensor.name for tensor in _inputs(components[-1])},
+        stages=read_stages(ensemble, dict(zip(config.models[1:], components, strict=True))),
     )
 
 

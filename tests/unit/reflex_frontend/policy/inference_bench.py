@@ -39,7 +39,7 @@ class Bench:
     async def infer(self, deadline_s: float = 1.0) -> Actions:
         """As `ActService` does: enter, then hand the place over."""
         await self.admission.enter(self.now() + deadline_s)
-        return await self.runner.infer(INPUTS, self.now() + deadline_s)
+        return (await self.runner.infer(INPUTS, self.now() + deadline_s)).actions
 
     async def fails(self, kind: type[ServiceError], deadline_s: float = 1.0) -> ServiceError:
         with pytest.raises(kind) as caught:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
 from reflex.errors import DeadlineExceededError, InferenceError, ServiceError, UnavailableError
 from reflex_frontend.errors import FailureKind, TritonCallError
-from reflex_frontend.triton.gateway import Outputs
-from support.fakes import FakeTriton, chunk, outputs
-from unit.reflex_frontend.policy.inference_bench import BROKEN, LOST, Bench, after, on_bench
+from reflex_frontend.triton.gateway import Outputs, RawTensor
+from reflex_frontend.triton.stages import StagedCall
+from support.fakes import FakeTriton, chunk, outputs, served_policy
+from support.motion.staged import stages_of
+from unit.reflex_frontend.policy.inference_bench import BROKEN, INPUTS, LOST, Bench, after, on_bench
 
 
 def test_an_answer_is_the_chunk_without_its_batch_axis_and_a_success() -> None:
@@ -189,3 +192,34 @@ def test_a_reason_is_the_first_200_characters_that_triton_gives(detail: str, rea
         assert bench.vitals.breaker.reason == f"the model cannot answer: {reason}"
 
     on_bench(FakeTriton(TritonCallError("dead", detail)), scenario)
+
+
+class Forgetful:
+    """A memory that has nothing, and counts what it is told."""
+
+    told = 0
+
+    def find(self, observed: Sequence[RawTensor]) -> None: ...
+
+    def is_worth_keeping(self) -> bool:
+        return False
+
+    def keep(self, observed: Sequence[RawTensor], prefix: object) -> None:
+        assert not observed, "nothing of these inputs enters a prefix"
+        assert prefix is None
+        self.told += 1
+
+
+@pytest.mark.parametrize(("answer", "told"), [(outputs(), 1), (outputs(chunk(np.nan)), 0), (BROKEN, 0)])
+def test_an_observation_is_remembered_once_its_chunk_was_found_good(answer: Outputs | Exception, told: int) -> None:
+    memory = Forgetful()
+
+    async def scenario(bench: Bench) -> None:
+        staged = StagedCall(stages_of(served_policy().config), memory)
+        await bench.admission.enter(bench.now() + 1)
+        asked = bench.runner.infer(INPUTS[:0], bench.now() + 1, (("traceparent", "t"),), staged)
+        (given,) = await asyncio.gather(asked, return_exceptions=True)
+        assert isinstance(given, ServiceError) == (told == 0)
+        assert (memory.told, bench.triton.metadata) == (told, [(("traceparent", "t"),)])
+
+    on_bench(FakeTriton(answer), scenario)

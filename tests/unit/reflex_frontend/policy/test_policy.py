@@ -117,7 +117,9 @@ def test_a_component_without_a_readable_configuration_is_refused(repository: Pat
     assert "export the policy again" in problem(repository)
 
 
-@pytest.mark.parametrize("changes", [{"state_dim": 7}, {"action_dim": 6}, {"embodiment": "so101"}])
+@pytest.mark.parametrize(
+    "changes", [{"state_dim": 7}, {"action_dim": 6, "action_space": None}, {"embodiment": "so101"}]
+)
 def test_a_policy_of_other_dimensions_than_its_embodiment_is_refused(repository: Path, changes: dict[str, Any]) -> None:
     change_config(repository, **changes)
     message = problem(repository)
