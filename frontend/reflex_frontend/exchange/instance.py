@@ -21,10 +21,17 @@ class Instance:
     is_draining: bool = False
     answering: int = 0
     """Requests of /act that have begun and are not answered yet."""
+    streams: int = 0
+    """Connections to /act/stream: each ends itself, with the code for it, once this is on its way out."""
     started_at: float = field(init=False)
 
     def __post_init__(self) -> None:
         self.started_at = self.now()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether somebody waits for the end of what has begun."""
+        return self.answering > 0 or self.streams > 0
 
     @property
     def uptime_s(self) -> float:

@@ -26,10 +26,15 @@ class Slot:
 
     name: SlotName
     loaded: LoadedPolicy
-    reduced: LoadedPolicy | None = None
-    """The same policy with fewer denoising steps, for when the slot misses its objective; with a canary of its own."""
+    variants: tuple[LoadedPolicy, ...] = ()
+    """The same policy with fewer denoising steps, the most first; each with a canary of its own."""
     slo: SloMonitor | None = None
     slo_mode: SloMode = "log"
+
+    @property
+    def reduced(self) -> LoadedPolicy | None:
+        """What answers while the slot misses its objective."""
+        return self.variants[0] if self.variants else None
 
     @property
     def is_out(self) -> bool:

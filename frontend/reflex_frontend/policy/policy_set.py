@@ -3,35 +3,39 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from reflex.errors import SetupError
-from reflex.model_repository import policies_of
-from reflex.policy_config import PolicyConfig, read_policy_config
+from reflex.policy_config import PolicyConfig
 from reflex.wire import SlotName
 from reflex_frontend.policy.policy import ServedPolicy, load_policy
+from reflex_frontend.policy.variants import needed_variants
 from reflex_frontend.settings import Settings
 
-__all__ = ["PolicySet", "check_interchangeable", "load_policy_set", "reduced_of"]
+__all__ = ["PolicySet", "check_interchangeable", "load_policy_set"]
 
 COMPARED: Final = ("embodiment", "state_dim", "action_dim", "cameras")
 
 
 @dataclass(frozen=True)
 class PolicySet:
-    """Everything that is loaded at the start. `reduced` are variants with fewer steps, by the slot that they help."""
+    """Everything that is loaded at the start. `variants` have fewer steps, by the slot whose policy they are of."""
 
     slots: Mapping[SlotName, ServedPolicy]
-    reduced: Mapping[SlotName, ServedPolicy]
+    variants: Mapping[SlotName, Sequence[ServedPolicy]]
     shadow: ServedPolicy | None
 
     @property
+    def answering(self) -> list[ServedPolicy]:
+        """Whatever may answer a robot."""
+        return [*self.slots.values(), *(variant for several in self.variants.values() for variant in several)]
+
+    @property
     def configs(self) -> list[PolicyConfig]:
-        served = [*self.slots.values(), *self.reduced.values(), *([self.shadow] if self.shadow else [])]
-        return [policy.config for policy in served]
+        return [policy.config for policy in (*self.answering, *([self.shadow] if self.shadow else []))]
 
 
 def load_policy_set(repository: Path, settings: Settings) -> PolicySet:
@@ -44,11 +48,11 @@ def load_policy_set(repository: Path, settings: Settings) -> PolicySet:
     first = slots["a"]
     for other in [*list(slots.values())[1:], *([shadow] if shadow else [])]:
         check_interchangeable(first, other)
-    reduced = {}
-    if settings.slo_mode == "degrade":
-        reduced = {slot: load_policy(repository, reduced_of(repository, policy.config))
-                   for slot, policy in slots.items()}  # fmt: skip
-    policy_set = PolicySet(slots, reduced, shadow)
+    variants = {
+        slot: [load_policy(repository, name) for name in needed_variants(settings, repository, policy.config)]
+        for slot, policy in slots.items()
+    }
+    policy_set = PolicySet(slots, variants, shadow)
     _check_named_once(policy_set)
     return policy_set
 
@@ -60,7 +64,7 @@ def _check_named_once(policy_set: PolicySet) -> None:
         if names.count(name) > 1:
             raise SetupError(
                 f"policy {name} would be served twice: in two slots, as the shadow, or as the variant with fewer steps "
-                "that --slo-mode degrade takes; name different policies"
+                "that --slo-mode degrade or --adaptive-steps takes; name different policies"
             )
 
 
@@ -96,22 +100,6 @@ def _fixed_sizes(config: PolicyConfig) -> dict[str, tuple[int, ...]]:
     """The pictures that a policy takes in one size only, by camera."""
     images = {tensor.name: tensor.shape for tensor in config.inputs if tensor.name.startswith("image.")}
     return {name.removeprefix("image."): shape[:2] for name, shape in images.items() if -1 not in shape[:2]}
-
-
-def reduced_of(repository: Path, config: PolicyConfig) -> str:
-    """The variant of the same export with the next lower number of denoising steps."""
-    others = [read_policy_config(repository / name) for name in policies_of(repository)]
-    variants = [
-        other
-        for other in others
-        if other.denoising_steps < config.denoising_steps and other.component("encoder") == config.component("encoder")
-    ]
-    if not variants:
-        raise SetupError(
-            f"--slo-mode degrade needs {config.policy_id} with fewer than its {config.denoising_steps} denoising steps "
-            f"too; export it again with --steps {config.denoising_steps} --steps {max(1, config.denoising_steps // 2)}"
-        )
-    return max(variants, key=lambda variant: variant.denoising_steps).policy_id
 
 
 def _shown(value: object) -> str:

@@ -14,10 +14,11 @@ import uvicorn
 
 from reflex.admin import DEFAULT_PORT, forget_admin, publish_admin
 from reflex.errors import SetupError
+from reflex.serving.bounded_reads import bounded_protocol
 from reflex.serving.quiet_server import QuietServer
 from reflex_frontend.exchange.routing import Router
-from reflex_frontend.http.bounded_reads import bounded_protocol
-from reflex_frontend.http.protocol import Limits
+from reflex_frontend.http.limits import Limits
+from reflex_frontend.http.protocol import BoundedProtocol
 from reflex_frontend.observing.observers import Observers
 from reflex_frontend.rollout.admin import Admin, build_admin
 from reflex_frontend.rollout.rollout import Rollout
@@ -71,7 +72,7 @@ async def admin_routes(
 def _server(admin: Admin) -> QuietServer:
     limits = Limits(REQUEST_WITHIN_S, refusal=lambda: None, count_answer=lambda _status: None)
     config = uvicorn.Config(
-        build_admin(admin), http=bounded_protocol(limits), ws="none", lifespan="off", log_config=None,
+        build_admin(admin), http=bounded_protocol(BoundedProtocol, limits), ws="none", lifespan="off", log_config=None,
         access_log=False, server_header=False, timeout_graceful_shutdown=1, limit_concurrency=MAX_CONNECTIONS,
         proxy_headers=False,
     )  # fmt: skip

@@ -10,20 +10,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
 
 from reflex.errors import ServiceError, SetupError
 from reflex.model_repository import policy_folder
+from reflex.policy_config import PolicyConfig
 from reflex.wire import SlotName
 from reflex_frontend.errors import ModelControlError, TritonCallError
 from reflex_frontend.exchange.routing import Router, Slot
 from reflex_frontend.policy.loaded_policy import LoadedPolicy
 from reflex_frontend.policy.policy import ServedPolicy, load_policy
 from reflex_frontend.policy.policy_loader import PolicyLoader
-from reflex_frontend.policy.policy_set import check_interchangeable, reduced_of
+from reflex_frontend.policy.policy_set import check_interchangeable
 from reflex_frontend.rollout.trial import Trial, check_shared_models, prove, when_idle
 
 __all__ = ["Rollout"]
@@ -48,6 +49,10 @@ class Rollout:
     on_switch: Callable[[SlotName, ServedPolicy], None] = lambda _slot, _policy: None
     """Told whenever a slot gets another policy, and when it gets the old one back."""
     probation_s: float = PROBATION_S
+    admits: Callable[[ServedPolicy], None] = lambda _policy: None
+    """Raises `SetupError` for a policy that lacks what this server promises its robots."""
+    variants_of: Callable[[Path, PolicyConfig], Sequence[str]] = lambda _repository, _config: ()
+    """The variants with fewer steps that go into the slot with a policy; `SetupError` where they lack."""
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def replace(self, name: SlotName, policy_id: str) -> ServedPolicy:
@@ -59,30 +64,28 @@ class Rollout:
             raise SetupError("another policy is being loaded; try again when that is done")
         async with self._lock:
             slot = self.router.slots[name]
-            wanted = await self._read(slot, policy_id)
+            wanted = await self._read(policy_id)
             self._check(slot, wanted[0])
             await self._switch(slot, await self._tried(wanted))
         return wanted[0]
 
-    async def _read(self, slot: Slot, policy_id: str) -> list[ServedPolicy]:
-        """The policy, and its variant with fewer steps where the slot needs one."""
+    async def _read(self, policy_id: str) -> list[ServedPolicy]:
+        """The policy, and its variants with fewer steps where this server needs them."""
         known = [each.loaded.policy.prompts for each in self.router.slots.values() if each.loaded.policy.prompts]
 
         def read(name: str) -> ServedPolicy:
             return load_policy(self.repository, name, known)
 
-        policies = [await self._in_worker(read, policy_id)]
-        if slot.slo_mode == "degrade":
-            variant = await self._in_worker(reduced_of, self.repository, policies[0].config)
-            policies.append(await self._in_worker(read, variant))
-        return policies
+        policy = await self._in_worker(read, policy_id)
+        names = await self._in_worker(self.variants_of, self.repository, policy.config)
+        return [policy, *[await self._in_worker(read, name) for name in names]]
 
     async def _in_worker(self, function: Callable[..., T], *arguments: object) -> T:
         workers = self.loader.workers
         return await workers.run(workers.now() + READ_S, function, *arguments)
 
     def _check(self, slot: Slot, policy: ServedPolicy) -> None:
-        served = [each for other in self.router.slots.values() for each in (other.loaded, other.reduced) if each]
+        served = [each for other in self.router.slots.values() for each in (other.loaded, *other.variants)]
         if policy.config.policy_id in {loaded.policy.config.policy_id for loaded in served}:
             raise SetupError(
                 f"policy {policy.config.policy_id} is served already; export the new one under another --name"
@@ -92,6 +95,7 @@ class Rollout:
                 f"policy {policy.config.policy_id} has no canary to be proven by; export it again with its check"
             )
         check_interchangeable(slot.loaded.policy, policy)
+        self.admits(policy)
         check_shared_models(policy.config, self.loader.loaded)
 
     async def _tried(self, wanted: list[ServedPolicy]) -> Trial:
@@ -123,26 +127,26 @@ class Rollout:
             raise
 
     async def _switch(self, slot: Slot, trial: Trial) -> None:
-        old = (slot.loaded, slot.reduced)
+        old = (slot.loaded, slot.variants)
         candidate = trial.loaded_policies[0]
         for loaded in trial.loaded_policies:
             self.loader.keep(loaded)
-        self._put(slot, candidate, trial.reduced)
+        self._put(slot, candidate, trial.variants)
         log.warning(
             "slot %s serves %s now", slot.name, candidate.policy.config.model_version,
             extra={"was": old[0].policy.config.model_version},
         )  # fmt: skip
         reason = await self._failed_on_probation(candidate)
         if reason is None:
-            await self._retire(*old)
+            await self._retire(old[0], *old[1])
             return
         self._put(slot, *old)
         log.error("slot %s serves %s again", slot.name, old[0].policy.config.model_version, extra={"reason": reason})
-        await self._retire(candidate, trial.reduced)
+        await self._retire(candidate, *trial.variants)
         raise SetupError(f"policy {candidate.policy.config.policy_id} failed ({reason}); the old one is back")
 
-    def _put(self, slot: Slot, loaded: LoadedPolicy, reduced: LoadedPolicy | None) -> None:
-        slot.loaded, slot.reduced = loaded, reduced
+    def _put(self, slot: Slot, loaded: LoadedPolicy, variants: tuple[LoadedPolicy, ...]) -> None:
+        slot.loaded, slot.variants = loaded, variants
         # What the other policy took says nothing about this one.
         slot.slo = None if slot.slo is None else slot.slo.renewed()
         self.on_switch(slot.name, loaded.policy)
@@ -157,9 +161,8 @@ class Rollout:
             await asyncio.sleep(POLL_S)
         return None
 
-    async def _retire(self, *loaded_policies: LoadedPolicy | None) -> None:
+    async def _retire(self, *gone: LoadedPolicy) -> None:
         """Unload policies once Triton is done with what they were asked, and nobody waits for them."""
-        gone = [loaded for loaded in loaded_policies if loaded is not None]
         for loaded in gone:
             self.loader.retire(loaded)
         for loaded in gone:

@@ -23,13 +23,13 @@ POLL_S: Final = 0.05
 
 @dataclass
 class Trial:
-    """The policies that are to go into a slot together: the one, and perhaps its variant with fewer steps."""
+    """The policies that are to go into a slot together: the one, and perhaps its variants with fewer steps."""
 
     loaded_policies: list[LoadedPolicy] = field(default_factory=list)
 
     @property
-    def reduced(self) -> LoadedPolicy | None:
-        return self.loaded_policies[1] if len(self.loaded_policies) > 1 else None
+    def variants(self) -> tuple[LoadedPolicy, ...]:
+        return tuple(self.loaded_policies[1:])
 
 
 def check_shared_models(config: PolicyConfig, loaded: Mapping[str, PolicyConfig]) -> None:

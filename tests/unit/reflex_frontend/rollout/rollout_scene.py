@@ -59,7 +59,7 @@ class Backend:
         await asyncio.sleep(self.unload_s)
         self.events.append(f"unload {model}")
 
-    def gateway(self, policy_id: str) -> FakeTriton:
+    def gateway(self, policy_id: str, _outputs: tuple[str, ...]) -> FakeTriton:
         return self.tritons.setdefault(policy_id, FakeTriton())
 
     async def why_unready(self, models: Collection[str]) -> str | None:
@@ -101,6 +101,7 @@ def play(
     scenario: Callable[[Scene], Coroutine[Any, Any, None]],
     backend: Backend | None = None,
     new: ServedPolicy | None = None,
+    admits: Callable[[ServedPolicy], None] = lambda _policy: None,
 ) -> None:
     """Slots a and b serve `one` and `two`; the repository also holds `new`."""
     stored = {"new": new or policy("new")}
@@ -117,7 +118,7 @@ def play(
             switches: list[tuple[str, str]] = []
             rollout = Rollout(
                 router, loader, Path("models"), lambda slot, served: switches.append((slot, served.config.policy_id)),
-                PROBATION_S,
+                PROBATION_S, admits,
             )  # fmt: skip
             await asyncio.sleep(1)
             await scenario(Scene(router, loader, rollout, backend, switches, now))
