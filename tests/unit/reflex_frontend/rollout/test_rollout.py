@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from reflex_frontend.errors import TritonCallError
+from reflex_frontend.motion.fitness import require_continuable
 from reflex_frontend.policy.slo_monitor import SloMonitor
 from reflex_frontend.slo import Slo
 from support.fakes import FakeTriton, chunk, outputs
@@ -61,6 +62,15 @@ def test_a_bad_policy_never_serves_and_the_old_one_never_stops(
         assert set(scene.loader.loaded) == {"one", "two"}
 
     play(monkeypatch, scenario, Backend({"new": triton}))
+
+
+def test_a_server_that_continues_chunks_takes_no_policy_that_cannot(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(scene: Scene) -> None:
+        await scene.replace_fails("new .* cannot continue a chunk")
+        assert scene.loaded() == "two"
+        assert not scene.backend.events
+
+    play(monkeypatch, scenario, admits=require_continuable)
 
 
 def test_a_policy_that_triton_cannot_load_is_refused_with_tritons_words(monkeypatch: pytest.MonkeyPatch) -> None:
