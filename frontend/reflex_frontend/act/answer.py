@@ -8,6 +8,7 @@ from http import HTTPStatus
 from types import MappingProxyType
 from typing import Final, cast
 
+import numpy as np
 import orjson
 from starlette.responses import Response
 
@@ -23,35 +24,44 @@ from reflex.wire import (
     error_envelope,
     retry_after_header,
 )
+from reflex.wire.arrays import Dialect, array_map
+from reflex.wire.packing import pack
 
 __all__ = [
     "JSON",
+    "MSGPACK",
     "act_body",
+    "act_result",
     "error_body",
     "error_headers",
     "error_response",
     "json_response",
+    "packed_body",
     "whole_response",
 ]
 
 JSON: Final = "application/json"
+MSGPACK: Final = "application/msgpack"
 
 _NOTHING: Final[ActTelemetry] = {}
 NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
-def act_body(
+def act_result(
     config: PolicyConfig,
     result: GuardResult,
     request_id: str,
     latency_ms: float,
     timing: Timing,
     telemetry: ActTelemetry = _NOTHING,
-) -> bytes:
-    """The 200 of /act, field by field as in docs/http-api.md; `telemetry` are the fields of what is switched on."""
+) -> ActResult:
+    """The 200 of /act, field by field as in docs/http-api.md; `telemetry` are the fields of what is switched on.
+
+    Its actions are a float32 array [num_actions, action_dim]: each transport writes them in its own way.
+    """
     execution: ActExecution = {} if config.n_action_steps is None else {"n_action_steps": config.n_action_steps}
-    answer: ActResult = {
-        "actions": cast("list[list[float]]", result.actions),  # an array, which orjson writes as lists
+    return {
+        "actions": cast("list[list[float]]", result.actions),
         "num_actions": config.horizon,
         "action_dim": config.action_dim,
         "latency_ms": round(latency_ms, 3),
@@ -66,7 +76,16 @@ def act_body(
         **execution,
         **telemetry,
     }
+
+
+def act_body(answer: Mapping[str, object]) -> bytes:
+    """As JSON, its array as lists; the same answer gives the same bytes."""
     return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def packed_body(answer: Mapping[str, object], dialect: Dialect) -> bytes:
+    """As msgpack, its actions as one array in the caller's dialect."""
+    return pack({**answer, "actions": array_map(np.asarray(answer["actions"], np.float32), dialect)})
 
 
 def error_body(error: ServiceError) -> bytes:

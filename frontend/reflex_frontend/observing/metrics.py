@@ -20,8 +20,10 @@ LATENCY_BUCKETS_S: Final = (
     0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10,
 )  # fmt: skip
 DISTANCE_BUCKETS: Final = (1e-6, 1e-5, 1e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3, 1, 3)
+SLOT: Final = "policy_slot"
 ONLY_SLOT: Final[SlotName] = "a"
 """The slot of a server with one policy."""
+STREAM_OUTCOMES: Final = ("chunk", "superseded", "late", "refused", "abandoned")
 
 
 class SlotMetrics:
@@ -56,6 +58,29 @@ class SlotMetrics:
         self._slo_counted = slo.violations_total
 
 
+class PrefixMetrics:
+    """What is counted of a server that keeps prefixes."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        text = "Answers by whether a kept prefix was used"
+        self._answers = Counter("reflex_prefix_cache", text, (SLOT, "result"), registry=registry)
+        text = "What is kept of episodes' observations"
+        self._bytes = Gauge("reflex_prefix_cache_bytes", text, registry=registry)
+        text = "Observations that are not kept any more"
+        self._evicted = Counter("reflex_prefix_cache_evicted", text, registry=registry)
+        self._evicted_counted = 0
+
+    def count(self, slot: str, *, is_hit: bool) -> None:
+        """One answer."""
+        self._answers.labels(slot, "hit" if is_hit else "miss").inc()
+
+    def show(self, kept_bytes: int, evicted_total: int) -> None:
+        """Bring them up to date, before they are shown."""
+        self._bytes.set(kept_bytes)
+        self._evicted.inc(evicted_total - self._evicted_counted)
+        self._evicted_counted = evicted_total
+
+
 class Metrics:
     """One registry per server, so that two servers in one process do not share counts."""
 
@@ -70,6 +95,10 @@ class Metrics:
         self._by_status: dict[tuple[int, str | None], tuple[Counter, ...]] = {}
         self._robot_id = robot_id or ""
         self.triton_restarts = self._families.triton_restarts
+        self._rtc = self._families.rtc
+        self._a2c2 = self._families.a2c2
+        self._steps = self._families.steps
+        self.prefixes = PrefixMetrics(self.registry)
         self._recording = {
             "records_written": self._families.records_written,
             "records_dropped": self._families.records_dropped,
@@ -79,6 +108,9 @@ class Metrics:
         self.keys_stale = self._families.keys_stale
         self.sessions_stale = self._families.sessions_stale
         self.split = self._families.split
+        self.streams_open = self._families.streams_open
+        for outcome in STREAM_OUTCOMES:
+            self._families.stream_observations.labels(outcome)
         for name, policy in policies.items():
             self._show_policy(name, policy)
 
@@ -107,6 +139,22 @@ class Metrics:
             counters = self._by_status[(status, slot)] = tuple(self._counters(status, slot))
         for counter in counters:
             counter.inc()
+
+    def count_rtc(self, slot: str, result: str) -> None:
+        """`applied`, or why the chunk does not continue the one before."""
+        self._rtc.labels(slot, result).inc()
+
+    def count_a2c2(self, slot: str, result: str) -> None:
+        """`applied`, or why the actions were not corrected."""
+        self._a2c2.labels(slot, result).inc()
+
+    def count_steps(self, slot: str, steps: int) -> None:
+        """One answer of a slot that has variants with fewer denoising steps."""
+        self._steps.labels(slot, str(steps)).inc()
+
+    def count_observation(self, outcome: str) -> None:
+        """Of a stream, one of `STREAM_OUTCOMES`."""
+        self._families.stream_observations.labels(outcome).inc()
 
     def count_shadow(self, result: str) -> None:
         """`compared`, `dropped` or `failed`."""
@@ -154,33 +202,39 @@ class _Families:
             return Histogram(name, text, labels, buckets=buckets, registry=registry)
 
         self.act_total = counter("reflex_act", "Answers of POST /act by HTTP status", "embodiment", "status")
-        self.slot_answers = counter("reflex_slot_answers", "Answers of each slot by status", "policy_slot", "status")
+        self.slot_answers = counter("reflex_slot_answers", "Answers of each slot by status", SLOT, "status")
         self.latency = histogram(
             "reflex_act_latency_seconds",
             "Request receipt to response of the 200s",
             LATENCY_BUCKETS_S,
-            *("embodiment", "policy_slot", "inference_mode"),
+            *("embodiment", SLOT, "inference_mode"),
         )
         self.clamped = counter("reflex_guard_clamped", "Answers in which ActionGuard changed an action", "embodiment")
-        self.slot_clamped = counter("reflex_slot_guard_clamped", "The same, of each slot", "policy_slot")
-        self.implausible = counter(
-            "reflex_implausible_actions", "Chunks of each slot refused as implausible", "policy_slot"
+        self.slot_clamped = counter("reflex_slot_guard_clamped", "The same, of each slot", SLOT)
+        self.implausible = counter("reflex_implausible_actions", "Chunks of each slot refused as implausible", SLOT)
+        self.rtc = counter("reflex_rtc", "Answers by whether they continue a chunk", SLOT, "result")
+        self.steps = counter(
+            "reflex_answers_by_steps",
+            "Answers by denoising steps, of slots that may take fewer",
+            SLOT,
+            "steps",
         )
-        self.in_flight = gauge("reflex_in_flight_requests", "Requests that Triton works on", "policy_slot")
-        self.cache_hit = counter("reflex_cache_hit", "Resent requests answered again", "embodiment", "policy_slot")
-        self.cache_miss = counter(
-            "reflex_cache_miss", "Answers that may be asked for again", "embodiment", "policy_slot"
-        )
-        self.breaker_open = gauge("reflex_breaker_open", "1 while the circuit breaker is open", "policy_slot")
+        self.a2c2 = counter("reflex_a2c2", "Chunks by whether they were corrected", SLOT, "result")
+        self.in_flight = gauge("reflex_in_flight_requests", "Requests that Triton works on", SLOT)
+        self.cache_hit = counter("reflex_cache_hit", "Resent requests answered again", "embodiment", SLOT)
+        self.cache_miss = counter("reflex_cache_miss", "Answers that may be asked for again", "embodiment", SLOT)
+        self.breaker_open = gauge("reflex_breaker_open", "1 while the circuit breaker is open", SLOT)
         self.split = gauge("reflex_split_percent", "Share of the episodes that slot a gets")
+        self.streams_open = gauge("reflex_streams_open", "Connections to /act/stream")
+        self.stream_observations = counter(
+            "reflex_stream_observations", "Observations of streams by what became of them", "outcome"
+        )
         self.slo_violations = counter(
             "reflex_slo_violations", "How often the latency objective went from kept to missed", "embodiment", "kind"
         )
-        self.slo_violated = gauge("reflex_slo_violated", "1 while it is missed", "policy_slot")
+        self.slo_violated = gauge("reflex_slo_violated", "1 while it is missed", SLOT)
         self.shadow = counter("reflex_shadow", "Copies for the shadow policy by what became of them", "result")
-        self.shadow_latency = histogram(
-            "reflex_shadow_latency_seconds", "Answers of the shadow policy", LATENCY_BUCKETS_S
-        )
+        self.shadow_latency = histogram("reflex_shadow_latency_seconds", "Answers of the shadow", LATENCY_BUCKETS_S)
         self.shadow_cosine_distance = histogram(
             "reflex_shadow_cosine_distance", "1 - cosine of the two raw chunks", DISTANCE_BUCKETS
         )
@@ -196,4 +250,4 @@ class _Families:
         self.traces_dropped = gauge("reflex_traces_dropped", "Traced requests whose spans did not reach the collector")
         self.triton_restarts = gauge("reflex_triton_restarts", "How often the embedded Triton was started again")
         self.robot_info = gauge("reflex_robot_info", "1", "robot_id", "embodiment", "model_id")
-        self.policy_info = gauge("reflex_policy_info", "1 for the policy in each slot", "policy_slot", "model_id")
+        self.policy_info = gauge("reflex_policy_info", "1 for the policy in each slot", SLOT, "model_id")

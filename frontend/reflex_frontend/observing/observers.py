@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
 from reflex.wire import SlotName
 from reflex_frontend.exchange.instance import Instance
 from reflex_frontend.exchange.observer import Observer
 from reflex_frontend.exchange.routing import Router
+from reflex_frontend.motion.fitness import GUIDING_OPTIONS
 from reflex_frontend.observing.metrics import Metrics
 from reflex_frontend.observing.recording.observer import Recording, trace_header
 from reflex_frontend.observing.recording.recorder import Recorder
@@ -80,6 +81,12 @@ async def observers_at_work(
             await asyncio.to_thread(recording.recorder.close, CLOSE_S)
 
 
+def _rtc_settings(settings: Settings) -> Mapping[str, object]:
+    """What a replay needs to continue chunks in the same way: the options that were given."""
+    given = [name for name in GUIDING_OPTIONS if name in settings.model_fields_set]
+    return {name.removeprefix("rtc_"): getattr(settings, name) for name in given}
+
+
 def _recording(settings: Settings, router: Router, shadow: ServedPolicy | None) -> Recording | None:
     if settings.record is None:
         return None
@@ -89,6 +96,9 @@ def _recording(settings: Settings, router: Router, shadow: ServedPolicy | None) 
         "split": router.split if router.has_two else None,
         "record_images": settings.record_images,
         "slo_mode": settings.slo_mode if settings.slo else None,
+        "a2c2_max_correction": settings.a2c2_max_correction if settings.a2c2_checkpoint else None,
+        "rtc": _rtc_settings(settings) if settings.rtc else None,
+        "adaptive_tolerance": settings.adaptive_tolerance if settings.adaptive_steps else None,
     }
     header = trace_header(router, shadow, shown)
     files = FilePolicy(by=settings.record_by, max_total_bytes=int(settings.record_max_gb * 1e9))

@@ -9,7 +9,7 @@ import pytest
 from reflex.errors import STATUS_OF, service_error
 from reflex.guard import GuardResult, Violation
 from reflex.wire import Timing
-from reflex_frontend.act.answer import act_body, error_body, error_headers, error_response
+from reflex_frontend.act.answer import act_body, act_result, error_body, error_headers, error_response
 from support.fakes import chunk, policy_config
 
 TIMING: Timing = {"decode_ms": 1.0, "queue_ms": 0.0, "infer_ms": 5.0, "guard_ms": 0.1}
@@ -18,7 +18,7 @@ TIMING: Timing = {"decode_ms": 1.0, "queue_ms": 0.0, "infer_ms": 5.0, "guard_ms"
 def test_a_200_carries_the_chunk_in_32_bits_and_what_the_guard_did() -> None:
     violation = Violation(0, 2, "panda_joint3", 9.0, 2.8973, "above_range")
     result = GuardResult(actions=chunk(0.1), violations=(violation,))
-    body = orjson.loads(act_body(policy_config(), result, "id", 8.0, TIMING))
+    body = orjson.loads(act_body(act_result(policy_config(), result, "id", 8.0, TIMING)))
     assert np.array_equal(np.asarray(body["actions"], np.float32), chunk(0.1))
     assert body["guard_violations"] == [
         {"step": 0, "axis": 2, "name": "panda_joint3", "value": 9.0, "limit": 2.8973, "kind": "above_range"}
@@ -28,7 +28,7 @@ def test_a_200_carries_the_chunk_in_32_bits_and_what_the_guard_did() -> None:
 
 
 def test_an_answer_in_no_time_at_all_has_a_finite_rate() -> None:
-    body = orjson.loads(act_body(policy_config(), GuardResult(chunk(), ()), "id", 0.0, TIMING))
+    body = orjson.loads(act_body(act_result(policy_config(), GuardResult(chunk(), ()), "id", 0.0, TIMING)))
     assert body["hz"] == 1_000_000
 
 
@@ -62,5 +62,5 @@ def test_an_error_that_a_retry_cannot_help_has_no_retry_after() -> None:
 def test_how_many_actions_to_execute_is_told_where_the_policy_records_it() -> None:
     for recorded in (None, 3):
         config = policy_config(n_action_steps=recorded)
-        body = orjson.loads(act_body(config, GuardResult(chunk(), ()), "id", 0.0, TIMING))
+        body = orjson.loads(act_body(act_result(config, GuardResult(chunk(), ()), "id", 0.0, TIMING)))
         assert body.get("n_action_steps") == recorded

@@ -36,7 +36,7 @@ class Backend:
     may_reload = True
     control = cast("Any", None)
 
-    def gateway(self, _policy_id: str) -> FakeTriton:
+    def gateway(self, _policy_id: str, _outputs: tuple[str, ...]) -> FakeTriton:
         return FakeTriton()
 
     def keep_loaded(self, _policies: object) -> None: ...
@@ -101,6 +101,7 @@ def test_the_header_says_what_changes_answers_and_no_secret(tmp_path: Path) -> N
     (header,) = lines_in(tmp_path, "header")
     assert header["settings"] == {
         "guard": False, "max_clamped_share": 50.0, "split": None, "record_images": "hash", "slo_mode": "refuse",
+        "a2c2_max_correction": None, "rtc": None, "adaptive_tolerance": None,
     }  # fmt: skip
     assert "s3cret" not in orjson.dumps(header).decode()
 
