@@ -80,14 +80,18 @@ def loss_lines(losses: Losses) -> Iterator[str]:
 
 
 def _compared(slot: str, policy: str, episodes: int, reduced: int) -> str:
-    note = f"; {counted(reduced, 'request')} of them with fewer denoising steps (--slo-mode degrade)" if reduced else ""
+    note = (
+        f"; {counted(reduced, 'request')} of them with fewer denoising steps (--slo-mode degrade or --adaptive-steps)"
+        if reduced
+        else ""
+    )
     return f"{slot}  {policy}, {counted(episodes, 'episode')}{note}"
 
 
 def _slot_lines(slot: SlotSummary, edges_ms: Sequence[float]) -> Iterator[str]:
     yield f"slot {slot.slot}  {slot.policy}" + (f"  ({slot.embodiment})" if slot.embodiment else "")
     if slot.reduced_from is not None:
-        yield f"  variant     {slot.reduced_from} with fewer denoising steps, for --slo-mode degrade"
+        yield f"  variant     {slot.reduced_from} with fewer denoising steps (--slo-mode degrade or --adaptive-steps)"
     yield f"  requests    {slot.requests:,} in {counted(slot.episodes, 'episode')}; {_errors(slot.errors)}"
     if slot.client_errors:
         yield f"  clients     {_errors(slot.client_errors)} of what they asked (4xx)"

@@ -150,20 +150,26 @@ class TimingRecord:
 
 @dataclass(frozen=True, slots=True)
 class RtcRecord:
-    """Inputs of real-time chunking: the normalised rest of the chunk before, its weights [steps], and their bound."""
+    """Inputs of real-time chunking: the normalised rest of the chunk before, its weights [steps], and their bound.
+
+    `executed_steps` of the chunk before are not in the rest; None where the client sent the rest itself.
+    """
 
     __pydantic_config__ = _STRICT
     prev_chunk: Chunk
     weights: tuple[float, ...]
     max_guidance: float
+    executed_steps: int | None = None
+    delay_steps: int | None = None
+    """How many actions were taken to be executed before the answer was there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RequestRecord:
     """One request of `/act` and what came of it. Robot units; `at` is Unix seconds of its answer.
 
-    `actions_raw` is before the guard; `actions` is None when the guard changed nothing, see `answered`. Both are None
-    for an error. `seed` is set whenever a model ran, also when the client sent none.
+    `actions_raw` is before correction and guard; `actions` is None when these changed nothing, see `answered`. Both are
+    None for an error. `seed` is set whenever a model ran, also when the client sent none.
     """
 
     __pydantic_config__ = _STRICT
@@ -193,7 +199,13 @@ class RequestRecord:
     latency_ms: Milliseconds = 0.0
     timing: TimingRecord | None = None
     denoising_steps: int | None = None
+    a2c2_applied: bool = False
+    """Whether the actions were corrected for latency."""
     rtc: RtcRecord | None = None
+    rtc_reason: Label | None = None
+    """Why real-time chunking continued nothing; None where it did, or was off."""
+    prev_actions: tuple[tuple[float, ...], ...] | None = None
+    """What the client sent of the chunk that it was executing, robot units."""
 
     @property
     def answered(self) -> npt.NDArray[np.float32] | None:

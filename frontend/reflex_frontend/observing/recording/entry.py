@@ -40,13 +40,16 @@ class ActEntry:
     seed_from_client: bool = False
     actions_raw: Actions | None = None
     actions: Actions | None = None
-    """None when the guard changed nothing."""
+    """None when nothing was corrected and the guard changed nothing."""
     violations: tuple[Violation, ...] = ()
     latency_ms: float = 0.0
     timing: Timing | None = None
     """decode_ms, queue_ms, infer_ms, guard_ms."""
     denoising_steps: int | None = None
+    a2c2_applied: bool = False
     rtc: RtcRecord | None = None
+    rtc_reason: str | None = None
+    prev_actions: tuple[tuple[float, ...], ...] | None = None
     routing_degraded: bool = False
     error: str | None = None
     session_id: str | None = None
@@ -61,13 +64,16 @@ def recordable_images(
     An array that was never decoded, because the request was refused before, is left out.
     """
     decoded = pixels or {}
-    found = {name: source if isinstance(source, str) else decoded.get(name) for name, source in sources.items()}
+    found = {
+        name: source if isinstance(source, (str, bytes)) else decoded.get(name) for name, source in sources.items()
+    }
     return {name: image for name, image in found.items() if image is not None}
 
 
 def entry_size_bytes(entry: ActEntry) -> int:
     """How much memory the entry keeps alive, about."""
     chunks = sum(chunk.nbytes for chunk in (entry.actions_raw, entry.actions) if chunk is not None)
+    chunks += 0 if entry.rtc is None else entry.rtc.prev_chunk.nbytes
     return ENTRY_BYTES + chunks + sum(map(image_size_bytes, entry.images.values()))
 
 
@@ -97,7 +103,10 @@ def request_record(record_seq: int, at: float, entry: ActEntry, images: ImageMod
         latency_ms=entry.latency_ms,
         timing=None if entry.timing is None else TimingRecord(**entry.timing),
         denoising_steps=entry.denoising_steps,
+        a2c2_applied=entry.a2c2_applied,
         rtc=entry.rtc,
+        rtc_reason=entry.rtc_reason,
+        prev_actions=entry.prev_actions,
     )
 
 

@@ -21,8 +21,8 @@ from reflex_frontend.observation.images import Pixels
 __all__ = ["ImageMode", "RecordableImage", "image_records", "image_size_bytes"]
 
 ImageMode = Literal["none", "hash", "full"]
-RecordableImage = str | Pixels
-"""Base64 text as the client sent it (a `data:` URI too), or uint8 [height, width, 3]."""
+RecordableImage = str | bytes | Pixels
+"""Base64 text as the client sent it (a `data:` URI too), a file's bytes, or uint8 [height, width, 3]."""
 
 PIECE_CHARACTERS: Final = 64 * 1024
 """A multiple of 4, so that a piece is base64 of its own; 48 KiB take about 50 microseconds to decode."""
@@ -37,16 +37,26 @@ def image_records(images: Mapping[str, RecordableImage], mode: ImageMode) -> Map
     """By camera. Left out is what is no base64: the request was refused for it. With `none` all are."""
     if mode == "none":
         return {}
-    found = {
-        name: _from_text(image, mode) if isinstance(image, str) else _from_pixels(image, mode)
-        for name, image in images.items()
-    }
+    found = {name: _record(image, mode) for name, image in images.items()}
     return {name: record for name, record in found.items() if record is not None}
 
 
 def image_size_bytes(image: RecordableImage) -> int:
     """The memory that it takes; of text, ASCII is all that base64 has."""
-    return len(image) if isinstance(image, str) else image.nbytes
+    return len(image) if isinstance(image, (str, bytes)) else image.nbytes
+
+
+def _record(image: RecordableImage, mode: ImageMode) -> ImageRecord | None:
+    if isinstance(image, str):
+        return _from_text(image, mode)
+    return _from_bytes(image, mode) if isinstance(image, bytes) else _from_pixels(image, mode)
+
+
+def _from_bytes(data: bytes, mode: ImageMode) -> ImageRecord:
+    encoding = _encoding_of(data)
+    width, height = _size_of(data[:PIECE_BYTES], encoding)
+    kept = "".join(_base64_pieces(memoryview(data))) if mode == "full" else None
+    return ImageRecord(hashlib.sha256(data).hexdigest(), width, height, encoding, kept)
 
 
 def _from_text(text: str, mode: ImageMode) -> ImageRecord | None:

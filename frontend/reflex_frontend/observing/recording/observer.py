@@ -8,13 +8,15 @@ import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import reflex
 from reflex.errors import ServiceError
-from reflex.traces.schema import PolicyRecord, TraceHeader
+from reflex.traces.schema import PolicyRecord, RtcRecord, TraceHeader
 from reflex.wire import ObserversHealth
 from reflex_frontend.exchange.exchange import Exchange
 from reflex_frontend.exchange.routing import Router, Routing
+from reflex_frontend.motion.rtc import Continuation
 from reflex_frontend.observation.observation import camera_sources
 from reflex_frontend.observation.request import ActRequest
 from reflex_frontend.observing.recording.entry import ActEntry, recordable_images
@@ -113,16 +115,32 @@ def _entry(exchange: Exchange, request: ActRequest, routing: Routing, error: Ser
         routing_degraded=routing.is_degraded,
         session_id=None if session is None else session.session_id,
         mode=None if session is None else session.mode,
+        prev_actions=request.prev_actions,
     )
     if outcome is None or error is not None:
         return entry
+    is_corrected = exchange.correction is not None and exchange.correction.actions is not None
     return dataclasses.replace(
         entry,
         images=recordable_images(camera_sources(request, loaded.policy.config), outcome.pixels),
         actions_raw=outcome.chunk,
-        actions=outcome.result.actions if outcome.result.clamped else None,
+        actions=outcome.result.actions if outcome.result.clamped or is_corrected else None,
+        a2c2_applied=is_corrected,
         violations=tuple(outcome.result.violations),
         latency_ms=round((outcome.finished_at - exchange.received_at) * 1000.0, 3),
         timing=outcome.timing,
         denoising_steps=loaded.policy.config.denoising_steps,
+        **_continued(exchange.continuation),
     )
+
+
+def _continued(continuation: Continuation | None) -> Mapping[str, Any]:
+    """The fields of real-time chunking."""
+    if continuation is None:
+        return {}
+    guidance = continuation.guidance
+    if guidance is None:
+        return {"rtc_reason": continuation.reason}
+    weights = tuple(guidance.weights.tolist())
+    executed, delay = continuation.executed_steps, continuation.delay_steps
+    return {"rtc": RtcRecord(guidance.previous, weights, guidance.max_weight, executed, delay)}

@@ -73,6 +73,14 @@ def test_an_encoded_image_is_known_by_the_digest_of_its_bytes(text: str, encodin
     assert written("full", images={"base": sent})["images"] == {"base": expected | {"data": text}}
 
 
+@pytest.mark.parametrize("text", [JPEG, PNG, base64.b64encode(b"GIF89a").decode()])
+@pytest.mark.parametrize("mode", ["hash", "full"])
+def test_the_bytes_of_a_file_are_recorded_as_its_base64_is(text: str, mode: ImageMode) -> None:
+    sent: dict[str, Any] = {"text": text, "bytes": base64.b64decode(text)}
+    images = written(mode, images=recordable_images(sent))["images"]
+    assert images["bytes"] == images["text"]
+
+
 def test_pixels_are_recorded_as_raw_bytes() -> None:
     image = written("full", images={"base": PIXELS})["images"]["base"]
     assert base64.b64decode(image["data"]) == PIXELS.tobytes()
