@@ -154,13 +154,14 @@ def test_a_lost_triton_is_replaced_at_the_same_address_and_leaves_nothing(
         events: list[TritonEvent] = []
         async with _serving(repository, "affine", "user", on_event=events.append) as (triton, stub):
             group, address, before = _pid(triton), triton.grpc_address, regions(owner_prefix())
+            starts, began = triton.restarts, len(events)  # a start may have failed before, on a busy machine
             assert len(before) == 3  # one a stub
             if how == "killed":
                 os.kill(group, signal.SIGKILL)
             else:
                 os.kill(group, signal.SIGSTOP)
                 triton.report_hang()
-            restarted_s = await eventually(lambda: triton.restarts == 1, "another Triton is started")
+            restarted_s = await eventually(lambda: triton.restarts == starts + 1, "another Triton is started")
             promise("a lost Triton is started again", restarted_s, at_most=3.0)
             assert not living_of_group(group)
             assert not before & regions(owner_prefix())
@@ -168,7 +169,7 @@ def test_a_lost_triton_is_replaced_at_the_same_address_and_leaves_nothing(
             assert triton.grpc_address == address
             np.testing.assert_array_equal(await _infer(stub, "affine", "x", np.ones((1, 4), np.float32)), [[3] * 4])
             assert triton.last_exit == -signal.SIGKILL
-            assert [event.kind for event in events if event.kind != "hung"] == ["started", "exited", "started"]
+            assert [event.kind for event in events[began:] if event.kind != "hung"] == ["exited", "started"]
         assert events[-1].kind == "stopped"
 
     asyncio.run(scenario())

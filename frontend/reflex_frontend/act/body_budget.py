@@ -19,6 +19,13 @@ class BodyBudget:
 
     free_bytes: int = BUDGET_BYTES
 
+    def hold(self, size: int, instead_of: int) -> bool:
+        """Whether there was room for `size` bytes in place of `instead_of`; without room nothing has changed."""
+        if size - instead_of > max(self.free_bytes, 0):
+            return False
+        self.free_bytes += instead_of - size
+        return True
+
     @contextlib.contextmanager
     def account(self) -> Iterator[Callable[[int], bool]]:
         """Gives a function that takes further bytes, and says whether there was room; all go back at the end."""

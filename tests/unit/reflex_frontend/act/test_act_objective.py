@@ -21,7 +21,7 @@ def objective(frontend: Frontend, mode: SloMode, *, reduced: FakeTriton | None =
     slot = frontend.service.router.first
     slot.slo, slot.slo_mode = monitor, mode
     if reduced is not None:
-        slot.reduced = loaded(reduced, frontend.now, config=policy_config(denoising_steps=4))
+        slot.variants = (loaded(reduced, frontend.now, config=policy_config(denoising_steps=4)),)
     return monitor
 
 

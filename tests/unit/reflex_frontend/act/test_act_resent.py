@@ -7,12 +7,14 @@ import re
 from collections import deque
 from typing import Any
 
+import numpy as np
 import orjson
 import pytest
 
 from reflex.errors import DeadlineExceededError, InferenceError
 from reflex_frontend.errors import TritonCallError
 from reflex_frontend.exchange.exchange import Exchange
+from reflex_frontend.observation.request import parse_act
 from support.fakes import FakeTriton, act_service, run_virtual
 from unit.reflex_frontend.act.act_scene import GOOD, Clock, Frontend, after, serve
 
@@ -24,6 +26,25 @@ def test_a_resent_request_gets_the_same_bytes_and_runs_the_model_once() -> None:
         assert len(frontend.triton.calls) == 1
 
     serve(scenario)
+
+
+def test_a_resent_request_is_answered_with_equal_bytes_and_another_transport_has_its_own_cache_entry() -> None:
+    async def main(now: Clock) -> None:
+        triton = FakeTriton()
+        service = act_service(triton, now)
+        body = orjson.dumps({**GOOD, "episode_id": "e", "request_id": "r"})
+        first, again = [await service.answer(body, Exchange.begin(now(), 1000)) for _ in range(2)]
+        assert first == again
+        parsed, digest = parse_act(body), b"of other bytes"
+        results = [await service.answer_request(parsed, digest, Exchange.begin(now(), 1000)) for _ in range(2)]
+        assert len(triton.calls) == 2
+        assert results[0] is results[1]
+        actions = np.asarray(results[0]["actions"])
+        assert actions.shape == (4, 7)
+        assert actions.dtype == np.float32
+        assert actions.tolist() == np.asarray(orjson.loads(first)["actions"], np.float32).tolist()
+
+    run_virtual(main)
 
 
 def test_a_request_resent_while_the_first_runs_shares_its_answer() -> None:
