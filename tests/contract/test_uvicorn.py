@@ -1,4 +1,4 @@
-"""What `http/protocol.py` takes from uvicorn is there, and as it takes it: these are no public interfaces.
+"""What the connections of our servers take from uvicorn is there, and as it takes it: these are no public interfaces.
 
 A new minor version of uvicorn is let in by pyproject.toml once this test and `make test` pass with it.
 """
@@ -21,11 +21,17 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http import httptools_impl
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
-from reflex_frontend.http import protocol
+from reflex.serving.bounded_connection import BoundedConnection
+from reflex.serving.request_head import RequestHead
+from reflex_control.http.timed_protocol import TimedProtocol
+from reflex_frontend.http.protocol import BoundedProtocol
+from reflex_frontend.streams import bounded_websocket
 
 REPOSITORY: Final = Path(__file__).parents[2]
+OURS: Final = (BoundedConnection, BoundedProtocol, TimedProtocol)
 METHODS: Final = {
     "__init__": "(self, config, server_state, app_state, _loop=None)",
     "connection_made": "(self, transport)",
@@ -43,6 +49,8 @@ METHODS: Final = {
 }
 """Of a connection: what is overridden or called."""
 CONNECTION: Final = {
+    "app_state",
+    "config",
     "cycle",
     "expect_100_continue",
     "flow",
@@ -50,9 +58,11 @@ CONNECTION: Final = {
     "loop",
     "parser",
     "scope",
+    "server_state",
     "timeout_keep_alive_task",
     "transport",
     "url",
+    "ws_protocol_class",
 }
 CYCLE: Final = {
     "body", "default_headers", "disconnected", "keep_alive", "message_event", "more_body", "on_response",
@@ -62,6 +72,38 @@ CYCLE: Final = {
 FLOW: Final = {"pause_reading", "resume_reading", "write_paused"}
 """Of what a connection reads and writes."""
 PARSER: Final = {"feed_data", "get_http_version", "get_method", "should_keep_alive", "should_upgrade"}
+
+
+WEBSOCKET: Final = {
+    "conn",
+    "curr_msg_data_type",
+    "close_sent",
+    "close_timer",
+    "frames",
+    "handshake_complete",
+    "logger",
+    "loop",
+    "ping_interval",
+    "ping_timeout",
+    "queue",
+    "read_paused",
+    "transport",
+    "writable",
+}
+WEBSOCKET_METHODS: Final = {
+    "__init__": "(self, config, server_state, app_state, _loop=None)",
+    "connection_lost": "(self, exc)",
+    "data_received": "(self, data)",
+    "handle_cont": "(self, event)",
+    "handle_parser_exception": "(self)",
+    "handle_ping": "(self)",
+    "pause_writing": "(self)",
+    "receive": "(self)",
+    "resume_writing": "(self)",
+    "send": "(self, message)",
+    "send_receive_event_to_app": "(self)",
+}
+"""Of a connection that goes on as a WebSocket."""
 
 
 async def application(_scope: Scope, _receive: Receive, _send: Send) -> None:
@@ -131,19 +173,38 @@ def test_the_server_has_the_method_that_takes_its_signals_away() -> None:
     assert plain_signature(uvicorn.Server.capture_signals) == "(self)"
 
 
-def test_the_tables_above_name_all_that_the_protocol_takes() -> None:
-    tree = ast.parse(Path(inspect.getfile(protocol)).read_text(encoding="utf-8"))
-    (ours,) = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "BoundedProtocol")
+def test_the_tables_above_name_all_that_the_connections_take() -> None:
+    trees = [ast.parse(Path(inspect.getfile(one)).read_text(encoding="utf-8")) for one in OURS]
+    names = {one.__name__ for one in OURS}
+    classes = [node for tree in trees for node in tree.body if isinstance(node, ast.ClassDef) and node.name in names]
     inherited = {name for name in vars(HttpToolsProtocol) if not name.startswith("__") or name == "__init__"}
-    overridden = inherited & vars(protocol.BoundedProtocol).keys()
-    own = {name for name in vars(protocol.BoundedProtocol) if name not in overridden} | {"limits", "pieces"}
-    used = _behind("self.", ours) | _behind("super().", ours)
+    given = {name for one in OURS for name in vars(one)}
+    overridden, own = inherited & given, (given - inherited) | {"become", "limits", "pieces"}
+    used = _behind("self.", *classes) | _behind("super().", *classes)
     public = {name for name in used if not name.startswith("_") or name == "__init__"}
+    assert len(classes) == len(OURS)
     assert (public - own) | overridden == CONNECTION | set(METHODS)
     assert [name for name in used if name not in public and name in inherited] == [], "its private ones"
-    assert _behind("cycle.", tree) | _behind("self.cycle.", tree) == CYCLE
-    assert _behind("self.flow.", tree) == {*FLOW, "is_held"}
-    assert _behind("self.parser.", tree) == PARSER
+    assert _behind("cycle.", *trees) | _behind("self.cycle.", *trees) == CYCLE
+    assert _behind("self.flow.", *trees) == {*FLOW, "is_held"}
+    asked_of_heads = {name for name in vars(RequestHead) if name.startswith(("get_", "should_"))}
+    assert _behind("self.parser.", *trees) | asked_of_heads == PARSER
+
+
+def test_each_part_of_a_websocket_that_is_overridden_or_used_is_there_and_no_other_is() -> None:
+    async def begin() -> set[str]:
+        config = uvicorn.Config(application, log_config=None, ws="none", lifespan="off")
+        return set(vars(WebSocketsSansIOProtocol(config, ServerState(), {})))
+
+    assert WEBSOCKET - asyncio.run(begin()) == set()
+    methods = {name: plain_signature(getattr(WebSocketsSansIOProtocol, name)) for name in WEBSOCKET_METHODS}
+    assert methods == WEBSOCKET_METHODS
+    tree = ast.parse(Path(inspect.getfile(bounded_websocket)).read_text(encoding="utf-8"))
+    (ours,) = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "BoundedWebSocket")
+    used = _behind("self.", ours) | _behind("super().", ours)
+    public = {name for name in used if not name.startswith("_") or name == "__init__"}
+    assert public - {"bounds"} == (WEBSOCKET | set(WEBSOCKET_METHODS)) & public
+    assert set(WEBSOCKET) <= public
 
 
 def test_pyproject_lets_in_the_minor_version_that_was_tested_and_no_other() -> None:
@@ -153,7 +214,7 @@ def test_pyproject_lets_in_the_minor_version_that_was_tested_and_no_other() -> N
     assert str(wanted.specifier) == f"<{major}.{int(minor) + 1},>={major}.{minor}"
 
 
-def _behind(prefix: str, tree: ast.AST) -> set[str]:
+def _behind(prefix: str, *trees: ast.AST) -> set[str]:
     """The name right behind the prefix, in every expression that begins with it."""
-    texts = (ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute))
-    return {text.removeprefix(prefix).partition(".")[0] for text in texts if text.startswith(prefix)}
+    nodes = (node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Attribute))
+    return {text.removeprefix(prefix).partition(".")[0] for text in map(ast.unparse, nodes) if text.startswith(prefix)}

@@ -6,16 +6,20 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from typing import Any, Final
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from reflex_frontend.http.bounded_reads import bounded_protocol
+from reflex.serving.bounded_connection import BoundedConnection
+from reflex.serving.bounded_reads import bounded_protocol
+from reflex_frontend.act.body_budget import BodyBudget
 from reflex_frontend.http.endpoint import RECEIVED_AT, RESPOND
-from reflex_frontend.http.protocol import Limits
+from reflex_frontend.http.limits import Limits
+from reflex_frontend.http.protocol import BoundedProtocol
+from reflex_frontend.streams.bounded_websocket import Bounds, bounded_websocket
 from support.waiting import HANGS_S, eventually
 
 __all__ = ["ACT", "Client", "connected", "echo"]
@@ -66,6 +70,23 @@ class Client:
         assert {"error", "message", "request_id"} <= envelope.keys()
         return status, envelope
 
+    async def refused(self, sent: bytes, told: str) -> None:
+        """What is sent is no HTTP of ours: that is said, and the connection is closed."""
+        self.send(sent)
+        status, envelope = await self.envelope()
+        assert (status, envelope["error"]) == (400, "invalid_http")
+        assert told in envelope["message"]
+        await self.closed()
+
+    async def rest(self) -> bytes:
+        """All that comes until the server closes the connection."""
+        found = b""
+        with contextlib.suppress(ConnectionResetError):  # of what was sent after the end
+            async with asyncio.timeout(HANGS_S):
+                while piece := await self.reader.read(1 << 16):
+                    found += piece
+        return found
+
     async def closed(self) -> float:
         """Seconds until the server has closed the connection."""
         started = time.monotonic()
@@ -83,13 +104,18 @@ def connected(
     *,
     timeout_s: float = HANGS_S,
     app: ASGIApp = echo,
+    connection: type[BoundedConnection] = BoundedProtocol,
+    streams: Collection[bytes] = (),
+    bodies: BodyBudget | None = None,
 ) -> None:
-    """Run the scenario against `app`, and see the connection end."""
+    """Run the scenario against `app`, and see the connection end; `streams` are the paths of WebSockets."""
     counts: list[int] = [] if counted is None else counted
 
     async def main() -> None:
-        config = uvicorn.Config(app, log_config=None, ws="none", lifespan="off", access_log=False)
-        protocol: Any = bounded_protocol(Limits(timeout_s, refusal, counts.append, is_draining=is_draining))
+        websocket = bounded_websocket(Bounds(timeout_s, bodies or BodyBudget()))
+        config = uvicorn.Config(app, log_config=None, ws=websocket, lifespan="off", access_log=False)
+        limits = Limits(timeout_s, refusal, counts.append, is_draining=is_draining, streams=streams)
+        protocol: Any = bounded_protocol(connection, limits)
         state = ServerState()
         server = await asyncio.get_running_loop().create_server(
             lambda: protocol(config=config, server_state=state, app_state={}), "127.0.0.1", 0
@@ -103,8 +129,8 @@ def connected(
             writer.close()
             server.close()
             await asyncio.gather(*state.tasks)
-            for connection in state.connections:
-                connection.transport.abort()
+            for one in state.connections:
+                one.transport.abort()
             with contextlib.suppress(ConnectionError):
                 await writer.wait_closed()
             await eventually(lambda: not state.connections, "the server's side is closed")
