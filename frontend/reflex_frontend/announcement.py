@@ -6,16 +6,14 @@ import asyncio
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
 
 from reflex.policy_config import PolicyConfig
+from reflex.serving.listener import EVERY_ADDRESS
 from reflex_frontend.callers.sessions import NO_KEYSET, Sessions
 from reflex_frontend.exchange.routing import Router
 from reflex_frontend.settings import Settings
 
 __all__ = ["Announcement"]
-
-EVERY_ADDRESS: Final = ("0.0.0.0", "::")  # noqa: S104 - looked for, not listened on
 
 log = logging.getLogger("reflex.serve")
 
@@ -66,6 +64,9 @@ class Announcement:
             settings.sessions_from and f"sessions of the control plane at {settings.sessions_from}",
             settings.record and f"recording to {settings.record}, images: {settings.record_images}",
             settings.otel_endpoint and f"traces to {settings.otel_endpoint}",
+            settings.rtc and "real-time chunking",
+            settings.adaptive_steps and "adaptive denoising steps",
+            settings.prefix_cache_mb and f"prefixes of observations kept in {settings.prefix_cache_mb:g} MB",
             settings.slo and f"SLO {settings.slo.text} ({settings.slo_mode})",
             None if settings.guard else "guard OFF: a policy's mistake reaches the motors",
         ]
@@ -74,8 +75,13 @@ class Announcement:
     def warnings(self) -> Iterator[str]:
         """One for each trained policy that was not held against its checkpoint, or missed its gate.
 
-        And one for each thing that an export warned of.
+        And one for each thing that an export warned of, and for answers that are held back.
         """
+        if self.settings.inject_latency_ms:
+            yield (
+                f"every answer is held back for {self.settings.inject_latency_ms:g} ms (--inject-latency-ms): "
+                "for trials of a slow server, not for a robot at work"
+            )
         for config in self._policies():
             yield from _unproven(config)
             yield from (f"{config.model_version} was exported with a warning: {told}" for told in config.warnings)
@@ -83,8 +89,7 @@ class Announcement:
     def _policies(self) -> Iterator[PolicyConfig]:
         for slot in self.router.slots.values():
             yield slot.loaded.policy.config
-            if slot.reduced is not None:
-                yield slot.reduced.policy.config
+            yield from (variant.policy.config for variant in slot.variants)
         if self.shadow is not None:
             yield self.shadow
 

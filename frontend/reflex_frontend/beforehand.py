@@ -15,13 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
+from reflex.correction.files import read_head
+from reflex.correction.head import CorrectionHead
 from reflex.errors import SetupError
 from reflex_frontend.callers.keys import KeyRing
 from reflex_frontend.callers.keyset_file import KeysetFile, require_signatures
+from reflex_frontend.motion.correction import require_correctable
+from reflex_frontend.motion.fitness import require_prefix, require_rtc
 from reflex_frontend.observing.recording.directory import prepare_directory
 from reflex_frontend.observing.tracing import require_tracing
 from reflex_frontend.policy.policy import find_repository
 from reflex_frontend.policy.policy_set import PolicySet, load_policy_set
+from reflex_frontend.policy.variants import require_velocity_change
 from reflex_frontend.settings import Settings
 
 __all__ = ["Beforehand", "look_beforehand"]
@@ -40,6 +45,7 @@ class Beforehand:
     keyset_file: KeysetFile | None
     repository: Path
     policy_set: PolicySet
+    correction_head: CorrectionHead | None = None
 
 
 async def look_beforehand(settings: Settings) -> Beforehand:
@@ -57,8 +63,22 @@ async def look_beforehand(settings: Settings) -> Beforehand:
         await _soon(f"--record {settings.record}", prepare_directory, settings.record)
     if settings.otel_endpoint is not None:
         require_tracing()
+    head = None
+    if settings.a2c2_checkpoint is not None:
+        head = await _soon(f"--a2c2-checkpoint {settings.a2c2_checkpoint}", read_head, settings.a2c2_checkpoint)
     repository = await _in_its_own_thread(find_repository, settings.model_repository)
-    return Beforehand(keys, keyset_file, repository, await _in_its_own_thread(load_policy_set, repository, settings))
+    policy_set = await _in_its_own_thread(load_policy_set, repository, settings)
+    if settings.rtc:
+        require_rtc(settings, policy_set.answering)
+    if settings.prefix_cache_mb is not None:
+        for policy in policy_set.answering:
+            require_prefix(policy, settings.prefix_cache_mb)
+    if settings.tell_velocity_change:
+        for policy in policy_set.answering:
+            require_velocity_change(policy.config, "--tell-velocity-change")
+    if head is not None:
+        require_correctable(head, policy_set.answering)
+    return Beforehand(keys, keyset_file, repository, policy_set, head)
 
 
 async def _soon(option: str, read: Callable[..., T], *arguments: object) -> T:

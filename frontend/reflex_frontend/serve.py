@@ -16,6 +16,7 @@ import uvicorn
 import uvloop
 
 from reflex.errors import SetupError
+from reflex.serving.bounded_reads import bounded_protocol
 from reflex.serving.hosts import allowed_hosts, check_bind
 from reflex.serving.listener import BACKLOG, listen, url_of
 from reflex.serving.logs import set_up_logs
@@ -30,10 +31,15 @@ from reflex_frontend.closing_together import closing_together
 from reflex_frontend.exchange.instance import Instance
 from reflex_frontend.exchange.routing import Router, Slot
 from reflex_frontend.http.app import Server, build_app, front_door
-from reflex_frontend.http.bounded_reads import bounded_protocol
 from reflex_frontend.http.endpoint import ActEndpoint
-from reflex_frontend.http.protocol import Limits
+from reflex_frontend.http.limits import Limits
+from reflex_frontend.http.protocol import BoundedProtocol
 from reflex_frontend.http.refusal import QuickRefusal
+from reflex_frontend.motion.adaptive import AdaptiveSteps
+from reflex_frontend.motion.correction import Corrector
+from reflex_frontend.motion.fitness import MB, require_continuable, require_prefix
+from reflex_frontend.motion.prefixes import PrefixCache
+from reflex_frontend.motion.rtc import RealTimeChunking
 from reflex_frontend.observing.metrics import Metrics
 from reflex_frontend.observing.observers import observers_at_work
 from reflex_frontend.observing.tracing import tracing_at_work
@@ -41,10 +47,14 @@ from reflex_frontend.policy.policy import ServedPolicy
 from reflex_frontend.policy.policy_loader import PolicyLoader
 from reflex_frontend.policy.policy_set import PolicySet
 from reflex_frontend.policy.slo_monitor import SloMonitor
+from reflex_frontend.policy.variants import needed_variants, require_velocity_change
 from reflex_frontend.policy.workers import Workers, decode_threads
 from reflex_frontend.rollout.admin_server import admin_routes
 from reflex_frontend.rollout.rollout import Rollout
 from reflex_frontend.settings import Settings, unknown_variables
+from reflex_frontend.streams.bounded_websocket import Bounds, bounded_websocket
+from reflex_frontend.streams.door import StreamDoor
+from reflex_frontend.streams.routes import streams_of
 from reflex_frontend.triton.backend import TritonBackend
 
 __all__ = ["serve"]
@@ -105,7 +115,7 @@ async def _serve_found(settings: Settings, found: Beforehand, stop: asyncio.Even
             workers = Workers(decode_threads(), time.monotonic)
             loader = PolicyLoader(
                 backend, workers, tasks.create_task, settings.max_queue,
-                guarded=settings.guard, max_clamped_percent=settings.max_clamped_share,
+                guarded=settings.guard, max_clamped_percent=settings.max_clamped_share, also=_also(settings),
             )  # fmt: skip
             backend.on_down = loader.note_down
             await _serve_policies(settings, found, loader, backend, listener, stop, started)
@@ -137,14 +147,20 @@ async def _serve_policies(
     async with sessions_working as sessions, watching_together as (observers, tracing):
         service = ActService(
             router, instance, metrics, ResentAnswers(time.monotonic), loader.workers, settings.robot_id,
-            observers=observers.all, keys=keys, sessions=sessions, tracing=tracing,
+            observers=observers.all, keys=keys, sessions=sessions, tracing=tracing, rtc=_rtc(settings),
+            adaptive=_adaptive(settings), tells_velocity_change=settings.tell_velocity_change,
+            injected_latency_s=settings.inject_latency_ms / 1000.0, corrector=_corrector(settings, found),
+            prefixes=_prefixes(settings),
         )  # fmt: skip
 
         def note_policy(slot: SlotName, policy: ServedPolicy) -> None:
             metrics.replace_policy(slot, policy)
             observers.note_policy(slot, policy)
 
-        rollout = Rollout(router, loader, found.repository, note_policy)
+        rollout = Rollout(
+            router, loader, found.repository, note_policy, admits=functools.partial(_admit, settings),
+            variants_of=functools.partial(needed_variants, settings),
+        )  # fmt: skip
         shadow = policy_set.shadow.config if policy_set.shadow else None
         announcement = Announcement(router, settings, shadow, url_of(listener), backend.address, sessions)
         async with admin_routes(settings, router, rollout, observers):
@@ -155,15 +171,58 @@ async def _serve_policies(
         await asyncio.to_thread(keys.close)
 
 
+def _rtc(settings: Settings) -> RealTimeChunking | None:
+    if not settings.rtc:
+        return None
+    return RealTimeChunking(
+        time.monotonic, settings.rtc_schedule, settings.rtc_execution_horizon, settings.rtc_max_guidance
+    )
+
+
+def _corrector(settings: Settings, found: Beforehand) -> Corrector | None:
+    head = found.correction_head
+    if head is None:
+        return None
+    if not head.is_trained:
+        log.warning("--a2c2-checkpoint corrects nothing: the head is not trained, or made no error smaller")
+    return Corrector(head, settings.a2c2_max_correction / 100.0)
+
+
+def _adaptive(settings: Settings) -> AdaptiveSteps | None:
+    return AdaptiveSteps(time.monotonic, settings.adaptive_tolerance) if settings.adaptive_steps else None
+
+
+def _prefixes(settings: Settings) -> PrefixCache | None:
+    return None if settings.prefix_cache_mb is None else PrefixCache(time.monotonic, int(settings.prefix_cache_mb * MB))
+
+
+def _also(settings: Settings) -> list[str]:
+    """Outputs that something here reads besides the actions."""
+    read = {
+        "actions_normalized": settings.rtc,
+        "velocity_change": settings.adaptive_steps or settings.tell_velocity_change,
+    }
+    return [name for name, is_read in read.items() if is_read]
+
+
+def _admit(settings: Settings, policy: ServedPolicy) -> None:
+    """`SetupError` for a policy without what this server promises its robots."""
+    if settings.rtc:
+        require_continuable(policy)
+    if settings.prefix_cache_mb is not None:
+        require_prefix(policy, settings.prefix_cache_mb)
+    if settings.tell_velocity_change:
+        require_velocity_change(policy.config, "--tell-velocity-change")
+
+
 def _slots(policy_set: PolicySet, loader: PolicyLoader, settings: Settings) -> dict[SlotName, Slot]:
     slots: dict[SlotName, Slot] = {}
     for name, policy in policy_set.slots.items():
         loaded = loader.serve(policy)
-        reduced = policy_set.reduced.get(name)
         slots[name] = Slot(
             name,
             loaded,
-            loader.serve(reduced, admission=loaded.admission) if reduced else None,
+            tuple(loader.serve(variant, admission=loaded.admission) for variant in policy_set.variants[name]),
             _slo_monitor(settings, name),
             settings.slo_mode,
         )
@@ -180,18 +239,21 @@ async def _run_http(
     settings: Settings, service: ActService, backend: TritonBackend, listener: socket.socket, stop: asyncio.Event
 ) -> None:
     hosts = allowed_hosts(settings.host, settings.allowed_hosts)
-    app = front_door(build_app(Server(service, settings, backend.restarts)), ActEndpoint(service), hosts)
+    door = StreamDoor(service, streams_of(service, openpi_root=settings.openpi_root), hosts, settings.cors_origins)
+    app = front_door(build_app(Server(service, settings, backend.restarts)), ActEndpoint(service), hosts, door)
     router = service.router
     act_headers = functools.partial(router.headers, None)
     refusal = QuickRefusal(lambda: router.is_full, router.refusal, time.monotonic, act_headers)
     limits = Limits(
         settings.receive_timeout_s, refusal, service.metrics.count_answer, act_headers,
-        is_draining=lambda: service.instance.is_draining,
+        is_draining=lambda: service.instance.is_draining, streams=frozenset(map(str.encode, door.streams)),
     )  # fmt: skip
-    protocol = bounded_protocol(limits)
+    protocol = bounded_protocol(BoundedProtocol, limits)
+    websocket = bounded_websocket(Bounds(settings.receive_timeout_s, service.bodies))
     config = uvicorn.Config(
-        app, http=protocol, ws="none", lifespan="off", log_config=None, access_log=False, server_header=False,
-        timeout_keep_alive=KEEP_ALIVE_S, timeout_graceful_shutdown=1, backlog=BACKLOG, proxy_headers=False,
+        app, http=protocol, ws=websocket, lifespan="off", log_config=None, access_log=False,
+        server_header=False, timeout_keep_alive=KEEP_ALIVE_S, timeout_graceful_shutdown=1, backlog=BACKLOG,
+        proxy_headers=False,
     )  # fmt: skip
     server = QuietServer(config)
     _spare_what_stays()
@@ -216,7 +278,8 @@ def _spare_what_stays() -> None:
 async def _drain(instance: Instance, connections: Collection[object]) -> None:
     """Refuse new work with 503 draining, answer what has begun, let clients move on; nothing of it for ever.
 
-    What counts is the answers to clients: a Triton that hangs would hold its calls for long.
+    What counts is the answers to clients: a Triton that hangs would hold its calls for long. Streams end themselves and
+    are waited for so that a busy server closes none of them with uvicorn's code for a restart.
     """
     instance.is_draining = True
     move_on_until = instance.now() + MOVE_ON_S
@@ -224,7 +287,7 @@ async def _drain(instance: Instance, connections: Collection[object]) -> None:
     try:
         async with asyncio.timeout(DRAIN_S):
             # An event instead of the sleep would cost every request.
-            while instance.answering or (connections and instance.now() < move_on_until):  # noqa: ASYNC110
+            while instance.is_busy or (connections and instance.now() < move_on_until):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
     except TimeoutError:
         log.warning("gave up on unanswered requests", extra={"answering": instance.answering})

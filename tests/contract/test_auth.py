@@ -19,7 +19,7 @@ import pytest
 from starlette.routing import Route
 
 from reflex.api_keys import KeyEntry, digest_of, new_key
-from reflex_frontend.http.app import Server, build_app
+from reflex_frontend.http.app import CORRECT, Server, build_app
 from reflex_frontend.http.pages import page_routes
 from reflex_frontend.rollout.admin import Admin, build_admin
 from reflex_frontend.settings import Settings
@@ -32,11 +32,11 @@ from support.server import command, free_port, running_server
 from support.two_policies import TwoPolicies, two_policies
 from support.waiting import HANGS_S, let_pass, wait_until
 
-NEED_A_KEY: Final = {"/act", "/config"}
+NEED_A_KEY: Final = {"/act", CORRECT, "/config", "/v1/actions/metadata"}
 NEED_NONE: Final = {"/health", "/health/live", "/metrics", "/openapi.json", *(route.path for route in page_routes())}
 """Orchestrators and Prometheus have no key; the description of the routes and the pages hold nothing of this server's
 own."""
-KEY, LIMITED, REVOKED, TO_BE_REVOKED = new_key(), new_key(), new_key(), new_key()
+KEY, LIMITED, REVOKED = new_key(), new_key(), new_key()
 ADMIN_TOKEN: Final = "an-admin-token-of-thirty-two-characters"
 LIMIT_PER_S: Final = 2
 AT_ONCE: Final = 8
@@ -94,8 +94,8 @@ class Guarded:
     answers: list[RawAnswer] = field(default_factory=list)
 
     def ask(self, path: str, credential: Credential, *more: tuple[bytes, bytes]) -> RawAnswer:
-        """POST for /act, GET for the rest."""
-        is_act = path == "/act"
+        """POST for /act and /act/correct, GET for the rest."""
+        is_act = path in ("/act", CORRECT)
         return self._ask(self.two.port, "POST" if is_act else "GET", path, credential, more, BODY if is_act else b"")
 
     def administer(self, method: str, path: str, credential: Credential, body: bytes = b"{}") -> RawAnswer:
@@ -130,7 +130,7 @@ def write_keys(file: Path, *keys: str) -> None:
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     folder = tmp_path_factory.mktemp("auth")
     key_file, recordings, admin_port = folder / "keys", folder / "recordings", free_port()
-    write_keys(key_file, KEY, LIMITED, REVOKED, TO_BE_REVOKED)
+    write_keys(key_file, KEY, LIMITED, REVOKED)
     options = ("--api-keys", str(key_file), "--record", str(recordings), "--json-logs")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("REFLEX_ADMIN_TOKEN", ADMIN_TOKEN)
@@ -138,22 +138,25 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
             patch.undo()  # a server with one policy, which others start, has no use for a token and says so
             two.process.triton_address()
             guarded = Guarded(two, admin_port, key_file, recordings)
-            revoke(guarded, REVOKED, kept=(KEY, LIMITED, TO_BE_REVOKED))
+            revoke(guarded, REVOKED)
             yield guarded
 
 
-def revoke(guarded: Guarded, key: str, *, kept: tuple[str, ...]) -> float:
-    """Seconds until the key, which is right before, is refused."""
+def revoke(guarded: Guarded, key: str) -> float:
+    """Seconds until the key, which is right before, is refused; the keys of the other tests stay."""
     taken_back = Credential((bearer(key),))
     assert guarded.ask("/config", taken_back).status == 200
-    write_keys(guarded.key_file, *kept)
+    write_keys(guarded.key_file, KEY, LIMITED)
     return wait_until(lambda: guarded.ask("/config", taken_back).status == 401, "the key is refused")
 
 
 def test_a_revoked_key_stops_within_a_second(guarded: Guarded, promise: Promise) -> None:
-    took_s = revoke(guarded, TO_BE_REVOKED, kept=(KEY, LIMITED))
+    key = new_key()  # each time another one, for what was taken back stays so
+    write_keys(guarded.key_file, KEY, LIMITED, key)
+    wait_until(lambda: guarded.ask("/config", Credential((bearer(key),))).status == 200, "the new key is read")
+    took_s = revoke(guarded, key)
     promise("a server refuses a key that was taken back", took_s, at_most=REVOKED_WITHIN_S)
-    assert guarded.ask("/act", Credential((bearer(TO_BE_REVOKED),))).status == 401
+    assert guarded.ask("/act", Credential((bearer(key),))).status == 401
     assert guarded.ask("/act", RIGHT["Authorization"]).status == 200
 
 
@@ -174,11 +177,16 @@ def test_without_a_right_key_only_the_open_routes_answer(guarded: Guarded, path:
         assert said(answer) == said(guarded.ask(path, Credential()))
 
 
+def answered(path: str) -> int:
+    """By a server without a head, which corrects nothing and says so to whoever may ask."""
+    return 404 if path == CORRECT else 200
+
+
 @pytest.mark.parametrize("credential", RIGHT)
 @pytest.mark.parametrize("path", ROUTES)
 def test_with_the_right_key_every_route_answers(guarded: Guarded, path: str, credential: str) -> None:
     for more in ((), (ORIGIN,)):
-        assert guarded.ask(path, RIGHT[credential], *more).status == 200
+        assert guarded.ask(path, RIGHT[credential], *more).status == answered(path)
 
 
 @pytest.mark.parametrize("credential", WRONG_FOR_ADMIN)
@@ -237,9 +245,9 @@ def test_only_callers_by_a_local_name_or_an_address_are_answered(
 ) -> None:
     url = f"http://127.0.0.1:{guarded.two.port}{path}"
     headers = {"host": host, "x-reflex-key": KEY, "content-type": "application/json"}
-    method, content = ("POST", BODY) if path == "/act" else ("GET", b"")
+    method, content = ("POST", BODY) if path in ("/act", CORRECT) else ("GET", b"")
     answer = httpx.request(method, url, headers=headers, content=content, timeout=HANGS_S, verify=False)
-    assert answer.status_code == (200 if is_answered else 400)
+    assert answer.status_code == (answered(path) if is_answered else 400)
     assert is_answered or answer.json()["error"] == "invalid_http"
 
 

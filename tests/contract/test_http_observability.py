@@ -13,13 +13,16 @@ from reflex.client.embodiment import embodiment_of
 from reflex.embodiments import load_embodiment
 from reflex.errors import CONTROL_CODES, STATUS_OF
 from reflex.model_repository import CONFIG_FILE
-from reflex.wire import EMBODIMENT_FIELD
+from reflex.wire import EMBODIMENT_FIELD, ActTelemetry
 from support.bodies import valid_body
 from support.hostile_served import Served
 
 ROOT = Path(__file__).parents[2]
-UNUSED = ("reflex_shadow_total", "reflex_shadow_max_abs", "reflex_slo_violations_total")
-"""Without a shadow or an objective these have no label values."""
+UNUSED = (
+    *("reflex_shadow_total", "reflex_shadow_max_abs", "reflex_slo_violations_total", "reflex_rtc_total"),
+    *("reflex_a2c2_total", "reflex_answers_by_steps_total", "reflex_prefix_cache_total"),
+)
+"""Without a shadow, an objective, real-time chunking, a correction, variants or kept prefixes these have no values."""
 LABELS = {
     "reflex_act_latency_seconds": {"embodiment", "policy_slot", "inference_mode"},
     "reflex_act_total": {"embodiment", "status"},
@@ -35,6 +38,10 @@ LABELS = {
     "reflex_implausible_actions_total": {"policy_slot"},
     "reflex_policy_info": {"policy_slot", "model_id"},
     "reflex_split_percent": set(),
+    "reflex_streams_open": set(),
+    "reflex_prefix_cache_bytes": set(),
+    "reflex_prefix_cache_evicted_total": set(),
+    "reflex_stream_observations_total": {"outcome"},
     "reflex_slo_violated": {"policy_slot"},
     "reflex_records_written": set(),
     "reflex_records_dropped": set(),
@@ -52,6 +59,8 @@ GAUGES = {
     *("reflex_policy_info", "reflex_split_percent", "reflex_slo_violated", "reflex_records_written"),
     *("reflex_records_dropped", "reflex_recording_stopped", "reflex_keys_stale", "reflex_traces_dropped"),
     "reflex_sessions_stale",
+    "reflex_prefix_cache_bytes",
+    "reflex_streams_open",
 }
 HISTOGRAMS = {
     *("reflex_act_latency_seconds", "reflex_shadow_latency_seconds", "reflex_shadow_cosine_distance"),
@@ -168,9 +177,11 @@ def test_every_error_code_is_in_the_reference_with_its_status() -> None:
 
 def test_every_field_of_a_200_and_of_health_is_in_the_reference(demo: Served) -> None:
     answered = {row[0].strip("`") for row in documented_rows("The answer")}
-    assert answered - {"policy_slot", "routing_degraded", "record_seq", "mode"} == set(demo.act().json())
+    switched_off = {*ActTelemetry.__annotations__} - {"robot_id"}
+    assert switched_off < answered
+    assert answered - switched_off == set(demo.act().json())
     health = {row[0].strip("`") for row in documented_rows("GET /health")}
-    optional = {"reason", "slots", "slo_violated", "shadow", "recording", "keys", "sessions"}
+    optional = {"reason", "slots", "slo_violated", "shadow", "recording", "keys", "sessions", "injected_latency_ms"}
     assert health - optional == set(demo.client.get("/health").json())
     assert optional <= health
 

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import os
 import signal
 import socket
 import subprocess
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
+import msgpack
+import numpy as np
 import pytest
+from websockets.asyncio.client import connect
 
 from chaos.remains import Belongings, belongings
 from reflex.model_repository import model_file
 from reflex.triton_wheel import WHEEL
 from reflex_bench.nonce_policy import write_nonce_policy
 from support.load import Answer, LoadClient, run
+from support.nonce import jpeg_b64
 from support.nonce_server import NonceServer, nonce_server
 from support.promise import Promise
 from support.server import command, free_port, running_server
@@ -27,10 +34,17 @@ from support.waiting import HANGS_S, eventually, let_pass, wait_until
 DELAY_MS = 1_000
 """Of a batch: long enough that what is in flight is so when it is looked at."""
 IN_FLIGHT = 8
+"""What the policy takes at once; with a stream, its observation is one of them."""
 GONE_S = 3.0
 STOPPED_S = 10.0
 LEFT_S = 1.0
 EXIT_REFUSED = 1
+GOING_AWAY = 1001
+STREAM_NONCE = 7.5
+STREAMED = {
+    "type": "observation", "seq": 1, "instruction": "pick", "state": [STREAM_NONCE, 0.0, 0.0, 0.0, 0.0, 0.0],
+    "image": base64.b64decode(jpeg_b64()), "deadline_ms": 10_000,
+}  # fmt: skip
 
 
 def test_kill_9_of_the_frontend_takes_everything_along(tmp_path: Path, promise: Promise) -> None:
@@ -43,26 +57,61 @@ def test_kill_9_of_the_frontend_takes_everything_along(tmp_path: Path, promise: 
         promise("kill -9 of the frontend takes its Triton along", gone_s, at_most=GONE_S)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_a_stop_finishes_work_in_flight_refuses_new_work_and_exits_0(
-    tmp_path: Path, promise: Promise, number: signal.Signals
-) -> None:
-    with nonce_server(tmp_path, delay_ms=DELAY_MS) as server:
+@dataclass
+class Stopped:
+    """A server that was stopped with requests in flight, and an observation of a stream."""
+
+    in_flight: list[Answer]
+    late: Answer
+    """To a request that came on a kept connection while it was draining."""
+    frames: list[dict[str, Any]]
+    """What the stream was sent after its observation."""
+    closed: tuple[int, str]
+    """The code and the reason that the stream ended with."""
+    exit_code: int
+    took_s: float
+    gone_s: float
+    log: str
+
+
+@pytest.fixture(
+    scope="module",
+    params=[signal.SIGTERM, *(pytest.param(each, marks=pytest.mark.slow) for each in (signal.SIGINT, signal.SIGHUP))],
+)
+def stopped(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Stopped:
+    with nonce_server(tmp_path_factory.mktemp("stopped"), delay_ms=DELAY_MS) as server:
         owned = belongings(server.process)
         asked_at = time.monotonic()
-        in_flight, late = run(_stopped_with_work_in_flight(server, number))
+        in_flight, late, (frames, closed) = run(_stopped_with_work_in_flight(server, request.param))
         code = server.process.process.wait(HANGS_S)
         took_s = time.monotonic() - asked_at
-        log = server.process.log
-    for answer in in_flight:
+        return Stopped(in_flight, late, frames, closed, code, took_s, _gone_after_s(owned), server.process.log)
+
+
+def test_a_stop_finishes_work_in_flight_refuses_new_work_and_exits_0(stopped: Stopped, promise: Promise) -> None:
+    for answer in stopped.in_flight:
         assert answer.is_right, str(answer)
+    late = stopped.late
     assert (late.status, late.code) == (503, "draining")
     assert int(late.headers["retry-after"]) >= 1
-    assert {answer.headers.get("connection") for answer in (*in_flight, late)} == {"close"}
-    assert code == 0, log
-    promise("a server with work in flight has stopped", took_s, at_most=STOPPED_S)
-    promise("a stopped server leaves nothing behind", _gone_after_s(owned), at_most=LEFT_S)
-    assert "Traceback" not in log
+    assert {answer.headers.get("connection") for answer in (*stopped.in_flight, late)} == {"close"}
+    assert stopped.exit_code == 0, stopped.log
+    promise("a server with work in flight has stopped", stopped.took_s, at_most=STOPPED_S)
+    promise("a stopped server leaves nothing behind", stopped.gone_s, at_most=LEFT_S)
+    assert "Traceback" not in stopped.log
+
+
+def test_a_stop_answers_the_observation_that_is_in_flight_on_a_stream_and_closes_it_as_documented(
+    stopped: Stopped,
+) -> None:
+    (chunk,) = stopped.frames
+    assert (chunk["type"], chunk["seq"], chunk["num_actions"]) == ("chunk", 1, 50)
+    assert np.frombuffer(chunk["actions"]["data"], "<f4")[0] == STREAM_NONCE
+    assert stopped.closed[0] == GOING_AWAY
+    assert stopped.closed[1].startswith("draining")
+    documented = (Path(__file__).parents[2] / "docs/http-api.md").read_text()
+    assert f"| {GOING_AWAY} | the server is being stopped; connect again |" in documented
+    assert stopped.exit_code == 0, stopped.log
 
 
 @pytest.mark.timing
@@ -87,8 +136,15 @@ def test_a_robot_between_two_requests_hears_of_the_stop_before_its_connection_cl
         promise("a server that let a robot move on stops", time.monotonic() - stopping_at, at_most=STOPPED_S)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("after_s", [0.0, 0.3])
+@pytest.mark.parametrize(
+    ("number", "after_s"),
+    [
+        (signal.SIGTERM, 0.3),
+        (signal.SIGINT, 0.0),
+        pytest.param(signal.SIGTERM, 0.0, marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, 0.3, marks=pytest.mark.slow),
+    ],
+)
 def test_a_stop_while_warming_exits_0_at_once(
     tmp_path: Path, promise: Promise, number: signal.Signals, after_s: float
 ) -> None:
@@ -106,24 +162,41 @@ def test_a_stop_while_warming_exits_0_at_once(
     _gone_after_s(owned)
 
 
-def test_a_server_under_nohup_outlives_its_terminal(tmp_path: Path) -> None:
+@dataclass
+class UnderNohup:
+    """A server under nohup that lost its terminal, and was ended by Ctrl-C twice."""
+
+    after_the_terminal: Answer
+    log_then: str
+    owned: Belongings
+    exit_code: int
+    log: str
+
+
+@pytest.fixture(scope="module")
+def under_nohup(tmp_path_factory: pytest.TempPathFactory) -> UnderNohup:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what nohup leaves to its child
     try:
-        with nonce_server(tmp_path) as server:
+        with nonce_server(tmp_path_factory.mktemp("nohup")) as server:
             server.process.process.send_signal(signal.SIGHUP)
-            assert run(_asks_once(server)).is_right
-            assert "draining" not in server.process.log
+            answer, log_then = run(_asks_once(server)), server.process.log
+            owned = belongings(server.process)
+            server.process.process.send_signal(signal.SIGINT)
+            let_pass(0.05)
+            code = server.process.stop(signal.SIGINT)
+            return UnderNohup(answer, log_then, owned, code, server.process.log)
     finally:
         signal.signal(signal.SIGHUP, before)
 
 
-def test_the_second_ctrl_c_does_not_leave_anything_behind(tmp_path: Path) -> None:
-    with nonce_server(tmp_path) as server:
-        owned = belongings(server.process)
-        server.process.process.send_signal(signal.SIGINT)
-        let_pass(0.05)
-        assert server.process.stop(signal.SIGINT) == 0, server.process.log
-    _gone_after_s(owned)
+def test_a_server_under_nohup_outlives_its_terminal(under_nohup: UnderNohup) -> None:
+    assert under_nohup.after_the_terminal.is_right
+    assert "draining" not in under_nohup.log_then
+
+
+def test_the_second_ctrl_c_does_not_leave_anything_behind(under_nohup: UnderNohup) -> None:
+    assert under_nohup.exit_code == 0, under_nohup.log
+    _gone_after_s(under_nohup.owned)
 
 
 def test_a_used_port_is_said_plainly_and_exits_1(tmp_path: Path) -> None:
@@ -189,16 +262,22 @@ async def _killed_with_work_in_flight(server: NonceServer) -> None:
     assert all(isinstance(outcome, ConnectionError) for outcome in outcomes)
 
 
-async def _stopped_with_work_in_flight(server: NonceServer, number: signal.Signals) -> tuple[list[Answer], Answer]:
-    """The answers of what was in flight, and of a request that came on a kept connection while it was draining."""
-    async with LoadClient(server.port) as client:
+async def _stopped_with_work_in_flight(
+    server: NonceServer, number: signal.Signals
+) -> tuple[list[Answer], Answer, tuple[list[dict[str, Any]], tuple[int, str]]]:
+    """The answers of what was in flight, of a request while it was draining, and what a stream was told to its end."""
+    address = f"ws://127.0.0.1:{server.port}/act/stream"
+    async with LoadClient(server.port) as client, connect(address, compression=None) as stream:
+        assert msgpack.unpackb(await stream.recv())["type"] == "ready"
         assert (await client.act()).is_right
-        calls = [asyncio.create_task(client.act()) for _ in range(IN_FLIGHT)]
+        await stream.send(msgpack.packb(STREAMED))
+        calls = [asyncio.create_task(client.act()) for _ in range(IN_FLIGHT - 1)]
         await eventually(lambda: asyncio.to_thread(_all_are_in_flight, server), "the requests are in flight")
         server.process.process.send_signal(number)
         await eventually(lambda: "draining" in server.process.log, "it drains")
         late = await client.act()
-        return [await call for call in calls], late
+        told = [msgpack.unpackb(frame) async for frame in stream]
+        return [await call for call in calls], late, (told, (stream.close_code or 0, stream.close_reason or ""))
 
 
 def _is_in_flight(server: NonceServer) -> bool:

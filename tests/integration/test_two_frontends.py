@@ -69,11 +69,48 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
         yield made
 
 
-@pytest.fixture
-def own_pair(tmp_path: Path) -> Iterator[Pair]:
-    """For a test after which it is of no use to others."""
-    with new_pair(tmp_path) as made:
-        yield made
+@dataclass
+class Lost:
+    """What a server answered that lost its slot b, and then was stopped."""
+
+    known: dict[str, str]
+    """The versions of its policies."""
+    failing: list[RawAnswer]
+    """To an episode of slot b, the last one when that slot was out."""
+    draining: RawAnswer
+    """To an episode of slot a, when the server was being stopped."""
+    in_flight: RawAnswer
+    """To the request that was in flight then, of slot a too."""
+
+
+IN_A = next(name for name in EPISODES if slot_of(name, SPLIT) == "a")
+IN_B = next(name for name in EPISODES if slot_of(name, SPLIT) == "b")
+
+
+@pytest.fixture(scope="module")
+def lost(tmp_path_factory: pytest.TempPathFactory) -> Lost:
+    """One server for the two, after which it is of no use to others."""
+    with new_pair(tmp_path_factory.mktemp("lost")) as own_pair:
+        known, failing = versions(own_pair.first.port), []
+        own_pair.first.behave("second", fault="error")
+        for _ in range(8):
+            failing.append(ask(own_pair.first.port, episode_id=IN_B))
+            if failing[-1].status == 200:  # the slot is out: its canary or these requests have seen to that
+                break
+        return Lost(known, failing, *answers_of_a_stop(own_pair.first))
+
+
+def answers_of_a_stop(server: TwoPolicies) -> tuple[RawAnswer, RawAnswer]:
+    server.behave("first", delay_ms=2_000)
+    with connection(server.port) as working, connection(server.port) as late:
+        late.send(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert late.read().status == 200
+        working.send(post_request(act_body(1.0, episode_id=IN_A)))
+        wait_until(lambda: server.process.in_flight() == 1, "the request is in flight")
+        server.process.process.terminate()
+        wait_until(lambda: "draining" in server.process.log, "it drains")
+        late.send(post_request(act_body(1.0, episode_id=IN_A)))
+        return late.read(), working.read()
 
 
 def routing_of(answer: RawAnswer) -> dict[str, str]:
@@ -205,35 +242,17 @@ def test_with_one_policy_no_answer_has_any_of_them(tmp_path: Path) -> None:
         assert b"routing_degraded" not in answer.body
 
 
-def test_a_slot_that_is_out_is_named_with_the_one_that_answered(own_pair: Pair) -> None:
-    port = own_pair.first.port
-    episode = next(name for name in EPISODES if slot_of(name, SPLIT) == "b")
-    known = versions(port)
-    own_pair.first.behave("second", fault="error")
-    diverted = dict(zip(ROUTING, ("a", known["a"], episode, "true"), strict=True))
-    for _ in range(8):
-        answer = ask(port, episode_id=episode)
-        if answer.status == 200:  # the slot is out: its canary or these requests have seen to that
-            break
-        assert (answer.status, routing_of(answer)["x-reflex-policy-slot"]) == (500, "b")
+def test_a_slot_that_is_out_is_named_with_the_one_that_answered(lost: Lost) -> None:
+    *failed, answer = lost.failing
+    assert all((each.status, routing_of(each)["x-reflex-policy-slot"]) == (500, "b") for each in failed)
+    diverted = dict(zip(ROUTING, ("a", lost.known["a"], IN_B, "true"), strict=True))
     assert routing_of(answer) == diverted
     assert (answer.json()["policy_slot"], answer.json()["routing_degraded"]) == ("a", True)
-    assert answer.json()["model_version"] == known["a"]
+    assert answer.json()["model_version"] == lost.known["a"]
 
 
-def test_a_server_that_is_stopped_still_names_the_episodes_own_slot(own_pair: Pair) -> None:
-    port, known = own_pair.first.port, versions(own_pair.first.port)
-    episode = next(name for name in EPISODES if slot_of(name, SPLIT) == "a")
-    own_pair.first.behave("first", delay_ms=2_000)
-    with connection(port) as working, connection(port) as late:
-        late.send(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        assert late.read().status == 200
-        working.send(post_request(act_body(1.0, episode_id=episode)))
-        wait_until(lambda: own_pair.first.process.in_flight() == 1, "the request is in flight")
-        own_pair.first.process.process.terminate()
-        wait_until(lambda: "draining" in own_pair.first.process.log, "it drains")
-        late.send(post_request(act_body(1.0, episode_id=episode)))
-        refused, answered = late.read(), working.read()
+def test_a_server_that_is_stopped_still_names_the_episodes_own_slot(lost: Lost) -> None:
+    refused, answered = lost.draining, lost.in_flight
     assert (refused.status, refused.code, answered.status) == (503, "draining", 200)
-    named = dict(zip(ROUTING, ("a", known["a"], episode, "false"), strict=True))
+    named = dict(zip(ROUTING, ("a", lost.known["a"], IN_A, "false"), strict=True))
     assert routing_of(refused) == routing_of(answered) == named

@@ -12,6 +12,7 @@ from typing import Final, Literal
 from reflex.wire import SlotName
 from reflex_bench.nonce_policy import Fault, set_behaviour, write_nonce_policy
 from reflex_frontend.exchange.slot_hash import slot_of
+from support.nonce_server import one_process_each
 from support.server import ServerProcess, running_server
 
 __all__ = [
@@ -65,6 +66,7 @@ def write_policies(folder: Path) -> Path:
     repository.mkdir(exist_ok=True)
     for name in POLICIES:
         write_nonce_policy(repository, name, control_file=control_file(folder, name))
+    one_process_each(repository)
     return repository
 
 

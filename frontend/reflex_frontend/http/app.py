@@ -29,9 +29,11 @@ from reflex_frontend.http.openapi import document_routes
 from reflex_frontend.http.pages import page_routes
 from reflex_frontend.observing.metrics import CONTENT_TYPE
 from reflex_frontend.settings import Settings
+from reflex_frontend.streams.metadata import metadatas_of
 
-__all__ = ["Server", "build_app", "front_door"]
+__all__ = ["CORRECT", "Server", "build_app", "front_door"]
 
+CORRECT: Final = "/act/correct"
 ORIGIN: Final = raw_name(ORIGIN_HEADER)
 CODE_OF_STATUS: Final = {404: "not_found", 405: "method_not_allowed"}
 MESSAGE_OF_CODE: Final = {
@@ -53,10 +55,11 @@ def build_app(server: Server) -> FastAPI:
     """An application without state of its own; everything lives in `server`, whose owner starts and stops it."""
     app = FastAPI(title="Reflex", version=reflex.__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.router.routes.append(Route("/act", ActEndpoint(server.service)))
+    app.router.routes.append(Route(CORRECT, ActEndpoint(server.service).of_corrections()))
     app.router.routes.extend(page_routes())
     _add_observability(app, server)
     _add_envelope(app)
-    document_routes(app, server.service.router.first.loaded.policy)
+    document_routes(app, server.service.router.first.loaded.policy, corrects=server.service.corrector is not None)
     _serve_rendered_once(app)
     app.add_middleware(
         CORSMiddleware,
@@ -71,15 +74,19 @@ def build_app(server: Server) -> FastAPI:
     return app
 
 
-def front_door(app: FastAPI, act: ActEndpoint, hosts: AllowedHosts) -> ASGIApp:
+def front_door(app: FastAPI, act: ActEndpoint, hosts: AllowedHosts, streams: ASGIApp | None = None) -> ASGIApp:
     """`app` for callers by a known name; a plain request of /act does not pass the framework's layers of middleware.
 
-    A browser's request has an Origin header and takes the whole way, where CORS is.
+    Nor does one of /act/correct. A browser's request has an Origin header and takes the whole way, where CORS is.
+    `streams` takes WebSockets.
     """
+
+    endpoints = {"/act": act, CORRECT: act.of_corrections()}
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await app(scope, receive, send)
+            other = app if streams is None or scope["type"] != "websocket" else streams
+            await other(scope, receive, send)
             return
         try:
             hosts.check(scope["headers"])
@@ -89,8 +96,9 @@ def front_door(app: FastAPI, act: ActEndpoint, hosts: AllowedHosts) -> ASGIApp:
                 refusal.headers.update(act.unread_headers())
             await refusal(scope, receive, send)
             return
-        if scope["path"] == "/act" and not any(name == ORIGIN for name, _ in scope["headers"]):
-            await act(scope, receive, send)
+        plain = endpoints.get(scope["path"])
+        if plain is not None and not any(name == ORIGIN for name, _ in scope["headers"]):
+            await plain(scope, receive, send)
         else:
             await app(scope, receive, send)
 
@@ -122,7 +130,14 @@ def _add_observability(app: FastAPI, server: Server) -> None:
     async def metrics(_request: Request) -> Response:
         return Response(_exposition(server), media_type=CONTENT_TYPE)
 
-    routes = {"/health": health, "/health/live": live, "/config": config, "/metrics": metrics}
+    async def actions_metadata(request: Request) -> Response:
+        await server.service.check_reader(request.scope["headers"])
+        return json_response(metadatas_of(server.service.router))
+
+    routes = {
+        "/health": health, "/health/live": live, "/config": config, "/v1/actions/metadata": actions_metadata,
+        "/metrics": metrics,
+    }  # fmt: skip
     app.router.routes.extend(Route(path, endpoint, methods=["GET"]) for path, endpoint in routes.items())
 
 
@@ -142,6 +157,9 @@ def _exposition(server: Server) -> bytes:
     service.metrics.keys_stale.set(service.keys is not None and service.keys.stale is not None)
     service.metrics.sessions_stale.set(service.sessions is not None and service.sessions.stale is not None)
     service.metrics.triton_restarts.set(server.triton_restarts())
+    if service.prefixes is not None:
+        service.prefixes.forget_expired()
+        service.metrics.prefixes.show(service.prefixes.kept_bytes, service.prefixes.evicted_total)
     return service.metrics.exposition()
 
 

@@ -1,29 +1,28 @@
-"""The ASGI endpoint of /act. It stands apart from the framework's routing: this is the path that robots wait for."""
+"""The ASGI endpoints of /act and /act/correct, apart from the framework's routing: these are what robots wait for."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
 from reflex.errors import ServiceError, service_error
 from reflex.wire import (
-    CONTENT_ENCODING_HEADER,
     CONTENT_LENGTH_HEADER,
-    CONTENT_TYPE_HEADER,
     DEADLINE_HEADER,
     DEFAULT_DEADLINE_MS,
     MAX_BODY_BYTES,
-    ORIGIN_HEADER,
     raw_name,
 )
 from reflex_frontend.act.act import ActService
 from reflex_frontend.act.answer import JSON, error_body, error_headers
+from reflex_frontend.act.correct import CorrectService
 from reflex_frontend.errors import ClientGoneError
 from reflex_frontend.exchange.exchange import Exchange
+from reflex_frontend.http.form import CONTENT_TYPE, Answering, Form, Headers, form_of
 from reflex_frontend.observation.request import parse_deadline_ms, refuse
 
 __all__ = ["RECEIVED_AT", "RESPOND", "WHOLE_BODY", "ActEndpoint", "RawHeaders"]
@@ -38,23 +37,24 @@ WHOLE_BODY: Final = "reflex.whole_body"
 """Scope key: our HTTP protocol's `() -> body`, None unless all of it came in the first piece."""
 
 RawHeaders = list[tuple[bytes, bytes]]
-Headers = Mapping[bytes, str]
-"""By name in lower case; of a repeated one the last."""
-
-CONTENT_ENCODING: Final = raw_name(CONTENT_ENCODING_HEADER)
 CONTENT_LENGTH: Final = raw_name(CONTENT_LENGTH_HEADER)
-CONTENT_TYPE: Final = raw_name(CONTENT_TYPE_HEADER)
 DEADLINE: Final = raw_name(DEADLINE_HEADER)
-ORIGIN: Final = raw_name(ORIGIN_HEADER)
 
 log = logging.getLogger("reflex.act")
 
 
 class ActEndpoint:
-    """Reads the body within its limits, answers, counts. Nothing leaves here but a 200 or the envelope."""
+    """Reads the body within its limits, answers, counts. Nothing leaves here but a 200 or the envelope.
 
-    def __init__(self, service: ActService) -> None:
+    With `corrections` it is the one of /act/correct, whose answers are no answers of /act: neither counted nor traced.
+    """
+
+    def __init__(self, service: ActService, corrections: CorrectService | None = None) -> None:
         self._service = service
+        self._answering: Answering = service if corrections is None else corrections
+        self._path = "/act" if corrections is None else "/act/correct"
+        self._tracing = service.tracing if corrections is None else None
+        self._counts = corrections is None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._service.instance.answering += 1
@@ -62,6 +62,10 @@ class ActEndpoint:
             await self._serve(scope, receive, send)
         finally:
             self._service.instance.answering -= 1
+
+    def of_corrections(self) -> ActEndpoint:
+        """The endpoint of /act/correct for the same service."""
+        return ActEndpoint(self._service, CorrectService(self._service))
 
     def unread_headers(self) -> dict[str, str]:
         """What an answer of /act carries that is given before the request is read."""
@@ -71,12 +75,13 @@ class ActEndpoint:
         received_at = scope.get(RECEIVED_AT) or self._service.now()
         exchange = Exchange.begin(received_at, DEFAULT_DEADLINE_MS)
         headers: dict[str, str] = {}
+        media_type = JSON  # of every error
         error: ServiceError | None = None
-        tracing = self._service.tracing
+        tracing = self._tracing
         if tracing is not None and scope["method"] == "POST":
             exchange.stage_times.trace = tracing.begin(scope["headers"])
         try:
-            body = await self._answer(scope, receive, exchange)
+            body, media_type = await self._answer(scope, receive, exchange)
             status = 200
         except ClientGoneError:
             return
@@ -91,25 +96,29 @@ class ActEndpoint:
         if status == 405:
             headers["allow"] = "POST"
         headers |= self._service.router.headers(exchange.routing)
-        self._service.metrics.count_answer(status, exchange.routing.slot.name if exchange.routing else None)
-        await _send(scope, send, status, body, headers)
+        if self._counts:
+            self._service.metrics.count_answer(status, exchange.routing.slot.name if exchange.routing else None)
+        await _send(scope, send, status, body, media_type, headers)
         if tracing is not None:
             tracing.note(exchange, error, answered_at)
 
-    async def _answer(self, scope: Scope, receive: Receive, exchange: Exchange) -> bytes:
+    async def _answer(self, scope: Scope, receive: Receive, exchange: Exchange) -> tuple[bytes, str]:
+        """The body of the 200, and its media type."""
         if scope["method"] != "POST":
-            raise refuse("method_not_allowed", "/act takes POST")
+            raise refuse("method_not_allowed", f"{self._path} takes POST")
         await self._service.check_caller(scope["headers"], exchange)
         headers: Headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        _check_media_type(headers)
+        form = form_of(headers)
         deadline_ms = parse_deadline_ms(headers.get(DEADLINE))
         exchange.deadline = exchange.received_at + deadline_ms / 1000.0
         whole_body = scope.get(WHOLE_BODY)
         if whole_body is not None and (whole := whole_body()) is not None:
-            return await self._service.answer(whole, exchange)
-        return await self._answer_slow_body(headers, receive, exchange)
+            return await form.answer(self._answering, whole, exchange)
+        return await self._answer_slow_body(headers, form, receive, exchange)
 
-    async def _answer_slow_body(self, headers: Headers, receive: Receive, exchange: Exchange) -> bytes:
+    async def _answer_slow_body(
+        self, headers: Headers, form: Form, receive: Receive, exchange: Exchange
+    ) -> tuple[bytes, str]:
         with self._service.bodies.account() as take:
             try:
                 async with asyncio.timeout(exchange.deadline - self._service.now()):
@@ -118,22 +127,7 @@ class ActEndpoint:
                 raise service_error("deadline_exceeded", "the deadline passed before the body was whole") from None
             if body is None:
                 raise self._service.router.refusal()
-            return await self._service.answer(body, exchange)
-
-
-def _check_media_type(headers: Headers) -> None:
-    if ORIGIN in headers and CONTENT_TYPE not in headers:
-        # A page may send bytes without a type to anybody, and no preflight asks us first.
-        raise refuse("unsupported_media_type", "a web page must send its request as application/json")
-    media_type, _, parameters = headers.get(CONTENT_TYPE, JSON).partition(";")
-    charset = parameters.strip().lower().replace('"', "")
-    is_json = media_type.strip().lower() == JSON or media_type.strip().lower().endswith("+json")
-    if not is_json or charset not in ("", "charset=utf-8", "charset=utf8"):
-        raise refuse(
-            "unsupported_media_type", "send application/json in UTF-8 (curl: -H 'Content-Type: application/json')"
-        )
-    if headers.get(CONTENT_ENCODING, "identity").lower() != "identity":
-        raise refuse("unsupported_media_type", "send the body uncompressed")
+            return await form.answer(self._answering, body, exchange)
 
 
 async def _read_body(headers: Headers, receive: Receive, take: Callable[[int], bool]) -> bytes | bytearray | None:
@@ -172,8 +166,8 @@ def _too_large() -> ServiceError:
     )
 
 
-async def _send(scope: Scope, send: Send, status: int, body: bytes, headers: dict[str, str]) -> None:
-    raw: RawHeaders = [(CONTENT_TYPE, b"application/json"), (CONTENT_LENGTH, str(len(body)).encode())]
+async def _send(scope: Scope, send: Send, status: int, body: bytes, media_type: str, headers: dict[str, str]) -> None:
+    raw: RawHeaders = [(CONTENT_TYPE, media_type.encode()), (CONTENT_LENGTH, str(len(body)).encode())]
     raw += [(name.encode(), value.encode()) for name, value in headers.items()]
     respond = scope.get(RESPOND)
     if respond is not None:

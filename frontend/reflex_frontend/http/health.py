@@ -33,6 +33,8 @@ def health_of(service: ActService, robot_id: str | None) -> tuple[int, HealthRep
     }
     if reason is not None:
         body["reason"] = reason
+    if service.injected_latency_s:
+        body["injected_latency_ms"] = round(service.injected_latency_s * 1000.0, 3)
     violated = [each.slo.is_violated for each in service.router.slots.values() if each.slo is not None]
     if violated:
         body["slo_violated"] = any(violated)

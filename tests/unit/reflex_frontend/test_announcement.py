@@ -100,6 +100,11 @@ def test_warnings_are_logged_as_such_behind_the_ready_line(caplog: pytest.LogCap
     assert caplog.messages[0].startswith("ready: ")
 
 
+def test_answers_that_are_held_back_are_warned_of() -> None:
+    (warning,) = announcement(inject_latency_ms=150).warnings()
+    assert warning.startswith("every answer is held back for 150 ms (--inject-latency-ms)")
+
+
 def test_what_an_export_warned_of_is_said_again_where_it_is_served() -> None:
     told = "action and observation.state: reads as radians"
     config = policy_config(trained=True, parity={"verdict": "passed"}, warnings=(told,))

@@ -24,6 +24,7 @@ from reflex_frontend.callers import watched_file
 from reflex_frontend.serve import _serve
 from reflex_frontend.settings import Settings
 from reflex_frontend.triton.backend import TritonBackend
+from support.motion.heads import head_for, written
 from support.waiting import HANGS_S
 
 WRONG: Mapping[str, tuple[list[str], str]] = {
@@ -66,6 +67,21 @@ def test_what_can_work_is_let_through(tmp_path: Path) -> None:
     assert (tmp_path / "new" / "folder").is_dir()
     assert found.keys is None
     assert [config.policy_id for config in found.policy_set.configs] == ["demo"]
+
+
+def test_a_correction_head_that_is_none_or_fits_no_policy_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match="cannot be read"):
+        look(a2c2_checkpoint=str(tmp_path / "head.safetensors"))
+    with pytest.raises(SetupError, match="--a2c2-checkpoint does nothing here: it was trained on demo, sha256:demo"):
+        look(a2c2_checkpoint=str(written(tmp_path, head_for())))
+
+
+def test_kept_observations_need_room_for_one() -> None:
+    with pytest.raises(
+        SetupError, match=r"--prefix-cache-mb 0\.04 has no room for one observation of demo, which becomes"
+    ):
+        look(prefix_cache_mb=0.04)
+    assert look(prefix_cache_mb=1).policy_set.slots["a"].stages is not None
 
 
 def test_a_folder_is_no_key_file(tmp_path: Path) -> None:

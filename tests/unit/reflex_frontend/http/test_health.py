@@ -83,6 +83,13 @@ def test_a_guard_that_is_off_is_told() -> None:
     assert health_of(service, None)[1]["guard_active"] is False
 
 
+def test_answers_that_are_held_back_are_told() -> None:
+    service = act_service(FakeTriton(), time.monotonic)
+    assert "injected_latency_ms" not in health_of(service, None)[1]
+    slow = dataclasses.replace(service, injected_latency_s=0.15)
+    assert health_of(slow, None)[1]["injected_latency_ms"] == 150.0
+
+
 def test_the_policy_that_is_named_is_one_that_answers() -> None:
     service = two()
     assert str(health_of(service, None)[1]["model_version"]).startswith("small@")
