@@ -37,15 +37,20 @@ from reflex.wire import (
     SlotHealth,
     Timing,
 )
+from reflex.wire.stream import HelloFrame, ObservationFrame, ReadyFrame
 from reflex_frontend.callers.ended import EndedSessions
 from reflex_frontend.callers.sessions import Sessions
 from reflex_frontend.exchange.exchange import Exchange
 from reflex_frontend.http.app import Server, build_app
+from reflex_frontend.motion.correction import Corrector
+from reflex_frontend.motion.prefixes import PrefixCache
+from reflex_frontend.motion.rtc import RealTimeChunking
 from reflex_frontend.observation.request import _act_request
 from reflex_frontend.policy.slo_monitor import SloMonitor
 from reflex_frontend.settings import Settings
 from reflex_frontend.slo import parse_slo
-from support.fakes import FakeTriton, act_service, policy_config
+from support.fakes import FakeTriton, act_service, outputs, policy_config
+from support.motion.heads import head_for
 from support.outside.control_stand_in import credential
 
 DOCUMENT = (REPOSITORY / "docs" / "http-api.md").read_text(encoding="utf-8")
@@ -80,8 +85,8 @@ class Keys:
 
 
 def everything() -> httpx.ASGITransport:
-    """A server with two policies, an objective, a name, a recording, a shadow, and sessions: all fields are there."""
-    triton = FakeTriton()
+    """Two policies, an objective, a name, a recording, a shadow, sessions, a trial, --rtc, a head, velocities: all."""
+    triton = FakeTriton({**outputs(), "velocity_change": np.zeros((1, 10), np.float32)})
     service = act_service(
         triton, time.monotonic, config=policy_config(cameras={"base": False}, n_action_steps=3), second=triton
     )
@@ -89,7 +94,17 @@ def everything() -> httpx.ASGITransport:
         slot.slo = SloMonitor(parse_slo("p99=150ms"), time.monotonic)
         slot.loaded.vitals.breaker.open("gone") if slot.name == "b" else None
     sessions = Sessions(Keys(), EndedSessions(time.monotonic))
-    service = dataclasses.replace(service, robot_id="arm-7", observers=(EverythingLooksOn(),), sessions=sessions)
+    rtc = RealTimeChunking(time.monotonic)
+    looking: dict[str, Any] = {
+        "observers": (EverythingLooksOn(),),
+        "sessions": sessions,
+        "rtc": rtc,
+        "corrector": Corrector(head_for(constant=0.0)),  # says why it keeps off
+        "tells_velocity_change": True,
+        "prefixes": PrefixCache(time.monotonic, 1_000_000),
+        "injected_latency_s": 0.001,
+    }
+    service = dataclasses.replace(service, robot_id="arm-7", **looking)
     app = build_app(Server(service, Settings.load({"robot_id": "arm-7"})))
     return httpx.ASGITransport(app=app, raise_app_exceptions=False)
 
@@ -172,7 +187,8 @@ def test_the_parser_reads_the_fields_of_the_contract_and_no_other() -> None:
 
 def test_the_client_sends_fields_of_the_contract_only() -> None:
     seen = Observation(
-        [0.0], "r", "pick", images={"base": np.zeros((2, 2, 3), np.uint8)}, seed=1, episode_id="e"
+        [0.0], "r", "pick", images={"base": np.zeros((2, 2, 3), np.uint8)}, seed=1, episode_id="e",
+        executed_steps=1, inference_delay_steps=2, prev_actions=[[0.5]],
     )  # fmt: skip
 
     assert set(json.loads(act_call(seen).body or b"")) <= fields_of(ActBody)
@@ -181,7 +197,14 @@ def test_the_client_sends_fields_of_the_contract_only() -> None:
 def test_the_document_has_a_row_for_every_field_and_no_other() -> None:
     assert set(table_under("POST /act")) == fields_of(ActBody)
     assert set(table_under("The answer")) - set(wire.ROUTING_HEADERS) == fields_of(ActResult)
+    assert set(table_under("POST /act/correct")) == fields_of(wire.CorrectBody)
     assert set(table_under("GET /health")) == fields_of(HealthReport)
+
+
+def test_the_document_names_every_field_of_a_corrected_rest() -> None:
+    section = DOCUMENT.split("\n## POST /act/correct\n")[1].split("\n## ")[0]
+
+    assert [name for name in fields_of(wire.CorrectResult) if f"`{name}`" not in section] == []
 
 
 def test_the_document_names_the_fields_inside_of_fields() -> None:
@@ -228,3 +251,11 @@ def test_a_preflight_allows_what_a_page_may_send_and_a_page_may_read_what_is_ans
     exposed = {name.strip() for name in answer.headers["access-control-expose-headers"].split(",")}
     assert exposed == {name.lower() for name in ANSWER_HEADERS}
     assert orjson.loads(answer.content)["policy_slot"] == "a"
+
+
+@pytest.mark.parametrize("frame", [HelloFrame, ReadyFrame, ObservationFrame])
+def test_the_frames_of_a_stream_are_documented_field_by_field(frame: Any) -> None:
+    section = DOCUMENT.split("\n## WS /act/stream\n")[1].split("\n## ")[0]
+    documented = set(re.findall(r"`([a-z_]+)`", section))
+
+    assert fields_of(frame) - fields_of(ActBody) - {"type"} <= documented

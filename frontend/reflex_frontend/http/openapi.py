@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from reflex.errors import CONTROL_CODES, STATUS_OF
+from reflex.policy_config import PolicyConfig
 from reflex.wire import (
     DEADLINE_HEADER,
     DEFAULT_DEADLINE_MS,
@@ -18,6 +19,9 @@ from reflex.wire import (
     MAX_SEED,
     MIN_DEADLINE_MS,
     RETRY_AFTER_HEADER,
+    A2c2Reason,
+    CorrectResult,
+    RtcReason,
     SessionMode,
 )
 from reflex_frontend.policy.policy import ServedPolicy
@@ -32,17 +36,19 @@ IMAGE_TEXT: Final[Schema] = {
     "format": "image-base64",
     "description": "base64 of a JPEG or PNG, at most 4 megapixels; a data: URI too",
 }
+MSGPACK: Final = "application/msgpack"
+PACKED: Final[Schema] = {"type": "string", "format": "binary"}
 BLACK_PIXEL: Final = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mNgAAAAAgAB5Sfe/AAAAABJRU5ErkJggg=="
 """The smallest PNG."""
 
 
-def document_routes(app: FastAPI, policy: ServedPolicy) -> None:
-    """The routes bypass FastAPI's own models, so they are described here by hand."""
+def document_routes(app: FastAPI, policy: ServedPolicy, *, corrects: bool = False) -> None:
+    """The routes bypass FastAPI's own models, so they are described by hand: /act/correct where there is a head."""
 
     def openapi() -> Schema:
         if app.openapi_schema is None:
             schema = get_openapi(title=app.title, version=app.version, routes=app.routes)
-            schema["paths"] = _paths(policy)
+            schema["paths"] = _paths(policy) | ({"/act/correct": {"post": _correct(policy)}} if corrects else {})
             schema["components"] = {"schemas": {"Error": _error_schema()}}
             app.openapi_schema = schema
         return app.openapi_schema
@@ -58,6 +64,7 @@ def _paths(policy: ServedPolicy) -> Schema:
         "/health": {"get": _get("Whether this instance should get traffic", health, {"503": not_now})},
         "/health/live": {"get": _get("Whether the process itself is alive", {"type": "object"})},
         "/config": {"get": _get("The policy's reflex_config.json, and its embodiment", {"type": "object"})},
+        "/v1/actions/metadata": {"get": _get("What a client must know before it asks", {"type": "object"})},
         "/metrics": {"get": {"summary": "Prometheus metrics", "operationId": "metrics", "responses": {
             "200": {"description": "Exposition", "content": {"text/plain": {"schema": {"type": "string"}}}}}}},
     }  # fmt: skip
@@ -83,10 +90,20 @@ def _act(policy: ServedPolicy) -> Schema:
         ],
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": _request_schema(policy), "examples": _examples(policy)}},
+            "description": "JSON; or the same fields in msgpack, where an image is a file's bytes or an array of numpy",
+            "content": {
+                "application/json": {"schema": _request_schema(policy), "examples": _examples(policy)},
+                "application/msgpack": {"schema": PACKED},
+            },
         },
         "responses": {
-            "200": _json("The chunk", _answer_schema(policy)),
+            "200": {
+                "description": "The chunk",
+                "content": {
+                    "application/json": {"schema": _answer_schema(policy)},
+                    "application/msgpack": {"schema": PACKED},
+                },
+            },
             **{str(status): _error(status) for status in ACT_STATUSES},
         },
     }
@@ -111,6 +128,7 @@ def _request_schema(policy: ServedPolicy) -> Schema:
             {"type": "string", "format": "printable", "minLength": 1, "maxLength": MAX_ID_CHARACTERS}
         ),
         "seed": _nullable({"type": "integer", "minimum": 0, "maximum": MAX_SEED}),
+        **_chunk_fields(config),
     }
     by_camera = {
         "type": "object",
@@ -124,6 +142,23 @@ def _request_schema(policy: ServedPolicy) -> Schema:
         forms += [("image_b64", IMAGE_TEXT), ("image", as_array)]
     names = ("images", "image_b64", "image")
     return {"oneOf": [_form(shared, name, schema, names) for name, schema in forms]}
+
+
+def _chunk_fields(config: PolicyConfig) -> Schema:
+    """What a request may say of the chunk that is being executed."""
+    steps = {"type": "integer", "minimum": 0, "maximum": config.horizon}
+    row = {
+        "type": "array",
+        "items": {"type": "number", "minimum": -LARGEST_STATE, "maximum": LARGEST_STATE},
+        "minItems": config.action_dim,
+        "maxItems": config.action_dim,
+    }
+    rest = {"type": "array", "items": row, "maxItems": config.horizon}
+    return {
+        "executed_steps": _nullable({**steps, "description": "of the episode's last answer"}),
+        "inference_delay_steps": _nullable({**steps, "description": "until this answer is there"}),
+        "prev_actions": _nullable({**rest, "description": "what is left of the chunk; excludes executed_steps"}),
+    }
 
 
 def _examples(policy: ServedPolicy) -> Schema:
@@ -144,6 +179,7 @@ def _form(shared: Schema, name: str, schema: Schema, names: tuple[str, ...]) -> 
         "type": "object",
         "properties": {**shared, name: schema, **others},
         "required": ["instruction", "state", name],
+        "not": {"required": ["executed_steps", "prev_actions"]},
     }
 
 
@@ -178,12 +214,73 @@ def _answer_schema(policy: ServedPolicy) -> Schema:
             "description": "no episode_id, or the episode's own slot is out; absent with one policy",
         },
         "record_seq": {"type": "integer", "minimum": 1, "description": "absent when nothing is recorded"},
+        "injected_latency_ms": {
+            "type": "number",
+            "exclusiveMinimum": 0,
+            "description": "how long the answer was held back for a trial; absent where none is",
+        },
+        "rtc_applied": {"type": "boolean", "description": "absent without --rtc"},
+        "rtc_delay_steps": {"type": "integer", "minimum": 0, "description": "absent without --rtc"},
+        "cache_hit": {"type": "boolean", "description": "absent without --prefix-cache-mb"},
+        "rtc_reason": {"enum": list(get_args(RtcReason)), "description": "why the chunk continues none"},
+        **_a2c2_fields(),
+        "velocity_change": {
+            "type": "array",
+            "items": number,
+            "description": "one for each denoising step; absent without --tell-velocity-change",
+        },
         "mode": {
             "enum": list(get_args(SessionMode)),
             "description": "what the session may do with the actions; absent when the server asks for no sessions",
         },
     }
     return {"type": "object", "properties": {**properties, **optional}, "required": list(properties)}
+
+
+def _a2c2_fields() -> Schema:
+    """What an answer says of the correction of its actions."""
+    share = {"type": "number", "minimum": 0, "description": "the largest change, as a share of its axis' range"}
+    return {
+        "a2c2_applied": {"type": "boolean", "description": "absent without --a2c2-checkpoint"},
+        "a2c2_reason": {"enum": list(get_args(A2c2Reason)), "description": "why nothing was corrected"},
+        "a2c2_correction_magnitude": share,
+    }
+
+
+def _correct(policy: ServedPolicy) -> Schema:
+    """As /act, with its own body and answer."""
+    act = _act(policy)
+    fields = act["requestBody"]["content"]["application/json"]["schema"]["oneOf"][0]["properties"]
+    answer = act["responses"]["200"]["content"]["application/json"]["schema"]["properties"]
+    chunk = _chunk_fields(policy.config)
+    rest = {**chunk["prev_actions"]["anyOf"][0], "minItems": 1, "description": "what is left of the chunk"}
+    position = {**chunk["executed_steps"]["anyOf"][0], "description": "of the first of them in the chunk"}
+    body = {
+        "type": "object",
+        "properties": {
+            "state": fields["state"],
+            "actions": rest,
+            "position": _nullable(position),
+            "episode_id": fields["episode_id"],
+            "request_id": fields["request_id"],
+        },
+        "required": ["state", "actions"],
+    }
+    result = {name: answer[name] for name in answer if name in CorrectResult.__annotations__}
+    result |= {"actions": {**answer["actions"], "minItems": 1}, "num_actions": {"type": "integer", "minimum": 1}}
+    required = sorted(CorrectResult.__required_keys__)
+    act |= {"summary": "The rest of a chunk, corrected by the newest state", "operationId": "correct"}
+    act["requestBody"] = {
+        "required": True,
+        "content": {"application/json": {"schema": body}, MSGPACK: {"schema": PACKED}},
+    }
+    content = {"application/json": {"schema": {"type": "object", "properties": result, "required": required}}}
+    act["responses"]["200"] = {
+        "description": "What is left, corrected",
+        "content": content | {MSGPACK: {"schema": PACKED}},
+    }
+    act["responses"]["404"] = _error(404)
+    return act
 
 
 def _health_schema() -> Schema:
@@ -201,6 +298,11 @@ def _health_schema() -> Schema:
     }
     optional: Schema = {
         "reason": {"type": "string", "description": "why it is not ready; absent when it is"},
+        "injected_latency_ms": {
+            "type": "number",
+            "exclusiveMinimum": 0,
+            "description": "how long every answer is held back for a trial; absent where none is",
+        },
         "slots": {"type": "object", "description": "each of two policies"},
         "slo_violated": {
             "type": "boolean",
