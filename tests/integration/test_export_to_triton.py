@@ -23,8 +23,10 @@ from reflex_export.exporting.pipeline import ExportReport, export_checkpoint
 from reflex_frontend.policy.policy import load_policy
 from reflex_frontend.triton.gateway import RawTensor, TritonGateway
 from support.bodies import image_b64
-from support.checkpoints.golden import golden_checkpoint, golden_folder
+from support.checkpoints.golden import golden_case, golden_cases, golden_checkpoint, golden_folder
 from support.hostile import PATIENT
+from support.motion.recorded import answered
+from support.motion.repeated import check_repeats
 from support.server import ServerProcess, running_server
 from support.waiting import HANGS_S
 
@@ -35,6 +37,15 @@ DATATYPES = {"float32": "FP32", "int64": "INT64", "uint8": "UINT8", "bool": "BOO
 def export(name: str, repository: Path) -> ExportReport:
     options = ExportOptions(repository, name, embodiment="so101", steps=(10, 4), cases=golden_folder(name))
     return export_checkpoint(golden_checkpoint(name), options)
+
+
+@dataclass(frozen=True)
+class Published:
+    """An export of a family, and what was said of it."""
+
+    name: str
+    repository: Path
+    report: ExportReport
 
 
 @dataclass(frozen=True)
@@ -55,12 +66,17 @@ class Exported:
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
-def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exported]:
+def published(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Published:
     repository = tmp_path_factory.mktemp("models")
-    export(request.param, repository)
-    options = ("--model-repository", str(repository), "--policy", request.param, "--no-guard")
+    return Published(request.param, repository, export(request.param, repository))
+
+
+@pytest.fixture(scope="module")
+def exported(published: Published) -> Iterator[Exported]:
+    policy = ("--model-repository", str(published.repository), "--policy", published.name)
+    options = (*policy, "--no-guard", "--prefix-cache-mb", "50")
     with running_server(*options) as server:
-        yield Exported(request.param, repository, server)
+        yield Exported(published.name, published.repository, server)
 
 
 def test_triton_answers_every_recorded_case_as_the_reference_did(exported: Exported) -> None:
@@ -85,6 +101,26 @@ def test_triton_answers_every_recorded_case_as_the_reference_did(exported: Expor
             await gateway.close()
 
     assert max(asyncio.run(differences())) <= GATES["fp32"].max_abs
+
+
+def test_act_continues_every_recorded_chunk_as_the_reference_did(exported: Exported) -> None:
+    policy, checkpoint = load_policy(exported.repository, exported.name), golden_checkpoint(exported.name)
+    names = [name for name in golden_cases(exported.name) if name.startswith("case_rtc_")]
+    cases = [golden_case(exported.name, name) for name in names]
+    cases = [case for case in cases if case["num_steps"] == policy.config.denoising_steps]
+    assert {str(case["rtc.schedule"]) for case in cases} == {"LINEAR", "ONES", "ZEROS"}
+
+    async def differences() -> list[float]:
+        gateway = TritonGateway(exported.triton, exported.name, ("actions", "actions_normalized"))
+        try:
+            found = [await answered(policy, gateway, case, checkpoint) for case in cases]
+        finally:
+            await gateway.close()
+        assert all(one.answer["rtc_applied"] for one in found)
+        pairs = zip(found, cases, strict=True)
+        return [max_abs(np.array(one.answer["actions"]), case["actions"][0]) for one, case in pairs]
+
+    assert max(asyncio.run(differences())) <= 1e-4
 
 
 def test_the_frontends_prompt_is_the_recorded_one_to_the_token(exported: Exported) -> None:
@@ -113,15 +149,18 @@ def test_act_answers_a_chunk_of_the_policys_shape(exported: Exported) -> None:
     assert np.isfinite(chunk).all()
 
 
-@pytest.mark.parametrize("name", FAMILIES)
-def test_every_step_count_is_a_policy_that_shares_the_encoder(name: str, tmp_path: Path) -> None:
-    report = export(name, tmp_path)
+def test_the_same_observation_again_is_answered_from_its_prefix_and_to_the_bit(exported: Exported) -> None:
+    check_repeats(exported.server.base_url, load_policy(exported.repository, exported.name))
+
+
+def test_every_step_count_is_a_policy_that_shares_the_encoder(published: Published) -> None:
+    report = published.report
     default, fast = report.policies
     assert (default.denoising_steps, fast.denoising_steps) == (10, 4)
     assert fast.component("encoder") == default.component("encoder")
     assert fast.component("denoise") != default.component("denoise")
     assert {policy.parity["verdict"] for policy in report.policies if policy.parity} == {"passed"}
-    assert load_policy(tmp_path, fast.policy_id).config.policy_hash != default.policy_hash
+    assert load_policy(published.repository, fast.policy_id).config.policy_hash != default.policy_hash
 
 
 def test_act_policies_refuse_a_picture_of_another_size_with_400_and_the_size_they_take(tmp_path: Path) -> None:
@@ -130,7 +169,7 @@ def test_act_policies_refuse_a_picture_of_another_size_with_400_and_the_size_the
     assert config.parity is not None
     assert config.parity["verdict"] == "passed"
     body = {"instruction": "", "state": [0.1] * config.state_dim}
-    with running_server("--model-repository", str(tmp_path), "--no-guard") as server:
+    with running_server("--model-repository", str(tmp_path), "--no-guard", "--prefix-cache-mb", "50") as server:
         images = {camera.name: image_b64() for camera in config.cameras}
         refused = httpx.post(f"{server.base_url}/act", json=body | {"images": images}, timeout=HANGS_S, headers=PATIENT)
         assert (refused.status_code, refused.json()["error"]) == (400, "invalid_image")
@@ -141,6 +180,7 @@ def test_act_policies_refuse_a_picture_of_another_size_with_400_and_the_size_the
         answer = httpx.post(f"{server.base_url}/act", json=body | {"images": images}, timeout=HANGS_S, headers=PATIENT)
         assert answer.status_code == 200, answer.text
         assert np.array(answer.json()["actions"]).shape == (config.horizon, config.action_dim)
+        check_repeats(server.base_url, load_policy(tmp_path, "act"))
 
 
 def png_b64(width: int, height: int) -> str:
