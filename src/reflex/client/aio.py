@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Coroutine, Mapping
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 
-from reflex.client.acting import Acting, Observation, act_call, new_id
+from reflex.client.acting import Acting, Observation, Rest, act_call, correct_call, new_id
 from reflex.client.call import (
     CONFIG_CALL,
     HEALTH_CALL,
@@ -23,7 +24,14 @@ from reflex.client.call import (
 from reflex.client.connection import AsyncConnection
 from reflex.client.embodiment import embodiment_of
 from reflex.client.http import DEFAULT_URL, ApiKey, checked_deadline_s, checked_url
-from reflex.wire import ActResult, HealthReport, parse_act_result, parse_object
+from reflex.wire import (
+    ActResult,
+    CorrectResult,
+    HealthReport,
+    parse_act_result,
+    parse_correct_result,
+    parse_object,
+)
 
 if TYPE_CHECKING:
     from reflex.embodiments import Embodiment
@@ -31,9 +39,10 @@ if TYPE_CHECKING:
 __all__ = ["AsyncEpisode", "AsyncReflexClient"]
 
 ActCoroutine = Coroutine[Any, Any, ActResult]
+CorrectCoroutine = Coroutine[Any, Any, CorrectResult]
 
 
-class AsyncReflexClient(Acting[ActCoroutine]):
+class AsyncReflexClient(Acting[ActCoroutine, CorrectCoroutine]):
     """A connection to one Reflex server; may be shared by the tasks of one event loop. Use it with `async with`, or
     await `close`.
 
@@ -93,13 +102,18 @@ class AsyncReflexClient(Acting[ActCoroutine]):
         answer = await self._call(call, started_s, observation.deadline_s)
         return parse_act_result(answer.body, observation.request_id)
 
+    async def _send_rest(self, rest: Rest) -> CorrectResult:
+        started_s = time.monotonic()
+        answer = await self._call(correct_call(rest), started_s, rest.deadline_s)
+        return parse_correct_result(answer.body, rest.request_id, len(rest.actions))
+
     async def _call(self, call: Call, started_s: float, deadline_s: float | None = None) -> Answer:
         budget_s = self._deadline_s if deadline_s is None else checked_deadline_s(deadline_s)
         plan = CallPlan(call, started_s=started_s, deadline_s=budget_s, clock=time.monotonic)
         return await self._connection.answer(plan)
 
 
-class AsyncEpisode(Acting[ActCoroutine]):
+class AsyncEpisode(Acting[ActCoroutine, CorrectCoroutine]):
     """One run of a task: its id keeps every `act` on one policy, together with what the server carries over."""
 
     def __init__(self, client: AsyncReflexClient, episode_id: str, instruction: str | None) -> None:
@@ -117,3 +131,6 @@ class AsyncEpisode(Acting[ActCoroutine]):
 
     def _send_act(self, observation: Observation) -> ActCoroutine:
         return self._client._send_act(observation.in_episode(self.episode_id, self.instruction))
+
+    def _send_rest(self, rest: Rest) -> CorrectCoroutine:
+        return self._client._send_rest(replace(rest, episode_id=self.episode_id))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 
-from reflex.client.acting import Acting, Observation, act_call, new_id
+from reflex.client.acting import Acting, Observation, Rest, act_call, correct_call, new_id
 from reflex.client.call import (
     CONFIG_CALL,
     HEALTH_CALL,
@@ -22,7 +23,14 @@ from reflex.client.call import (
 from reflex.client.connection import Connection
 from reflex.client.embodiment import embodiment_of
 from reflex.client.http import DEFAULT_URL, ApiKey, checked_deadline_s, checked_url
-from reflex.wire import ActResult, HealthReport, parse_act_result, parse_object
+from reflex.wire import (
+    ActResult,
+    CorrectResult,
+    HealthReport,
+    parse_act_result,
+    parse_correct_result,
+    parse_object,
+)
 
 if TYPE_CHECKING:
     from reflex.embodiments import Embodiment
@@ -30,7 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["Episode", "ReflexClient"]
 
 
-class ReflexClient(Acting[ActResult]):
+class ReflexClient(Acting[ActResult, CorrectResult]):
     """A connection to one Reflex server; may be shared by threads. Use it as a context manager, or call `close`.
 
     `deadline_s` is the total of a call, its retries and waits included; the server is told what remains of it (at most
@@ -86,13 +94,18 @@ class ReflexClient(Acting[ActResult]):
         answer = self._call(act_call(observation), started_s, observation.deadline_s)
         return parse_act_result(answer.body, observation.request_id)
 
+    def _send_rest(self, rest: Rest) -> CorrectResult:
+        started_s = time.monotonic()
+        answer = self._call(correct_call(rest), started_s, rest.deadline_s)
+        return parse_correct_result(answer.body, rest.request_id, len(rest.actions))
+
     def _call(self, call: Call, started_s: float, deadline_s: float | None = None) -> Answer:
         budget_s = self._deadline_s if deadline_s is None else checked_deadline_s(deadline_s)
         plan = CallPlan(call, started_s=started_s, deadline_s=budget_s, clock=time.monotonic)
         return self._connection.answer(plan)
 
 
-class Episode(Acting[ActResult]):
+class Episode(Acting[ActResult, CorrectResult]):
     """One run of a task: its id keeps every `act` on one policy, together with what the server carries over."""
 
     def __init__(self, client: ReflexClient, episode_id: str, instruction: str | None) -> None:
@@ -108,3 +121,6 @@ class Episode(Acting[ActResult]):
 
     def _send_act(self, observation: Observation) -> ActResult:
         return self._client._send_act(observation.in_episode(self.episode_id, self.instruction))
+
+    def _send_rest(self, rest: Rest) -> CorrectResult:
+        return self._client._send_rest(replace(rest, episode_id=self.episode_id))

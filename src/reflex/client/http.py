@@ -15,12 +15,13 @@ from reflex.client.call import Answer, Send
 from reflex.errors import ClientTimeoutError, SetupError, TransportError
 from reflex.signed.session_credential import is_like_one
 
-__all__ = ["DEFAULT_URL", "ApiKey", "IncomingAnswer", "checked_deadline_s", "checked_url", "request_arguments",
-           "session_arguments", "tls_for", "transport_errors"]  # fmt: skip
+__all__ = ["DEFAULT_URL", "IS_IT_RUNNING", "ApiKey", "IncomingAnswer", "checked_deadline_s", "checked_key",
+           "checked_url", "request_arguments", "session_arguments", "tls_for", "transport_errors"]  # fmt: skip
 
 DEFAULT_URL: Final = "http://localhost:8000"
 ApiKey = str | Callable[[], str]
 """A key, or what gives the one that holds now, asked before every request: a session's credential is renewed."""
+IS_IT_RUNNING: Final = "; is `reflex serve` running there?"
 ROUTES: Final = ("/act", "/config", "/health/live", "/health", "/metrics", "/openapi.json")
 """What a client asks for, or a person has looked at, behind the address of a server."""
 NOT_TLS: Final = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")
@@ -54,20 +55,20 @@ def session_arguments(base_url: str, headers: Mapping[str, str] | None, api_key:
     # trust_env off: a proxy or a ~/.netrc meant for the web must not come between a robot and its server.
     own = {"User-Agent": f"reflex-act/{reflex.__version__}", "Accept-Encoding": "identity"}
     if isinstance(api_key, str):
-        own["Authorization"] = f"Bearer {_checked_key(api_key)}"
+        own["Authorization"] = f"Bearer {checked_key(api_key)}"
     auth = _asking_for(api_key) if callable(api_key) else None
     return {"base_url": base_url, "headers": own | dict(headers or {}), "auth": auth, "trust_env": False}
 
 
 def _asking_for(key_now: Callable[[], str]) -> Callable[[httpx.Request], httpx.Request]:
     def with_key(request: httpx.Request) -> httpx.Request:
-        request.headers["Authorization"] = f"Bearer {_checked_key(key_now())}"
+        request.headers["Authorization"] = f"Bearer {checked_key(key_now())}"
         return request
 
     return with_key
 
 
-def _checked_key(api_key: str) -> str:
+def checked_key(api_key: str) -> str:
     """`SetupError`, which repeats nothing of it, for what is no key: cut off, mistyped, or with a line end.
 
     A session's credential will do as well, where a server asks for one; the server says whether it is whole.
@@ -130,7 +131,7 @@ class IncomingAnswer:
 def _not_connected(base_url: str, error: httpx.ConnectError) -> str:
     if any(words in str(error) for words in NOT_TLS):
         return f"{base_url} cannot be reached by https: it speaks plain http: http{base_url.removeprefix('https')}"
-    return f"{base_url} cannot be reached ({error}); is `reflex serve` running there?"
+    return f"{base_url} cannot be reached ({error}){IS_IT_RUNNING}"
 
 
 @contextmanager

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["ImageInput", "encode_image"]
+__all__ = ["ImageInput", "encode_image", "image_file"]
 
 ImageInput: TypeAlias = "NDArray[np.uint8] | Image.Image | bytes | Path"
 
@@ -33,10 +33,11 @@ def encode_image(image: ImageInput) -> str:
 
     `InvalidRequestError` (`invalid_image`, `wrong_type`) says what is wrong with it, before anything is sent.
     """
-    return base64.b64encode(_image_file(image)).decode("ascii")
+    return base64.b64encode(image_file(image)).decode("ascii")
 
 
-def _image_file(image: object) -> bytes:
+def image_file(image: object) -> bytes:
+    """The JPEG or PNG itself, as a stream carries it."""
     if isinstance(image, bytes | bytearray | memoryview):
         return _checked_file(bytes(image), "these bytes are")
     if isinstance(image, Path):

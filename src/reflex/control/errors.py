@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Final
 
+from reflex.client.http import IS_IT_RUNNING
 from reflex.errors import (
     ClientTimeoutError,
     InvalidRequestError,
@@ -103,8 +104,6 @@ UNAUTHORIZED: Final = (
     "401 Unauthorized: the key was found but the server rejected it; most likely it was rotated or revoked. "
     "Run 'reflex login' to fetch a fresh key."
 )
-OF_ANOTHER_SERVER: Final = "; is `reflex serve` running there?"
-"""What the clients of a server of policies add."""
 NOT_READY: Final = "Deployment not ready for apply_actions"
 IN_DRY_RUN: Final = "Session is still in dry_run"
 GONE: Final = "Session expired or already closed"
@@ -113,7 +112,7 @@ GONE: Final = "Session expired or already closed"
 def unreachable(base_url: str, asked: str, deadline_s: float, error: TransportError) -> BackendUnreachableError:
     """The one error of a control plane that does not answer; `asked` is what it was asked for, as `GET /v1/whoami`."""
     found = f"no answer to {asked} within {deadline_s:g} s" if isinstance(error, ClientTimeoutError) else str(error)
-    found = found.removesuffix(OF_ANOTHER_SERVER)
+    found = found.removesuffix(IS_IT_RUNNING)  # of a server of policies
     return BackendUnreachableError(
         f"Cannot reach the Reflex backend at {base_url}: {found.removeprefix(f'{base_url} ')}. "
         "Start it there with 'reflex control serve', or unset or fix --convex-url / REFLEX_CONVEX_URL."

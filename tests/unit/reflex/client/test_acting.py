@@ -59,5 +59,31 @@ def test_a_seed_that_is_no_whole_number_is_refused(seed: object) -> None:
         sent(seed=seed)
 
 
+def test_what_is_said_of_the_chunk_before_is_sent_as_it_is_and_absent_without() -> None:
+    found = sent(inference_delay_steps=np.int64(2), prev_actions=np.array([[0.5, 1], [2, 3]], np.float32))
+    assert (found["inference_delay_steps"], found["prev_actions"]) == (2, [[0.5, 1.0], [2.0, 3.0]])
+    assert sent(executed_steps=3)["executed_steps"] == 3
+    assert not {"executed_steps", "inference_delay_steps", "prev_actions"} & set(sent())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        ({"executed_steps": 1.5}, "wrong_type", "executed_steps is a float"),
+        ({"inference_delay_steps": True}, "wrong_type", "inference_delay_steps is a bool"),
+        ({"prev_actions": 3}, "wrong_type", "prev_actions must be"),
+        ({"prev_actions": [0.5]}, "wrong_type", r"prev_actions\[0\] must be"),
+        ({"prev_actions": [[0.5], ["1"]]}, "wrong_type", r"prev_actions\[1\]\[0\] is a str"),
+        ({"prev_actions": [[float("nan")]]}, "not_finite", r"prev_actions\[0\]\[0\] is nan"),
+    ],
+)
+def test_what_is_no_number_of_actions_or_no_action_is_refused_by_its_name(
+    arguments: dict[str, Any], code: str, told: str
+) -> None:
+    with pytest.raises(InvalidRequestError, match=told) as caught:
+        sent(**arguments)
+    assert caught.value.code == code
+
+
 def test_a_whole_number_of_numpy_is_a_seed() -> None:
     assert sent(seed=np.int64(5))["seed"] == 5
