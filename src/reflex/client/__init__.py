@@ -7,8 +7,9 @@
             result = episode.act(image=numpy_frame, state=[0.1, 0.2, 0.0, 0.0, 0.0, 0.0])
             print(result["actions"])
 
-`AsyncReflexClient` is the same with `await`. Errors are in `reflex.errors`. `MockTransport` and `chunk` are for your
-tests.
+`AsyncReflexClient` is the same with `await`. `ActionStream` and `AsyncActionStream` send observations over one
+connection and get chunks as they come (extra `stream`). Errors are in `reflex.errors`. `MockTransport` and `chunk` are
+for your tests.
 """
 
 from __future__ import annotations
@@ -22,10 +23,15 @@ if TYPE_CHECKING:
     from reflex.client.deadline_transport import DeadlineTransport
     from reflex.client.images import ImageInput
     from reflex.client.mock import MockAnswer, MockTransport, chunk
+    from reflex.client.streaming.aio import AsyncActionStream
+    from reflex.client.streaming.blocking import ActionStream
+    from reflex.client.streaming.errors import RecvTimeoutError, StreamKeyError, StreamRateError, StreamUrlError
     from reflex.wire import ActResult, GuardViolation, HealthReport, Timing
 
 __all__ = [
     "ActResult",
+    "ActionStream",
+    "AsyncActionStream",
     "AsyncEpisode",
     "AsyncReflexClient",
     "DeadlineTransport",
@@ -35,13 +41,19 @@ __all__ = [
     "ImageInput",
     "MockAnswer",
     "MockTransport",
+    "RecvTimeoutError",
     "ReflexClient",
+    "StreamKeyError",
+    "StreamRateError",
+    "StreamUrlError",
     "Timing",
     "chunk",
 ]
 
 _HOMES = {
     "ActResult": "reflex.wire",
+    "ActionStream": "reflex.client.streaming.blocking",
+    "AsyncActionStream": "reflex.client.streaming.aio",
     "AsyncEpisode": "reflex.client.aio",
     "AsyncReflexClient": "reflex.client.aio",
     "DeadlineTransport": "reflex.client.deadline_transport",
@@ -51,7 +63,11 @@ _HOMES = {
     "ImageInput": "reflex.client.images",
     "MockAnswer": "reflex.client.mock",
     "MockTransport": "reflex.client.mock",
+    "RecvTimeoutError": "reflex.client.streaming.errors",
     "ReflexClient": "reflex.client.blocking",
+    "StreamKeyError": "reflex.client.streaming.errors",
+    "StreamRateError": "reflex.client.streaming.errors",
+    "StreamUrlError": "reflex.client.streaming.errors",
     "Timing": "reflex.wire",
     "chunk": "reflex.client.mock",
 }
