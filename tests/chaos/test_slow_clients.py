@@ -32,6 +32,8 @@ FIRST_BYTES = {
     "slow chunked body": HEAD + b"Transfer-Encoding: chunked\r\n\r\nfffff\r\n{",
     "slow body that no route reads": b"GET /health HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n",
 }
+FEW = ("slow headers", "slow body")
+"""In `make test`; `make whole-runs` has them all."""
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +43,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NonceServer]:
         yield running
 
 
-@pytest.mark.parametrize("kind", FIRST_BYTES)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=() if kind in FEW else pytest.mark.slow) for kind in FIRST_BYTES]
+)
 def test_100_slow_sockets_are_gone_in_time_and_an_honest_client_sees_only_200(
     server: NonceServer, promise: Promise, kind: str
 ) -> None:
