@@ -13,14 +13,15 @@ import os
 import platform
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import uvloop
 
 from reflex_bench.http_load import connect, http_request
-from reflex_bench.loads import Call, closed_loop, open_loop, percentile, sequential
+from reflex_bench.loads import Call, Row, closed_loop, open_loop, percentile, sequential
 from reflex_bench.observation import act_request, act_tensors, jpeg_base64
+from reflex_bench.openpi_bench import openpi_rows
 from reflex_bench.server import Served, nonce_server
 from reflex_frontend.policy.policy import load_policy
 from reflex_frontend.triton.gateway import TritonGateway
@@ -31,24 +32,17 @@ SHARES = (0.5, 0.9, 2.0)
 SLOW_MODEL_MS = 100.0
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the table. `ok` is None where docs/benchmarks.md sets no target."""
-
-    what: str
-    value: float
-    unit: str
-    target: str = ""
-    ok: bool | None = None
-
-
 def main() -> int:
     options = _options()
     rows: list[Row] = []
     with nonce_server() as served:
-        uvloop.run(_measure_fast_model(served, options.seconds, rows))
-    with nonce_server(delay_ms=SLOW_MODEL_MS) as served:
-        uvloop.run(_measure_slow_model(served, options.seconds, rows))
+        if options.openpi:
+            rows += openpi_rows(served.port)
+        else:
+            uvloop.run(_measure_fast_model(served, options.seconds, rows))
+    if not options.openpi:
+        with nonce_server(delay_ms=SLOW_MODEL_MS) as served:
+            uvloop.run(_measure_slow_model(served, options.seconds, rows))
     _print(rows)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     machine = {"cores": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
@@ -59,6 +53,7 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m reflex_bench", description=__doc__)
     parser.add_argument("--seconds", type=float, default=5.0, help="length of each throughput and open-loop run")
+    parser.add_argument("--openpi", action="store_true", help="what openpi's protocol adds to the model, and no more")
     parser.add_argument("--output", type=Path, default=Path("bench/results/serve.json"))
     return parser.parse_args()
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from reflex_bench.http_load import Answer, connect
 
-__all__ = ["Call", "OpenLoop", "closed_loop", "open_loop", "percentile", "sequential"]
+__all__ = ["Call", "OpenLoop", "Row", "closed_loop", "open_loop", "percentile", "sequential"]
 
 Call = Callable[[], Awaitable[object]]
 
@@ -45,6 +45,17 @@ async def closed_loop(calls: list[Call], duration_s: float) -> tuple[float, list
     per_client = await asyncio.gather(*(client(call) for call in calls))
     latencies = [latency for some in per_client for latency in some]
     return len(latencies) / (time.perf_counter() - started), latencies
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a table. `ok` is None where docs/benchmarks.md sets no target."""
+
+    what: str
+    value: float
+    unit: str
+    target: str = ""
+    ok: bool | None = None
 
 
 @dataclass

@@ -27,7 +27,7 @@ from reflex_export.graph.graph import GraphBuilder, OnnxModel
 from reflex_export.publishing.staged import StagedModel, StagedPolicy, identity_of, staging, write_contract
 from reflex_export.publishing.triton_config import Component, ensemble_inputs
 
-__all__ = ["Fault", "set_behaviour", "write_nonce_policy"]
+__all__ = ["Fault", "preprocess_graph", "set_behaviour", "write_nonce_policy"]
 
 Fault = Literal["nan", "inf", "wrong_shape", "error", "exit"] | None
 """A non-finite value, a chunk one step short, an error answer, or a model process that dies.
@@ -76,10 +76,10 @@ def set_behaviour(control_file: Path, *, delay_ms: float = 0, fault: Fault = Non
 
 def _build_models(cameras: Sequence[str]) -> tuple[OnnxModel, OnnxModel, OnnxModel]:
     """Preprocess, encoder, denoise as graphs of a few operators."""
-    return _preprocess(cameras), _encoder(len(cameras)), _denoise()
+    return preprocess_graph(cameras), _encoder(len(cameras)), _denoise()
 
 
-def _preprocess(cameras: Sequence[str]) -> OnnxModel:
+def preprocess_graph(cameras: Sequence[str]) -> OnnxModel:
     """The images, of which the first is read -> red FP32 [1]."""
     g = GraphBuilder("preprocess")
     images = [g.input(f"image.{camera}", "UINT8", (-1, -1, 3)) for camera in cameras]

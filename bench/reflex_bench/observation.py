@@ -6,6 +6,7 @@ import base64
 import io
 import json
 from collections.abc import Mapping
+from types import MappingProxyType
 
 import numpy as np
 from PIL import Image
@@ -17,10 +18,11 @@ from reflex_frontend.observation.request import parse_act
 from reflex_frontend.policy.policy import ServedPolicy
 from reflex_frontend.triton.gateway import RawTensor
 
-__all__ = ["act_request", "act_tensors", "jpeg_base64"]
+__all__ = ["INSTRUCTION", "SIDE_PX", "act_request", "act_tensors", "jpeg_base64"]
 
 SIDE_PX = 224
 INSTRUCTION = "pick up the red cup"
+NO_FIELDS: Mapping[str, object] = MappingProxyType({})
 
 
 def jpeg_base64(side_px: int = SIDE_PX) -> str:
@@ -34,15 +36,21 @@ def jpeg_base64(side_px: int = SIDE_PX) -> str:
     return base64.b64encode(encoded.getvalue()).decode()
 
 
-def _body(nonce: float, image: str) -> bytes:
+def _body(nonce: float, image: str, fields: Mapping[str, object] = NO_FIELDS) -> bytes:
     state = [nonce, 0.5, 0.0, 0.0, 0.0, 0.0]
-    return json.dumps({"instruction": INSTRUCTION, "state": state, "image_b64": image}).encode()
+    return json.dumps({"instruction": INSTRUCTION, "state": state, "image_b64": image, **fields}).encode()
 
 
-def act_request(nonce: float, image: str, deadline_ms: int = 10_000, headers: Mapping[str, str] | None = None) -> bytes:
-    """The whole HTTP request, ready to be written to a socket."""
+def act_request(
+    nonce: float,
+    image: str,
+    deadline_ms: int = 10_000,
+    headers: Mapping[str, str] | None = None,
+    fields: Mapping[str, object] = NO_FIELDS,
+) -> bytes:
+    """The whole HTTP request, ready to be written to a socket; `fields` are further ones of its body."""
     deadline = {"x-reflex-deadline-ms": str(deadline_ms)}
-    return http_request("POST", "/act", _body(nonce, image), {**deadline, **(headers or {})})
+    return http_request("POST", "/act", _body(nonce, image, fields), {**deadline, **(headers or {})})
 
 
 def act_tensors(policy: ServedPolicy, nonce: float, image: str) -> list[RawTensor]:

@@ -1,4 +1,4 @@
-"""`make bench-rollout`: what recording, shadow, keys, sessions and tracing cost the requests of robots.
+"""`make bench-rollout`: what recording, shadow, keys, sessions, tracing and chunks that go on cost robots' requests.
 
 For each feature three servers run at once on the demo policy: without it, without it once more (how far two equal
 servers are apart is the machine's noise), and with it. Prints a table, writes JSON, exits 1 when a target is missed.
@@ -54,6 +54,8 @@ class Feature:
     options: Sequence[str]
     headers: Mapping[str, str] = field(default_factory=dict)
     begin: Callable[[], None] = lambda: None
+    fields: Mapping[str, object] = field(default_factory=dict)
+    """Further ones of the body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,7 @@ def features(folder: Path, collector: str) -> list[Feature]:
         Feature("API keys", ("--api-keys", str(key_file)), {"authorization": f"Bearer {key}"}),
         _sessions(folder),
         Feature("tracing", ("--otel-endpoint", collector)),
+        Feature("real-time chunking", ("--rtc",), fields={"episode_id": "bench", "executed_steps": 10}),
     ]
 
 
@@ -149,7 +152,7 @@ def measure(repository: Path, feature: Feature, rounds: int, pace_hz: float) -> 
         targets = [
             Target("without", without.port, act_request(0.25, image)),
             Target("again", again.port, act_request(0.25, image)),
-            Target("with", with_it.port, act_request(0.25, image, headers=feature.headers)),
+            Target("with", with_it.port, act_request(0.25, image, headers=feature.headers, fields=feature.fields)),
         ]
         seconds = uvloop.run(in_turns(targets, rounds, pace_hz))
     return Figures(
