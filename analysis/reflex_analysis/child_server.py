@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Final
 
@@ -27,18 +27,24 @@ STOP_TIMEOUT_S: Final = 20.0
 POLL_S: Final = 0.05
 LOG_LINES: Final = 5
 OWN_PREFIX: Final = "REFLEX_"
+RTC_OPTIONS: Final = ("execution_horizon", "schedule", "max_guidance")
+"""Of the setting `rtc` in a recording's header."""
 
 
 @contextlib.contextmanager
-def served_repository(repository: Path, *, policy: str | None, guard: bool) -> Iterator[str]:
-    """The base URL of a server that is ready; it is stopped at the end, whatever ends it.
+def served_repository(
+    repository: Path, *, policy: str | None, guard: bool, rtc: object = None, also: Sequence[str] = ()
+) -> Iterator[str]:
+    """The base URL of a server that is ready; it is stopped at the end, whatever ends it. `rtc`: as recorded.
+
+    `also` are further options.
 
     Raises `SetupError` with the end of its log when it does not become ready.
     """
     port = _free_port()
     with tempfile.TemporaryFile() as log, ended_by_sigterm():
         process = subprocess.Popen(  # noqa: S603 - this very program
-            _command(repository, policy, port, guard=guard),
+            [*_command(repository, policy, port, guard=guard, rtc=rtc), *also],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -53,12 +59,20 @@ def served_repository(repository: Path, *, policy: str | None, guard: bool) -> I
             _stop(process)
 
 
-def _command(repository: Path, policy: str | None, port: int, *, guard: bool) -> list[str]:
+def _command(repository: Path, policy: str | None, port: int, *, guard: bool, rtc: object) -> list[str]:
     options = ["--model-repository", str(repository), "--host", "127.0.0.1", "--port", str(port)]
     options += [] if policy is None else ["--policy", policy]
     # Nobody moves by these answers: what the guard makes of a chunk is compared, however much that is.
     options += ["--guard", "--max-clamped-share", "100"] if guard else ["--no-guard"]
-    return [sys.executable, "-m", "reflex.cli", "serve", *options]
+    return [sys.executable, "-m", "reflex.cli", "serve", *options, *_rtc_options(rtc)]
+
+
+def _rtc_options(rtc: object) -> list[str]:
+    """As the recorded server was told; what it was not told is left to the default."""
+    if not isinstance(rtc, Mapping):
+        return []
+    given = [name for name in RTC_OPTIONS if name in rtc]
+    return ["--rtc", *(f"--rtc-{name.replace('_', '-')}={rtc[name]}" for name in given)]
 
 
 def _environment(own: Mapping[str, str]) -> dict[str, str]:

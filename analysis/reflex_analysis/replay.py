@@ -26,6 +26,10 @@ Ask: TypeAlias = Callable[[RequestRecord, Mapping[str, bytes]], ActResult]
 
 OTHER_SLOT: Final = "the server answered it from its other slot; replay against a server with one policy"
 
+OTHERWISE: Final = (
+    "real-time chunking did otherwise than now; replay whole episodes, against a server with the --rtc of the recording"
+)
+
 
 @dataclass
 class Replay:
@@ -89,10 +93,30 @@ def asker(client: ReflexClient) -> Ask:
     def ask(record: RequestRecord, images: Mapping[str, bytes]) -> ActResult:
         asked = client if record.episode_id is None else client.episode(record.episode_id)
         return asked.act(
-            state=record.state, instruction=record.instruction, images=dict(images) or None, seed=record.seed
-        )
+            state=record.state, instruction=record.instruction, images=dict(images) or None, seed=record.seed,
+            executed_steps=_executed_steps(record), prev_actions=record.prev_actions,
+            inference_delay_steps=None if record.rtc is None else record.rtc.delay_steps,
+        )  # fmt: skip
 
     return ask
+
+
+def _executed_steps(record: RequestRecord) -> int | None:
+    """By which a server with --rtc continues what it continued, or nothing where it continued nothing."""
+    if record.prev_actions is not None:
+        return None
+    if record.rtc is not None:
+        return record.rtc.executed_steps
+    is_forced = record.rtc_reason is not None and record.episode_id is not None and record.answered is not None
+    return len(record.answered) if is_forced and record.answered is not None else None
+
+
+def _is_continued_alike(record: RequestRecord, answer: ActResult) -> bool:
+    """Whether real-time chunking did the same thing; where the rest comes from an answer that was not replayed, not."""
+    is_applied = bool(answer.get("rtc_applied", False))
+    if record.rtc is None or not is_applied:
+        return is_applied == (record.rtc is not None)
+    return answer.get("rtc_delay_steps") == record.rtc.delay_steps
 
 
 def _replay_one(
@@ -122,6 +146,9 @@ def _replay_one(
             return
         if recorded.policy_hash != answered_by.policy_hash:
             replay.other_hashes[recorded.policy_hash] = answered_by.policy_hash
+    if not _is_continued_alike(record, answer):
+        _bump(replay.skipped, OTHERWISE)
+        return
     if replay.guard_recorded is None:
         replay.guard_recorded = bool(header.settings.get("guard", True))
     _count(replay, judge(header, record, answer["actions"], replay.tolerance))

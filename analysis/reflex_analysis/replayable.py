@@ -54,10 +54,12 @@ def why_not(
         return "it was answered with an error"
     if recorded is not None and recorded.policy_id not in served and known & served:
         return "another policy of the recording answered it"
-    if record.rtc is not None:
-        return "it continues a chunk (real-time chunking), which /act does not take"
+    if record.rtc is not None and record.rtc.delay_steps is None:
+        return "it continues a chunk (real-time chunking), and how is not recorded"
+    if record.a2c2_applied:
+        return "its actions were corrected for latency (--a2c2-checkpoint), by what that was then"
     if recorded is not None and record.denoising_steps not in (None, recorded.denoising_steps):
-        return "it ran with fewer denoising steps than the policy's own (--slo-mode degrade)"
+        return "it ran with fewer denoising steps than the policy's own (--slo-mode degrade or --adaptive-steps)"
     if record.seed is None:
         return "its seed is not recorded"
     if any(image.data is None for image in record.images.values()):

@@ -121,7 +121,8 @@ def _client_error_tile(slot: SlotSummary) -> Iterator[tuple[str, str, str, bool]
 def _variant_note(slot: SlotSummary) -> str:
     if slot.reduced_from is None:
         return ""
-    return f"<p class=note>{escape(slot.reduced_from)} with fewer denoising steps (--slo-mode degrade)</p>"
+    asked_for = "--slo-mode degrade or --adaptive-steps"
+    return f"<p class=note>{escape(slot.reduced_from)} with fewer denoising steps ({asked_for})</p>"
 
 
 def _tile(name: str, value: str, small: str, *, is_bad: bool = False) -> str:

@@ -1,6 +1,6 @@
 """A recorded server, replayed on the same policy and on one with a single other weight. Real Triton on every side.
 
-REFLEX_REPLAY_REQUESTS sets how many requests are recorded (200).
+REFLEX_REPLAY_REQUESTS sets how many requests are recorded (60).
 """
 
 from __future__ import annotations
@@ -25,25 +25,32 @@ from support.server import running_server
 from support.waiting import HANGS_S, wait_until
 
 REPOSITORY = Path(__file__).parents[2] / "model_repository"
-REQUESTS = int(os.environ.get("REFLEX_REPLAY_REQUESTS", "200"))
+REQUESTS = int(os.environ.get("REFLEX_REPLAY_REQUESTS", "60"))
 EPISODES = 40
 CHANGED = "model.action_out_proj.weight"
+RTC = ("--rtc-schedule", "exp", "--rtc-max-guidance", "6")
+"""The first request of an episode continues nothing, every other one the chunk before."""
 REPLAY = [sys.executable, "-m", "reflex.cli", "replay"]
 
 
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """As many requests as there are seconds for: images, states and episodes vary, no seed is sent."""
+    """As many requests as there are seconds for: images, states and episodes vary, no seed is sent, chunks go on."""
     folder = tmp_path_factory.mktemp("recording")
     random = np.random.default_rng(0)
     frames = random.integers(0, 256, (20, 48, 64, 3), np.uint8)
     with (
-        running_server("--record", str(folder), "--record-images", "full") as server,
+        running_server("--rtc", *RTC, "--record", str(folder), "--record-images", "full") as server,
         ReflexClient(server.base_url, deadline_s=10) as client,
     ):
         for number in range(REQUESTS):
             episode = client.episode(f"episode-{number % EPISODES}", instruction="pick up the red cup")
-            episode.act(image=frames[number % len(frames)], state=random.normal(size=6).tolist())
+            is_first = number < EPISODES
+            answer = episode.act(
+                image=frames[number % len(frames)], state=random.normal(size=6).tolist(),
+                executed_steps=0 if is_first else 7, inference_delay_steps=3,
+            )  # fmt: skip
+            assert answer["rtc_applied"] is not is_first
         assert server.stop() == 0
     return folder
 
@@ -77,8 +84,9 @@ def test_every_request_replays_exactly_on_the_same_repository(recording: Path) -
     assert (found["guard_recorded"], found["guard_replayed"]) == (True, True)
 
 
+@pytest.mark.slow
 def test_one_other_weight_is_found_and_a_tolerance_says_what_counts(recording: Path, other_repository: Path) -> None:
-    with running_server("--model-repository", str(other_repository)) as server:
+    with running_server("--rtc", *RTC, "--model-repository", str(other_repository)) as server:
         exact, found = replay(str(recording), "--against", server.base_url, "--limit", "10")
         tolerant, _ = replay(str(recording), "--against", server.base_url, "--limit", "10", "--tolerance", "0.01")
 
@@ -89,7 +97,9 @@ def test_one_other_weight_is_found_and_a_tolerance_says_what_counts(recording: P
     assert found["guard_replayed"] is None
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
 def test_a_replay_that_is_stopped_leaves_no_server_behind(
     recording: Path, number: signal.Signals, code: int, tmp_path: Path
 ) -> None:

@@ -119,6 +119,7 @@ def test_what_is_left_is_sent_when_the_server_stops() -> None:
     assert collector.of_request("last")
 
 
+@pytest.mark.slow
 def test_tritons_own_spans_hang_below_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
     def ask(collector: Collector, address: str) -> None:
         with running_server("--triton", address, "--otel-endpoint", collector.url) as server:
@@ -156,6 +157,7 @@ def tracing_arguments(url: str) -> Callable[[Run, RunFolder, EmbeddedOptions, Se
     return arguments
 
 
+@pytest.mark.slow
 def test_a_broken_collector_slows_no_robot_and_no_stop(promise: Promise) -> None:
     with (
         running_collector("hang") as hanging,

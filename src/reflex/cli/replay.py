@@ -93,7 +93,8 @@ def _target(recording: Path, against: str, policy: str | None, *, is_url: bool) 
         raise SetupError(f"--against {against} is neither a URL like http://localhost:8000 nor a model repository")
     guard = bool(first.header.settings.get("guard", True))
     say(f"serving {against} for the replay, its guard {_on_off(guard)} as in the recording")
-    with served_repository(Path(against), policy=policy, guard=guard) as url:
+    rtc = first.header.settings.get("rtc")
+    with served_repository(Path(against), policy=policy, guard=guard, rtc=rtc) as url:
         yield url, guard
 
 

@@ -18,7 +18,7 @@ from reflex.errors import ServiceError, SetupError, TransportError, service_erro
 from reflex.traces.reader import TraceReader
 from reflex.traces.schema import ImageRecord, RecordLine, RtcRecord, ShadowRecord, TraceHeader
 from reflex_analysis.replay import Replay, asker, replay_recording
-from reflex_analysis.replayable import TargetPolicy, read_target_policies
+from reflex_analysis.replayable import TargetPolicy, read_target_policies, why_not
 from support.traces import header, policy, request, smooth_chunk, write_trace
 
 DEMO = {"a": TargetPolicy("demo", "sha256:demo", needs_images=False)}
@@ -129,7 +129,7 @@ def test_what_is_compared_is_what_clients_got(tmp_path: Path) -> None:
         (request(1), WITH_CAMERA, "--record-images full"),
         (request(1, seed=None), DEMO, "seed is not recorded"),
         (request(1, denoising_steps=5), DEMO, "fewer denoising steps"),
-        (request(1, rtc=RtcRecord(smooth_chunk(), (1.0,), 5.0)), DEMO, "real-time chunking"),
+        (request(1, rtc=RtcRecord(smooth_chunk(), (1.0,), 5.0)), DEMO, "how is not recorded"),
         (request(1, images={"image": ImageRecord("00", 2, 2, "raw", "AAAA")}), DEMO, "damaged"),
         (request(1, images={"image": ImageRecord("00", 2, 2, "raw", "!")}), DEMO, "damaged"),
     ],
@@ -260,3 +260,10 @@ def test_a_retry_is_the_clients_business(tmp_path: Path) -> None:
 
     assert found.is_equal
     assert len(sent) == 2
+
+
+def test_a_request_whose_actions_were_corrected_for_latency_is_not_repeated() -> None:
+    reason = why_not(request(a2c2_applied=True), policy(), {"a": policy()}, {})
+
+    assert reason is not None
+    assert "--a2c2-checkpoint" in reason
