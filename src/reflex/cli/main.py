@@ -12,6 +12,7 @@ import typer
 import reflex
 from reflex.cli.act import act
 from reflex.cli.admin import AdminCommand, replace, slots, split
+from reflex.cli.bench.group import bench
 from reflex.cli.check import check
 from reflex.cli.control.deploy import deploy
 from reflex.cli.control.login import login, logout, whoami
@@ -68,6 +69,7 @@ SHORT_HELP: Final[Mapping[str, str]] = MappingProxyType(
         "traces": "Say what a recording of `reflex serve` holds.",
         "compare": "Compare the two policies of a recording.",
         "replay": "Ask recorded requests again, and compare the answers.",
+        "bench": "Measure what a running server is good for.",
     }
 )
 """Each fits its line of `reflex -h`, in the order in which a newcomer meets them."""
@@ -107,6 +109,7 @@ for _command in (
 for _command in (replace, slots, split):
     app.command(cls=AdminCommand, short_help=SHORT_HELP[_command.__name__])(_command)
 for _name, _group in (
+    ("bench", bench),
     ("control", control),
     ("demo", demo),
     ("deploy", deploy),

@@ -1,0 +1,1 @@
+"""`reflex bench`: what a running server is good for, measured."""
