@@ -33,6 +33,7 @@ from reflex.cli.replay import replay
 from reflex.cli.root import RootCommand
 from reflex.cli.serve import serve
 from reflex.cli.traces import compare, traces
+from reflex.cli.train.group import train
 from reflex.cli.up.command import up
 from reflex.console import EXIT_INTERRUPTED
 
@@ -70,6 +71,7 @@ SHORT_HELP: Final[Mapping[str, str]] = MappingProxyType(
         "compare": "Compare the two policies of a recording.",
         "replay": "Ask recorded requests again, and compare the answers.",
         "bench": "Measure what a running server is good for.",
+        "train": "Train small models that help a policy.",
     }
 )
 """Each fits its line of `reflex -h`, in the order in which a newcomer meets them."""
@@ -121,6 +123,7 @@ for _name, _group in (
     ("robots", robots),
     ("sessions", sessions),
     ("traces", traces),
+    ("train", train),
 ):
     app.add_typer(_group, name=_name, short_help=SHORT_HELP[_name])
 

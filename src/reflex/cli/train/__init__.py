@@ -1,0 +1,1 @@
+"""`reflex train`: small models that help a policy, from its own recordings."""
