@@ -28,6 +28,7 @@ from reflex.cli.export import export, verify
 from reflex.cli.init.commands import init
 from reflex.cli.inspect import inspect
 from reflex.cli.keys.group import keys
+from reflex.cli.lerobot.command import lerobot_policy
 from reflex.cli.live.commands import status, watch
 from reflex.cli.replay import replay
 from reflex.cli.root import RootCommand
@@ -54,6 +55,7 @@ SHORT_HELP: Final[Mapping[str, str]] = MappingProxyType(
         "verify": "Hold an exported policy against its checkpoint.",
         "inspect": "Say what a policy takes, how large and how fast it is.",
         "engines": "Build TensorRT engines of policies, or wait for them.",
+        "lerobot-policy": "Write the folder by which LeRobot asks a server.",
         "slots": "Show the policies of a running server.",
         "split": "Share the episodes out anew between two policies.",
         "replace": "Change a policy of a running server, without a pause.",
@@ -110,6 +112,7 @@ for _command in (
     app.command(short_help=SHORT_HELP[_command.__name__])(_command)
 for _command in (replace, slots, split):
     app.command(cls=AdminCommand, short_help=SHORT_HELP[_command.__name__])(_command)
+app.command("lerobot-policy", short_help=SHORT_HELP["lerobot-policy"])(lerobot_policy)
 for _name, _group in (
     ("bench", bench),
     ("control", control),
