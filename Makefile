@@ -11,6 +11,9 @@ STAMP := $(VENV)/.installed
 SERVES := $(or $(wildcard $(STAMP)),$(VENV)/.serves)
 UP := $(or $(wildcard $(STAMP)),$(VENV)/.up)
 GOLDEN ?= tests/golden
+LEROBOT ?= .lerobot
+RERUN ?= .rerun
+LEROBOT_PYTHON ?= python3.12
 WORKERS ?= 4
 ENDURING := $(addprefix tests/,chaos/test_two_policies.py chaos/test_rolling_upgrade.py chaos/test_soak.py \
   chaos/test_slo.py chaos/test_stop.py chaos/test_recording_faults.py integration/test_replay.py fuzz/test_bodies.py fuzz/test_images.py \
@@ -111,6 +114,22 @@ compose-test: $(STAMP) ## images, compose.yaml and the chart's Job on a real Doc
 	@$(BIN)/python -c 'import helm_python' 2>/dev/null \
 	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,helm-test]'
 	REFLEX_COMPOSE_TESTS=1 $(BIN)/python -m pytest tests/compose -p no:randomly --timeout 900 -s $(ARGS)
+
+# What LeRobot 0.6 needs fits neither our Python nor our numpy, and is 6 GB: its environment is its own, and stays.
+lerobot-test: $(STAMP) ## stock LeRobot 0.6 drives its robots and simulations through a server, and the servos of an SO-101 (LEROBOT=FOLDER for its 6 GB; eight minutes, and once as many to install)
+	@test -x $(LEROBOT)/bin/lerobot-rollout \
+	  || { echo 'installing LeRobot into $(LEROBOT), this once' >&2 && $(LEROBOT_PYTHON) -m venv $(LEROBOT) \
+	    && $(LEROBOT)/bin/python -m pip install --quiet --disable-pip-version-check 'lerobot[dataset,evaluation,feetech,smolvla]==0.6.1'; }
+	@$(LEROBOT)/bin/python -c 'import scservo_sdk' 2>/dev/null \
+	  || $(LEROBOT)/bin/python -m pip install --quiet --disable-pip-version-check 'lerobot[feetech]==0.6.1'
+	$(LEROBOT)/bin/python -m pip install --quiet --disable-pip-version-check . ./integrations/lerobot_policy_reflex
+	STOCK_LEROBOT_PYTHON=$(abspath $(LEROBOT))/bin/python $(BIN)/python -m pytest -m 'not timing' tests/stock_lerobot -p no:randomly -s --timeout 900 $(ARGS)
+
+# Rerun brings its viewer, 500 MB, and wants a newer numpy than the embedded Triton: an environment of its own.
+rerun-test: $(STAMP) ## recordings as Rerun's .rrd, verified by Rerun itself (RERUN=FOLDER for its 700 MB)
+	@test -x $(RERUN)/bin/rerun || { echo 'installing Rerun into $(RERUN), this once' >&2 && $(PYTHON) -m venv $(RERUN); }
+	$(RERUN)/bin/python -m pip install --quiet --disable-pip-version-check '.[rerun]'
+	STOCK_RERUN_PYTHON=$(abspath $(RERUN))/bin/python $(BIN)/python -m pytest tests/unit/reflex_runner/recording/formats/test_rerun_file.py $(ARGS)
 
 # Unpacked, not installed: the package's own service would start, and listen on every address.
 observability-test: $(STAMP) ## dashboard and alerts against a real Prometheus, Debian's, and a real server (a minute and a half)
