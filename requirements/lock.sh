@@ -12,9 +12,9 @@ lock() {
     --custom-compile-command 'requirements/lock.sh' --output-file "$output" "$@"
 }
 
-# What these bring is not imported by a server: downloads from a hub, reloading, WebSockets, colours for source code and
+# What these bring is not imported by a server: downloads from a hub, reloading, colours for source code and
 # Markdown on a terminal, a parser of C. 50 MB less to ship and audit.
-unused=(huggingface-hub hf-xet fsspec filelock tqdm httpx2 httpcore2 truststore pyyaml watchfiles websockets pygments markdown-it-py mdurl pycparser)
+unused=(huggingface-hub hf-xet fsspec filelock tqdm httpx2 httpcore2 truststore pyyaml watchfiles pygments markdown-it-py mdurl pycparser)
 
 lock frontend.txt ../pyproject.toml --extra serve --extra otel "${unused[@]/#/--no-emit-package=}"
 # The control plane sees no image and no array: 80 MB of the base's.
