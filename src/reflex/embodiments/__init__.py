@@ -18,14 +18,18 @@ from typing import Final
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from reflex.embodiments.stop_ladder import LADDER, Rung, StopLadder
 from reflex.errors import SetupError
 from reflex.wording.guides import guide
 
 __all__ = [
+    "LADDER",
     "NAME_PATTERN",
     "NAME_RULE",
     "Embodiment",
     "LimitSource",
+    "Rung",
+    "StopLadder",
     "bundled_embodiments",
     "check_embodiment",
     "first_complaint",
@@ -79,6 +83,8 @@ class Embodiment:
     sources: tuple[LimitSource, ...]
     simulation: bool = False
     """No real robot has these axes: a policy for them moves nothing but a simulated one."""
+    stop_ladder: StopLadder | None = None
+    """How the robot is stopped. A server needs none; `reflex connect` moves no robot without one."""
 
     def __post_init__(self) -> None:
         _refuse_bad_names(self)
@@ -88,6 +94,9 @@ class Embodiment:
         )
         _refuse_bad_limits(self)
         _refuse_unreachable_mean(self)
+        if self.stop_ladder is not None:
+            top_speed = [step * self.control_hz for step in self.action_max_step]
+            self.stop_ladder.refuse_other_axes(self.action_names, self.action_low, self.action_high, top_speed)
 
     @property
     def state_dim(self) -> int:

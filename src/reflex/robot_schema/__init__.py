@@ -6,6 +6,6 @@ schema that is incomplete, contradicts itself, or that two readers could underst
 
 from reflex.robot_schema.disagreement import disagreements
 from reflex.robot_schema.parsing import parse_robot_schema
-from reflex.robot_schema.schema import LADDER, Camera, RobotSchema, SafeStop, Step
+from reflex.robot_schema.schema import Camera, RobotSchema, SafeStop
 
-__all__ = ["LADDER", "Camera", "RobotSchema", "SafeStop", "Step", "disagreements", "parse_robot_schema"]
+__all__ = ["Camera", "RobotSchema", "SafeStop", "disagreements", "parse_robot_schema"]

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from typing import Final
 
 from pydantic import ConfigDict
 
-from reflex.embodiments import Embodiment
+from reflex.embodiments import LADDER, Embodiment, Rung
+from reflex.embodiments.stop_ladder import LATEST_STOP_MS
 from reflex.signed.canonical import sha256_of
 
-__all__ = ["LADDER", "Camera", "RobotSchema", "SafeStop", "Step"]
+__all__ = ["Camera", "RobotSchema", "SafeStop"]
 
-Step = Literal["hold", "return_to_rest", "release"]
-LADDER: Final[tuple[Step, ...]] = get_args(Step)
-"""The order in which a robot's steps follow each other."""
-LATEST_STOP_MS: Final = 60_000
-"""A later stop would be none."""
 MAX_CAMERA_CHARACTERS: Final = 64
 
 _STRICT: Final = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
@@ -48,7 +44,7 @@ class SafeStop:
     """Without a fresh chunk for so long, the last position is held."""
     stop_after_ms: int
     """Without one for so long, the ladder begins, and only a person lets the robot go on."""
-    ladder: tuple[Step, ...]
+    ladder: tuple[Rung, ...]
     rest_pose: tuple[float, ...] | None = None
     """Where `return_to_rest` goes: one value an action axis, in its unit."""
     rest_speed: float | None = None

@@ -38,7 +38,7 @@ def changed(path: str, value: object) -> dict[str, Any]:
 
 def test_the_example_is_the_bundled_arm_with_cameras_and_a_safe_stop() -> None:
     schema, arm = parse_robot_schema(TEXT, "so101.schema.json"), load_embodiment("so101")
-    assert replace(schema.embodiment, sources=arm.sources) == arm
+    assert replace(schema.embodiment, sources=arm.sources, stop_ladder=arm.stop_ladder) == arm
     assert schema.cameras == (Camera("front", required=True), Camera("wrist", required=False))
     assert schema.safe_stop.ladder == ("hold", "return_to_rest")
     assert schema.simulation is False
