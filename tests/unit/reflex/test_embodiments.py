@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from reflex.embodiments import Embodiment, bundled_embodiments, load_embodiment
+from reflex.embodiments import Embodiment, StopLadder, bundled_embodiments, load_embodiment
 from reflex.errors import SetupError
 
 GOOD: dict[str, Any] = {
@@ -105,6 +105,55 @@ BAD_FIELDS: list[tuple[str, object, str]] = [
     ("description", None, "description"),
 ]
 
+LADDER: dict[str, Any] = {"rungs": ["hold", "return_to_rest"], "rest_pose": [0.1, 5], "rest_speed": [0.2, 50]}
+BAD_LADDERS: list[tuple[dict[str, object], str]] = [
+    ({"rungs": []}, "rungs must have at least one of hold, return_to_rest, release"),
+    ({"rungs": ["return_to_rest", "hold"]}, "in that order"),
+    ({"rungs": ["hold", "hold"]}, "each once"),
+    ({"rungs": ["hold", "float"]}, "stop_ladder.rungs.1"),
+    ({"rungs": ["hold"]}, "rest_pose and rest_speed are given exactly when"),
+    ({"rest_pose": None}, "rest_pose and rest_speed are given exactly when"),
+    ({"rest_speed": None}, "rest_pose and rest_speed are given exactly when"),
+    ({"rungs": ["hold", "return_to_rest", "release"]}, "release_is_safe must be true"),
+    ({"rest_pose": [0.1]}, "must have 2 values, one an action axis"),
+    ({"rest_speed": [0.2, 50, 1]}, "must have 2 values, one an action axis"),
+    ({"rest_pose": [1.1, 5]}, "rest_pose: slide lies outside its range, 0 to 1"),
+    ({"rest_pose": [0.1, -5]}, "rest_pose: gripper lies outside its range"),
+    ({"rest_speed": [1.1, 50]}, "rest_speed: slide must be above 0 and at most 1 per second"),
+    ({"rest_speed": [0.2, 0]}, "rest_speed: gripper must be above 0"),
+    ({"hold_after_ms": 0}, "hold_after_ms must be above 0"),
+    ({"hold_after_ms": 1000}, "hold_after_ms must be above 0 and below stop_after_ms"),
+    ({"stop_after_ms": 60_001}, "at most 60000"),
+    ({"hold_after_ms": 1.5}, "stop_ladder.hold_after_ms"),
+    ({"speed": 3}, "stop_ladder.speed: no such field is known"),
+]
+
+
+@pytest.mark.parametrize(("change", "complaint"), BAD_LADDERS, ids=lambda value: str(value)[:40])
+def test_a_bad_stop_ladder_is_refused_with_what_to_fix(
+    change: dict[str, object], complaint: str, tmp_path: Path
+) -> None:
+    content = GOOD | {"stop_ladder": {key: value for key, value in (LADDER | change).items() if value is not None}}
+    with pytest.raises(SetupError, match=rf"arm\.json: .*{complaint}.*correct the file"):
+        load_embodiment(write(tmp_path, json.dumps(content)))
+
+
+def test_a_stop_ladder_is_read_and_one_without_has_none(tmp_path: Path) -> None:
+    assert load_embodiment(write(tmp_path, json.dumps(GOOD))).stop_ladder is None
+    ladder = load_embodiment(write(tmp_path, json.dumps(GOOD | {"stop_ladder": LADDER}))).stop_ladder
+    assert ladder == StopLadder(rungs=("hold", "return_to_rest"), rest_pose=(0.1, 5), rest_speed=(0.2, 50))
+    assert ladder is not None
+    assert (ladder.hold_after_ms, ladder.stop_after_ms, ladder.release_is_safe) == (200, 1000, False)
+
+
+def test_a_ladder_that_fits_other_axes_is_refused_with_numbers_that_are_none_too() -> None:
+    embodiment = load_embodiment("so101")
+    assert embodiment.stop_ladder is not None
+    nan = (math.nan,) * 6
+    for ladder in (replace(embodiment.stop_ladder, rest_pose=nan), replace(embodiment.stop_ladder, rest_speed=nan)):
+        with pytest.raises(ValueError, match="stop_ladder: rest_"):
+            replace(embodiment, stop_ladder=ladder)
+
 
 @pytest.mark.parametrize(("field", "value", "complaint"), BAD_FIELDS, ids=lambda value: str(value)[:30])
 def test_a_bad_field_is_refused_with_what_to_fix(field: str, value: object, complaint: str, tmp_path: Path) -> None:
@@ -147,13 +196,15 @@ def test_a_file_that_an_editor_begins_with_a_byte_order_mark_is_read(tmp_path: P
 
 def test_a_file_that_cannot_be_read_says_so_and_what_else_to_use(tmp_path: Path) -> None:
     for path in (str(tmp_path / "missing.json"), str(tmp_path), "/nul\0.json"):
-        with pytest.raises(SetupError, match=r"cannot be read .*use one of franka, so101, so101_percent, ur5"):
+        with pytest.raises(
+            SetupError, match=r"cannot be read .*use one of franka, so101, so101_percent, so101_sim, ur5"
+        ):
             load_embodiment(path)
 
 
 @pytest.mark.parametrize("name", ["", "fanka", "Franka", "franka ", "__init__"])
 def test_an_unknown_name_lists_the_known_ones(name: str) -> None:
-    with pytest.raises(SetupError, match="franka, so101, so101_percent, ur5, or the path of a JSON file"):
+    with pytest.raises(SetupError, match="franka, so101, so101_percent, so101_sim, ur5, or the path of a JSON file"):
         load_embodiment(name)
 
 
@@ -179,8 +230,28 @@ def test_a_bundled_file_carries_its_own_name_and_its_sources(name: str) -> None:
     embodiment = load_embodiment(name)
     assert embodiment.name == name
     cited = " ".join(source.what for source in embodiment.sources)
-    for field in ("action_low", "action_high", "action_max_step", "control_hz"):
+    for field in ("action_low", "action_high", "action_max_step", "control_hz", "stop_ladder"):
         assert field in cited
+
+
+@pytest.mark.parametrize("name", bundled_embodiments())
+def test_a_bundled_robot_says_how_it_is_stopped_and_none_of_them_drops_its_arm(name: str) -> None:
+    ladder = load_embodiment(name).stop_ladder
+    assert ladder is not None
+    assert ladder.rungs[0] == "hold"
+    assert not ladder.release_is_safe
+
+
+def test_both_units_of_the_so101_rest_in_the_same_pose_at_the_same_speed() -> None:
+    degrees, percent = load_embodiment("so101"), load_embodiment("so101_percent")
+    assert degrees.stop_ladder is not None
+    assert percent.stop_ladder is not None
+    for field in ("rest_pose", "rest_speed"):
+        shares = [
+            [value / high for value, high in zip(getattr(one.stop_ladder, field), one.action_high, strict=True)]
+            for one in (degrees, percent)
+        ]
+        assert shares[0] == pytest.approx(shares[1], abs=0.002)
 
 
 SPEED_LIMITS: dict[str, list[float]] = {
@@ -188,6 +259,7 @@ SPEED_LIMITS: dict[str, list[float]] = {
     "ur5": [math.pi] * 6,
     # 270 degrees/s as a share of each joint's travel in degrees, times the 200 (gripper: 100) units of that travel
     "so101": [270.0] * 5 + [270 / 110 * 100],
+    "so101_sim": [270.0] * 5 + [270 / 110 * 100],
     "so101_percent": [270 / travel * 200 for travel in (220, 200, 193.65, 190, 360)] + [270 / 110 * 100],
 }
 
@@ -209,7 +281,7 @@ def test_loading_an_embodiment_needs_no_numpy() -> None:
 def test_every_json_file_beside_the_loader_is_an_embodiment() -> None:
     files = {file.name for file in resources.files("reflex.embodiments").iterdir() if file.name.endswith(".json")}
     assert files == {f"{name}.json" for name in bundled_embodiments()}
-    assert bundled_embodiments() == ("franka", "so101", "so101_percent", "ur5")
+    assert bundled_embodiments() == ("franka", "so101", "so101_percent", "so101_sim", "ur5")
 
 
 def test_so101_is_in_degrees_and_its_percent_are_beside_it_each_with_its_zero() -> None:
@@ -219,3 +291,10 @@ def test_so101_is_in_degrees_and_its_percent_are_beside_it_each_with_its_zero() 
     assert degrees.action_names == percent.action_names
     for embodiment in (degrees, percent):
         assert "Zero is the middle between each joint's two end stops" in embodiment.description
+
+
+def test_the_simulated_arm_has_the_interface_of_the_real_one_and_says_that_it_is_none() -> None:
+    real, simulated = load_embodiment("so101"), load_embodiment("so101_sim")
+    own = replace(real, name=simulated.name, description=simulated.description, sources=simulated.sources)
+    assert replace(own, simulation=True, stop_ladder=simulated.stop_ladder) == simulated
+    assert [name for name in bundled_embodiments() if load_embodiment(name).simulation] == ["so101_sim"]
