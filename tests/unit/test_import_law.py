@@ -17,6 +17,8 @@ ROOTS = {
     "export": "reflex_export",
     "control": "reflex_control",
     "analysis": "reflex_analysis",
+    "runner": "reflex_runner",
+    "learning": "reflex_learning",
 }
 
 CLIMBING = [
