@@ -58,6 +58,7 @@ When = Literal["set-up", "run time"]
 
 STATUS_OF: Final[Mapping[str, int]] = {
     "invalid_json": 400,
+    "invalid_msgpack": 400,
     "missing_field": 400,
     "wrong_type": 400,
     "invalid_image": 400,
@@ -76,12 +77,14 @@ STATUS_OF: Final[Mapping[str, int]] = {
     "deployment_not_ready": 409,
     "idempotency_mismatch": 409,
     "robot_busy": 409,
+    "superseded": 409,
     "wrong_state": 409,
     "login_ended": 410,
     "session_ended": 410,
     "payload_too_large": 413,
     "unsupported_media_type": 415,
     "state_dim_mismatch": 422,
+    "chunk_mismatch": 422,
     "image_required": 422,
     "unknown_camera": 422,
     "missing_camera": 422,

@@ -1,0 +1,1 @@
+"""`robot.yaml`: what a run is made of."""
