@@ -33,6 +33,7 @@ from reflex.cli.live.commands import status, watch
 from reflex.cli.replay import replay
 from reflex.cli.root import RootCommand
 from reflex.cli.serve import serve
+from reflex.cli.so101.group import so101
 from reflex.cli.traces import compare, traces
 from reflex.cli.train.group import train
 from reflex.cli.up.command import up
@@ -74,6 +75,7 @@ SHORT_HELP: Final[Mapping[str, str]] = MappingProxyType(
         "replay": "Ask recorded requests again, and compare the answers.",
         "bench": "Measure what a running server is good for.",
         "train": "Train small models that help a policy.",
+        "so101": "Find, check, calibrate and rest an SO-101 arm.",
     }
 )
 """Each fits its line of `reflex -h`, in the order in which a newcomer meets them."""
@@ -125,6 +127,7 @@ for _name, _group in (
     ("receipts", receipts),
     ("robots", robots),
     ("sessions", sessions),
+    ("so101", so101),
     ("traces", traces),
     ("train", train),
 ):

@@ -1,0 +1,19 @@
+"""The group `reflex so101`."""
+
+from __future__ import annotations
+
+import typer
+
+from reflex.cli.so101.find import find
+
+__all__ = ["so101"]
+
+so101 = typer.Typer(
+    help="Find an SO-101, check it, calibrate it, and bring it to rest.", no_args_is_help=True, rich_markup_mode=None
+)
+so101.command(short_help="Which serial port has the arm.")(find)
+
+
+@so101.callback()
+def _root() -> None:
+    """Find an SO-101, check it, calibrate it, and bring it to rest."""
