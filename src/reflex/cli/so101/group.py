@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from reflex.cli.so101.calibrate import calibrate
 from reflex.cli.so101.check import check
 from reflex.cli.so101.find import find
 from reflex.cli.so101.rest import rest
@@ -15,6 +16,7 @@ so101 = typer.Typer(
 )
 so101.command(short_help="Which serial port has the arm.")(find)
 so101.command(short_help="Whether the arm is well and complete; moves nothing.")(check)
+so101.command(short_help="Find the middle and the ends of each joint, by hand.")(calibrate)
 so101.command(short_help="Bring the arm to its rest pose, and take its torque off.")(rest)
 
 
