@@ -1,0 +1,1 @@
+"""Cameras: this one has none."""

@@ -1,0 +1,1 @@
+"""Where the loader of plugins lies."""
