@@ -21,6 +21,7 @@ from reflex.cli.control.receipts import receipts
 from reflex.cli.control.robots import robots
 from reflex.cli.control.server import control
 from reflex.cli.control.sessions import sessions
+from reflex.cli.datasets.group import datasets
 from reflex.cli.demo import demo
 from reflex.cli.doctor import doctor
 from reflex.cli.engines import engines
@@ -76,6 +77,7 @@ SHORT_HELP: Final[Mapping[str, str]] = MappingProxyType(
         "bench": "Measure what a running server is good for.",
         "train": "Train small models that help a policy.",
         "so101": "Find, check, calibrate and rest an SO-101 arm.",
+        "datasets": "Look after datasets and recordings of runs.",
     }
 )
 """Each fits its line of `reflex -h`, in the order in which a newcomer meets them."""
@@ -118,6 +120,7 @@ app.command("lerobot-policy", short_help=SHORT_HELP["lerobot-policy"])(lerobot_p
 for _name, _group in (
     ("bench", bench),
     ("control", control),
+    ("datasets", datasets),
     ("demo", demo),
     ("deploy", deploy),
     ("engines", engines),

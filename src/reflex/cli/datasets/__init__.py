@@ -1,0 +1,1 @@
+"""`reflex datasets`: what recordings of runs need before somebody trains on them."""

@@ -1,0 +1,17 @@
+"""The group `reflex datasets`."""
+
+from __future__ import annotations
+
+import typer
+
+from reflex.cli.datasets.repair import repair
+
+__all__ = ["datasets"]
+
+datasets = typer.Typer(help="Look after datasets and recordings of runs.", no_args_is_help=True, rich_markup_mode=None)
+datasets.command(short_help="Make whole what a killed run left.")(repair)
+
+
+@datasets.callback()
+def _root() -> None:
+    """Look after datasets and recordings of runs."""

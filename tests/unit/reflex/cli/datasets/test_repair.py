@@ -1,0 +1,49 @@
+"""`reflex datasets repair`, as it is typed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from reflex.cli import app
+from support.run_recording.runs import interrupted, recorded
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """One whole recording, and one whose only episode never ended."""
+    recorded(tmp_path, ["jsonl"], {12: True})
+    interrupted(tmp_path, ["jsonl"])
+    return tmp_path
+
+
+def test_it_says_what_it_does_and_a_second_time_that_there_is_nothing_to_do(folder: Path) -> None:
+    first = CliRunner().invoke(app, ["datasets", "repair", str(folder)])
+    second = CliRunner().invoke(app, ["datasets", "repair", str(folder)])
+
+    assert (first.exit_code, second.exit_code) == (0, 0)
+    assert first.stdout.count("finished: ") == 3
+    assert "2 recordings looked at: 3 things done" in first.stderr
+    assert (second.stdout, "2 recordings looked at: 0 things done" in second.stderr) == ("", True)
+
+
+def test_a_dry_run_as_json_says_what_would_be_done_and_does_nothing(folder: Path) -> None:
+    done = CliRunner().invoke(app, ["datasets", "repair", str(folder), "--dry-run", "--json"])
+    told = json.loads(done.stdout)
+
+    assert (told["dry_run"], told["recordings"], told["being_recorded"]) == (True, 2, [])
+    assert [(Path(step["path"]).name, step["did"]) for step in told["steps"]] == [
+        ("episode-000000.open", "finished"), ("episode-000000.jsonl.open", "finished"),
+        ("episodes.jsonl", "finished"),
+    ]  # fmt: skip
+    assert len(list(folder.rglob("*.open"))) == 2
+
+
+def test_a_folder_without_recordings_is_one_sentence(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["datasets", "repair", str(tmp_path)])
+
+    assert done.exit_code == 1
+    assert "holds no recording of `reflex connect`" in done.stderr
