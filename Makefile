@@ -98,6 +98,9 @@ soak: $(STAMP) ## 100,000 requests: memory, descriptors and threads must stay fl
 guard-properties: $(STAMP) ## two million random chunks through ActionGuard
 	REFLEX_GUARD_EXAMPLES=2000000 $(BIN)/python -m pytest tests/unit/reflex/test_guard.py --timeout 0 $(ARGS)
 
+runner-histories: $(STAMP) ## 20,000 random histories of a run of `reflex connect`, on a clock of their own (minutes)
+	REFLEX_RUNNER_HISTORIES=20000 $(BIN)/python -m pytest tests/unit/reflex_runner/loop/test_histories.py --timeout 0 $(ARGS)
+
 mutants: $(STAMP) ## small faults planted into what guards robots and promises; tests must notice each (ARGS='--module breaker')
 	PYTHONPATH=tests $(BIN)/python -m mutants $(ARGS)
 
