@@ -1,0 +1,48 @@
+"""The control loop begins its periods on time, also beside programs that want every core."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import numpy as np
+import pytest
+
+from reflex_runner.loop.run_session import run_session
+from support.promise import Promise
+from support.runner.arms import arm
+from support.runner.session import PATIENT, Arm, Policy
+from support.runner.world import Told
+
+PERIODS = 600
+
+
+@contextmanager
+def busy_program() -> Iterator[None]:
+    program = subprocess.Popen([sys.executable, "-c", "while True: sum(range(2000))"])
+    try:
+        yield
+    finally:
+        program.kill()
+        program.wait()
+
+
+@pytest.mark.timing
+@pytest.mark.parametrize("is_busy", [False, True], ids=["alone", "beside_busy_programs"])
+def test_at_30_hz_a_period_begins_within_3_ms_of_its_moment(promise: Promise, *, is_busy: bool) -> None:
+    told = Told()
+    with ExitStack() as programs:
+        for _ in range((os.cpu_count() or 1) * is_busy):
+            programs.enter_context(busy_program())
+        result = run_session(
+            Arm(), Policy(takes_s=0.02), None, "apply_actions", robot=arm(control_hz=30.0), safety=PATIENT,
+            max_steps=PERIODS, listeners=[told],
+        )  # fmt: skip
+    assert result.ok, result.errors
+    late_s = np.array([tick.late_s for tick in told.ticks])
+    how = "beside a busy program a core" if is_busy else "alone"
+    promise(f"the control loop's jitter at 30 Hz, p99, {how}", float(np.percentile(late_s, 99)), at_most=0.003)
+    promise(f"periods of {len(late_s)} that the control loop missed, {how}", result.overruns, at_most=6, unit="")
