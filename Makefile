@@ -42,6 +42,9 @@ serve: $(SERVES) ## serve the demo policy on http://127.0.0.1:8000 (ARGS='--port
 up: $(UP) ## server, control plane and demo together on this machine (ARGS='--no-sessions')
 	"$(BIN)/reflex" up $(ARGS)
 
+sim: $(SIM) ## a simulated arm picks a cube up, on a page in your browser (ARGS='--config examples/sim.yaml': led by a server)
+	"$(BIN)/reflex" connect --config examples/expert.yaml --view $(ARGS)
+
 test: $(STAMP) ## every test that needs no GPU, no container, no root (ARGS='-k guard')
 	$(BIN)/python -m pytest -m 'not timing and not slow' --numprocesses $(WORKERS) $(ARGS)
 
@@ -74,7 +77,13 @@ bench-rollout: $(STAMP) ## what recording, shadow, keys, sessions and tracing co
 bench-control: $(STAMP) ## a thousand robots' heartbeats at one control plane for ten minutes: a table (ARGS='--seconds 60')
 	$(BIN)/python -m reflex_bench.control_bench $(ARGS)
 
-demo-policy: $(STAMP) ## make export/demo_checkpoint and model_repository/demo* again, from the seed
+bench-datasets: $(STAMP) ## how fast a dataset of 100,000 frames is validated, and in how much memory (minutes)
+	$(BIN)/python -m reflex_bench.dataset_bench $(ARGS)
+
+expert-bench: $(STAMP) ## how often the simulator's scripted expert picks the cube up: a table (half a minute; ARGS='--seeds 1000')
+	$(BIN)/python -m reflex_bench.expert_bench $(ARGS)
+
+demo-policy: $(STAMP) ## make export/demo_checkpoint and the policies of model_repository/ again, from the seed
 	$(BIN)/python -m reflex_export.commands.demo export/demo_checkpoint --repository model_repository
 
 fuzz: $(STAMP) ## long fuzzing: 500,000 bodies, 200,000 images (hours)
