@@ -9,7 +9,9 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from reflex.client import AsyncReflexClient, ReflexClient
+    from reflex.client import ActionStream, AsyncActionStream, AsyncReflexClient, ReflexClient
+    from reflex.connector.marks import EpisodeMarks
+    from reflex.connector.roles import action, observation
     from reflex.errors import ReflexError
     from reflex.sdk import (
         authorize_session,
@@ -37,15 +39,21 @@ if TYPE_CHECKING:
         run_deployment_doctor,
         whoami,
     )
+    from reflex.sdk.running import connect, run_from_config
 
 __all__ = [
+    "ActionStream",
+    "AsyncActionStream",
     "AsyncReflexClient",
+    "EpisodeMarks",
     "ReflexClient",
     "ReflexError",
     "__version__",
+    "action",
     "authorize_session",
     "claim_pairing_token",
     "close_session",
+    "connect",
     "create_deployment",
     "create_deployment_from_spec",
     "create_key",
@@ -59,6 +67,7 @@ __all__ = [
     "list_robot_schemas",
     "list_robots",
     "list_sessions",
+    "observation",
     "promote_session",
     "register_model",
     "register_robot",
@@ -66,15 +75,23 @@ __all__ = [
     "revoke_key",
     "rotate_key",
     "run_deployment_doctor",
+    "run_from_config",
     "whoami",
 ]
 
 __version__ = "0.1.0.dev0"
 
 _HOMES = {
+    "ActionStream": "reflex.client",
+    "AsyncActionStream": "reflex.client",
     "AsyncReflexClient": "reflex.client",
+    "EpisodeMarks": "reflex.connector.marks",
     "ReflexClient": "reflex.client",
     "ReflexError": "reflex.errors",
+    "action": "reflex.connector.roles",
+    "connect": "reflex.sdk.running",
+    "observation": "reflex.connector.roles",
+    "run_from_config": "reflex.sdk.running",
 }
 """All the others are functions of the control plane, in `reflex.sdk`."""
 

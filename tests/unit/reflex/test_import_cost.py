@@ -11,7 +11,7 @@ from support.promise import Promise
 
 LIMIT_S = 0.25
 HEAVY = ("numpy", "fastapi", "onnx", "onnxruntime", "torch", "tensorrt", "pydantic", "httpx", "grpc", "PIL", "yaml",
-         "cryptography")  # fmt: skip
+         "cryptography", "websockets")  # fmt: skip
 MEASURE = """
 import json, sys, time
 started = time.perf_counter()
