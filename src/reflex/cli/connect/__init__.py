@@ -1,0 +1,1 @@
+"""`reflex connect`: run a robot from its `robot.yaml`."""
