@@ -14,6 +14,7 @@ from reflex.cli.act import act
 from reflex.cli.admin import AdminCommand, replace, slots, split
 from reflex.cli.bench.group import bench
 from reflex.cli.check import check
+from reflex.cli.connect.command import connect
 from reflex.cli.control.deploy import deploy
 from reflex.cli.control.login import login, logout, whoami
 from reflex.cli.control.models import models
@@ -48,6 +49,7 @@ SHORT_HELP: Final[Mapping[str, str]] = MappingProxyType(
         "up": "Start the server and the control plane together.",
         "act": "Ask a running server for one action chunk.",
         "check": "Check that a running server answers.",
+        "connect": "Run a robot from its robot.yaml.",
         "status": "Say how a running server does.",
         "watch": "Watch a running server in the terminal.",
         "doctor": "Check this machine, or a deployment.",
@@ -100,6 +102,7 @@ for _command in (
     act,
     check,
     compare,
+    connect,
     doctor,
     export,
     inspect,
