@@ -10,7 +10,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-PRODUCT = [path for room in ("src", "export", "frontend", "analysis") for path in sorted((ROOT / room).rglob("*.py"))]
+PRODUCT = [
+    path
+    for room in ("src", "export", "frontend", "analysis", "runner", "learning")
+    for path in sorted((ROOT / room).rglob("*.py"))
+]
 BEFORE_A_PATH = re.compile(
     r"(mkdir -p|reflex [a-z][^`]* --(model-repository|repository|file|shared|embodiment|base|stats)) $"
 )

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.testing import CliRunner
 
+from docs.commands import built_once
 from reflex.cli import app
 
 DOCUMENT = (Path(__file__).parents[4] / "docs" / "cli.md").read_text()
@@ -22,7 +22,7 @@ SHARED = {"--api-key", "--convex-url", "--backend-url", "--json"}
 
 
 def _commands() -> Iterator[str]:
-    root = typer.main.get_command(app)
+    root = built_once(app)
     assert isinstance(root, TyperGroup)
     for name, command in root.commands.items():
         if isinstance(command, TyperGroup):

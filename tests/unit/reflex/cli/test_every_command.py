@@ -17,8 +17,10 @@ import typer
 from typer.core import TyperGroup
 
 import reflex
+from docs.commands import built_once
 from reflex.api_keys import new_key
 from reflex.cli import app
+from reflex.cli.root import CommandError
 from support.waiting import HANGS_S
 
 Run = Callable[..., "Ended"]
@@ -33,7 +35,7 @@ def leaves(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str
         yield from leaves(child, (*path, name))
 
 
-ROOT: Any = typer.main.get_command(app)
+ROOT: Any = built_once(app)
 """Built once for hundreds of runs."""
 COMMANDS = dict(leaves(ROOT))
 NEEDING = [path for path, command in COMMANDS.items() if any(parameter.required for parameter in command.params)]
@@ -104,6 +106,7 @@ def test_verbose_says_what_runs_on_stderr_alone_and_only_while_it_does(
     run: Run, path: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(COMMANDS[path], "callback", lambda **_given: typer.echo("done"))
+    level = logging.getLogger("reflex").level
     for parameter in COMMANDS[path].params:
         monkeypatch.setattr(parameter, "required", False)
 
@@ -114,6 +117,25 @@ def test_verbose_says_what_runs_on_stderr_alone_and_only_while_it_does(
         assert f"reflex {reflex.__version__}, Python " in ended.err
         assert ended.err.endswith(f": reflex {' '.join(path)}\n")
     assert not logging.getLogger("reflex").handlers
+    assert logging.getLogger("reflex").level == level
+
+
+@pytest.mark.parametrize(
+    ("trouble", "message"),
+    [(typer.Abort(), "standard input has ended"), (CommandError("the terminal is gone"), "the terminal is gone")],
+    ids=["a question that nobody answers", "what the parser's library raises"],
+)
+def test_what_ends_a_command_beside_our_own_errors_is_one_json_value_under_json(
+    run: Run, monkeypatch: pytest.MonkeyPatch, trouble: Exception, message: str
+) -> None:
+    def fail(**_given: object) -> None:
+        raise trouble
+
+    monkeypatch.setattr(COMMANDS["whoami",], "callback", fail)
+    ended = run("whoami", "--json")
+
+    assert (ended.code, ended.err) == (1, "")
+    assert json.loads(ended.out) == {"error": "setup", "message": message, "hint": None, "request_id": None}
 
 
 def test_an_interruption_is_one_json_value_under_json() -> None:

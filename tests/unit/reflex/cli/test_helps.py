@@ -9,10 +9,10 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-import typer
 from typer.core import TyperGroup
 from typer.testing import CliRunner
 
+from docs.commands import built_once
 from reflex.cli import app
 from support.waiting import HANGS_S
 
@@ -29,7 +29,7 @@ def _commands(command: object, path: tuple[str, ...]) -> Iterator[tuple[str, ...
         yield from _commands(child, (*path, name))
 
 
-COMMANDS = sorted(" ".join(path) for path in _commands(typer.main.get_command(app), ()))
+COMMANDS = sorted(" ".join(path) for path in _commands(built_once(app), ()))
 
 
 @functools.cache
