@@ -1,0 +1,59 @@
+"""An SO-101 on its bus, run by `reflex connect` beside the server that it asks: on time, and soon."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from support.promise import Promise
+from support.runner.driven import models_for
+from support.server import ServerProcess, running_server
+from support.servos.served_run import give_up_real_time, run_beside
+
+PERIODS = 600
+START_S = 2.0
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    models = models_for("so101", tmp_path_factory.mktemp("models"))
+    with running_server("--model-repository", str(models), "--policy", "sim_demo") as made:
+        yield made
+
+
+@pytest.mark.timing
+@pytest.mark.parametrize(
+    ("how", "begin"), [("as it comes", None), ("without real-time rights", give_up_real_time)], ids=["free", "humble"]
+)
+def test_at_30_hz_a_period_begins_within_3_ms_beside_a_server_that_is_asked_all_the_time(
+    server: ServerProcess, tmp_path: Path, promise: Promise, how: str, begin: Callable[[], None] | None
+) -> None:
+    run = run_beside(server.base_url, tmp_path, steps=PERIODS, begin=begin)
+    assert run.result["ok"], run.result["errors"]
+    assert run.result["appliedSteps"] == run.result["steps"] >= PERIODS
+    assert run.chunks > PERIODS / 4, "it asks nearly all the time"
+    late_s = [tick["late_s"] for tick in run.ticks]
+    p99_s = float(np.percentile(late_s, 99))
+    promise(f"the jitter at 30 Hz of an SO-101 beside its server, p99, {how}", p99_s, at_most=0.003)
+    promise(f"periods of {PERIODS} that it missed, {how}", run.result["overruns"], at_most=6, unit="")
+
+
+@pytest.mark.timing
+def test_the_arm_is_commanded_soon_after_the_start(server: ServerProcess, tmp_path: Path, promise: Promise) -> None:
+    runs = [run_beside(server.base_url, tmp_path / str(number), steps=3) for number in range(2)]
+    assert all(run.result["ok"] for run in runs), [run.result["errors"] for run in runs]
+    soonest_s = min(run.first_command_s for run in runs)
+    promise("from the start of reflex connect to an SO-101's first command", soonest_s, at_most=START_S)
+
+
+def test_the_package_is_imported_soon(promise: Promise) -> None:
+    program = (
+        "import time; began = time.monotonic(); import reflex, reflex_runner.running; print(time.monotonic() - began)"
+    )
+    times_s = [float(subprocess.check_output([sys.executable, "-c", program])) for _ in range(3)]
+    promise("importing reflex and its runner", min(times_s), at_most=START_S)
