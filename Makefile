@@ -10,6 +10,7 @@ STAMP := $(VENV)/.installed
 # Serving needs a third of what the tests need; who has all of it needs no more.
 SERVES := $(or $(wildcard $(STAMP)),$(VENV)/.serves)
 UP := $(or $(wildcard $(STAMP)),$(VENV)/.up)
+SIM := $(or $(wildcard $(STAMP)),$(VENV)/.sim)
 GOLDEN ?= tests/golden
 LEROBOT ?= .lerobot
 RERUN ?= .rerun
@@ -30,7 +31,8 @@ install: $(STAMP) ## a virtual environment in .venv with everything, dev tools t
 $(STAMP): WANTED := .[dev]
 $(VENV)/.serves: WANTED := .[serve,embedded]
 $(VENV)/.up: WANTED := .[serve,embedded,control]
-$(STAMP) $(VENV)/.serves $(VENV)/.up: pyproject.toml constraints.txt
+$(VENV)/.sim: WANTED := .[runner,sim,datasets]
+$(STAMP) $(VENV)/.serves $(VENV)/.up $(VENV)/.sim: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Reflex needs Python 3.11 or newer: make PYTHON=python3.11") if sys.version_info < (3, 11) else None'
 	@echo "installing $(WANTED) into $(VENV), this once" >&2
 	@$(PYTHON) tools/install.py "$(VENV)" "$(WANTED)"
