@@ -106,6 +106,15 @@ chaos: $(STAMP) ## long fault runs: 1,000 kills, 100 stops (hours)
 soak: $(STAMP) ## 100,000 requests: memory, descriptors and threads must stay flat (minutes)
 	$(BIN)/python -m reflex_bench.soak $(ARGS)
 
+runner-hour: $(STAMP) ## an hour of a robot's run at 50 Hz, eight times as fast: memory, descriptors and threads must stay flat (eight minutes)
+	$(BIN)/python -m reflex_bench.runs.hour $(ARGS)
+
+runner-install: $(STAMP) ## what a robot's computer installs: wheels alone, for x86-64 and aarch64, at most 150 MB (asks the package index; a minute)
+	$(BIN)/python -m pytest tests/docs/test_runner_install.py -p no:randomly -s --timeout 600 $(ARGS)
+
+recording-kills: $(STAMP) ## runs killed at 300 random instants while they record: at most the open episode is lost (ten minutes)
+	REFLEX_RECORDING_KILLS=300 $(BIN)/python -m pytest tests/unit/reflex_runner/recording/repair --timeout 0 $(ARGS)
+
 guard-properties: $(STAMP) ## two million random chunks through ActionGuard
 	REFLEX_GUARD_EXAMPLES=2000000 $(BIN)/python -m pytest tests/unit/reflex/test_guard.py --timeout 0 $(ARGS)
 
