@@ -102,6 +102,10 @@ chaos: $(STAMP) ## long fault runs: 1,000 kills, 100 stops (hours)
 	REFLEX_CHAOS_KILLS=1000 REFLEX_CHAOS_STOPS=100 REFLEX_CHAOS_PUBLISH_KILLS=5000 \
 	REFLEX_CHAOS_RECORDING_KILLS=500 REFLEX_CHAOS_REQUESTS=200000 REFLEX_CHAOS_CONTROL_KILLS=500 REFLEX_CHAOS_AWAY_S=100 \
 	  $(BIN)/python -m pytest -m 'not timing' tests/chaos --timeout 0 $(ARGS)
+	PYTHONPATH=tests $(BIN)/python -m support.kills.campaign
+
+runner-kills: $(STAMP) ## 250 runs of a robot struck at random instants by every fault: worst time and bound of each (an hour at most; ARGS='--only frozen')
+	PYTHONPATH=tests $(BIN)/python -m support.kills.campaign $(ARGS)
 
 soak: $(STAMP) ## 100,000 requests: memory, descriptors and threads must stay flat (minutes)
 	$(BIN)/python -m reflex_bench.soak $(ARGS)
