@@ -1,0 +1,3 @@
+"""Rules for a dataset: each says what must hold, looks, and names episode, frame and file where it does not."""
+
+from __future__ import annotations
