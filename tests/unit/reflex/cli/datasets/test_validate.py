@@ -1,0 +1,80 @@
+"""`reflex datasets validate`, as it is typed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from reflex.cli import app
+from reflex_learning.validation.catalogue import ALL
+from support.datasets.defects import DEFECTS
+from support.datasets.drafts import healthy
+from support.datasets.writing import make
+
+
+@pytest.fixture
+def sound(tmp_path: Path) -> Path:
+    return make(healthy("image", (31, 32)), tmp_path / "sound")
+
+
+def test_a_sound_dataset_is_fit_for_training_and_ends_with_0(sound: Path) -> None:
+    done = CliRunner().invoke(app, ["datasets", "validate", str(sound)])
+
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert done.stderr.splitlines() == [
+        f"{len(ALL) - 10} rules checked over 2 episodes, 63 frames, 126 pictures",
+        f"{sound}: fit for training; 0 errors, 0 warnings",
+    ]
+
+
+def test_an_error_has_its_place_and_its_fix_and_ends_with_1(tmp_path: Path) -> None:
+    root = DEFECTS["video-frames"].make(tmp_path / "dataset")
+    done = CliRunner().invoke(app, ["datasets", "validate", str(root)])
+
+    assert done.exit_code == 1
+    assert done.stdout.splitlines() == [
+        "error video-frames, 1 time: it should be that videos have every frame that their episodes need",
+        "  episode 3, frame 47, videos/observation.images.front/chunk-000/file-003.mp4: it holds 47 of its 52 frames",
+        "  fix: copy the video anew, or delete the episode",
+    ]
+    assert f"{root}: not fit for training; 1 error, 0 warnings" in done.stderr
+
+
+def test_a_warning_leaves_the_dataset_fit(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["datasets", "validate", str(DEFECTS["splits"].make(tmp_path / "dataset"))])
+
+    assert done.exit_code == 0
+    assert "warning splits, 1 time" in done.stdout
+
+
+def test_as_json_every_rule_has_its_state(tmp_path: Path) -> None:
+    root = DEFECTS["info-open"].make(tmp_path / "dataset")
+    done = CliRunner().invoke(app, ["datasets", "validate", str(root), "--json"])
+    told = json.loads(done.stdout)
+
+    assert (done.exit_code, told["valid"], told["errors"]) == (1, False, 1)
+    assert {rule["id"]: rule["state"] for rule in told["rules"]} == {rule.id: "not_checked" for rule in ALL} | {
+        "info-open": "failed"
+    }
+    assert told["rules"][0]["findings"][0]["file"] == "meta/info.json"
+
+
+def test_a_page_is_written_beside_and_a_place_without_a_folder_is_one_sentence(sound: Path, tmp_path: Path) -> None:
+    written = CliRunner().invoke(app, ["datasets", "validate", str(sound), "--html", str(tmp_path / "page.html")])
+    refused = CliRunner().invoke(
+        app, ["datasets", "validate", str(sound), "--html", str(tmp_path / "no" / "page.html")]
+    )
+
+    assert (written.exit_code, refused.exit_code) == (0, 1)
+    assert (tmp_path / "page.html").read_text().startswith("<!doctype html>")
+    assert "give another --html" in refused.stderr
+
+
+def test_what_is_no_folder_is_one_sentence(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["datasets", "validate", str(tmp_path / "nowhere")])
+
+    assert done.exit_code == 1
+    assert done.stderr == f"reflex: {tmp_path}/nowhere is no folder; give the folder of a LeRobot dataset\n"
