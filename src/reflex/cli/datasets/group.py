@@ -6,6 +6,7 @@ import typer
 
 from reflex.cli.datasets.repair import repair
 from reflex.cli.datasets.show import list_datasets, show_dataset
+from reflex.cli.datasets.stats import stats
 from reflex.cli.datasets.validate import validate
 
 __all__ = ["datasets"]
@@ -14,6 +15,7 @@ datasets = typer.Typer(help="Look after datasets and recordings of runs.", no_ar
 datasets.command("list", short_help="List the datasets in a folder.")(list_datasets)
 datasets.command("show", short_help="Show what a dataset holds.")(show_dataset)
 datasets.command(short_help="Hold a dataset to rules, before training.")(validate)
+datasets.command(short_help="Compute the statistics of a dataset.")(stats)
 datasets.command(short_help="Make whole what a killed run left.")(repair)
 
 
