@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from mutants.mutation import Mutant, chosen, mutants_of
+from mutants.planted import planted_in
 from mutants.targets import EXPLAINED, TARGETS, Target
 from mutants.trial import NEVER_IMPORTED, PASSED, Outcome, Trial, run_trials, warm_up
 
@@ -61,7 +62,7 @@ def main(
         planted = [
             (target, mutant)
             for target, source in sources.items()
-            for mutant in chosen(mutants_of(target.path, source), options.per_module, options.seed)
+            for mutant in faults_of(target, source, options.per_module, options.seed)
         ]
         in_time = takewhile(lambda _: time.monotonic() < ends_s, planted)
         outcomes: dict[int, Outcome] = {}
@@ -73,13 +74,19 @@ def main(
     return _judge([Result(*one, outcomes.get(number)) for number, one in enumerate(planted)])
 
 
+def faults_of(target: Target, source: str, per_module: int, seed: int) -> list[Mutant]:
+    """What is always planted there, and what is drawn."""
+    drawn = chosen(mutants_of(target.path, source), per_module, seed) if target.is_drawn else []
+    return [*planted_in(target.path, source), *drawn]
+
+
 def _options(arguments: Sequence[str] | None, names: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("make mutants", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--module", choices=names, help="only this one")
     parser.add_argument("--per-module", type=int, default=PER_MODULE, help="faults in each module; 0 is all there are")
     parser.add_argument("--seed", type=int, default=1, help="which of them")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--limit-s", type=float, default=900.0, help="no fault is planted after so many seconds")
+    parser.add_argument("--limit-s", type=float, default=1800.0, help="no fault is planted after so many seconds")
     return parser.parse_args(arguments)
 
 

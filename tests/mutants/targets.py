@@ -11,6 +11,16 @@ from mutants.mutation import Identity
 __all__ = ["EXPLAINED", "TARGETS", "Target"]
 
 UNIT: Final = "tests/unit"
+DOCTOR: Final = (
+    "examining", "frontend_checks", "policy_checks", "robot_checks", "schema_checks", "sighting", "told",
+)  # fmt: skip
+
+MOVING: Final = (
+    "motion/limits", "motion/freshness", "motion/usable", "motion/command_guard", "motion/chunk_buffer", "motion/seam",
+    "motion/joining", "motion/descent", "motion/pilot", "loop/hands", "loop/tally", "loop/control_loop",
+    "loop/heartbeats",
+)  # fmt: skip
+"""Of the robot's side: what decides whether and how an arm moves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,16 +29,25 @@ class Target:
 
     path: str
     tests: tuple[str, ...]
+    called: str = ""
+    """Where two modules have one name."""
+    is_drawn: bool = True
+    """Whether faults are drawn for it; else only those are planted that `planted` names."""
 
     @property
     def name(self) -> str:
         """`breaker` of frontend/reflex_frontend/policy/breaker.py."""
-        return self.path.rpartition("/")[2].removesuffix(".py")
+        return self.called or self.path.rpartition("/")[2].removesuffix(".py")
 
     @property
     def module(self) -> str:
         """By which it is imported: the first folder is only where the package lies."""
         return self.path.partition("/")[2].removesuffix(".py").replace("/", ".")
+
+
+def _tests_of(name: str) -> str:
+    folder, _, module = name.rpartition("/")
+    return f"{folder}/test_{module}.py"
 
 
 TARGETS: Final = (
@@ -45,6 +64,14 @@ TARGETS: Final = (
             f"{UNIT}/reflex_frontend/policy/test_silent_model.py",
         ),
     ),
+    Target("frontend/reflex_frontend/triton/stages.py", (f"{UNIT}/reflex_frontend/triton/test_stages.py",)),
+    Target(
+        "frontend/reflex_frontend/motion/prefixes.py",
+        (
+            f"{UNIT}/reflex_frontend/motion/test_prefixes.py",
+            f"{UNIT}/reflex_frontend/motion/test_prefix_bounds.py",
+        ),
+    ),
     Target("frontend/reflex_frontend/exchange/routing.py", (f"{UNIT}/reflex_frontend/exchange/test_routing.py",)),
     Target("frontend/reflex_frontend/exchange/slot_hash.py", (f"{UNIT}/reflex_frontend/exchange/test_slot_hash.py",)),
     Target("frontend/reflex_frontend/observation/request.py", (f"{UNIT}/reflex_frontend/observation/test_request.py",)),
@@ -57,6 +84,34 @@ TARGETS: Final = (
         "export/reflex_export/publishing/transaction.py",
         (f"{UNIT}/reflex_export/publishing/test_transaction.py", f"{UNIT}/reflex_export/publishing/test_publish.py"),
     ),
+    Target("control/reflex_control/sessions/fitness.py", (f"{UNIT}/reflex_control/sessions/test_fitness.py",)),
+    Target("control/reflex_control/sessions/promoting.py", (f"{UNIT}/reflex_control/sessions/test_promoting.py",)),
+    *(
+        Target(f"control/reflex_control/doctor/{name}.py", (f"{UNIT}/reflex_control/doctor/test_{name}.py",))
+        for name in (
+            "examining",
+            "frontend_checks",
+            "policy_checks",
+            "robot_checks",
+            "schema_checks",
+            "sighting",
+            "told",
+        )
+    ),
+    Target("src/reflex/outbound/addresses.py", (f"{UNIT}/reflex/outbound/test_addresses.py",)),
+    Target("src/reflex/outbound/asking.py", (f"{UNIT}/reflex/outbound/test_asking.py",)),
+    *(Target(f"runner/reflex_runner/{name}.py", (f"{UNIT}/reflex_runner/{_tests_of(name)}",)) for name in MOVING),
+    # Their threads wait for what a fault keeps from them, each time until the limit.
+    Target("runner/reflex_runner/loop/senses.py", (f"{UNIT}/reflex_runner/loop/test_senses.py",), is_drawn=False),
+    Target(
+        "runner/reflex_runner/loop/inference.py",
+        (f"{UNIT}/reflex_runner/loop/test_inference.py",),
+        "runner_inference",
+        is_drawn=False,
+    ),
+    Target("runner/reflex_runner/so101/frame.py", (f"{UNIT}/reflex_runner/so101/test_frame.py",)),
+    Target("runner/reflex_runner/so101/holding.py", (f"{UNIT}/reflex_runner/so101/test_holding.py",)),
+    Target("runner/reflex_runner/so101/units.py", (f"{UNIT}/reflex_runner/so101/test_units.py",)),
 )
 
 EXPLAINED: Final[Mapping[Identity, str]] = {
