@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import signal
 from collections.abc import Generator
@@ -28,13 +29,25 @@ gc.disable()
 settings.register_profile("reflex", deadline=None)
 settings.load_profile("reflex")
 
-pytest_plugins = ["support.promise", "support.clock"]
+pytest_plugins = ["support.promise", "support.clock", "docs.commands"]
 
 # What runs under nohup ignores a hang-up, and what a script runs in the background Ctrl-C: so would a test's servers,
 # for what is ignored is so in a child. A handler is not handed on, and with it the tests still ignore it.
 for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, signal.default_int_handler if number is signal.SIGINT else lambda *_: None)
+
+
+@pytest.fixture(autouse=True)
+def _own_logs() -> Generator[None]:
+    """A command that runs in the tests' own process sets its logs up: they end with the test, as its output does."""
+    root, ours = logging.getLogger(), logging.getLogger("reflex")
+    before = root.level, ours.level, ours.handlers[:], root.handlers[:]
+    yield
+    root.handlers[:] = before[3]
+    ours.handlers[:] = before[2]
+    root.setLevel(before[0])
+    ours.setLevel(before[1])
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -7,6 +7,7 @@ Exit code 1 and one line per violation when there is one.
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,7 +31,13 @@ def check_tree(files: Sequence[SourceFile]) -> list[str]:
 
 def violations_in(files: Sequence[SourceFile]) -> list[str]:
     """All of them."""
-    return [line for file in files for line in check(file)] + check_tree(files)
+    was_enabled = gc.isenabled()
+    gc.disable()  # the trees of all files live to the end: looking for garbage among them takes a third of the time
+    try:
+        return [line for file in files for line in check(file)] + check_tree(files)
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def main() -> int:

@@ -18,10 +18,16 @@ from house.source import SourceFile
 
 __all__ = ["misplaced"]
 
-ROOTS: Final = ("src", "frontend", "export", "control", "analysis", "bench")
+ROOTS: Final = ("src", "frontend", "export", "control", "analysis", "runner", "learning", "bench")
+PLUGIN: Final = "integrations/lerobot_policy_reflex/"
+"""A distribution of its own: its package lies one folder deeper."""
 NO_TESTS_OF_THEIR_OWN: Final = ("__init__.py", "__main__.py")
-IN_ANOTHER_PROGRAM: Final = ("frontend/reflex_frontend/embedded/backends/", "control/reflex_control/store/migrations/")
-"""Loaded by path, inside Triton or by Alembic: no test imports it."""
+IN_ANOTHER_PROGRAM: Final = (
+    "frontend/reflex_frontend/embedded/backends/",
+    "control/reflex_control/store/migrations/",
+    *(f"{PLUGIN}lerobot_policy_reflex/{role}_reflex.py" for role in ("configuration", "modeling", "processor")),
+)
+"""Loaded inside Triton, by Alembic or by LeRobot: no test imports it."""
 PLAIN: Final = ("tests/unit/reflex_bench/",)
 """Folders whose modules are tools, tested where they promise something."""
 
@@ -82,31 +88,38 @@ def _untested(modules: Mapping[str, str], imports: Imports, covered_by: Mapping[
 
 def _homeless(by_path: Mapping[str, SourceFile], mirrored: set[str], named: set[str]) -> Iterator[str]:
     for path in by_path:
-        is_mirror = path.startswith("tests/unit/reflex") and PurePosixPath(path).name.startswith("test_")
+        is_mirror = path.startswith(("tests/unit/reflex", "tests/unit/lerobot_policy_reflex")) and PurePosixPath(
+            path
+        ).name.startswith("test_")
         if is_mirror and not path.startswith(PLAIN) and path not in mirrored | named:
             yield f"{path}:1: tests no module of this name; move it, or name it in tests/house/covered_by.py"
 
 
 def _is_tested(path: str) -> bool:
-    root, _, rest = path.partition("/")
-    is_ours = root in ROOTS[:-1] and rest.startswith("reflex") and path.endswith(".py")
+    is_product = path.partition("/")[0] in ROOTS[:-1] and _inside(path).startswith("reflex")
+    is_ours = (is_product or path.startswith(PLUGIN)) and path.endswith(".py")
     return is_ours and PurePosixPath(path).name not in NO_TESTS_OF_THEIR_OWN
 
 
+def _inside(path: str) -> str:
+    """Without the folder from which it is imported."""
+    return path.removeprefix(PLUGIN) if path.startswith(PLUGIN) else path.partition("/")[2]
+
+
 def _mirrored(path: str) -> str:
-    inside = PurePosixPath(path.partition("/")[2])
+    inside = PurePosixPath(_inside(path))
     return str(PurePosixPath("tests/unit") / inside.parent / f"test_{inside.name}")
 
 
 def _dotted(path: str) -> str:
-    inside = path if path.startswith("tests/") else path.partition("/")[2]
+    inside = path if path.startswith("tests/") else _inside(path)
     return inside.removeprefix("tests/").removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
 def _imported(file: SourceFile) -> set[str]:
     """Imports, and strings that are the name of a module: some are imported when a command runs."""
     names: set[str] = set()
-    for node in ast.walk(file.tree or ast.Module([], [])):
+    for node in file.nodes:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module is not None:

@@ -30,18 +30,31 @@ MAY_PRINT: Final = ("src/reflex/cli/",)
 SERVER: Final = "frontend/reflex_frontend/"
 EMBEDDED: Final = f"{SERVER}embedded/"
 SLEEPS: Final = frozenset({"time.sleep", "asyncio.sleep"})
-ON_VIRTUAL_TIME: Final = ("run_virtual", "act_scene import", "rollout_scene import", "inference_bench import")
+ON_VIRTUAL_TIME: Final = (
+    "run_virtual",
+    "act_scene import",
+    "rollout_scene import",
+    "inference_bench import",
+    "rtc_scene import",
+    "stream_scene import",
+)
 """Names by which a test lets hours pass in no time."""
 ENVIRONMENT_READERS: Final[Mapping[str, str]] = {
     f"{EMBEDDED}__main__.py": "becomes tritonserver in its container, and hands the environment on",
     "frontend/reflex_frontend/settings.py": "names the variables that are no settings, which Pydantic passes over",
     "export/reflex_export/__init__.py": "keeps ONNX Runtime from reporting its use, which only a variable does",
     "src/reflex/control/opening.py": "hands it to the one function that finds key and address for the SDK and the CLI",
+    "src/reflex/client/streaming/options.py": "REFLEX_CONNECT_RETRY_SECONDS, where the argument is not given",
     "control/reflex_control/settings.py": "XDG_DATA_HOME, where a user's programs keep what lasts",
     "src/reflex/cli/control/browser.py": "whether somebody sits at this machine: DISPLAY, SSH_CONNECTION, CI",
     "src/reflex/cli/up/programs.py": "hands the environment on to what it starts, with the server's own key",
     "src/reflex/admin.py": "XDG_RUNTIME_DIR, where a user's running programs leave word for each other",
     "analysis/reflex_analysis/child_server.py": "hands the environment on to a server, without this one's settings",
+    "runner/reflex_runner/config/environment.py": "what the environment says of a run, beside its robot.yaml",
+    "runner/reflex_runner/connectors/commands/family.py": "hands the environment on to the robot's commands",
+    "integrations/lerobot_policy_reflex/lerobot_policy_reflex/keys.py": "the key: LeRobot prints its settings",
+    "runner/reflex_runner/simulation/engine.py": "MUJOCO_GL, which MuJoCo reads when it is imported",
+    "runner/reflex_runner/so101/places.py": "REFLEX_SO101_PORT, and the variables by which LeRobot finds calibrations",
     f"{EMBEDDED}server.py": "Triton inherits the environment, which also says where the cache lies",
     f"{EMBEDDED}launch.py": "becomes tritonserver and hands the environment on",
     f"{EMBEDDED}backends/onnxruntime/model.py": "runs in Triton's stub; we speak to it through the environment",
@@ -83,20 +96,22 @@ def no_package_registry(file: SourceFile) -> Iterator[Violation]:
 
 def nothing_is_unpickled(file: SourceFile) -> Iterator[Violation]:
     """A pickle runs code when it is read."""
-    for node in file.nodes:
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            for name in imported(node) & UNPICKLERS:
-                yield node.lineno, f"imports {name}, whose data is code"
-        elif isinstance(node, ast.Attribute) and ast.unparse(node) == "torch.load":
-            yield node.lineno, "torch.load unpickles; use safetensors"
-        elif isinstance(node, ast.keyword) and node.arg == "allow_pickle" and not is_constant(node.value, value=False):
-            yield node.lineno, "allow_pickle must be False"
+    imports: list[ast.Import | ast.ImportFrom] = [*file.of_kind(ast.Import), *file.of_kind(ast.ImportFrom)]
+    for importing in imports:
+        for name in imported(importing) & UNPICKLERS:
+            yield importing.lineno, f"imports {name}, whose data is code"
+    for attribute in file.of_kind(ast.Attribute):
+        if attribute.attr == "load" and ast.unparse(attribute) == "torch.load":
+            yield attribute.lineno, "torch.load unpickles; use safetensors"
+    for keyword in file.of_kind(ast.keyword):
+        if keyword.arg == "allow_pickle" and not is_constant(keyword.value, value=False):
+            yield keyword.lineno, "allow_pickle must be False"
 
 
 def no_bare_except(file: SourceFile) -> Iterator[Violation]:
     """It swallows Ctrl-C and cancellation."""
-    for node in file.nodes:
-        if isinstance(node, ast.ExceptHandler) and node.type is None:
+    for node in file.of_kind(ast.ExceptHandler):
+        if node.type is None:
             yield node.lineno, "a bare except; name what is expected"
 
 
@@ -104,8 +119,8 @@ def library_does_not_print(file: SourceFile) -> Iterator[Violation]:
     """A library logs; stdout belongs to the command line's results."""
     if not file.is_product or file.path.startswith(MAY_PRINT):
         return
-    for node in file.nodes:
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
+    for node in file.of_kind(ast.Call):
+        if isinstance(node.func, ast.Name) and node.func.id == "print":
             yield node.lineno, "print in library code; log it, or return it"
 
 
@@ -188,8 +203,8 @@ def tests_wait_for_conditions(file: SourceFile) -> Iterator[Violation]:
     """A sleep is a guess of how long another takes, which a busy machine proves wrong. On virtual time it is exact."""
     if not _is_test(file) or any(word in (file.text or "") for word in ON_VIRTUAL_TIME):
         return
-    for node in file.nodes:
-        if isinstance(node, ast.Call) and ast.unparse(node.func) in SLEEPS and not is_constant(node.args[0], value=0):
+    for node in file.of_kind(ast.Call):
+        if ast.unparse(node.func) in SLEEPS and not is_constant(node.args[0], value=0):
             yield node.lineno, "sleeps; wait for a condition (support.waiting)"
 
 
@@ -197,11 +212,10 @@ def tests_measure_only_promises(file: SourceFile) -> Iterator[Violation]:
     """What a busy machine makes red says nothing; `make promises` measures where nobody else is."""
     if not _is_test(file):
         return
-    for node in file.nodes:
-        if isinstance(node, ast.Assert):
-            for compared in ast.walk(node.test):
-                if isinstance(compared, ast.Compare) and is_upper_bound_of_time(compared):
-                    yield compared.lineno, "asserts how long something took; say it with `promise` (support.promise)"
+    for node in file.of_kind(ast.Assert):
+        for compared in ast.walk(node.test):
+            if isinstance(compared, ast.Compare) and is_upper_bound_of_time(compared):
+                yield compared.lineno, "asserts how long something took; say it with `promise` (support.promise)"
 
 
 RULES: Final[tuple[Rule, ...]] = (

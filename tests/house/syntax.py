@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from typing import Final
 
 from house.source import SourceFile
 
@@ -17,6 +18,8 @@ __all__ = [
     "lines_of",
     "texts",
 ]
+
+READ_BY: Final = ("environ", "getenv", "environb")
 
 
 def imported(node: ast.Import | ast.ImportFrom) -> set[str]:
@@ -38,7 +41,7 @@ def is_upper_bound_of_time(compared: ast.Compare) -> bool:
 
 
 def functions(file: SourceFile) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    return (node for node in file.nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    return file.of_kind(ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def lines_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
@@ -47,18 +50,19 @@ def lines_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 
 def texts(file: SourceFile) -> Iterator[tuple[int, str]]:
     """Line and text of every literal that a program uses, parts of f-strings too; docstrings are for its readers."""
-    docstrings = {id(node.value) for node in file.nodes if isinstance(node, ast.Expr)}
-    for node in file.nodes:
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+    docstrings = {id(node.value) for node in file.of_kind(ast.Expr)}
+    for node in file.of_kind(ast.Constant):
+        if isinstance(node.value, str) and id(node) not in docstrings:
             yield node.lineno, node.value
 
 
 def environment_lines(file: SourceFile) -> Iterator[int]:
-    for node in file.nodes:
-        if isinstance(node, ast.Attribute) and ast.unparse(node) in ("os.environ", "os.getenv", "os.environb"):
-            yield node.lineno
-        elif isinstance(node, ast.ImportFrom) and node.module == "os":
-            yield from (node.lineno for alias in node.names if alias.name in ("environ", "getenv", "environb"))
+    for read in file.of_kind(ast.Attribute):
+        if read.attr in READ_BY and ast.unparse(read) == f"os.{read.attr}":
+            yield read.lineno
+    for node in file.of_kind(ast.ImportFrom):
+        if node.module == "os":
+            yield from (node.lineno for alias in node.names if alias.name in READ_BY)
 
 
 def header_names_read(node: ast.AST) -> Iterator[str]:

@@ -126,9 +126,11 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def running_server(*options: str, env: dict[str, str] | None = None, ready: bool = True) -> Iterator[ServerProcess]:
+def running_server(
+    *options: str, env: dict[str, str] | None = None, ready: bool = True, port: int | None = None
+) -> Iterator[ServerProcess]:
     """`reflex serve *options` on a free port; stopped, and killed with all its children if need be, at the end."""
-    port = free_port()
+    port = free_port() if port is None else port
     with tempfile.NamedTemporaryFile(prefix="reflex-serve-", suffix=".log") as log:
         process = subprocess.Popen(
             command(port, options), stdout=log, stderr=subprocess.STDOUT, env={**os.environ, **(env or {})}

@@ -16,18 +16,32 @@ import pytest
 
 __all__ = ["HOW_TO_RUN", "Tool", "reason_for", "skip_for_want_of", "skipped_module", "summary_of", "wanted_tool"]
 
-Tool = Literal["Docker", "Helm", "PostgreSQL", "Prometheus", "chromium", "curl", "the right to mount"]
+Tool = Literal[
+    "Docker",
+    "Helm",
+    "LeRobot",
+    "OpenGL (EGL)",
+    "PostgreSQL",
+    "Prometheus",
+    "Rerun",
+    "chromium",
+    "curl",
+    "the right to mount",
+]
 
 HOW_TO_RUN: Final[dict[Tool, str]] = {
     "Docker": "make compose-test",
     "Helm": "make helm-test",
+    "LeRobot": "make lerobot-test",
+    "OpenGL (EGL)": "make test, with Debian's packages libegl1, libgl1 and libgl1-mesa-dri installed",
     "PostgreSQL": "make test, with Debian's package postgresql installed",
     "Prometheus": "make observability-test",
-    "chromium": "make test, with Debian's package chromium installed",
+    "Rerun": "make rerun-test",
+    "chromium": "make test and make whole-runs, with Debian's package chromium installed",
     "curl": "make test, with Debian's package curl installed",
     "the right to mount": "make test, as root",
 }
-_REASON: Final = re.compile(rf"(?:Skipped: )?needs ({'|'.join(get_args(Tool))})(?:, .*)?", re.DOTALL)
+_REASON: Final = re.compile(rf"(?:Skipped: )?needs ({'|'.join(map(re.escape, get_args(Tool)))})(?:, .*)?", re.DOTALL)
 
 
 def reason_for(tool: Tool, detail: str = "") -> str:

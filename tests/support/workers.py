@@ -1,7 +1,8 @@
 """How `make test` shares the tests among its workers.
 
 The tests of one file run on one worker, so that what the file starts is started once. So do the tests of a folder
-whose conftest starts servers for all its files; such a folder lasts longest and goes first. What starts servers goes
+whose conftest starts servers for all its files, but for those that have a control plane of their own; such a folder
+lasts longest and goes first. What starts servers goes
 before what does not, and what computes graphs before the rest: nothing long begins when the others are nearly done.
 """
 
@@ -15,6 +16,7 @@ from xdist.scheduler import LoadScopeScheduling
 __all__ = ["FileScheduling", "longest_first", "unit_of_work"]
 
 SHARES_SERVERS: Final = ("tests/contract/", "tests/fuzz/")
+OF_THEIR_OWN: Final = "test_control_"
 COMPUTES: Final = "tests/unit/reflex_export/"
 QUICK: Final = "tests/unit/"
 
@@ -28,8 +30,9 @@ class FileScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no
 
 def unit_of_work(nodeid: str) -> str:
     """What runs on one worker, one test after the other: a file, or a folder that shares its servers."""
-    shared = next((folder for folder in SHARES_SERVERS if nodeid.startswith(folder)), None)
-    return shared or nodeid.partition("::")[0]
+    folder, _, file = nodeid.partition("::")[0].rpartition("/")
+    shares = f"{folder}/" in SHARES_SERVERS and not file.startswith(OF_THEIR_OWN)
+    return f"{folder}/" if shares else f"{folder}/{file}"
 
 
 def longest_first(items: list[pytest.Item]) -> None:
@@ -38,7 +41,7 @@ def longest_first(items: list[pytest.Item]) -> None:
 
 
 def _turn(nodeid: str) -> int:
-    if nodeid.startswith(SHARES_SERVERS):
+    if unit_of_work(nodeid) in SHARES_SERVERS:
         return 0
     if not nodeid.startswith(QUICK):
         return 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -70,16 +71,16 @@ def run_pytest(folder: Path, texts: Sequence[str], *options: str) -> subprocess.
 
 @pytest.fixture(scope="module")
 def told_to_ignore(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
-    """A run with two workers that was told to ignore every signal: under nohup, in the background of a script."""
+    """A run with a worker that was told to ignore every signal: under nohup, in the background of a script."""
     before = {number: signal.signal(number, signal.SIG_IGN) for number in IGNORABLE}
     try:
-        return run_pytest(tmp_path_factory.mktemp("ignoring"), [SKIPPING, HEARING], "--numprocesses", "2")
+        return run_pytest(tmp_path_factory.mktemp("ignoring"), [SKIPPING, HEARING], "--numprocesses", "1")
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, 1])
 def test_the_end_says_how_many_were_skipped_and_how_to_run_them(
     tmp_path: Path, told_to_ignore: subprocess.CompletedProcess[str], workers: int
 ) -> None:
@@ -91,13 +92,20 @@ def test_the_end_says_how_many_were_skipped_and_how_to_run_them(
     assert "--randomly-seed=" in done.stdout
 
 
-def test_a_skip_for_anything_else_fails_the_run_be_it_of_a_test_or_of_a_module(tmp_path: Path) -> None:
-    done = run_pytest(tmp_path, [LAZY, WHOLE], "--numprocesses", "2", "--continue-on-collection-errors")
+@pytest.fixture(scope="module")
+def skipping_for_nothing(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
+    """A run of a test, and of a module, that are skipped for no tool."""
+    on = ("--continue-on-collection-errors", "--numprocesses", "1")
+    return run_pytest(tmp_path_factory.mktemp("lazy"), [LAZY, WHOLE], *on)
 
-    assert done.returncode != 0
-    assert "1 failed, 1 error in" in done.stdout
-    assert "skipped, but for no tool" in done.stdout
-    assert "a whole module skips itself" in done.stdout
+
+@pytest.mark.parametrize("why", ["skipped, but for no tool", "a whole module skips itself"])
+def test_a_skip_for_anything_else_fails_the_run(
+    skipping_for_nothing: subprocess.CompletedProcess[str], why: str
+) -> None:
+    assert skipping_for_nothing.returncode != 0, skipping_for_nothing.stdout
+    assert "1 failed, 1 error in" in skipping_for_nothing.stdout
+    assert why in skipping_for_nothing.stdout
 
 
 @pytest.mark.parametrize("tool", HOW_TO_RUN)
@@ -119,6 +127,7 @@ def test_a_reason_without_a_tool_has_none() -> None:
     [
         ("tests/unit/reflex/test_guard.py::test_x[a::b]", "tests/unit/reflex/test_guard.py"),
         ("tests/contract/test_auth.py::test_y", "tests/contract/"),
+        ("tests/contract/test_control_keys.py::test_y[a/b]", "tests/contract/test_control_keys.py"),
     ],
 )
 def test_a_file_runs_on_one_worker_and_so_does_a_folder_that_shares_servers(nodeid: str, unit: str) -> None:
@@ -135,6 +144,21 @@ def test_what_lasts_longest_goes_first_and_the_rest_stays_in_its_order() -> None
     assert [names.index(item.nodeid[6:-9]) for item in items] == [3, 2, 4, 1, 0, 5]
 
 
+def test_what_make_test_leaves_out_is_run_by_another_target_of_ci() -> None:
+    """`make whole-runs` runs all of it but for what others do, each of which CI runs."""
+    makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
+    run = set(re.findall(r"\bmake ([\w-]+)", (REPOSITORY / ".ci" / "run").read_text(encoding="utf-8")))
+    recipes = dict(re.findall(r"^([a-z-]+): .*##.*\n((?:\t.*\n)+)", makefile, re.MULTILINE))
+    [elsewhere] = re.findall(r"^RUN_ELSEWHERE := (.*)$", makefile, re.MULTILINE)
+    names = elsewhere.split()
+
+    assert "-m 'slow and not timing'" in recipes["whole-runs"]
+    assert "whole-runs" in run
+    for name in names:
+        running = {target for target, recipe in recipes.items() if re.search(rf"{re.escape(name)}(?![\w/])", recipe)}
+        assert running & run, name
+
+
 def test_hypothesis_examples_come_of_the_seed_that_orders_the_tests(pytestconfig: pytest.Config) -> None:
     asked_for = pytestconfig.getoption("hypothesis_seed", None)
     expected = asked_for or pytestconfig.getoption("randomly_seed", None)
@@ -145,4 +169,5 @@ def test_hypothesis_examples_come_of_the_seed_that_orders_the_tests(pytestconfig
 def test_what_a_test_starts_hears_signals_that_the_run_was_told_to_ignore(
     told_to_ignore: subprocess.CompletedProcess[str],
 ) -> None:
+    assert told_to_ignore.returncode == 0, told_to_ignore.stdout
     assert "1 passed, 2 skipped, 1 xfailed in" in told_to_ignore.stdout

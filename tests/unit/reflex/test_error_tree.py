@@ -16,6 +16,8 @@ import reflex_analysis
 import reflex_control
 import reflex_export
 import reflex_frontend
+import reflex_learning
+import reflex_runner
 from docs.documents import REPOSITORY
 from reflex.errors import ReflexError, ServiceError
 
@@ -23,12 +25,22 @@ NEEDS_ANOTHER_PROGRAM = (
     "reflex_frontend.embedded.backends",
     "reflex_frontend.embedded.launch",
     "reflex_control.store.migrations",
+    "reflex_runner.connectors.commands.lerobot_helper",
+    "reflex_runner.recording.formats.rerun_file",
 )
-"""Run inside Triton's Python stub, as a script, or by Alembic."""
+"""Run inside Triton's Python stub, as a script, by Alembic, in a LeRobot's Python, or where Rerun is installed."""
 
 
 def modules() -> Iterator[ModuleType]:
-    for package in (reflex, reflex_analysis, reflex_control, reflex_export, reflex_frontend):
+    for package in (
+        reflex,
+        reflex_analysis,
+        reflex_control,
+        reflex_export,
+        reflex_frontend,
+        reflex_learning,
+        reflex_runner,
+    ):
         for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if not found.name.startswith(NEEDS_ANOTHER_PROGRAM) and not found.name.endswith("__main__"):
                 yield importlib.import_module(found.name)
@@ -46,7 +58,15 @@ def exceptions() -> list[type[ReflexError]]:
     return sorted(defined, key=lambda kind: kind.__name__)
 
 
-OURS = ("reflex", "reflex_analysis", "reflex_control", "reflex_export", "reflex_frontend")
+OURS = (
+    "reflex",
+    "reflex_analysis",
+    "reflex_control",
+    "reflex_export",
+    "reflex_frontend",
+    "reflex_learning",
+    "reflex_runner",
+)
 ERRORS = exceptions()
 
 
