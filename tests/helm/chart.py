@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from functools import reduce
+from copy import deepcopy
+from functools import lru_cache, reduce
 from pathlib import Path
 from typing import Any, Final
 
@@ -39,18 +40,29 @@ Manifest = dict[str, Any]
 
 
 def render(values: Mapping[str, Any] | None = None, *, name: str = RELEASE, path: Path = CHART) -> list[Manifest]:
-    """Every object of the release, hooks and tests included; NOTES.txt is none."""
-    with Chart.load(path) as chart:
-        files = chart.render(dict(values or {}), name=name, namespace=NAMESPACE)
-    texts = [text for file, text in sorted(files.items()) if not file.endswith("NOTES.txt")]
-    return [manifest for text in texts for manifest in yaml.load_all(text, Loader=YAML) if manifest]
+    """Every object of the release, hooks and tests included; NOTES.txt is none. The caller may change them."""
+    return deepcopy(_manifests(json.dumps(values or {}), name, path))
 
 
 def notes(values: Mapping[str, Any] | None = None) -> str:
     """What Helm prints after an install."""
-    with Chart.load(CHART) as chart:
-        files: Mapping[str, str] = chart.render(dict(values or {}), name=RELEASE, namespace=NAMESPACE)
+    files = _rendered(json.dumps(values or {}), RELEASE, CHART)
     return next(text for file, text in files.items() if file.endswith("NOTES.txt"))
+
+
+@lru_cache(maxsize=64)
+def _manifests(values: str, name: str, path: Path) -> list[Manifest]:
+    """Many tests look at the same release."""
+    texts = [text for file, text in sorted(_rendered(values, name, path).items()) if not file.endswith("NOTES.txt")]
+    return [manifest for text in texts for manifest in yaml.load_all(text, Loader=YAML) if manifest]
+
+
+@lru_cache(maxsize=64)
+def _rendered(values: str, name: str, path: Path) -> Mapping[str, str]:
+    """The text of every template, of values as JSON."""
+    with Chart.load(path) as chart:
+        files: Mapping[str, str] = chart.render(json.loads(values), name=name, namespace=NAMESPACE)
+    return files
 
 
 def refusal(values: Mapping[str, Any]) -> str:

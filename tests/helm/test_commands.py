@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
-import typer
 from typer.core import TyperCommand, TyperGroup
 
+from docs.commands import built_once
 from helm.chart import CHART, Manifest, containers_of, merged, only, pod_specs, render
 from helm.pairwise import Row
 from helm.table import ENGINES, rows, values_of
@@ -74,7 +74,7 @@ def test_every_command_and_option_that_the_chart_uses_is_there(row: Row) -> None
 
 def unknown_in(arguments: list[str]) -> list[str]:
     """A command, or options of one, that `reflex` does not have."""
-    command: object = typer.main.get_command(app)
+    command: object = built_once(app)
     while isinstance(command, TyperGroup):
         name, *arguments = arguments
         if name not in command.commands:
@@ -90,6 +90,7 @@ def test_a_command_or_an_option_that_is_not_there_would_be_seen() -> None:
     assert unknown_in(["engines", "fetch"]) == ["fetch"]
 
 
+@pytest.mark.slow
 def test_the_job_builds_where_the_pod_waits(tmp_path: Path) -> None:
     release = render(BUILT)
     job = containers_of(only(release, "Job")["spec"]["template"]["spec"])["engines"]
@@ -118,6 +119,7 @@ def test_a_restarted_init_container_copies_the_demo_policy_again(tmp_path: Path)
     assert (tmp_path / "demo" / "reflex_config.json").is_file()
 
 
+@pytest.mark.slow
 def test_the_helm_test_passes_on_a_server_that_answers() -> None:
     with running_server() as server:
         done = run(asking(), {"http://cell-reflex:8000": server.base_url})

@@ -222,6 +222,7 @@ def test_the_notes_say_how_the_first_key_is_made() -> None:
     assert "control" not in notes()
 
 
+@pytest.mark.slow
 def test_the_pod_s_containers_and_the_backup_run_as_the_chart_has_them(tmp_path: Path) -> None:
     """The migration, the server, the first key beside it and the backup, with the folders of a volume as it comes."""
     (data := tmp_path / "data").mkdir(mode=0o2775)

@@ -27,6 +27,8 @@ from reflex_frontend.embedded.locate import locate
 from support.server import free_port, running_server
 from support.waiting import HANGS_S, wait_until
 
+pytestmark = pytest.mark.slow
+
 MODELS = "/models/repository"
 LOOPBACK = ("127.0.0.1", "::ffff:127.0.0.1")
 """gRPC binds IPv4 through an IPv6 socket."""
