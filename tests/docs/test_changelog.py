@@ -12,11 +12,11 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-import typer
 from typer.core import TyperGroup
 
 import reflex
 import reflex.client
+from docs.commands import built_once
 from docs.documents import REPOSITORY
 from reflex.cli import app
 from reflex.errors import STATUS_OF
@@ -38,7 +38,7 @@ def surface() -> str:
 def _surface() -> Iterator[str]:
     yield from (f"python reflex.{name}" for name in reflex.__all__)
     yield from (f"python reflex.client.{name}" for name in reflex.client.__all__)
-    yield from _commands(typer.main.get_command(app), "reflex")
+    yield from _commands(built_once(app), "reflex")
     yield from (f"setting REFLEX_{name.upper()}" for name in Settings.model_fields)
     yield from (f"error {status} {code}" for code, status in STATUS_OF.items())
     yield from (f"header {name}" for name in (*READ_HEADERS, *ANSWER_HEADERS))

@@ -7,11 +7,11 @@ import tomllib
 from pathlib import Path
 
 import pytest
-import typer
 from prometheus_client import Metric
 from typer.core import TyperGroup
 
 import reflex
+from docs.commands import built_once
 from docs.documents import REPOSITORY, anchors_of, documents, links_of
 from reflex.cli import app
 from reflex.errors import CONTROL_CODES, STATUS_OF
@@ -29,7 +29,7 @@ def text_of(name: str) -> str:
 
 def serve_options() -> set[str]:
     """`--port` and all the others, but for --help and what every command has."""
-    root = typer.main.get_command(app)
+    root = built_once(app)
     assert isinstance(root, TyperGroup)
     names = {name for option in root.commands["serve"].params for name in (*option.opts, *option.secondary_opts)}
     return names - {"--json", "--verbose", "-v"}
@@ -63,14 +63,14 @@ def test_every_setting_is_in_the_configuration() -> None:
 
 
 def test_every_option_of_serve_is_in_the_configuration() -> None:
-    documented = set(re.findall(r"`(--[a-z-]+)", text_of("docs/configuration.md")))
+    documented = set(re.findall(r"`(--[a-z0-9-]+)", text_of("docs/configuration.md")))
 
     assert serve_options() - documented == set()
 
 
 def test_the_configuration_names_no_setting_that_is_not_there() -> None:
     rows = [line for line in text_of("docs/configuration.md").splitlines() if re.match(r"\| [`(].*`REFLEX_", line)]
-    options = {option for row in rows for option in re.findall(r"`(--[a-z-]+)", row.split("|")[1])}
+    options = {option for row in rows for option in re.findall(r"`(--[a-z0-9-]+)", row.split("|")[1])}
     fields = {row.split("|")[2].strip().removeprefix("`REFLEX_").rstrip("`").lower() for row in rows}
 
     assert options == serve_options()
@@ -89,7 +89,9 @@ def test_the_documented_default_is_the_real_one(field: str) -> None:
 def test_every_variable_that_the_product_reads_is_in_the_configuration() -> None:
     text = text_of("docs/configuration.md")
     sources = [
-        path for folder in ("src", "frontend", "export", "analysis") for path in (REPOSITORY / folder).rglob("*.py")
+        path
+        for folder in ("src", "frontend", "export", "analysis", "runner", "learning")
+        for path in (REPOSITORY / folder).rglob("*.py")
     ]
     names = {name for path in sources for name in re.findall(r"\bREFLEX_[A-Z_]*[A-Z]\b", path.read_text())}
 

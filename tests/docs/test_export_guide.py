@@ -1,14 +1,16 @@
 """Every shell command of the export guide runs, in its order and in one folder, on a recorded checkpoint; so does the
 server that it starts.
 
-What differs from a reader's terminal: the port, and that the folder holds the recorded checkpoint as `my_checkpoint`,
-and an adapter of it as `my_adapter`.
+What differs from a reader's terminal: the port, that the folder holds the recorded checkpoint as `my_checkpoint`, and
+an adapter of it as `my_adapter`, and that the commands before the server run in this process, which has loaded already
+what each of theirs takes a second to load.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -17,9 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import typer
 from typer.core import TyperCommand, TyperGroup
+from typer.testing import CliRunner
 
+from docs.commands import built_once
 from docs.documents import REPOSITORY, Block, blocks_of
 from reflex.cli import app
 from reflex.model_repository import policies_of
@@ -59,7 +62,9 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Walk:
     adapter_folder(folder / "my_adapter", "smolvla")
     shutil.copy(REPOSITORY / "examples" / "cup.jpg", folder)
     (folder / "export").symlink_to(REPOSITORY / "export")
-    return Walk(folder, {block.line: run_command(block.code, folder) for block in BEFORE})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        return Walk(folder, {block.line: run_here(block.code) for block in BEFORE})
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +74,15 @@ def server(walk: Walk) -> Iterator[ServerProcess]:
     absolute = [str(walk.folder / option) if (walk.folder / option).is_dir() else option for option in options]
     with running_server(*absolute) as served:
         yield served
+
+
+def run_here(code: str) -> str:
+    """What `reflex` says to a block that is a single command of it, in this process and folder."""
+    program, *arguments = shlex.split(code.replace("\\\n", " "))
+    assert program == "reflex"
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, f"{code}{done.output}"
+    return done.stdout + done.stderr
 
 
 def run_command(code: str, folder: Path) -> str:
@@ -128,6 +142,7 @@ def test_the_optional_camera_is_optional_in_its_policy_only(walk: Walk) -> None:
     assert required == {"pick_cup": [True, True], "pick_cup_wrist_off": [True, False]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", AFTER, ids=lambda block: f"line{block.line}")
 def test_the_commands_beside_the_server_run(walk: Walk, server: ServerProcess, block: Block) -> None:
     if "curl" in block.code and shutil.which("curl") is None:
@@ -157,7 +172,7 @@ def test_the_arrays_of_a_case_are_those_that_are_read() -> None:
 
 @pytest.mark.parametrize("command", ["export", "verify", "engines build"])
 def test_every_option_is_in_the_documents_and_no_other(command: str) -> None:
-    found: object = typer.main.get_command(app)
+    found: object = built_once(app)
     for name in command.split():
         assert isinstance(found, TyperGroup)
         found = found.commands[name]

@@ -21,7 +21,6 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import psutil
 import pytest
 from PIL import Image
@@ -68,18 +67,24 @@ def made_server() -> Iterator[ServerProcess]:
         try:
             server.wait_ready()
             yield server
-            press_ctrl_c(server)
+            ctrl_c_ends_everything(server)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
 
-def press_ctrl_c(server: ServerProcess) -> None:
-    """What a terminal does: SIGINT to everybody in the group; returns when make has ended."""
-    if server.process.poll() is None:
-        os.killpg(server.process.pid, signal.SIGINT)
+def ctrl_c_ends_everything(server: ServerProcess) -> None:
+    """What a terminal does: SIGINT to everybody in the group. `make serve` ends, and leaves nothing."""
+    family = [psutil.Process(server.process.pid), *server.children()]
+    assert "tritonserver" in {process.name() for process in family}
+    assert server.health().json()["status"] == "ready"
+
+    os.killpg(server.process.pid, signal.SIGINT)
     server.process.wait(STOP_TIMEOUT_S)
+
+    assert psutil.wait_procs(family, timeout=HANGS_S)[1] == []
+    assert "stopped" in server.log
 
 
 def make_without_install(target: str) -> list[str]:
@@ -122,8 +127,9 @@ def test_the_shell_examples_run(server: ServerProcess, block: Block) -> None:
     assert run_example(["bash", "-euo", "pipefail", "-c", for_port(block.code, server.port)])
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
 def test_the_curl_example_gets_fifty_finite_actions_and_the_fields_that_are_shown(server: ServerProcess) -> None:
+    if shutil.which("curl") is None:
+        skip_for_want_of("curl")
     [curl] = [block for block in RUNNABLE if block.code.startswith("curl")]
     [shown] = readme_blocks("json")
 
@@ -148,28 +154,16 @@ def test_the_python_examples_run(server: ServerProcess, document: Path, tmp_path
     run_example([sys.executable, str(program)])
 
 
-def test_make_serve_ends_on_ctrl_c_and_leaves_nothing(server: ServerProcess) -> None:
-    del server  # is stopped with its module; a second one, beside it, is stopped here
-    with made_server() as made:
-        family = [psutil.Process(made.process.pid), *made.children()]
-        assert "tritonserver" in {process.name() for process in family}
-        assert httpx.get(f"{made.base_url}/health").json()["status"] == "ready"
-
-        press_ctrl_c(made)
-
-        assert psutil.wait_procs(family, timeout=HANGS_S)[1] == []
-        assert "stopped" in made.log
-
-
 def test_make_test_runs_pytest() -> None:
     commands = run_example(["make", "--no-print-directory", "--dry-run", *make_without_install("test")[1:]])
 
     assert re.search(r"-m pytest .*--numprocesses \d", commands)
 
 
-def test_the_make_blocks_are_the_two_commands() -> None:
+def test_the_make_blocks_are_the_three_commands() -> None:
     assert [block.code for block in readme_blocks("bash") if block.code.startswith("make ")] == [
         "make serve\n",
+        "make sim\n",
         "make test\n",
     ]
 

@@ -15,10 +15,10 @@ from typing import Any, Final
 
 import httpx
 import pytest
-import typer
 from typer.core import TyperGroup
 from typer.testing import CliRunner
 
+from docs.commands import built_once
 from docs.documents import REPOSITORY, blocks_of, documents
 from reflex.cli import app
 from reflex.errors import STATUS_OF
@@ -59,7 +59,7 @@ NEVER_THE_SAME: Final = (
 
 def helps() -> str:
     """Every command's --help, as a terminal of 100 columns shows it."""
-    root = typer.main.get_command(app)
+    root = built_once(app)
     shown = [f"$ reflex {' '.join(path)} --help\n{help_of(path)}" for path in sorted(paths_of(root, ()))]
     return "\n".join(shown)
 
