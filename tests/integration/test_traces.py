@@ -124,6 +124,12 @@ def test_tritons_own_spans_hang_below_the_call(monkeypatch: pytest.MonkeyPatch) 
     def ask(collector: Collector, address: str) -> None:
         with running_server("--triton", address, "--otel-endpoint", collector.url) as server:
             assert act(server, request_id="through-triton").status_code == 200
+        wait_until(lambda: below_the_call(collector), "Triton, which lives, has sent its span")
+
+    def below_the_call(collector: Collector) -> list[Span]:
+        _, stages = collector.of_request("through-triton")
+        infer = next(stage for stage in stages if stage.name == "infer")
+        return [span for span in list(collector.spans) if span.parent_id == infer.span_id]
 
     async def scenario(collector: Collector) -> None:
         options = EmbeddedOptions(model_repository=REPOSITORY / "model_repository", models=("demo",))
@@ -140,7 +146,7 @@ def test_tritons_own_spans_hang_below_the_call(monkeypatch: pytest.MonkeyPatch) 
 
     whole, stages = collector.of_request("through-triton")
     infer = next(stage for stage in stages if stage.name == "infer")
-    below = [span for span in collector.spans if span.parent_id == infer.span_id]
+    below = below_the_call(collector)
 
     assert [(span.name, span.trace_id) for span in below] == [("InferRequest", whole.trace_id)]
     assert infer.began_ns <= below[0].began_ns <= infer.ended_ns  # it ends when Triton has tidied up

@@ -22,6 +22,7 @@ from typing import Final
 import pytest
 
 from reflex.embodiments import load_embodiment
+from support.kills.faults import NO_POLICY
 from support.promise import Promise
 from support.runner.stoppable import noted
 from support.server import ServerProcess, running_server
@@ -39,7 +40,6 @@ hardware: {{kind: "support.runner.logged_arm:LoggedArm", log: "{folder}/log", st
 safety: {{hold_after_ms: 2000, stop_after_ms: {stop_ms}}}
 """
 LADDER = load_embodiment("so101_sim").stop_ladder
-FIRST_ERRORS: Final = {"stale_chunk", "unreachable", "timeout", "client_timeout", "recv_timeout", "deadline_exceeded"}
 Fault = Callable[[ServerProcess], list[int]]
 """Strikes, and gives the processes that are to be woken afterwards."""
 
@@ -131,7 +131,7 @@ def test_a_server_that_dies_or_freezes_ends_in_the_declared_stop(
 
     assert LADDER is not None
     assert (result["ok"], result["safeStops"]) == (False, 1), result
-    assert result["errors"][0]["code"] in FIRST_ERRORS, result
+    assert result["errors"][0]["code"] in NO_POLICY, result
     assert stops, "the ladder begins with a hold"
     assert run.poses[-1][1] == pytest.approx(LADDER.rest_pose, abs=0.01), "the declared safe state"
     assert run.log[-1][1] == "stop"

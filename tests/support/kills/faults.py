@@ -12,9 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from reflex.errors import STATUS_OF
 from support.outside.disks import limit_file_size
 
-__all__ = ["CREDENTIAL_S", "FAULTS", "HOLD_AFTER_MS", "SHIFTS_S", "STOP_AFTER_MS", "Bench", "Fault", "Parts", "State"]
+__all__ = [
+    "CREDENTIAL_S", "FAULTS", "HOLD_AFTER_MS", "NO_POLICY", "SHIFTS_S", "STOP_AFTER_MS", "Bench", "Fault", "Parts",
+    "State",
+]  # fmt: skip
 
 State = Literal["held", "at rest", "goes on"]
 Bench = Literal["simulator", "servos"]
@@ -32,6 +36,10 @@ PAUSE_S: Final = HOLD_AFTER_MS / 1000
 STOP_S: Final = STOP_AFTER_MS / 1000 + PERIODS_S
 SHIFTS_S: Final = (86_400.0, -86_400.0, 3_600.0, -3_600.0, 3e8, -3e8)
 NO_ANSWER: Final = frozenset({"unreachable", "timeout", "client_timeout", "recv_timeout", "stale_chunk"})
+NO_POLICY: Final = (
+    NO_ANSWER | {"inference_failed"} | {code for code, status in STATUS_OF.items() if status in (503, 504)}
+)
+"""What a server whose policy has died can still say, and what a client says of one that says nothing."""
 
 
 @dataclass(frozen=True)
@@ -91,13 +99,8 @@ FAULTS: Final = (
     ),
     Fault("frontend killed", lambda parts: killed(parts.frontend), "at rest", STOP_S, NO_ANSWER),
     Fault("frontend frozen", lambda parts: frozen(parts.frontend), "at rest", STOP_S, NO_ANSWER, BOTH),
-    Fault(
-        "Triton killed", lambda parts: killed(parts.triton()), "at rest", STOP_S,
-        NO_ANSWER | {"warming_up", "inference_failed", "triton_unavailable"},
-    ),
-    Fault(
-        "Triton frozen", lambda parts: frozen(parts.triton()), "at rest", STOP_S, NO_ANSWER | {"deadline_exceeded"},
-    ),
+    Fault("Triton killed", lambda parts: killed(parts.triton()), "at rest", STOP_S, NO_POLICY),
+    Fault("Triton frozen", lambda parts: frozen(parts.triton()), "at rest", STOP_S, NO_POLICY),
     Fault(
         "control plane killed", lambda parts: killed(parts.control), "at rest", CREDENTIAL_S + PERIODS_S,
         frozenset({"not_permitted", "session_expired"}),
