@@ -138,7 +138,7 @@ class StopHangs(Arm):
 class StopsOnlyAlone(Arm):
     """Cannot be stopped while it is being observed."""
 
-    is_looking = False
+    is_looking = was_disturbed = False
     called: threading.Event
 
     def __init__(self) -> None:
@@ -146,15 +146,17 @@ class StopsOnlyAlone(Arm):
         self.called = threading.Event()
 
     def get_observation(self) -> Observation:
+        self.called.clear()
         self.is_looking = True
-        self.called.wait(0.1)
+        if not self.was_disturbed:
+            self.called.wait(4 * HANGS_S)
         self.is_looking = False
         return super().get_observation()
 
     def safe_stop(self, reason: str = "") -> None:  # noqa: ARG002
-        was_looking = self.is_looking
+        self.was_disturbed = self.is_looking
         self.called.set()
-        if was_looking:
+        if self.was_disturbed:
             raise RuntimeError("the bus is busy")
 
 

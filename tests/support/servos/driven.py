@@ -46,7 +46,7 @@ class Turning:
 
 
 def drive(port: str, folder: Path, mode: Mode, *, max_steps: int = 0) -> RunnerResult:
-    arm = SO101(SO101Settings(), places=Places(port, folder), answer_within_s=1.0)
+    arm = SO101(SO101Settings(), places=Places(port, folder), answer_within_s=5.0)
     return run_session(
         arm, Turning(), mode=mode, control_period_s=PERIOD_S, robot=_holding(), safety=PATIENT, max_steps=max_steps
     )

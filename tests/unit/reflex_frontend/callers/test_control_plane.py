@@ -17,7 +17,7 @@ from reflex_frontend.callers.ended import EndedSessions
 from support.clock import Clock, clock
 from support.outside.control_stand_in import ControlPlaneStandIn, running_control_plane
 from support.promise import Promise
-from support.waiting import eventually, let_pass_here
+from support.waiting import HANGS_S, eventually, let_pass_here
 
 __all__ = ["clock"]
 
@@ -28,6 +28,7 @@ CLOSED_WITHIN_S = 1.0
 def _tried_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FIRST_WAIT_S", 0.02)
     monkeypatch.setattr(module, "LONGEST_WAIT_S", 0.05)
+    monkeypatch.setattr(module, "FETCH_S", HANGS_S)
 
 
 @pytest.fixture
