@@ -74,8 +74,10 @@ STATUS_OF: Final[Mapping[str, int]] = {
     "method_not_allowed": 405,
     "request_timeout": 408,
     "conflict": 409,
+    "dataset_unvalidated": 409,
     "deployment_not_ready": 409,
     "idempotency_mismatch": 409,
+    "lease_lost": 409,
     "robot_busy": 409,
     "superseded": 409,
     "wrong_state": 409,
@@ -106,8 +108,9 @@ STATUS_OF: Final[Mapping[str, int]] = {
 }
 
 CONTROL_CODES: Final = frozenset(
-    {"deployment_not_ready", "idempotency_mismatch", "invalid_value", "login_ended", "login_pending", "login_refused"}
-    | {"robot_busy", "session_ended", "store_unavailable", "wrong_state"}
+    {"dataset_unvalidated", "deployment_not_ready", "idempotency_mismatch", "invalid_value", "lease_lost"}
+    | {"login_ended", "login_pending", "login_refused", "robot_busy", "session_ended", "store_unavailable"}
+    | {"wrong_state"}
 )
 """Those that the control plane alone answers, and no server of policies."""
 
