@@ -110,7 +110,7 @@ class Progress:
     metrics: tuple[Metric, ...] = ()
     log: tuple[str, ...] = ()
     first_line: int = 0
-    """The number of the first line of `log`; the run's very first line is 0."""
+    """The number of the first line of `log`; the first line of a claim is 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
