@@ -141,6 +141,7 @@ COVERED_BY: Final[Mapping[str, str]] = {
     "src/reflex/cli/up/place.py": "tests/integration/test_up.py",
     "control/reflex_control/serve.py": "tests/contract/test_control_lifecycle.py",
     "src/reflex/cli/control/server.py": "tests/contract/test_control_lifecycle.py",
+    "control/reflex_control/store/migrations/versions/0002_datasets_and_training_runs.py": "tests/unit/reflex_control/store/test_migrating.py",
     "control/reflex_control/http/routes/events.py": "tests/contract/test_control_events.py",
     "control/reflex_control/http/routes/session_bodies.py": "tests/contract/test_control_sessions.py",
     "control/reflex_control/http/routes/sessions.py": "tests/contract/test_control_sessions.py",

@@ -9,7 +9,9 @@ from typing import Final, Literal
 
 __all__ = ["ID", "Kind", "new_id", "random_text"]
 
-Kind = Literal["org", "key", "model", "schema", "robot", "deploy", "sess", "rcpt", "pair", "login", "kid"]
+Kind = Literal[
+    "org", "key", "model", "schema", "robot", "deploy", "sess", "rcpt", "pair", "login", "kid", "data", "run", "lease"
+]  # fmt: skip
 
 BASE62: Final = string.digits + string.ascii_letters
 CHARACTERS: Final = 22

@@ -13,6 +13,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -28,6 +29,7 @@ from sqlalchemy import (
 __all__ = [
     "METADATA",
     "api_key",
+    "dataset",
     "deployment",
     "device_login",
     "event",
@@ -40,6 +42,9 @@ __all__ = [
     "robot_schema",
     "session",
     "signing_key",
+    "training_line",
+    "training_metric",
+    "training_run",
 ]
 
 METADATA: Final = MetaData(
@@ -177,3 +182,46 @@ device_login = Table(
     _moment("expires_at", nullable=False), Column("organisation_id", String(64), ForeignKey("organisation.id")),
     _json("scopes", nullable=True), _text("confirmed_by", nullable=True), _moment("confirmed_at"), _moment("taken_at"),
 )  # fmt: skip
+
+
+def _of_run() -> Column[str]:
+    return Column("run_id", String(64), ForeignKey("training_run.id"), primary_key=True)
+
+
+dataset = Table(
+    "dataset", METADATA,
+    _id(), _owner(), _text("name"), Column("place", String(1024), nullable=False), _text("content_hash"),
+    _text("state"), _json("verdict", nullable=True), Column("files", BigInteger, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False), _created(), _moment("changed_at", nullable=False),
+    _moment("validated_at"),
+    UniqueConstraint("organisation_id", "place", name="uq_dataset_place"),
+)  # fmt: skip
+"""State and verdict are those of this very content: with another hash they begin anew."""
+
+training_run = Table(
+    "training_run", METADATA,
+    _id(), _owner(), _refers("dataset"), _refers("api_key"), Column("request_id", String(255)),
+    _text("dataset_hash"), _json("request"), _text("state"), _text("reason", nullable=True), _created(),
+    _moment("started_at"), _moment("ended_at"), _moment("cancel_asked_at"), Column("attempt", Integer, nullable=False),
+    Column("step", BigInteger, nullable=False), Column("steps", BigInteger, nullable=False),
+    Column("lease_id", String(64)), _moment("lease_until"), _moment("beaten_at"), _json("worker", nullable=True),
+    _json("newest", nullable=True), _json("exported", nullable=True),
+    Column("metric_gap", BigInteger, nullable=False), Column("line_base", BigInteger, nullable=False),
+    Column("next_line", BigInteger, nullable=False), Column("first_line", BigInteger, nullable=False),
+    UniqueConstraint("organisation_id", "request_id", name="uq_training_run_request"),
+)  # fmt: skip
+"""`line_base` is the number, in the run, of the first line of the claim that holds now; `newest` the last metric."""
+Index("ix_training_run_queue", training_run.c.organisation_id, training_run.c.state, training_run.c.created_at)
+
+training_line = Table(
+    "training_line", METADATA,
+    _of_run(), Column("number", BigInteger, primary_key=True, autoincrement=False), _text("text"),
+)  # fmt: skip
+
+training_metric = Table(
+    "training_metric", METADATA,
+    _of_run(), Column("step", BigInteger, primary_key=True, autoincrement=False), _moment("at", nullable=False),
+    Column("loss", Float(53)), Column("grad_norm", Float(53)), Column("lr", Float(53)),
+    Column("update_s", Float(53)), Column("data_s", Float(53)), _json("others", nullable=True),
+)  # fmt: skip
+"""Of a long run every so many steps: enough for a curve."""
