@@ -1,0 +1,1 @@
+"""Datasets, and the queue of what is trained on them."""
