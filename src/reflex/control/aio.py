@@ -9,7 +9,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 import httpx
 
 from reflex.client.connection import AsyncConnection
-from reflex.control import asks
+from reflex.control import asks, training_asks
 from reflex.control.ask import Ask
 from reflex.control.calling import DEFAULT_DEADLINE_S, DEFAULT_URL, Calling, looks_like_a_method_of
 
@@ -68,17 +68,26 @@ class AsyncControlClient:
         await self.close()
 
     authorize_session = _awaited(asks.authorize_session)
+    beat_training_run = _awaited(training_asks.beat_training_run)
     cancel_device_login = _awaited(asks.cancel_device_login)
+    cancel_training_run = _awaited(training_asks.cancel_training_run)
     claim_pairing_token = _awaited(asks.claim_pairing_token)
+    claim_training_run = _awaited(training_asks.claim_training_run)
     close_session = _awaited(asks.close_session)
     confirm_device_login = _awaited(asks.confirm_device_login)
     create_deployment = _awaited(asks.create_deployment)
     create_key = _awaited(asks.create_key)
     create_pairing_token = _awaited(asks.create_pairing_token)
+    end_training_run = _awaited(training_asks.end_training_run)
     export_receipts = _awaited(asks.export_receipts)
+    get_dataset = _awaited(training_asks.get_dataset)
     get_deployment = _awaited(asks.get_deployment)
     get_session = _awaited(asks.get_session)
+    get_training_log = _awaited(training_asks.get_training_log)
+    get_training_metrics = _awaited(training_asks.get_training_metrics)
+    get_training_run = _awaited(training_asks.get_training_run)
     heartbeat_robot = _awaited(asks.heartbeat_robot)
+    list_datasets = _awaited(training_asks.list_datasets)
     list_deployments = _awaited(asks.list_deployments)
     list_keys = _awaited(asks.list_keys)
     list_models = _awaited(asks.list_models)
@@ -86,9 +95,12 @@ class AsyncControlClient:
     list_robot_schemas = _awaited(asks.list_robot_schemas)
     list_robots = _awaited(asks.list_robots)
     list_sessions = _awaited(asks.list_sessions)
+    list_training_runs = _awaited(training_asks.list_training_runs)
+    note_dataset_validation = _awaited(training_asks.note_dataset_validation)
     promote_session = _awaited(asks.promote_session)
     public_keys = _awaited(asks.public_keys)
     refuse_device_login = _awaited(asks.refuse_device_login)
+    register_dataset = _awaited(training_asks.register_dataset)
     register_model = _awaited(asks.register_model)
     register_robot = _awaited(asks.register_robot)
     register_robot_schema = _awaited(asks.register_robot_schema)
@@ -99,5 +111,6 @@ class AsyncControlClient:
     rotate_key = _awaited(asks.rotate_key)
     run_deployment_doctor = _awaited(asks.run_deployment_doctor)
     start_device_login = _awaited(asks.start_device_login)
+    start_training_run = _awaited(training_asks.start_training_run)
     take_device_login = _awaited(asks.take_device_login)
     whoami = _awaited(asks.whoami)

@@ -9,7 +9,7 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 import httpx
 
 from reflex.client.connection import Connection
-from reflex.control import asks
+from reflex.control import asks, training_asks
 from reflex.control.ask import Ask
 from reflex.control.calling import DEFAULT_DEADLINE_S, DEFAULT_URL, Calling, looks_like_a_method_of
 from reflex.control.event_feed import EventFeed
@@ -69,17 +69,26 @@ class ControlClient:
         self.close()
 
     authorize_session = _asked(asks.authorize_session)
+    beat_training_run = _asked(training_asks.beat_training_run)
     cancel_device_login = _asked(asks.cancel_device_login)
+    cancel_training_run = _asked(training_asks.cancel_training_run)
     claim_pairing_token = _asked(asks.claim_pairing_token)
+    claim_training_run = _asked(training_asks.claim_training_run)
     close_session = _asked(asks.close_session)
     confirm_device_login = _asked(asks.confirm_device_login)
     create_deployment = _asked(asks.create_deployment)
     create_key = _asked(asks.create_key)
     create_pairing_token = _asked(asks.create_pairing_token)
+    end_training_run = _asked(training_asks.end_training_run)
     export_receipts = _asked(asks.export_receipts)
+    get_dataset = _asked(training_asks.get_dataset)
     get_deployment = _asked(asks.get_deployment)
     get_session = _asked(asks.get_session)
+    get_training_log = _asked(training_asks.get_training_log)
+    get_training_metrics = _asked(training_asks.get_training_metrics)
+    get_training_run = _asked(training_asks.get_training_run)
     heartbeat_robot = _asked(asks.heartbeat_robot)
+    list_datasets = _asked(training_asks.list_datasets)
     list_deployments = _asked(asks.list_deployments)
     list_keys = _asked(asks.list_keys)
     list_models = _asked(asks.list_models)
@@ -87,9 +96,12 @@ class ControlClient:
     list_robot_schemas = _asked(asks.list_robot_schemas)
     list_robots = _asked(asks.list_robots)
     list_sessions = _asked(asks.list_sessions)
+    list_training_runs = _asked(training_asks.list_training_runs)
+    note_dataset_validation = _asked(training_asks.note_dataset_validation)
     promote_session = _asked(asks.promote_session)
     public_keys = _asked(asks.public_keys)
     refuse_device_login = _asked(asks.refuse_device_login)
+    register_dataset = _asked(training_asks.register_dataset)
     register_model = _asked(asks.register_model)
     register_robot = _asked(asks.register_robot)
     register_robot_schema = _asked(asks.register_robot_schema)
@@ -100,5 +112,6 @@ class ControlClient:
     rotate_key = _asked(asks.rotate_key)
     run_deployment_doctor = _asked(asks.run_deployment_doctor)
     start_device_login = _asked(asks.start_device_login)
+    start_training_run = _asked(training_asks.start_training_run)
     take_device_login = _asked(asks.take_device_login)
     whoami = _asked(asks.whoami)

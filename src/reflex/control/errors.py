@@ -8,6 +8,7 @@
     ├── KeyRejectedError             401: the key is not one, or no more
     └── SessionInDryRunError         403 session_mode: the session was not promoted
     InvalidRequestError
+    ├── DatasetUnvalidatedError      409 dataset_unvalidated: training needs a dataset that was validated
     ├── DeploymentNotReadyError      409 deployment_not_ready: each failed check stands in the message, with its fix
     └── SessionGoneError             410 session_ended, 401 session_expired: a session never returns to life
 
@@ -28,9 +29,11 @@ from reflex.errors import (
     TransportError,
     UnauthorizedError,
 )
+from reflex.training.port import LeaseLostError
 
 __all__ = [
     "BackendUnreachableError",
+    "DatasetUnvalidatedError",
     "DeploymentNotReadyError",
     "KeyRejectedError",
     "MissingKeyError",
@@ -75,6 +78,16 @@ class SessionInDryRunError(UnauthorizedError):
 
     code = "session_mode"
     hint: ClassVar[str] = "promote it with 'reflex sessions promote SESSION_ID --to apply_actions'"
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class DatasetUnvalidatedError(InvalidRequestError):
+    """Nobody has validated what the dataset holds now, or it was found invalid: `context["state"]` says which."""
+
+    code = "dataset_unvalidated"
+    hint: ClassVar[str] = "run 'reflex datasets validate DATASET_ID', and start the run again"
 
     def __str__(self) -> str:
         return self.message
@@ -175,15 +188,23 @@ def failed_checks(checks: object) -> Iterator[str]:
             yield f"  {check.get('id')}: {check.get('message')}{f' -> {fix}' if fix else ''}"
 
 
+def _as_told(error: ServiceError) -> str:
+    return error.message
+
+
 _KIND_OF_CODE: Final[Mapping[str, type[ServiceError]]] = {
+    "dataset_unvalidated": DatasetUnvalidatedError,
     "deployment_not_ready": DeploymentNotReadyError,
+    "lease_lost": LeaseLostError,
     "session_ended": SessionGoneError,
     "session_expired": SessionGoneError,
     "session_mode": SessionInDryRunError,
 }
 _WORDS_OF: Final[Mapping[type[ServiceError], Any]] = {
+    DatasetUnvalidatedError: _as_told,
     DeploymentNotReadyError: _not_ready,
     KeyRejectedError: _rejected,
+    LeaseLostError: _as_told,
     SessionGoneError: _gone,
     SessionInDryRunError: _in_dry_run,
 }

@@ -21,7 +21,15 @@ EXIT_AUTHENTICATION: Final = 3
 EXIT_UNREACHABLE: Final = 4
 EXIT_NOT_READY: Final = 5
 NOT_READY_CODES: Final = frozenset(
-    {"deployment_not_ready", "robot_busy", "session_ended", "session_expired", "session_mode", "wrong_state"}
+    {
+        "dataset_unvalidated",
+        "deployment_not_ready",
+        "robot_busy",
+        "session_ended",
+        "session_expired",
+        "session_mode",
+        "wrong_state",
+    }
 )
 
 ResultT = TypeVar("ResultT")

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from reflex.client import MockTransport
-from reflex.control import AsyncControlClient, ControlClient, asks
+from reflex.control import AsyncControlClient, ControlClient, asks, training_asks
 from reflex.errors import ClientTimeoutError, InvalidRequestError, SetupError, TransportError, service_error
 from unit.reflex.control.conftest import KEY, URL, Connect
 
@@ -200,8 +200,9 @@ def test_the_log_tells_the_way_of_a_request_and_no_secret(connect: Connect, capl
 
 @pytest.mark.parametrize("client", [ControlClient, AsyncControlClient])
 def test_each_operation_is_a_method_of_both_with_its_own_arguments_and_words(client: type) -> None:
-    for name in asks.__all__:
-        operation, method = getattr(asks, name), getattr(client, name)
+    operations = {name: getattr(module, name) for module in (asks, training_asks) for name in module.__all__}
+    for name, operation in operations.items():
+        method = getattr(client, name)
         _self, *parameters = inspect.signature(method).parameters.values()
         assert parameters == list(inspect.signature(operation).parameters.values())
         assert (method.__name__, method.__doc__) == (name, operation.__doc__)
