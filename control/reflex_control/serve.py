@@ -45,6 +45,7 @@ from reflex_control.store.backup import back_up, back_up_into, restore, restore_
 from reflex_control.store.database import Database
 from reflex_control.store.failures import STORE_ERRORS, store_problem
 from reflex_control.store.migrating import open_store, require_current
+from reflex_control.training.queue import sweep_runs
 
 __all__ = [
     "backup_store",
@@ -65,7 +66,7 @@ LOCK_ADVICE: Final = "stop it, or name another folder with --data"
 
 Sweeper = Callable[[Plane], None]
 SWEEPERS: Final[Sequence[Sweeper]] = (
-    sweep_all, forget_old_events, forget_old_answers, forget_old_logins, try_to_write,
+    sweep_all, sweep_runs, forget_old_events, forget_old_answers, forget_old_logins, try_to_write,
 )  # fmt: skip
 """What is looked after every second, each in a thread."""
 

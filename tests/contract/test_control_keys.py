@@ -27,12 +27,18 @@ from reflex_control.sessions.authorizing import Wish, authorize
 from reflex_control.store.tables import robot as robot_table
 from support.outside.control_plane import ControlProcess, StoreOf, Tenant, prepared_store, running_control
 from support.promise import Promise
-from unit.reflex_control.scene import a_model, a_robot
+from unit.reflex_control.scene import CONTENT_HASH, a_model, a_robot, a_training_run
 
 KEYED = [operation for operation in OPERATIONS if not operation.needs.is_public]
 SCOPED = [operation for operation in KEYED if operation.needs.scopes]
 OF_ROBOTS = [operation for operation in SCOPED if operation.needs.own_robot or operation.needs.any_robot]
 WITH_ID = [operation for operation in SCOPED if "{id}" in operation.path]
+NEEDED = {
+    "/v1/datasets/{id}/validation": {"contentHash": CONTENT_HASH, "state": "validating"},
+    "/v1/training-runs/{id}/beat": {"leaseId": "lease_1", "state": "running", "step": 1},
+    "/v1/training-runs/{id}/end": {"leaseId": "lease_1", "state": "failed", "reason": "x", "steps": 1},
+}
+"""Bodies of those that take nothing without."""
 MANY = 1_000_000.0
 ROUNDS = 150
 AS_LONG = 1.3
@@ -57,7 +63,9 @@ class Scene:
 
     def ask(self, operation: Operation, key: str | None, identity: str = "none_1", **more: object) -> httpx.Response:
         path = operation.path.replace("{id}", identity)
-        body: dict[str, Any] = {"json": {}} if operation.method == "POST" and "content" not in more else {}
+        body: dict[str, Any] = {}
+        if operation.method == "POST" and "content" not in more:
+            body = {"json": NEEDED.get(operation.path, {})}
         return self.control.ask(operation.method, path, key, **body, **more)
 
 
@@ -86,6 +94,7 @@ def things_of(tenant: Tenant, plane: Plane) -> dict[str, str]:
     key = tenant.admin()
     actor = actor_of(tenant, key)
     robot_id, model_id = a_robot(plane, actor), a_model(plane, actor)["id"]
+    run = a_training_run(plane, actor)
     with plane.writing(actor) as writing:
         made = create_deployment(writing, "theirs", model_id, None, None, "dry_run", None)
         robot = find(writing.connection, robot_table, tenant.organisation_id, robot_id, what="robot")
@@ -93,6 +102,7 @@ def things_of(tenant: Tenant, plane: Plane) -> dict[str, str]:
     return {
         "keys": key.id, "robots": robot_id, "models": model_id, "deployments": made["id"],
         "robot-schemas": robot.robot_schema_id, "sessions": granted["sessionId"], "credential": granted["credential"],
+        "datasets": run["datasetId"], "training-runs": run["id"],
     }  # fmt: skip
 
 

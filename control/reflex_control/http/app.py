@@ -25,6 +25,7 @@ from reflex_control.http.front_door import REQUEST_ID, ROUTE
 from reflex_control.http.metrics import Metrics
 from reflex_control.http.openapi import document_of
 from reflex_control.http.operation import Operation
+from reflex_control.http.routes.datasets import DATASET_OPERATIONS
 from reflex_control.http.routes.device import DEVICE_OPERATIONS
 from reflex_control.http.routes.events import EVENT_OPERATIONS
 from reflex_control.http.routes.keys import KEY_OPERATIONS
@@ -32,6 +33,7 @@ from reflex_control.http.routes.receipts import RECEIPT_OPERATIONS
 from reflex_control.http.routes.registry import REGISTRY_OPERATIONS
 from reflex_control.http.routes.robots import ROBOT_OPERATIONS
 from reflex_control.http.routes.sessions import SESSION_OPERATIONS
+from reflex_control.http.routes.training import TRAINING_OPERATIONS
 from reflex_control.plane import Plane
 from reflex_control.rate_limits import RateLimits
 from reflex_control.store.failures import STORE_ERRORS, store_problem
@@ -45,6 +47,8 @@ OPERATIONS: Final[Sequence[Operation]] = (
     *REGISTRY_OPERATIONS,
     *ROBOT_OPERATIONS,
     *SESSION_OPERATIONS,
+    *DATASET_OPERATIONS,
+    *TRAINING_OPERATIONS,
     *EVENT_OPERATIONS,
     *RECEIPT_OPERATIONS,
 )  # fmt: skip
