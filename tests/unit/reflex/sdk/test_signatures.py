@@ -46,6 +46,17 @@ create_key(*, name, scopes, expires_in_seconds=None, {WHERE})
 rotate_key(key_id, *, overlap_seconds=3600, {WHERE})
 revoke_key(key_id, *, reason=None, {WHERE})
 list_keys(*, {WHERE})
+register_dataset(path, *, place=None, name=None, {WHERE})
+validate_dataset(dataset_id, *, folder=None, {WHERE})
+list_datasets(*, {WHERE})
+get_dataset(dataset_id, *, {WHERE})
+start_training_run(*, dataset_id, base, method='full_finetune', steps=20000, batch_size=8, seed=1000, save_every=None,
+  warmup_steps=None, dtype='float32', learning_rate=None, lora=None, then=(), name=None, request_id=None, {WHERE})
+list_training_runs(*, all=False, state=None, {WHERE})
+get_training_run(run_id, *, {WHERE})
+training_run_logs(run_id, *, follow=False, {WHERE})
+cancel_training_run(run_id, *, reason=None, {WHERE})
+wait_for_training_run(run_id, *, timeout_s=None, {WHERE})
 """
 TABLE = dict(re.findall(r"^(\w+)(\(.*\))$", SIGNATURES.replace("\n  ", " "), re.MULTILINE))
 ROBOTS: Any = {"robots": [{"id": "robot_1"}]}
