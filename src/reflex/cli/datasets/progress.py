@@ -10,7 +10,7 @@ __all__ = ["shown_progress"]
 
 
 @contextmanager
-def shown_progress() -> Iterator[Callable[[int, int], None] | None]:
+def shown_progress(what: str = "frames and pictures") -> Iterator[Callable[[int, int], None] | None]:
     """A bar on a terminal; nothing in a log."""
     if not sys.stderr.isatty():
         yield None
@@ -19,5 +19,5 @@ def shown_progress() -> Iterator[Callable[[int, int], None] | None]:
     from rich.progress import Progress
 
     with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("frames and pictures", total=None)
+        task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

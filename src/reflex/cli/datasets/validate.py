@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from reflex.cli.control.answering import reported
+from reflex.cli.control.options import ControlOptions, with_control_options
 from reflex.cli.datasets.progress import shown_progress
-from reflex.cli.datasets.show import DatasetArgument
 from reflex.cli.extras import load_extra
-from reflex.cli.options import JsonOption
-from reflex.console import EXIT_FAILED, print_json, reported_errors, say, show
+from reflex.console import EXIT_FAILED, print_json, say, show
 from reflex.errors import SetupError
 from reflex.wording.nouns import counted
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["validate"]
 
+DATASET_ID: Final = re.compile(r"data_[A-Za-z0-9]{1,60}", re.ASCII)
 
 Html = Annotated[
     Path | None,
@@ -29,28 +31,62 @@ Html = Annotated[
 ]
 
 
-def validate(dataset: DatasetArgument, *, html: Html = None, as_json: JsonOption = False) -> None:
+@with_control_options
+def validate(
+    at: ControlOptions,
+    dataset: Annotated[
+        str,
+        typer.Argument(metavar="DATASET", help="The folder of a LeRobot dataset, or the id of a registered one."),
+    ],
+    *,
+    html: Html = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where a registered dataset lies here. Default: the place it says."),
+    ] = None,
+) -> None:
     """Hold a dataset to rules of files, tables, videos, statistics and content, and say where one does not hold.
 
     Every frame is read and every picture decoded, once. Exit code 1 when a rule fails that makes the dataset unfit for
-    training; what is only worth a look is a warning.
+    training; what is only worth a look is a warning. Of a registered dataset, named by its id, the verdict is told to
+    the control plane; training needs it.
 
     Example:
 
     \b
       reflex datasets validate recordings/2026-11-27/lerobot --html report.html
     """
-    validating = load_extra("reflex_learning.validation.validating", "datasets", as_json=as_json)
-    with reported_errors(as_json=as_json), shown_progress() as progress:
-        report: Report = validating.validate(dataset, progress)
+    validating = load_extra("reflex_learning.validation.validating", "datasets", as_json=at.as_json)
+    with reported(at):
+        if DATASET_ID.fullmatch(dataset) and not Path(dataset).exists():
+            report: Report = _validated_registered(at, dataset, folder, validating.validate)
+        else:
+            with shown_progress() as progress:
+                report = validating.validate(Path(dataset), progress)
         if html is not None:
             _write_page(html, report)
-    if as_json:
+    if at.as_json:
         print_json(report.told())
     else:
         _show(report)
     if not report.is_valid:
         raise typer.Exit(EXIT_FAILED)
+
+
+def _validated_registered(
+    at: ControlOptions, dataset_id: str, folder: Path | None, validate: Callable[[Path, Any], Report]
+) -> Report:
+    from reflex.control.dataset_validation import validate_registered
+    from reflex.control.opening import open_client
+
+    def judge(home: Path) -> Report:
+        with shown_progress() as progress:
+            return validate(home, progress)
+
+    with open_client(at.api_key, convex_url=at.convex_url) as client, shown_progress("bytes read") as bytes_read:
+        told, report = validate_registered(client, dataset_id, judge, folder=folder, tell=bytes_read)
+    say(f"{told['id']} is {told['state']}")
+    return report
 
 
 def _write_page(file: Path, report: Report) -> None:
