@@ -45,8 +45,8 @@ def readme_blocks(language: str) -> list[Block]:
 
 
 RUNNABLE = [block for block in readme_blocks("bash") if not block.code.startswith(NOT_RUN)]
-ELSEWHERE = ("sdk.md",)
-"""Asks a control plane: tests/docs/test_first_session.py runs it."""
+ELSEWHERE = ("sdk.md", "training.md")
+"""Ask a control plane: tests/docs/test_first_session.py and tests/contract/training/ run them."""
 WITH_PYTHON = [
     path
     for path in documents()

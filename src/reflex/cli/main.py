@@ -38,6 +38,7 @@ from reflex.cli.serve import serve
 from reflex.cli.so101.group import so101
 from reflex.cli.traces import compare, traces
 from reflex.cli.train.group import train
+from reflex.cli.training.group import training
 from reflex.cli.up.command import up
 from reflex.console import EXIT_INTERRUPTED
 
@@ -78,6 +79,7 @@ SHORT_HELP: Final[Mapping[str, str]] = MappingProxyType(
         "replay": "Ask recorded requests again, and compare the answers.",
         "bench": "Measure what a running server is good for.",
         "train": "Train small models that help a policy.",
+        "training": "Train policies on datasets, by a queue and its workers.",
         "so101": "Find, check, calibrate and rest an SO-101 arm.",
         "datasets": "Look after datasets and recordings of runs.",
     }
@@ -136,6 +138,7 @@ for _name, _group in (
     ("so101", so101),
     ("traces", traces),
     ("train", train),
+    ("training", training),
 ):
     app.add_typer(_group, name=_name, short_help=SHORT_HELP[_name])
 

@@ -1,0 +1,1 @@
+"""`reflex training`: runs that train a policy on a dataset."""
