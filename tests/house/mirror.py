@@ -13,7 +13,8 @@ from functools import cache
 from pathlib import PurePosixPath
 from typing import Final
 
-from house.covered_by import COVERED_BY, SEVERAL_MODULES
+from house.covered_by import COVERED_BY
+from house.several_modules import SEVERAL_MODULES
 from house.source import SourceFile
 
 __all__ = ["misplaced"]
@@ -43,7 +44,11 @@ def misplaced(
     return [
         *_untested(modules, Imports(by_path.values()), covered_by),
         *_homeless(by_path, set(modules.values()), {*covered_by.values(), *several}),
-        *(f"{test}:1: named in tests/house/covered_by.py and not there" for test in several if test not in by_path),
+        *(
+            f"{test}:1: named in tests/house/several_modules.py and not there"
+            for test in several
+            if test not in by_path
+        ),
     ]
 
 
@@ -92,7 +97,7 @@ def _homeless(by_path: Mapping[str, SourceFile], mirrored: set[str], named: set[
             path
         ).name.startswith("test_")
         if is_mirror and not path.startswith(PLAIN) and path not in mirrored | named:
-            yield f"{path}:1: tests no module of this name; move it, or name it in tests/house/covered_by.py"
+            yield f"{path}:1: tests no module of this name; move it, or name it in tests/house/several_modules.py"
 
 
 def _is_tested(path: str) -> bool:
