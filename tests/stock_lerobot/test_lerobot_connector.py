@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from reflex.connector import ActionChunk, Connector
+from reflex.process_guardian import living
 from reflex_runner.connectors.build import build_connector
-from reflex_runner.connectors.commands.guardian import living
 from reflex_runner.connectors.lerobot import LerobotRobot
 from reflex_runner.errors import HardwareError
 from stock_lerobot.stock import INSIDE, StockLeRobot, actions_in

@@ -15,8 +15,8 @@ import pytest
 
 from reflex.connector import ActionChunk
 from reflex.errors import SetupError
+from reflex.process_guardian import living
 from reflex_runner.connectors.build import build_connector
-from reflex_runner.connectors.commands.guardian import living
 from reflex_runner.connectors.lerobot import LerobotRobot
 from reflex_runner.errors import HardwareError
 from reflex_runner.loop.watch_handle import parse_handle
