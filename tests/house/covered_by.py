@@ -87,7 +87,7 @@ COVERED_BY: Final[Mapping[str, str]] = {
     "runner/reflex_runner/recording/lerobot/rows.py": "tests/unit/reflex_runner/recording/formats/test_lerobot.py",
     "runner/reflex_runner/recording/lerobot/tables.py": "tests/unit/reflex_runner/recording/formats/test_lerobot.py",
     "runner/reflex_runner/recording/lerobot/video.py": "tests/unit/reflex_runner/recording/formats/test_lerobot.py",
-    "runner/reflex_runner/connectors/commands/family.py": "tests/unit/reflex_runner/connectors/test_subprocess.py",
+    "src/reflex/processes/family.py": "tests/unit/reflex_runner/connectors/test_subprocess.py",
     "runner/reflex_runner/connectors/commands/program.py": "tests/unit/reflex_runner/connectors/test_subprocess.py",
     "runner/reflex_runner/connectors/commands/lerobot_helper.py": "tests/unit/reflex_runner/connectors/test_lerobot.py",
     "runner/reflex_runner/connectors/commands/rescue.py": "tests/unit/reflex_runner/connectors/test_subprocess.py",

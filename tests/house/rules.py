@@ -51,7 +51,7 @@ ENVIRONMENT_READERS: Final[Mapping[str, str]] = {
     "src/reflex/admin.py": "XDG_RUNTIME_DIR, where a user's running programs leave word for each other",
     "analysis/reflex_analysis/child_server.py": "hands the environment on to a server, without this one's settings",
     "runner/reflex_runner/config/environment.py": "what the environment says of a run, beside its robot.yaml",
-    "runner/reflex_runner/connectors/commands/family.py": "hands the environment on to the robot's commands",
+    "src/reflex/processes/family.py": "hands the environment on to the robot's commands",
     "integrations/lerobot_policy_reflex/lerobot_policy_reflex/keys.py": "the key: LeRobot prints its settings",
     "runner/reflex_runner/simulation/engine.py": "MUJOCO_GL, which MuJoCo reads when it is imported",
     "runner/reflex_runner/so101/places.py": "REFLEX_SO101_PORT, and the variables by which LeRobot finds calibrations",

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from reflex.connector import ActionChunk, Connector
-from reflex.process_guardian import living
+from reflex.processes.guardian import living
 from reflex_runner.connectors.build import build_connector
 from reflex_runner.connectors.lerobot import LerobotRobot
 from reflex_runner.errors import HardwareError

@@ -16,11 +16,11 @@ from pydantic import Field
 
 from reflex.connector import ActionChunk, Connector, Observation
 from reflex.errors import SetupError
+from reflex.processes.family import Family
 from reflex_runner.config.strict import parse_section
 from reflex_runner.connectors.commands import rescue
 from reflex_runner.connectors.commands.answers import parse_observation, refuse_unknown
 from reflex_runner.connectors.commands.command import STOP_GRACE_S, Command, Launch
-from reflex_runner.connectors.commands.family import Family
 from reflex_runner.connectors.commands.sender import Sender
 from reflex_runner.errors import HardwareError
 

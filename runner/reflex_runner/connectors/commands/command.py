@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from reflex.processes.family import Family
 from reflex_runner.connectors.commands.answers import parse_answer, refuse_error
-from reflex_runner.connectors.commands.family import Family
 from reflex_runner.connectors.commands.program import ONE_LINE, Program, Said, how_it_ended
 from reflex_runner.errors import HardwareError
 

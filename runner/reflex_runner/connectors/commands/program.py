@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from reflex.process_guardian import end_all
-from reflex_runner.connectors.commands.family import Family
+from reflex.processes.family import Family
+from reflex.processes.guardian import end_all
 from reflex_runner.connectors.commands.words import Words
 
 __all__ = ["MAX_LINE_BYTES", "Program", "Said"]

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from reflex.process_guardian import end_all, wait_for_end
+from reflex.processes.family import Family
+from reflex.processes.guardian import end_all, wait_for_end
 from reflex_runner.connectors.commands.answers import refuse_unknown
 from reflex_runner.connectors.commands.command import Command, Launch
-from reflex_runner.connectors.commands.family import Family
 from reflex_runner.errors import HardwareError
 
 __all__ = ["stop_robot", "wait_for_own_end"]

@@ -15,7 +15,7 @@ import pytest
 
 from reflex.connector import ActionChunk
 from reflex.errors import SetupError
-from reflex.process_guardian import living
+from reflex.processes.guardian import living
 from reflex_runner.connectors.build import build_connector
 from reflex_runner.connectors.lerobot import LerobotRobot
 from reflex_runner.errors import HardwareError

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from reflex.process_guardian import MARK, end_all, living
+from reflex.processes.guardian import MARK, end_all, living
 from support.waiting import wait_until
 
 SLEEPS = [sys.executable, "-I", "-S", "-c", "import time; print(flush=True); time.sleep(600)"]

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from reflex import process_guardian as guardian
-from reflex.process_guardian import MARK, end_all
+from reflex.processes import guardian
+from reflex.processes.guardian import MARK, end_all
 
 __all__ = ["Family"]
 
