@@ -1,0 +1,1 @@
+"""LeRobot's own trainer as a child of ours: started, watched, resumed, and what it made exported."""
