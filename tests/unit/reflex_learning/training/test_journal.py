@@ -1,0 +1,65 @@
+"""Every line has its number, through restarts, torn files and outages; what waits is bounded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from reflex.training.port import MAX_LINES_A_BEAT, MAX_METRICS_A_BEAT, Metric
+from reflex_learning.training.journal import APART, MOST_WAITING, Journal
+
+
+def said(folder: Path, *lines: str, attempt: int = 1) -> Journal:
+    journal = Journal(folder, attempt)
+    for line in lines:
+        journal.say(line)
+    return journal
+
+
+def test_what_was_told_is_not_told_again(tmp_path: Path) -> None:
+    journal = said(tmp_path, "a", "b")
+    journal.measured(Metric(step=1))
+    batch = journal.next_batch()
+    journal.say("c")
+    journal.told(batch)
+
+    assert (batch.first_line, batch.lines, len(batch.metrics)) == (0, ("a", "b"), 1)
+    assert (journal.next_batch().first_line, journal.next_batch().lines) == (2, ("c",))
+    assert journal.next_batch().metrics == ()
+
+
+def test_a_restart_goes_on_counting_and_tells_the_newest_lines_again(tmp_path: Path) -> None:
+    said(tmp_path, "a", "b")
+    with (tmp_path / "log.txt").open("ab") as file:
+        file.write(b"torn")
+    journal = said(tmp_path, "d", attempt=2)
+
+    assert journal.next_batch().first_line == 0
+    assert journal.next_batch().lines == ("a", "b", "torn", "d")
+    assert journal.since(3, 10) == ["d"]
+
+
+def test_on_another_machine_the_lines_have_other_numbers(tmp_path: Path) -> None:
+    assert said(tmp_path, "a", attempt=3).next_batch().first_line == 2 * APART
+
+
+def test_one_beat_tells_no_more_than_it_may(tmp_path: Path) -> None:
+    journal = said(tmp_path, *(f"line {number}" for number in range(MAX_LINES_A_BEAT + 1)))
+    for step in range(MAX_METRICS_A_BEAT + 1):
+        journal.measured(Metric(step=step))
+    batch = journal.next_batch()
+    journal.told(batch)
+
+    assert (len(batch.lines), len(batch.metrics)) == (MAX_LINES_A_BEAT, MAX_METRICS_A_BEAT)
+    assert journal.next_batch().lines == (f"line {MAX_LINES_A_BEAT}",)
+    assert [metric.step for metric in journal.next_batch().metrics] == [MAX_METRICS_A_BEAT]
+
+
+def test_of_what_waits_for_too_long_the_newest_is_kept(tmp_path: Path) -> None:
+    journal = said(tmp_path, *map(str, range(MOST_WAITING + 5)))
+
+    assert journal.next_batch().first_line == 5
+    assert journal.next_batch().lines[0] == "5"
+
+
+def test_a_line_is_one_line(tmp_path: Path) -> None:
+    assert said(tmp_path, "a\nb\r\nc").next_batch().lines == ("a b c",)
