@@ -55,6 +55,7 @@ COVERED_BY: Final[Mapping[str, str]] = {
     "runner/reflex_runner/preflight/machine_checks.py": "tests/unit/reflex_runner/preflight/test_examining.py",
     "runner/reflex_runner/recording/formats/mcap_schemas.py": "tests/unit/reflex_runner/recording/formats/test_mcap_file.py",
     "runner/reflex_runner/recording/lerobot/dataset.py": "tests/unit/reflex_runner/recording/formats/test_lerobot.py",
+    "src/reflex/cli/training/worker.py": "tests/contract/training/test_training_worker.py",
     "learning/reflex_learning/training/launcher.py": "tests/unit/reflex_learning/training/test_running.py",
     "learning/reflex_learning/training/settings.py": "tests/unit/reflex_learning/training/test_argv.py",
     "learning/reflex_learning/training/trainer.py": "tests/unit/reflex_learning/training/test_running.py",

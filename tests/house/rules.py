@@ -48,6 +48,7 @@ ENVIRONMENT_READERS: Final[Mapping[str, str]] = {
     "control/reflex_control/settings.py": "XDG_DATA_HOME, where a user's programs keep what lasts",
     "src/reflex/cli/control/browser.py": "whether somebody sits at this machine: DISPLAY, SSH_CONNECTION, CI",
     "src/reflex/cli/up/programs.py": "hands the environment on to what it starts, with the server's own key",
+    "src/reflex/cli/training/places.py": "XDG_DATA_HOME, where a user's programs keep what lasts",
     "src/reflex/admin.py": "XDG_RUNTIME_DIR, where a user's running programs leave word for each other",
     "analysis/reflex_analysis/child_server.py": "hands the environment on to a server, without this one's settings",
     "runner/reflex_runner/config/environment.py": "what the environment says of a run, beside its robot.yaml",
