@@ -15,7 +15,7 @@ from reflex.errors import TransportError
 from reflex.training.port import ClaimedRun, Ending, Metric, Orders, Progress, WorkerFacts, lease_lost
 from reflex.training.request import TrainingRequest
 
-__all__ = ["PACKAGES", "MemoryQueue", "claimed", "dataset_in", "stub_python"]
+__all__ = ["PACKAGES", "MemoryQueue", "claimed", "dataset_in", "stub_environment", "stub_python"]
 
 PACKAGES: Final = Path(__file__).parent / "packages"
 
@@ -30,6 +30,13 @@ def stub_python(folder: Path) -> Path:
     )  # fmt: skip
     program.chmod(0o755)
     return program
+
+
+def stub_environment(folder: Path) -> Path:
+    """As `reflex training setup` leaves one."""
+    stub_python(folder)
+    (folder / "reflex-trainer.json").write_text(json.dumps({"lerobot": "0.6.1", "device": "cpu", "families": ["act"]}))
+    return folder
 
 
 def dataset_in(folder: Path) -> Path:
