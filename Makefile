@@ -29,7 +29,7 @@ ENDURING := $(addprefix tests/,chaos/test_two_policies.py chaos/test_rolling_upg
 # What is marked slow, but for what the targets of these run.
 RUN_ELSEWHERE := $(ENDURING) tests/helm tests/observability tests/browser tests/compose
 
-.PHONY: help install serve up sim test promises endurance snapshots check fmt bench bench-control bench-export bench-rollout expert-bench demo-policy fuzz chaos soak whole-runs recording-kills runner-kills guard-properties runner-histories mutants parity-table compose-test helm-test lerobot-test rerun-test observability-test dashboard-test clean bench-datasets runner-install runner-hour
+.PHONY: help install serve up sim test promises endurance snapshots check fmt bench bench-control bench-export bench-rollout expert-bench demo-policy fuzz chaos soak whole-runs recording-kills runner-kills guard-properties runner-histories mutants parity-table compose-test helm-test lerobot-test rerun-test observability-test dashboard-test clean bench-datasets training-kills lerobot-training-test runner-install runner-hour
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -133,6 +133,9 @@ runner-install: $(STAMP) ## what a robot's computer installs: wheels alone, for 
 recording-kills: $(STAMP) ## runs killed at 300 random instants while they record: at most the open episode is lost (ten minutes)
 	REFLEX_RECORDING_KILLS=300 $(BIN)/python -m pytest tests/unit/reflex_runner/recording/repair --timeout 0 $(ARGS)
 
+training-kills: $(STAMP) ## trainer and worker of a training killed at random instants, 30 times: each ends with all its steps (minutes)
+	REFLEX_TRAINING_KILLS=30 $(BIN)/python -m pytest tests/unit/reflex_learning/training/test_worker.py -p no:randomly --timeout 0 $(ARGS)
+
 guard-properties: $(STAMP) ## two million random chunks through ActionGuard
 	REFLEX_GUARD_EXAMPLES=2000000 $(BIN)/python -m pytest tests/unit/reflex/test_guard.py --timeout 0 $(ARGS)
 
@@ -165,6 +168,12 @@ lerobot-test: $(STAMP) ## stock LeRobot 0.6 drives its robots and simulations th
 	  || $(LEROBOT)/bin/python -m pip install --quiet --disable-pip-version-check 'lerobot[feetech]==0.6.1'
 	$(LEROBOT)/bin/python -m pip install --quiet --disable-pip-version-check . ./integrations/lerobot_policy_reflex
 	STOCK_LEROBOT_PYTHON=$(abspath $(LEROBOT))/bin/python $(BIN)/python -m pytest -m 'not timing' tests/stock_lerobot -p no:randomly -s --timeout 900 $(ARGS)
+
+lerobot-training-test: $(STAMP) ## LeRobot's own trainer under our worker: trained, resumed, exported, and as the stub trainer says (LEROBOT=FOLDER for its 6 GB; ten minutes)
+	@$(LEROBOT)/bin/python -c 'import accelerate, datasets' 2>/dev/null \
+	  || { echo 'installing LeRobot into $(LEROBOT), this once' >&2 && { test -x $(LEROBOT)/bin/python || $(LEROBOT_PYTHON) -m venv $(LEROBOT); } \
+	    && $(LEROBOT)/bin/python -m pip install --quiet --disable-pip-version-check 'lerobot[training]==0.6.1'; }
+	STOCK_LEROBOT_PYTHON=$(abspath $(LEROBOT))/bin/python $(BIN)/python -m pytest tests/stock_lerobot/test_training.py -p no:randomly -s --timeout 1800 $(ARGS)
 
 # Rerun brings its viewer, 500 MB, and wants a newer numpy than the embedded Triton: an environment of its own.
 rerun-test: $(STAMP) ## recordings as Rerun's .rrd, verified by Rerun itself (RERUN=FOLDER for its 700 MB)
