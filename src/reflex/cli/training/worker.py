@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -67,6 +66,30 @@ def worker(
       reflex training worker --repository models
     """
     load_extra("reflex_learning.training.worker", "datasets", as_json=at.as_json)
+    home = data or data_folder()
+    with interruption_told(lambda: INTERRUPTED, as_json=at.as_json), reported(at):
+        ending = _work(
+            at, home, trainer or home / "trainer", repository or home / "models",
+            once=once, name=name, embodiment=embodiment, loaders=loaders, threads=threads,
+        )  # fmt: skip
+    if at.as_json:
+        print_json(None if ending is None else asdict(ending))
+    if ending is not None and ending.state == "failed":
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _work(
+    at: ControlOptions,
+    home: Path,
+    trainer: Path,
+    repository: Path,
+    *,
+    once: bool,
+    name: str | None,
+    embodiment: str | None,
+    loaders: int,
+    threads: int | None,
+) -> Ending | None:
     from reflex.control.opening import open_client
     from reflex.control.run_queue import HttpRunQueue
     from reflex_learning.training.environment import read_environment
@@ -75,27 +98,19 @@ def worker(
     from reflex_learning.training.settings import TrainerSettings
     from reflex_learning.training.worker import run_worker
 
-    home = data or data_folder()
-    with interruption_told(lambda: INTERRUPTED, as_json=at.as_json), reported(at), ExitStack() as afterwards:
-        environment = read_environment(trainer or home / "trainer")
-        facts = facts_of(home, name, environment)
-        client = afterwards.enter_context(open_client(at.api_key, convex_url=at.convex_url, deadline_s=ANSWERS_S))
-        settings = TrainerSettings(
-            python=environment.python.absolute(), device=environment.device, loaders=loaders, threads=threads
-        )
+    found = read_environment(trainer)
+    facts = facts_of(home, name, found)
+    settings = TrainerSettings(python=found.python.absolute(), device=found.device, loaders=loaders, threads=threads)
+    with open_client(at.api_key, convex_url=at.convex_url, deadline_s=ANSWERS_S) as client:
         place = Place(
             folder=home.absolute(),
             settings=settings,
-            repository=(repository or home / "models").absolute(),
+            repository=repository.absolute(),
             embodiment=embodiment,
             register=_registering(client),
         )
-        _say(at, f"worker {facts.name} trains {', '.join(facts.families)} on {environment.device}")
-        ending = run_worker(HttpRunQueue(client), facts, place, once=once, told=lambda what: _tell(at, what))
-    if at.as_json:
-        print_json(None if ending is None else asdict(ending))
-    if ending is not None and ending.state == "failed":
-        raise typer.Exit(EXIT_FAILED)
+        _say(at, f"worker {facts.name} trains {', '.join(facts.families)} on {found.device}")
+        return run_worker(HttpRunQueue(client), facts, place, once=once, told=lambda what: _tell(at, what))
 
 
 def _registering(client: ControlClient) -> Callable[[Path], object]:
