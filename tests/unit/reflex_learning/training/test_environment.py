@@ -35,7 +35,7 @@ class Programs:
 def with_pip_and_this_python(monkeypatch: pytest.MonkeyPatch) -> None:
     version = "{}.{}".format(*sys.version_info[:2])
     monkeypatch.setattr(environment, "SUITS", f"import sys; sys.exit('%d.%d' % sys.version_info[:2] != {version!r})")
-    monkeypatch.setattr(environment.shutil, "which", lambda _: None)
+    monkeypatch.setattr("shutil.which", lambda _: None)
     monkeypatch.setattr(environment, "GIGABYTES", {"cpu": 0.0, "cuda": 0.0})
 
 
@@ -61,7 +61,7 @@ def test_one_that_was_interrupted_is_finished(tmp_path: Path) -> None:
 
 
 def test_uv_installs_torch_without_cuda(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(environment.shutil, "which", lambda name: f"/bin/{name}")
+    monkeypatch.setattr("shutil.which", lambda name: f"/bin/{name}")
     programs = Programs(tmp_path)
     set_up(tmp_path, Path(sys.executable), "cpu", ["act"], programs.run)
 
@@ -79,7 +79,7 @@ def test_a_python_is_tried_before_it_is_taken(tmp_path: Path, monkeypatch: pytes
     shim = tmp_path / "python3.12"
     shim.write_text("#!/bin/sh\nexit 127\n")
     shim.chmod(0o755)
-    monkeypatch.setattr(environment.shutil, "which", lambda name: str(shim) if name == "python3.12" else None)
+    monkeypatch.setattr("shutil.which", lambda name: str(shim) if name == "python3.12" else None)
     monkeypatch.setenv("HOME", str(tmp_path))
 
     with pytest.raises(TrainingError, match="uv python install"):
