@@ -142,7 +142,11 @@ def _refuse_contradictions(config: RobotConfig) -> None:
         raise SetupError("target.kind: the expert knows the simulator alone; use it with `hardware: {kind: sim}`")
     if taken := sorted(OURS & set(target.extra_payload)):
         raise SetupError(f"target.extra_payload: {taken[0]!r} is said by the runner itself; take it out")
-    if target.kind == "stream" and (target.extra_payload or target.state_field or target.instruction_field):
+    if "seed" in target.extra_payload and target.seed is not None:
+        raise SetupError("target: the seed is given twice; take it out of extra_payload")
+    own = (target.extra_payload, target.state_field, target.instruction_field)
+    if target.kind == "stream" and (any(own) or target.seed is not None):
         raise SetupError(
-            "target: a stream has no extra_payload, state_field or instruction_field; take them out, or use kind act"
+            "target: a stream has no extra_payload, seed, state_field or instruction_field; take them out, "
+            "or use kind act"
         )

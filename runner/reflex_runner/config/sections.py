@@ -26,6 +26,8 @@ Whole = Annotated[int, Strict()]
 Truth = Annotated[bool, Strict()]
 Text = Annotated[str, Strict(), Field(min_length=1)]
 Milliseconds = Annotated[Whole, Field(ge=1, le=60_000)]
+MOST_SEED: Final = (1 << 53) - 1
+"""What JSON's readers keep to the last digit."""
 Pixels = Annotated[Whole, Field(ge=1, le=8192)]
 
 
@@ -73,6 +75,9 @@ class TargetConfig:
     """Width and height into which pictures are made to fit before they are sent, in their proportions."""
     jpeg_quality: Annotated[Whole, Field(ge=1, le=100)] = 90
     """Of the pictures that are sent."""
+    seed: Annotated[Whole, Field(ge=0, le=MOST_SEED)] | None = None
+    """Of the first chunk's noise, and one more with each further one, for `act` and `openpi`: a run that can be
+    repeated. None: the server draws its own."""
     extra_payload: Mapping[str, Any] = field(default_factory=dict)
     """Further fields of every request of `act` and `openpi`."""
     state_field: Text | None = None

@@ -24,11 +24,21 @@ from reflex_runner.page.watching import watched
 from reflex_runner.preflight.robot_facts import facts_of
 from reflex_runner.preflight.served import Served
 from reflex_runner.recording.recorder import Recorder
+from reflex_runner.running.attending import Attendant, EpisodePlan, PlayedEpisode, Unattended
 from reflex_runner.running.environment import Environment, environment_of
 from reflex_runner.running.judge import Judge
 from reflex_runner.running.once import FILM
 from reflex_runner.running.options import RunOptions, with_options
-from reflex_runner.running.parts import Asked, BuildRobot, frames_of, recorder_of, refuse_unfit, served_of, transport_of
+from reflex_runner.running.parts import (
+    Asked,
+    BuildRobot,
+    Frames,
+    frames_of,
+    recorder_of,
+    refuse_unfit,
+    served_of,
+    transport_of,
+)
 from reflex_runner.running.robot import robot_of, safety_of
 from reflex_runner.running.same_policy import same_policy
 from reflex_runner.tick import Listener
@@ -41,36 +51,6 @@ STEPS_PER_CHUNK: Final = 8
 """So many actions of each chunk are followed. A seam takes five: who asks in every step never gets out of them."""
 OF_THE_POLICY: Final = ("clamped_steps", "non_finite_action", "stale_chunk")
 """Faults that end an episode as failed, and not what comes after it."""
-
-
-@dataclass(frozen=True, slots=True)
-class EpisodePlan:
-    """How one episode begins, and what is to be done in it."""
-
-    seed: int
-    instruction: str | None = None
-    """None: what the robot says by an attribute `instruction`, else that of the settings."""
-
-
-@dataclass(frozen=True, slots=True)
-class PlayedEpisode:
-    """How one went."""
-
-    seed: int
-    instruction: str
-    success: bool | None
-    """None: the robot does not know."""
-    ended_by: str
-    """`success`, `max_steps`, or the code of what stopped it."""
-    result: RunnerResult
-
-    def as_json(self) -> dict[str, Any]:
-        """One line of `reflex connect --episodes --json`."""
-        return {
-            "seed": self.seed, "instruction": self.instruction, "success": self.success, "endedBy": self.ended_by,
-            "steps": self.result.steps, "clampedSteps": self.result.clamped_steps,
-            "latencyMs": dict(self.result.latency_ms),
-        }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +95,13 @@ def play_episodes(
     *,
     build_robot: BuildRobot | None = None,
     steps_per_chunk: int = STEPS_PER_CHUNK,
+    attendant: Attendant | None = None,
 ) -> Episodes:
     """One after the other, of at most `session.max_steps` each; all of them lie in one recording.
 
     A robot that is stepped goes as fast as it can, and `steps_per_chunk` actions of each chunk are followed; any other
-    one goes in real time. Raises `SetupError` and `PreflightError` for what cannot begin.
+    one goes in real time. `attendant` sees all of them, and may stand between robot and policy. Raises `SetupError` and
+    `PreflightError` for what cannot begin.
     """
     config = with_options(config, options)
     _refuse_unplayable(config, options)
@@ -127,7 +109,7 @@ def play_episodes(
     robot = build_connector(config.hardware.kind, config.hardware.settings, folder=folder) if build_robot is None else (
         build_robot()
     )  # fmt: skip
-    series = _Series(config, options, environment_of(robot), steps_per_chunk)
+    series = _Series(config, options, environment_of(robot), steps_per_chunk, attendant or Unattended())
     with ExitStack() as opened:
         series.open(opened)
         for plan in plans:
@@ -140,9 +122,14 @@ class _Series:
     """What all episodes share."""
 
     def __init__(
-        self, config: RobotConfig, options: RunOptions, environment: Environment, steps_per_chunk: int
+        self,
+        config: RobotConfig,
+        options: RunOptions,
+        environment: Environment,
+        steps_per_chunk: int,
+        attendant: Attendant,
     ) -> None:
-        self._config, self._options = config, options
+        self._config, self._options, self._attendant = config, options, attendant
         self._environment, self._steps_per_chunk = environment, steps_per_chunk
         self._connector: Connector = environment.connector
         self._asked = Asked(config, "apply_actions", lambda: self._connector, api_key=options.api_key)
@@ -150,6 +137,7 @@ class _Series:
         self._recorder: Recorder | None = None
         self._listeners: list[Listener] = [*options.listeners]
         self._robot: Embodiment
+        self._frames: Frames | None = None
         self._served: Served | None = None
         self._played: list[PlayedEpisode] = []
         self._errors: list[RunProblem] = []
@@ -165,7 +153,7 @@ class _Series:
         refuse_unfit(self._config, facts, served)
         self._robot = robot_of(self._config, facts, served)
         clock = SYSTEM_CLOCK if self._time is None else self._time
-        frames = frames_of(self._connector, {}) if self._time is None else self._time.frames
+        self._frames = frames = frames_of(self._connector, {}) if self._time is None else self._time.frames
         self._recorder = recorder_of(
             self._asked, self._robot, facts, served, frames, marked_episodes=True, now=clock.now
         )  # fmt: skip
@@ -187,21 +175,28 @@ class _Series:
         stops, tally = StopRequests(), Tally()
         judge = Judge(self._connector, self._recorder, stops, self._config.session.max_steps or MOST_STEPS)
         judge.begin(instruction)
+        self._attendant.began(plan, self._frames)
         try:
-            result = self._run(instruction, stops, tally, judge)
+            result = self._run(plan, instruction, stops, tally, judge)
         finally:
             judge.end()
         cause = stops.cause or StopCause(*_first(result))
         self._played.append(PlayedEpisode(plan.seed, instruction, judge.success, cause.code, result))
         self._conclude(cause, result)
+        if not self.is_over:
+            self._attendant.ended(self._played[-1])
         self._options.say(_line(len(self._played), self._played[-1]))
 
-    def _run(self, instruction: str, stops: StopRequests, tally: Tally, judge: Judge) -> RunnerResult:
+    def _run(
+        self, plan: EpisodePlan, instruction: str, stops: StopRequests, tally: Tally, judge: Judge
+    ) -> RunnerResult:
         session = replace(self._config.session, instruction=instruction)
-        asked = replace(self._asked, config=replace(self._config, session=session))
+        target = self._config.target if plan.noise_seed is None else replace(self._config.target, seed=plan.noise_seed)
+        asked = replace(self._asked, config=replace(self._config, session=session, target=target))
         transport = same_policy(transport_of(asked, self._connector, self._robot), self._served)
+        transport = self._attendant.between(transport)
         safety, period_s = safety_of(self._config), session.control_period_s
-        listeners = [*self._listeners, judge]
+        listeners = [*self._listeners, judge, self._attendant]
         if self._time is None:
             return run_session(
                 self._connector, transport, None, "apply_actions", period_s, session.pipeline_inference,

@@ -58,7 +58,8 @@ class ActTransport:
     def ask(self, seq: int, observation: Observation, *, executed_steps: int | None) -> DatedChunk:
         """`Transport.ask`; a 503 or 429 is waited for where its Retry-After ends in time."""
         request_id = new_id()
-        body = json.dumps(self._body(observation, request_id, executed_steps), separators=(",", ":"), allow_nan=False)
+        fields = self._body(seq, observation, request_id, executed_steps)
+        body = json.dumps(fields, separators=(",", ":"), allow_nan=False)
         call = Call(
             "POST", "/act", body.encode(), episode_id=self._asking.episode_id, max_answer_bytes=MOST_ANSWER_BYTES
         )
@@ -68,9 +69,9 @@ class ActTransport:
     def close(self) -> None:
         self._connection.close()
 
-    def _body(self, observation: Observation, request_id: str, executed_steps: int | None) -> dict[str, Any]:
+    def _body(self, seq: int, observation: Observation, request_id: str, executed_steps: int | None) -> dict[str, Any]:
         target = self._target
-        fields: dict[str, Any] = dict(target.extra_payload)
+        fields: dict[str, Any] = {**target.extra_payload, **self._asking.seeded(seq)}
         fields[target.state_field or "state"] = finite_state(observation.state)
         fields[target.instruction_field or "instruction"] = self._asking.instruction_of(observation)
         fields["episode_id"], fields["request_id"] = self._asking.episode_id, request_id

@@ -69,7 +69,7 @@ class OpenpiTransport:
     def ask(self, seq: int, observation: Observation, *, executed_steps: int | None) -> DatedChunk:
         """`Transport.ask`."""
         ends_s = time.monotonic() + self._asking.target.timeout_s
-        frame = pack(self._fields(observation, executed_steps))
+        frame = pack(self._fields(seq, observation, executed_steps))
         connection = self._connection or self._connect(_left(ends_s))
         answer = self._read(self._exchanged(connection, frame, ends_s))
         return self._asking.dated(seq, observation, answer.get("actions"), answer, self.control_hz)
@@ -79,9 +79,9 @@ class OpenpiTransport:
         if connection is not None:
             connection.close()
 
-    def _fields(self, observation: Observation, executed_steps: int | None) -> dict[str, Any]:
+    def _fields(self, seq: int, observation: Observation, executed_steps: int | None) -> dict[str, Any]:
         target = self._asking.target
-        fields: dict[str, Any] = dict(target.extra_payload)
+        fields: dict[str, Any] = {**target.extra_payload, **self._asking.seeded(seq)}
         for name, picture in pixels(observation.cameras, target).items():
             *within, last = name.split(".")
             _inside(fields, within)[last] = array_map(picture, OPENPI_CLIENT)

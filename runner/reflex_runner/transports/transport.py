@@ -65,6 +65,11 @@ class Asking:
     def instruction_of(self, observation: Observation) -> str:
         return self.instruction if observation.task is None else observation.task
 
+    def seeded(self, seq: int) -> dict[str, int]:
+        """The field by which the answer to that observation can be repeated; none where the settings give no seed."""
+        seed = self.target.seed
+        return {} if seed is None else {"seed": seed + seq}
+
     def rate(self, said: object) -> float:
         """The server's own, else what is known here; `SetupError` when nobody says it."""
         rate = said if isinstance(said, int | float) and not isinstance(said, bool) else self.control_hz

@@ -112,6 +112,20 @@ def test_another_server_gets_its_own_names_and_what_it_wants_besides() -> None:
     assert "state" not in body
 
 
+def test_a_seed_is_of_the_first_chunk_and_one_more_with_each_further_one() -> None:
+    server = Server()
+    transport = server.transport(seed=40)
+    transport.open()
+    for seq in range(3):
+        transport.ask(seq, observation(), executed_steps=None)
+    assert [body["seed"] for body in server.bodies] == [40, 41, 42]
+    unseeded = Server()
+    plain = unseeded.transport()
+    plain.open()
+    plain.ask(0, observation(), executed_steps=None)
+    assert "seed" not in unseeded.bodies[0]
+
+
 def test_a_server_that_says_no_rate_needs_one_from_the_config() -> None:
     with pytest.raises(SetupError, match=r"set session\.control_period_s"):
         Server(config=service_error("not_found", "no such route")).transport().open()

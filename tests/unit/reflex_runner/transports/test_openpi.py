@@ -122,6 +122,13 @@ def test_another_server_hears_its_own_names_and_nothing_of_ours(server: Server) 
     assert server.paths == ["/policy"]
 
 
+def test_a_seed_is_of_the_first_chunk_and_one_more_with_each_further_one(server: Server) -> None:
+    with opened(server, seed=40) as transport:
+        transport.ask(0, observation(), executed_steps=None)
+        transport.ask(1, observation(), executed_steps=None)
+    assert [sent["seed"] for sent in server.received] == [40, 41]
+
+
 def test_a_server_that_says_no_rate_needs_one_from_the_config(server: Server) -> None:
     server.metadata = {}
     with pytest.raises(SetupError, match=r"set session\.control_period_s"), opened(server):
