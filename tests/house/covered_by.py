@@ -8,6 +8,8 @@ from typing import Final
 __all__ = ["COVERED_BY"]
 
 COVERED_BY: Final[Mapping[str, str]] = {
+    "runner/reflex_runner/evaluation/outcomes.py": "tests/unit/reflex_runner/evaluation/test_comparison.py",
+    "runner/reflex_runner/evaluation/report.py": "tests/unit/reflex_runner/evaluation/test_comparison.py",
     "runner/reflex_runner/loop/guardian.py": "tests/unit/reflex_runner/loop/test_watchdog.py",
     "runner/reflex_runner/loop/ports.py": "tests/unit/reflex_runner/loop/test_senses.py",
     "runner/reflex_runner/motion/settings.py": "tests/unit/reflex_runner/motion/test_pilot.py",
