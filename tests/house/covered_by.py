@@ -8,6 +8,7 @@ from typing import Final
 __all__ = ["COVERED_BY"]
 
 COVERED_BY: Final[Mapping[str, str]] = {
+    "runner/reflex_runner/evaluation/files.py": "tests/unit/reflex_runner/evaluation/test_evaluating.py",
     "runner/reflex_runner/evaluation/outcomes.py": "tests/unit/reflex_runner/evaluation/test_comparison.py",
     "runner/reflex_runner/evaluation/report.py": "tests/unit/reflex_runner/evaluation/test_comparison.py",
     "runner/reflex_runner/loop/guardian.py": "tests/unit/reflex_runner/loop/test_watchdog.py",
