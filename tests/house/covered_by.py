@@ -10,6 +10,8 @@ __all__ = ["COVERED_BY"]
 COVERED_BY: Final[Mapping[str, str]] = {
     "runner/reflex_runner/evaluation/files.py": "tests/unit/reflex_runner/evaluation/test_evaluating.py",
     "runner/reflex_runner/evaluation/outcomes.py": "tests/unit/reflex_runner/evaluation/test_comparison.py",
+    "runner/reflex_runner/evaluation/page.py": "tests/unit/reflex/cli/evaluation/test_told.py",
+    "runner/reflex_runner/evaluation/words.py": "tests/unit/reflex/cli/evaluation/test_told.py",
     "runner/reflex_runner/evaluation/report.py": "tests/unit/reflex_runner/evaluation/test_comparison.py",
     "runner/reflex_runner/loop/guardian.py": "tests/unit/reflex_runner/loop/test_watchdog.py",
     "runner/reflex_runner/loop/ports.py": "tests/unit/reflex_runner/loop/test_senses.py",

@@ -1,0 +1,1 @@
+"""`reflex eval`: how often a policy succeeds, in closed loop."""
