@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         wait_for_training_run,
         whoami,
     )
+    from reflex.sdk.evaluating import evaluate
     from reflex.sdk.running import connect, run_from_config
 
 __all__ = [
@@ -69,6 +70,7 @@ __all__ = [
     "create_deployment_from_spec",
     "create_key",
     "create_pairing_token",
+    "evaluate",
     "get_dataset",
     "get_deployment",
     "get_training_run",
@@ -110,6 +112,7 @@ _HOMES = {
     "ReflexError": "reflex.errors",
     "action": "reflex.connector.roles",
     "connect": "reflex.sdk.running",
+    "evaluate": "reflex.sdk.evaluating",
     "observation": "reflex.connector.roles",
     "run_from_config": "reflex.sdk.running",
 }

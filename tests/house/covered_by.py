@@ -12,6 +12,7 @@ COVERED_BY: Final[Mapping[str, str]] = {
     "runner/reflex_runner/evaluation/outcomes.py": "tests/unit/reflex_runner/evaluation/test_comparison.py",
     "runner/reflex_runner/evaluation/page.py": "tests/unit/reflex/cli/evaluation/test_told.py",
     "runner/reflex_runner/evaluation/words.py": "tests/unit/reflex/cli/evaluation/test_told.py",
+    "src/reflex/sdk/evaluating.py": "tests/unit/reflex/cli/evaluation/test_command.py",
     "runner/reflex_runner/evaluation/report.py": "tests/unit/reflex_runner/evaluation/test_comparison.py",
     "runner/reflex_runner/loop/guardian.py": "tests/unit/reflex_runner/loop/test_watchdog.py",
     "runner/reflex_runner/loop/ports.py": "tests/unit/reflex_runner/loop/test_senses.py",

@@ -26,6 +26,7 @@ from reflex.cli.datasets.group import datasets
 from reflex.cli.demo import demo
 from reflex.cli.doctor import doctor
 from reflex.cli.engines import engines
+from reflex.cli.evaluation.command import evaluate
 from reflex.cli.export import export, verify
 from reflex.cli.init.commands import init
 from reflex.cli.inspect import inspect
@@ -51,6 +52,7 @@ SHORT_HELP: Final[Mapping[str, str]] = MappingProxyType(
         "act": "Ask a running server for one action chunk.",
         "check": "Check that a running server answers.",
         "connect": "Run a robot from its robot.yaml.",
+        "eval": "Measure how often a policy succeeds.",
         "status": "Say how a running server does.",
         "watch": "Watch a running server in the terminal.",
         "doctor": "Check this machine, or a deployment.",
@@ -121,6 +123,7 @@ for _command in (
     app.command(short_help=SHORT_HELP[_command.__name__])(_command)
 for _command in (replace, slots, split):
     app.command(cls=AdminCommand, short_help=SHORT_HELP[_command.__name__])(_command)
+app.command("eval", short_help=SHORT_HELP["eval"])(evaluate)
 app.command("lerobot-policy", short_help=SHORT_HELP["lerobot-policy"])(lerobot_policy)
 for _name, _group in (
     ("bench", bench),
