@@ -1,0 +1,70 @@
+"""`reflex eval` against the real server and the real simulator: the same seeds go the same way, and are told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Literal
+
+import pytest
+from typer.testing import CliRunner
+
+import reflex
+from reflex.cli import app
+from support.outside.drawing import skip_without_pictures
+from support.server import ServerProcess, running_server
+
+FEW = ("--seeds", "10000:10002", "--max-steps", "20", "--picture-px", "48")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ServerProcess]:
+    skip_without_pictures()
+    with running_server("--policy", "sim_demo") as started:
+        yield started
+
+
+def test_a_served_policy_does_the_same_on_the_same_seeds(server: ServerProcess) -> None:
+    asked = ["eval", "--url", server.base_url, "--against", server.base_url, "--instruction", "pick up the cube"]
+    went = CliRunner().invoke(app, [*asked, *FEW, "--json"])
+    assert went.exit_code == 0, went.output
+    told = json.loads(went.stdout)
+    assert told["policy"].startswith("sim_demo@")
+    assert (told["played"], told["successes"]) == (2, 0), "it is untrained"
+    assert [(each["steps"], each["endedBy"]) for each in told["episodes"]] == [(20, "max_steps")] * 2
+    assert all(each["latencyMs"]["p50"] > 0 for each in told["episodes"])
+    assert told["episodes"][0]["fingerprint"] != told["episodes"][1]["fingerprint"]
+    assert (told["against"]["pairs"], told["against"]["identical"]) == (2, 2), "the noise is drawn from the seed"
+    assert told["settings"]["hardware"]["cameras"] == {"front": "front", "wrist": "wrist"}
+
+
+@pytest.mark.parametrize("what", ["image", "image=other", "state", "state=other", "instruction"])
+def test_what_is_taken_from_a_policy_that_listens_changes_what_it_does(server: ServerProcess, what: str) -> None:
+    report = reflex.evaluate(
+        server.base_url, seeds=(1, 2), instruction="pick up the cube", ablate=[what], max_steps=10, picture_px=48
+    )
+    assert report.errors == ()
+    assert report.ablations[0].identical == 0
+
+
+def test_raw_pictures_are_the_same_whichever_way_they_go(server: ServerProcess) -> None:
+    def fingerprint(kind: Literal["act", "openpi"], *, raw: bool) -> str:
+        report = reflex.evaluate(
+            server.base_url, seeds=(1,), instruction="pick", kind=kind, raw=raw, max_steps=10, picture_px=48
+        )
+        assert report.errors == ()
+        return str(report.evaluation.episodes[0].fingerprint)
+
+    assert fingerprint("act", raw=True) == fingerprint("openpi", raw=True)
+    assert fingerprint("act", raw=True) != fingerprint("act", raw=False)
+
+
+def test_the_expert_picks_the_cube_up_and_listens_to_the_state_alone() -> None:
+    skip_without_pictures()
+    report = reflex.evaluate(
+        seeds=(10_000, 10_001), kind="expert", ablate=["image", "state"], max_steps=80, picture_px=48
+    )
+    assert report.evaluation.rate == 1.0
+    images, state = report.ablations
+    assert (images.second.rate, images.identical) == (1.0, 2)
+    assert (state.second.rate, state.first_only) == (0.0, (10_000, 10_001))
