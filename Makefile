@@ -29,7 +29,7 @@ ENDURING := $(addprefix tests/,chaos/test_two_policies.py chaos/test_rolling_upg
 # What is marked slow, but for what the targets of these run.
 RUN_ELSEWHERE := $(ENDURING) tests/helm tests/observability tests/browser tests/compose
 
-.PHONY: help install serve up sim test promises endurance snapshots check fmt bench bench-control bench-export bench-rollout expert-bench demo-policy fuzz chaos soak whole-runs recording-kills runner-kills guard-properties runner-histories mutants parity-table compose-test helm-test lerobot-test rerun-test observability-test dashboard-test clean bench-datasets training-kills lerobot-training-test runner-install runner-hour
+.PHONY: help install serve up sim test promises endurance snapshots check fmt bench bench-control bench-export bench-rollout expert-bench demo-policy fuzz chaos soak whole-runs recording-kills runner-kills guard-properties runner-histories mutants parity-table compose-test helm-test lerobot-test rerun-test observability-test dashboard-test clean bench-datasets diagnose-table training-kills lerobot-training-test runner-install runner-hour
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -89,6 +89,9 @@ bench-control: $(STAMP) ## a thousand robots' heartbeats at one control plane fo
 
 bench-datasets: $(STAMP) ## how fast a dataset of 100,000 frames is validated, and in how much memory (minutes)
 	$(BIN)/python -m reflex_bench.dataset_bench $(ARGS)
+
+diagnose-table: $(STAMP) ## what `reflex diagnose` says of every seeded fault and healthy set-up: a table (minutes; ARGS='--served')
+	PYTHONPATH=tests $(BIN)/python -m support.diagnosis.table $(ARGS)
 
 expert-bench: $(STAMP) ## how often the simulator's scripted expert picks the cube up: a table (half a minute; ARGS='--seeds 1000')
 	$(BIN)/python -m reflex_bench.expert_bench $(ARGS)

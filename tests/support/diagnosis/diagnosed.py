@@ -1,0 +1,57 @@
+"""A set-up with a fault, diagnosed, and whether the fault is what it names first."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+from reflex.client import ReflexClient
+from reflex_learning.diagnosis.diagnosing import Plan, diagnose
+from reflex_learning.diagnosis.report import Diagnosis
+from reflex_runner.simulation.axes import SIMULATED
+from support.datasets.writing import write
+from support.diagnosis.answering import client_of
+from support.diagnosis.faults import Fault, Setup
+from support.diagnosis.fitted import write_fitted_policy
+from support.server import running_server
+
+__all__ = ["diagnosed", "is_named", "written"]
+
+
+def diagnosed(fault: Fault, setup: Setup, folder: Path, *, served: bool = False) -> Diagnosis:
+    """By a server without a socket, or by a real one; the set-up is changed."""
+    fault.do(setup)
+    root, plan = written(setup, folder / "dataset"), Plan(instruction=setup.instruction)
+    if served:
+        return _by_server(setup, folder, root, plan)
+    with client_of(setup.fitted, setup.mode, setup.robot, setup.latency_s, setup.executed) as client:
+        return diagnose(client, "in process", root, plan)
+
+
+def written(setup: Setup, root: Path) -> Path:
+    """The dataset on disk."""
+    setup.draft.sum_up()
+    setup.draft.info.update({"robot_type": setup.robot.name} | setup.meta)
+    return write(setup.draft, root)
+
+
+def _by_server(setup: Setup, folder: Path, root: Path, plan: Plan) -> Diagnosis:
+    write_fitted_policy(folder / "repository", setup.fitted, mode=setup.mode, executed=setup.executed)
+    options = ["--model-repository", str(folder / "repository"), "--policy", "fitted"]
+    if setup.robot is not SIMULATED:
+        robot = dataclasses.asdict(setup.robot)
+        (folder / "robot.json").write_text(
+            json.dumps({name: value for name, value in robot.items() if value is not None})
+        )
+        options += ["--embodiment", str(folder / "robot.json")]
+    if setup.latency_s:
+        options += ["--inject-latency-ms", f"{1000 * setup.latency_s:g}"]
+    with running_server(*options) as server, ReflexClient(server.base_url, deadline_s=10.0) as client:
+        return diagnose(client, server.base_url, root, plan)
+
+
+def is_named(fault: Fault, diagnosis: Diagnosis) -> bool:
+    """As the first line; a healthy one has none."""
+    first = [finding.kind for finding in diagnosis.findings[:1]]
+    return not first if not fault.named else first != [] and first[0] in fault.named
