@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         wait_for_training_run,
         whoami,
     )
+    from reflex.sdk.diagnosing import diagnose
     from reflex.sdk.evaluating import evaluate
     from reflex.sdk.running import connect, run_from_config
 
@@ -70,6 +71,7 @@ __all__ = [
     "create_deployment_from_spec",
     "create_key",
     "create_pairing_token",
+    "diagnose",
     "evaluate",
     "get_dataset",
     "get_deployment",
@@ -113,6 +115,7 @@ _HOMES = {
     "action": "reflex.connector.roles",
     "connect": "reflex.sdk.running",
     "evaluate": "reflex.sdk.evaluating",
+    "diagnose": "reflex.sdk.diagnosing",
     "observation": "reflex.connector.roles",
     "run_from_config": "reflex.sdk.running",
 }

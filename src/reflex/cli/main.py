@@ -24,6 +24,7 @@ from reflex.cli.control.server import control
 from reflex.cli.control.sessions import sessions
 from reflex.cli.datasets.group import datasets
 from reflex.cli.demo import demo
+from reflex.cli.diagnosis.command import diagnose
 from reflex.cli.doctor import doctor
 from reflex.cli.engines import engines
 from reflex.cli.evaluation.command import evaluate
@@ -84,6 +85,7 @@ SHORT_HELP: Final[Mapping[str, str]] = MappingProxyType(
         "training": "Train policies on datasets, by a queue and its workers.",
         "so101": "Find, check, calibrate and rest an SO-101 arm.",
         "datasets": "Look after datasets and recordings of runs.",
+        "diagnose": "Say whether data, training or deployment is wrong.",
     }
 )
 """Each fits its line of `reflex -h`, in the order in which a newcomer meets them."""
@@ -107,6 +109,7 @@ for _command in (
     check,
     compare,
     connect,
+    diagnose,
     doctor,
     export,
     inspect,

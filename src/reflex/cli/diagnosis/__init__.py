@@ -1,1 +1,1 @@
-"""What `reflex doctor` finds out about this machine: the facts, and what they mean for `reflex serve`."""
+"""What `reflex doctor` finds out about this machine, and `reflex diagnose` about a served policy by recordings."""
