@@ -24,7 +24,7 @@ from support.trainer.stub import MemoryQueue, claimed, stub_python
 STEPS = 6
 REQUEST = TrainingRequest(dataset_id="d", base="act", steps=STEPS, batch_size=2, seed=3, then=("export",), name="reach")
 TOLD = re.compile(r"Creating dataset|step:\d|Checkpoint policy after|End of training")
-NUMBERS = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?")
+NUMBERS = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?[KMB]?")
 ONE_POLICYS = re.compile(r" l1_loss:.*")
 """What the stub does not know of a policy."""
 
