@@ -299,7 +299,6 @@ COVERED_BY: Final[Mapping[str, str]] = {
     "src/reflex/client/aio.py": "tests/unit/reflex/client/test_clients.py",
     "src/reflex/client/blocking.py": "tests/unit/reflex/client/test_clients.py",
     "src/reflex/client/connection.py": "tests/unit/reflex/client/test_clients.py",
-    "src/reflex/client/deadline_transport.py": "tests/unit/reflex/client/test_sockets.py",
     "src/reflex/client/mock.py": "tests/unit/reflex/client/test_clients.py",
     "src/reflex/console.py": "tests/unit/reflex/cli/test_console.py",
     "src/reflex/control/aio.py": "tests/unit/reflex/control/test_clients.py",

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import socket
 import ssl
+import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -31,7 +33,8 @@ class DeadlineTransport(httpx.BaseTransport):
     """
 
     def __init__(self, *, ssl_context: ssl.SSLContext | None = None, addresses: Addresses | None = None) -> None:
-        backend = _DeadlineBackend(addresses or _addresses)
+        self._open = _OpenStreams()
+        backend = _DeadlineBackend(addresses or _addresses, self._open)
         self._pool = httpcore.ConnectionPool(ssl_context=ssl_context, network_backend=backend)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -58,8 +61,9 @@ class DeadlineTransport(httpx.BaseTransport):
         return httpx.Response(response.status, headers=response.headers, stream=_Incoming(response))
 
     def close(self) -> None:
-        """Close every connection."""
+        """Close every connection, also one that another thread is opening just now, which the pool does not know."""
         self._pool.close()
+        self._open.close()
 
 
 class _Incoming(httpx.SyncByteStream):
@@ -76,11 +80,36 @@ class _Incoming(httpx.SyncByteStream):
         self._response.close()
 
 
+class _OpenStreams:
+    """The streams of one transport; may be used by threads. Once closed, it takes none any more."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._streams: weakref.WeakSet[httpcore.NetworkStream] = weakref.WeakSet()
+        self._is_closed = False
+
+    def kept(self, stream: httpcore.NetworkStream) -> httpcore.NetworkStream:
+        """The same; `httpcore.ConnectError` after it is closed, where everything is."""
+        with self._lock:
+            if not self._is_closed:
+                self._streams.add(stream)
+                return stream
+        stream.close()
+        raise httpcore.ConnectError("the client was closed meanwhile")
+
+    def close(self) -> None:
+        with self._lock:
+            self._is_closed = True
+            streams = list(self._streams)
+        for stream in streams:
+            stream.close()
+
+
 class _DeadlineBackend(httpcore.SyncBackend):
     """Opens connections whose every `timeout` is a moment on the monotonic clock."""
 
-    def __init__(self, addresses: Addresses) -> None:
-        self._addresses = addresses
+    def __init__(self, addresses: Addresses, streams: _OpenStreams) -> None:
+        self._addresses, self._streams = addresses, streams
 
     def connect_tcp(
         self,
@@ -95,17 +124,19 @@ class _DeadlineBackend(httpcore.SyncBackend):
         for address in self._addresses(host, port):
             left_s = _left_s(timeout, httpcore.ConnectTimeout)
             try:
-                return _DeadlineStream(super().connect_tcp(address, port, left_s, local_address, socket_options))
+                stream = super().connect_tcp(address, port, left_s, local_address, socket_options)
             except httpcore.ConnectError as exc:
                 error = exc
+            else:
+                return self._streams.kept(_DeadlineStream(stream, self._streams))
         raise error or httpcore.ConnectError(f"{host} has no address")
 
 
 class _DeadlineStream(httpcore.NetworkStream):
     """One connection; `timeout` of each operation is the moment at which it must have ended."""
 
-    def __init__(self, stream: httpcore.NetworkStream) -> None:
-        self._stream = stream
+    def __init__(self, stream: httpcore.NetworkStream, streams: _OpenStreams) -> None:
+        self._stream, self._streams = stream, streams
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         return self._stream.read(max_bytes, _left_s(timeout, httpcore.ReadTimeout))
@@ -127,7 +158,8 @@ class _DeadlineStream(httpcore.NetworkStream):
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
         left_s = _left_s(timeout, httpcore.ConnectTimeout)
-        return _DeadlineStream(self._stream.start_tls(ssl_context, server_hostname, left_s))
+        secured = self._stream.start_tls(ssl_context, server_hostname, left_s)
+        return self._streams.kept(_DeadlineStream(secured, self._streams))
 
     def close(self) -> None:
         self._stream.close()
