@@ -46,20 +46,23 @@ class Asker:
     requests: int = 0
     failures: list[ServiceError] = field(default_factory=list)
     round_trips_s: list[float] = field(default_factory=list)
-    clamped: list[frozenset[str]] = field(default_factory=list)
-    """Of each answer to what was recorded, or to that put right: the axes that the guard changed."""
+    _clamped: dict[tuple[Place, str, int], frozenset[str]] = field(default_factory=dict)
     _kept: dict[tuple[Place, str, int], Array] = field(default_factory=dict)
     _files: dict[tuple[Place, str], bytes] = field(default_factory=dict)
 
     def chunk(self, moment: Moment, undone: Sequence[Hypothesis] = (), *, seed: int = 0) -> Array:
         """[steps, axes] of robot units; NaN where the server refuses what it is asked."""
-        way = "|".join(each.sent for each in undone if each.sent)
-        key = moment.place, way, seed
+        key = moment.place, _way(undone), seed
         if key not in self._kept:
-            self._kept[key] = self._asked(moment, undone, seed, way)
+            self._kept[key] = self._asked(moment, undone, seed)
         return self._kept[key]
 
-    def _asked(self, moment: Moment, undone: Sequence[Hypothesis], seed: int, way: str) -> Array:
+    def clamped(self, moments: Sequence[Moment], undone: Sequence[Hypothesis]) -> list[frozenset[str]]:
+        """Of each answer to what was asked in this way: the axes that the guard changed."""
+        keys = [(moment.place, _way(undone), 0) for moment in moments]
+        return [self._clamped[key] for key in keys if key in self._clamped]
+
+    def _asked(self, moment: Moment, undone: Sequence[Hypothesis], seed: int) -> Array:
         if time.monotonic() > self.ends_s:
             raise OutOfTimeError
         started_s = time.monotonic()
@@ -72,7 +75,8 @@ class Asker:
             self.requests += 1
             self.advance(1)
         self.round_trips_s.append(time.monotonic() - started_s)
-        self._note_clamping(answer, is_plain=not way)
+        axes = frozenset(str(each["name"]) for each in answer["guard_violations"])
+        self._clamped[moment.place, _way(undone), seed] = axes
         return self._fitted(np.array(answer["actions"], np.float64))
 
     def _send(self, moment: Moment, undone: Sequence[Hypothesis], seed: int) -> ActResult:
@@ -111,13 +115,14 @@ class Asker:
             picture.save(file, "JPEG", quality=QUALITY)
         return file.getvalue()
 
-    def _note_clamping(self, answer: ActResult, *, is_plain: bool) -> None:
-        if is_plain:
-            self.clamped.append(frozenset(str(each["name"]) for each in answer["guard_violations"]))
-
     def _fitted(self, actions: Array) -> Array:
         """Of the policy's own shape, whatever came."""
         fitted = np.full((self.served.horizon, self.served.action_dim), np.nan)
         steps, axes = min(len(fitted), len(actions)), min(fitted.shape[1], actions.shape[1])
         fitted[:steps, :axes] = actions[:steps, :axes]
         return fitted
+
+
+def _way(undone: Sequence[Hypothesis]) -> str:
+    """What is asked otherwise than it was recorded."""
+    return "|".join(each.sent for each in undone if each.sent)

@@ -118,7 +118,7 @@ def _ask(diagnosis: Diagnosis, replay: Replay) -> None:
         undone.append(hypothesis)
     diagnosis.findings += unskilled(diagnosis, float(np.nanmedian(replay.errors(moments, tuple(undone)))))
     if not any(each.kind.endswith(ACTIONS_CHANGED) for each in undone):
-        diagnosis.findings += guarded(asker, moments, diagnosis)
+        diagnosis.findings += guarded(asker, moments, undone, diagnosis)
     diagnosis.findings += seams(asker, moments[:SEAMS], undone, diagnosis)
     diagnosis.findings += slow(asker, diagnosis)
 

@@ -32,7 +32,9 @@ TOUCH: Final = 1e-3
 OTHER_NOISE: Final = 7_919
 
 
-def guarded(asker: Asker, moments: Sequence[Moment], diagnosis: Diagnosis) -> Iterator[Finding]:
+def guarded(
+    asker: Asker, moments: Sequence[Moment], undone: Sequence[Hypothesis], diagnosis: Diagnosis
+) -> Iterator[Finding]:
     """Where recorded actions are beyond the limits, or most answers are changed."""
     robot = asker.served.robot
     actions = np.concatenate(list({id(moment.actions): moment.actions for moment in moments}.values()))
@@ -43,10 +45,11 @@ def guarded(asker: Asker, moments: Sequence[Moment], diagnosis: Diagnosis) -> It
         told = f"{beyond[axis]:.0%} of what was recorded is beyond {low[axis]:g} to {high[axis]:g}"
         yield Finding("guard", f"{robot.action_names[axis]}: {told}")
         return
-    changed = Counter(name for axes in asker.clamped for name in axes)
-    share = sum(bool(axes) for axes in asker.clamped) / max(1, len(asker.clamped))
+    clamped = asker.clamped(moments, undone)
+    changed = Counter(name for axes in clamped for name in axes)
+    share = sum(bool(axes) for axes in clamped) / max(1, len(clamped))
     if share:
-        diagnosis.notes.append(f"the guard changed {share:.0%} of the answers to what was recorded")
+        diagnosis.notes.append(f"the guard changed {share:.0%} of the answers")
     if share >= MOSTLY:
         yield Finding("guard", f"{changed.most_common(1)[0][0]}: {share:.0%} of the answers are changed")
 
