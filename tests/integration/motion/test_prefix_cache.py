@@ -38,7 +38,7 @@ from reflex_frontend.policy.workers import Workers
 from reflex_frontend.triton.gateway import TritonGateway
 from support.fakes import InlineExecutor
 from support.hostile import PATIENT
-from support.motion.repeated import Repeating, check_repeats
+from support.motion.repeated import Repeating, answered, check_repeats
 from support.promise import Promise
 from support.server import ServerProcess, running_server
 from support.waiting import HANGS_S
@@ -114,8 +114,8 @@ def test_episode_after_episode_takes_no_more_memory_than_it_may(server: ServerPr
     body = {**repeating.body, "seed": 1}
     with httpx.Client(base_url=server.base_url, headers=PATIENT, timeout=HANGS_S, verify=False) as client:
         for number in range(EPISODES):
-            answer = client.post("/act", json={**body, "episode_id": f"episode-{number}"})
-            assert answer.json()["cache_hit"] is False
+            answer = answered(client, {**body, "episode_id": f"episode-{number}"})
+            assert answer["cache_hit"] is False
             if number == EPISODES // 3:
                 warm_bytes = frontend.memory_info().rss
             if number % 100 == 0:
