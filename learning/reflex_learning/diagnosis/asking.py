@@ -19,7 +19,7 @@ from reflex_learning.diagnosis.hypotheses import Hypothesis
 from reflex_learning.diagnosis.moments import Moment, Place
 from reflex_learning.diagnosis.served import Served
 
-__all__ = ["Asker", "OutOfTimeError"]
+__all__ = ["Asker"]
 
 Array = npt.NDArray[np.float64]
 Pixels = npt.NDArray[np.uint8]
@@ -27,10 +27,6 @@ Pixels = npt.NDArray[np.uint8]
 SMALL_PIXELS: Final = 128 * 128
 """Up to these a picture goes without loss; a larger one as robots send it."""
 QUALITY: Final = 95
-
-
-class OutOfTimeError(Exception):
-    """The time for all of it is over."""
 
 
 @dataclass
@@ -64,7 +60,7 @@ class Asker:
 
     def _asked(self, moment: Moment, undone: Sequence[Hypothesis], seed: int) -> Array:
         if time.monotonic() > self.ends_s:
-            raise OutOfTimeError
+            raise TimeoutError
         started_s = time.monotonic()
         try:
             answer = self._send(moment, undone, seed)

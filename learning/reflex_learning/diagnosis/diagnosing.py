@@ -13,7 +13,7 @@ import numpy as np
 
 from reflex.client import ReflexClient
 from reflex.errors import SetupError
-from reflex_learning.diagnosis.asking import Asker, OutOfTimeError
+from reflex_learning.diagnosis.asking import Asker
 from reflex_learning.diagnosis.comparing import Fit, fit_of, pictures_compared
 from reflex_learning.diagnosis.hypotheses import Hypothesis
 from reflex_learning.diagnosis.moments import Moment, choose_places, read_moments
@@ -84,7 +84,7 @@ def _replay(diagnosis: Diagnosis, dataset: Dataset, fit: Fit, asker: Asker, plan
     replay = Replay(asker, moments, scale, _texts(dataset, moments, plan))
     try:
         _ask(diagnosis, replay)
-    except OutOfTimeError:
+    except TimeoutError:
         told = f"the time of {plan.limit_s:g} s was over after {asker.requests:,} requests: not everything was tried"
         diagnosis.notes.append(told)
     diagnosis.requests = asker.requests

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -46,10 +47,6 @@ class Place:
     pace: Pace = field(default_factory=Pace)
 
 
-class _CancelledError(Exception):
-    """The queue wants the run to end."""
-
-
 def work_on(run: ClaimedRun, queue: RunQueue, place: Place, family: Family) -> Ending | None:
     """The ending that the queue was told; None where the run was taken away. Nothing of it goes on afterwards."""
     if not IDENTITY.fullmatch(run.run_id):
@@ -86,7 +83,7 @@ class _Run:
             _refuse(self.trainer.run, self.place)
             self._train()
             return self._end("succeeded", f"trained {self.request_steps} steps", self._follow())
-        except _CancelledError:
+        except CancelledError:
             return self._end("cancelled", "cancelled, as it was asked for")
         except TrainingError as exc:
             return self._end("failed", str(exc))
@@ -129,7 +126,7 @@ class _Run:
         if self.state == "provisioning" and self.trainer.step > 0:
             self.state = "running"
         if self.reporter.beat(self.state, self.trainer.step):
-            raise _CancelledError
+            raise CancelledError
         prune(self.trainer.output)
 
     def _follow(self) -> Exported | None:

@@ -1,6 +1,7 @@
 """What a worker asks of the queue of training runs, and what it tells it.
 
-LeaseLostError    409 lease_lost: the run is another worker's by now, or has ended (an InvalidRequestError)
+InvalidRequestError
+└── LeaseLostError    409 lease_lost: the run is another worker's by now, or has ended
 """
 
 from __future__ import annotations
