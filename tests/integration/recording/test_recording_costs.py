@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 import signal
-import statistics
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ import numpy.typing as npt
 import pytest
 
 from reflex.connector import CameraFrame, Observation
-from reflex_runner.loop.run_session import SWITCH_S
+from reflex_runner.loop.precedence import SWITCH_S, take_precedence
 from reflex_runner.recording.recorder import Recorder
 from reflex_runner.tick import Listener
 from support.promise import Promise
@@ -29,9 +29,11 @@ from support.waiting import let_pass
 
 RATE_HZ: Final = 50.0
 CAMERA_HZ: Final = 30.0
-ROUND_S: Final = 2.0
-ROUNDS: Final = 5
+ROUND_S: Final = 1.0
+ROUNDS: Final = 8
 FORMATS: Final = ("jsonl", "mcap", "lerobot")
+ALLOWED_S: Final = {50: 1e-4, 90: 1e-4, 99: 0.01 / RATE_HZ}
+"""By percentile. A hundredth of a period is what two pictures at once cost where Linux copies them undisturbed."""
 Seconds = npt.NDArray[np.float64]
 
 
@@ -75,6 +77,17 @@ def loop(listener: Listener | None) -> tuple[Seconds, Seconds]:
     return np.array(late), np.array(took)
 
 
+def loop_as_in_a_run(listener: Listener | None) -> tuple[Seconds, Seconds]:
+    """On a thread that goes before the others of the machine, as the control loop does wherever Linux lets it."""
+
+    def go() -> tuple[Seconds, Seconds]:
+        take_precedence()
+        return loop(listener)
+
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(go).result()
+
+
 @contextmanager
 def busy_programs(count: int) -> Iterator[list[subprocess.Popen[bytes]]]:
     """Other programs that want all of the processor, as politely as the run does."""
@@ -107,7 +120,7 @@ class Round:
 
 def measured(recorder: Recorder | None) -> Round:
     with observing(recorder):
-        return Round(*loop(recorder))
+        return Round(*loop_as_in_a_run(recorder))
 
 
 @dataclass(frozen=True)
@@ -117,15 +130,26 @@ class Turns:
     without: tuple[Round, Round]
     with_it: Round
 
-    def more_s(self, quantile: float) -> float:
-        """By how much recording makes a period later."""
-        first, second = (np.quantile(each.late, quantile) for each in self.without)
-        return float(np.quantile(self.with_it.late, quantile) - (first + second) / 2)
 
-    def noise_s(self, quantile: float) -> float:
-        """By how much two rounds without it differ."""
-        first, second = (np.quantile(each.late, quantile) for each in self.without)
-        return float(abs(second - first))
+def late_s(rounds: Iterable[Round], percent: float) -> float:
+    """So late at most are so many of all their periods."""
+    return float(np.percentile(np.concatenate([each.late for each in rounds]), percent))
+
+
+def more_s(found: list[Turns], percent: float) -> float:
+    """By how much recording makes a period later."""
+    with_it = late_s((each.with_it for each in found), percent)
+    return with_it - late_s((one for each in found for one in each.without), percent)
+
+
+def noise_s(found: list[Turns], percent: float) -> float:
+    """By how much rounds without it differ: of every turn one against the other, in each way to take sides."""
+    differences = []
+    for sides in itertools.product((False, True), repeat=len(found)):
+        some = (each.without[side] for each, side in zip(found, sides, strict=True))
+        others = (each.without[not side] for each, side in zip(found, sides, strict=True))
+        differences.append(abs(late_s(some, percent) - late_s(others, percent)))
+    return float(np.percentile(differences, 95))
 
 
 def turns(parent: Path, busy: list[subprocess.Popen[bytes]]) -> list[Turns]:
@@ -171,10 +195,9 @@ def test_recording_costs_the_control_loop_nothing_that_can_be_measured(
     told_s = float(np.median(np.concatenate([each.took for each in with_it])))
     beside = f" beside {busy} busy programs" if busy else ""
     promise(f"telling the recorder of a period{beside} takes at most 0.1 ms (median)", told_s, 1e-4)
-    for percent in (50, 90, 99):
-        more_s = statistics.median(each.more_s(percent / 100) for each in found)
-        noise_s = statistics.median(each.noise_s(percent / 100) for each in found)
+    for percent, allowed_s in ALLOWED_S.items():
         sentence = (
-            f"recording{beside}: {percent} % of periods are later by what two rounds without it differ, or 0.1 ms"
+            f"recording{beside}: {percent} % of periods are later by what rounds without it differ, "
+            f"or {allowed_s * 1e3:g} ms"
         )
-        promise(sentence, more_s, noise_s + 1e-4)
+        promise(sentence, more_s(found, percent), noise_s(found, percent) + allowed_s)
