@@ -18,6 +18,7 @@ LEROBOT_PYTHON ?= python3.12
 WORKERS ?= 4
 # Of `make endurance`, whose longest runs they are; CI, which has an hour for everything, makes fewer.
 REQUESTS ?= 10000
+ENDURING_WORKERS ?= 2
 EPISODES ?= 10000
 ENDURING := $(addprefix tests/,chaos/test_two_policies.py chaos/test_rolling_upgrade.py chaos/test_soak.py \
   chaos/test_slo.py chaos/test_stop.py chaos/streams/test_streams.py chaos/streams/test_streams_over_a_bad_link.py \
@@ -109,7 +110,7 @@ endurance: $(STAMP) ## what `make test` does in small, with as many requests as 
 	REFLEX_CHAOS_PUBLISH_KILLS=50 REFLEX_STRANGE_EVERY=3 \
 	REFLEX_CHAOS_AWAY_S=60 REFLEX_FORGED_CREDENTIALS=10000 REFLEX_WHOLE_ENGINES=1 \
 	REFLEX_STREAM_OBSERVATIONS=1000 REFLEX_OPENPI_REQUESTS=1000 REFLEX_OPENPI_FRAMES=5000 REFLEX_PREFIX_EPISODES=$(EPISODES) \
-	  $(BIN)/python -m pytest -m 'not timing' $(ENDURING) --timeout 600 $(ARGS)
+	  $(BIN)/python -m pytest -m 'not timing' $(ENDURING) --timeout 600 --numprocesses $(ENDURING_WORKERS) $(ARGS)
 
 whole-runs: $(STAMP) ## what is too long for `make test`: whole guides, an engine of every family, every way to stop (a minute)
 	REFLEX_SCHEMATHESIS_EXAMPLES=50 $(BIN)/python -m pytest -m 'slow and not timing' --numprocesses $(WORKERS) \
@@ -154,7 +155,7 @@ parity-table: $(STAMP) ## the tables of docs/parity.md, measured again (GOLDEN=F
 helm-test: $(STAMP) ## the chart: lint, every pair of values against Kubernetes' schemas, its commands for real (ARGS='-k engines')
 	@$(BIN)/python -c 'import helm_python, kubernetes_validate' 2>/dev/null \
 	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,helm-test]'
-	$(BIN)/python -m pytest -m 'not timing' tests/helm $(ARGS)
+	$(BIN)/python -m pytest -m 'not timing' tests/helm --numprocesses $(WORKERS) $(ARGS)
 
 # In the order of the files: they share one stack, whose end is tested last.
 compose-test: $(STAMP) ## images, compose.yaml and the chart's Job on a real Docker engine, installed if need be (root; minutes)
