@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Text, case, cast, func, literal, select
+from sqlalchemy import Connection, Row, Select, Text, case, cast, func, literal, select
 
 from reflex.training.states import ENDED, RUN_STATES
 from reflex_control.store.tables import dataset, training_line, training_metric, training_run
@@ -56,7 +56,7 @@ def datasets_to_look_at(connection: Connection, organisation_id: str, limit: int
     told = case((func.length(text) <= VERDICT_CHARACTERS, text)).label("told")
     wanted = select(*DATASET_COLUMNS, told).where(dataset.c.organisation_id == organisation_id)
     ordered = wanted.order_by(dataset.c.created_at.desc(), dataset.c.id)
-    return list(connection.execute(ordered.limit(limit)).all())
+    return _rows(connection, ordered.limit(limit))
 
 
 def names_of_datasets(connection: Connection, organisation_id: str, ids: Sequence[str]) -> dict[str, str]:
@@ -72,7 +72,7 @@ def runs_to_look_at(connection: Connection, organisation_id: str, limit: int, *,
     wanted = select(*RUN_COLUMNS).where(
         training_run.c.organisation_id == organisation_id, training_run.c.state.in_(states)
     )
-    return list(connection.execute(wanted.order_by(order, training_run.c.id).limit(limit)).all())
+    return _rows(connection, wanted.order_by(order, training_run.c.id).limit(limit))
 
 
 def counts_by_state(connection: Connection, organisation_id: str) -> dict[str, int]:
@@ -99,7 +99,7 @@ def course_of(connection: Connection, run_id: str, points: int = CURVE_POINTS) -
     wanted = (select(picked).select_from(starts)).union(select(literal(last)))
     columns = (training_metric.c.step, training_metric.c.loss, training_metric.c.lr, training_metric.c.grad_norm)
     chosen = select(*columns).where(of_run, training_metric.c.step.in_(wanted))
-    return list(connection.execute(chosen.order_by(training_metric.c.step)).all())
+    return _rows(connection, chosen.order_by(training_metric.c.step))
 
 
 def last_lines(connection: Connection, run_id: str, limit: int) -> list[Line]:
@@ -108,3 +108,7 @@ def last_lines(connection: Connection, run_id: str, limit: int) -> list[Line]:
     wanted = select(training_line.c.number, begun).where(training_line.c.run_id == run_id)
     found = connection.execute(wanted.order_by(training_line.c.number.desc()).limit(limit)).all()
     return [Line(row.number, row.begun[:LINE_CHARACTERS], len(row.begun) > LINE_CHARACTERS) for row in reversed(found)]
+
+
+def _rows(connection: Connection, wanted: Select[Any]) -> list[Row[Any]]:
+    return list(connection.execute(wanted).all())
