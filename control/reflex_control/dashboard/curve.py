@@ -16,7 +16,7 @@ __all__ = ["LARGE", "SMALL", "Size", "curve_svg"]
 
 LARGEST: Final = 1e100
 """What is farther from nothing is drawn no more than what is not finite: differences of such numbers overflow."""
-LEFT, RIGHT, TOP, BOTTOM = 58, 14, 10, 24
+LEFT, RIGHT, TOP, BOTTOM = 58, 14, 10, 28
 
 Point = tuple[int, float | None]
 Placed = tuple[float, float]
@@ -33,7 +33,7 @@ class Size:
 
 
 LARGE: Final = Size("large", 720, 300, 5)
-SMALL: Final = Size("small", 360, 138, 3)
+SMALL: Final = Size("small", 360, 136, 3)
 
 
 def curve_svg(title: str, points: Sequence[Point], size: Size = SMALL, *, may_log: bool = False) -> Markup:
@@ -89,7 +89,7 @@ def _y_axis(axis: Axis, up: Callable[[float], float], size: Size) -> Markup:
 def _x_axis(axis: Axis, across: Callable[[float], float], size: Size) -> Markup:
     bottom = size.height - BOTTOM
     mark = Markup('<path class="tick" d="M{x:.1f} {y}v4"/><text class="x" x="{x:.1f}" y="{text}">{words}</text>')
-    marks = [mark.format(x=across(tick), y=bottom, text=bottom + 18, words=_short(tick)) for tick in axis.ticks]
+    marks = [mark.format(x=across(tick), y=bottom, text=bottom + 20, words=_short(tick)) for tick in axis.ticks]
     return Markup('<path class="axis" d="M{} {}H{}"/>').format(LEFT, bottom, size.width - RIGHT) + Markup().join(marks)
 
 

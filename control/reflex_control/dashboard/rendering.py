@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import Response
 
 from reflex_control.dashboard import words
+from reflex_control.dashboard.ticks import figure_of
 
 __all__ = ["ASSET_SAFETY", "page_of"]
 
@@ -29,7 +30,8 @@ def _environment() -> Environment:
         loader=PackageLoader(__package__), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True, finalize=words.visible, auto_reload=False,
     )  # fmt: skip
-    made.filters |= {"name": words.name, "moment": words.moment, "badge": words.badge}
+    made.filters |= {"name": words.name, "moment": words.moment, "badge": words.badge, "figure": figure_of}
+    made.filters |= {"lasting": words.lasting, "bytes": words.bytes_of}
     return made
 
 

@@ -56,9 +56,11 @@ def figure_of(value: object) -> str:
 
 
 def _decades(low: float, high: float, marks: int) -> Axis:
-    first, last = math.floor(math.log10(low) + NEARLY), math.ceil(math.log10(high) - NEARLY)
+    """Powers of ten; of few of them their doubles and halves, too."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     every = max(1, math.ceil((last - first) / marks))
-    ticks = [10.0**exponent for exponent in range(first, last + 1, every)]
+    within = ROUND[:3] if last - first < marks - 1 else ROUND[:1]
+    ticks = [10.0**exponent * each for exponent in range(first, last + 1, every) for each in within]
     return Axis(low, high, [tick for tick in ticks if low <= tick <= high], is_log=True)
 
 

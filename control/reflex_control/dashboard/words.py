@@ -10,10 +10,12 @@ from markupsafe import Markup, escape
 from reflex.printable import printable_lines
 from reflex.signed.moments import ms_of
 
-__all__ = ["DONE", "STATES", "age", "badge", "moment", "name", "visible"]
+__all__ = ["DONE", "STATES", "age", "badge", "bytes_of", "lasting", "moment", "name", "visible"]
 
 SECOND, MINUTE, HOUR, DAY = 1, 60, 3_600, 86_400
 UNITS: Final = ((DAY, "d"), (HOUR, "h"), (MINUTE, "min"), (SECOND, "s"))
+LONGEST_S: Final = 1_000 * DAY
+BYTE_UNITS: Final = ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
 
 STATES: Final = {
     "dry_run": ("watch", "dry run"),
@@ -35,6 +37,19 @@ STATES: Final = {
     "broken": ("bad", "broken"),
     "holds": ("good", "holds"),
     "rotating": ("care", "ends soon"),
+    "registered": ("care", "not validated"),
+    "validating": ("watch", "is validated"),
+    "valid": ("good", "valid"),
+    "invalid": ("bad", "invalid"),
+    "queued": ("over", "waits"),
+    "provisioning": ("watch", "gets ready"),
+    "running": ("watch", "trains"),
+    "succeeded": ("good", "succeeded"),
+    "failed": ("bad", "failed"),
+    "cancelled": ("over", "cancelled"),
+    "cancel_asked": ("care", "is to end"),
+    "error": ("bad", "error"),
+    "warning": ("care", "warning"),
 }
 """By state: the kind of its badge, and what the badge says."""
 
@@ -42,6 +57,7 @@ DONE: Final = {
     "checked": "The doctor has looked at this deployment; what it found stands below.",
     "promoted": "Promoted: this session moves the robot from its next heartbeat on.",
     "closed": "Closed: the session gets no answers any more.",
+    "cancelled": "Cancelled: what waits has ended, and what trains ends at its worker's next beat.",
     "registered": "Registered.",
     "revoked": "Revoked.",
     "confirmed": "Confirmed: the login that showed this code has its key now.",
@@ -77,9 +93,20 @@ def age(text: str | None, now_ms: int) -> str:
     if text is None:
         return "never"
     seconds = (now_ms - ms_of(text)) // 1000
-    size, unit = next(((size, unit) for size, unit in UNITS if abs(seconds) >= size), UNITS[-1])
-    amount = abs(seconds) // size
-    return f"in {amount} {unit}" if seconds < 0 else f"{amount} {unit} ago"
+    return f"in {lasting(-seconds)}" if seconds < 0 else f"{lasting(seconds)} ago"
+
+
+def lasting(seconds: float) -> str:
+    """How long, in one unit: `12 s`."""
+    whole = int(min(max(seconds, 0), LONGEST_S))
+    size, unit = next(((size, unit) for size, unit in UNITS if whole >= size), UNITS[-1])
+    return f"{whole // size} {unit}"
+
+
+def bytes_of(count: int) -> str:
+    """How much, in one unit: `1.2 GB`."""
+    size, unit = next(((size, unit) for size, unit in BYTE_UNITS if count >= size), (1, "bytes"))
+    return f"{count} {unit}" if size == 1 else f"{count / size:.1f} {unit}"
 
 
 def badge(state: str) -> Markup:

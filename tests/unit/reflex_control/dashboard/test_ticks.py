@@ -21,6 +21,7 @@ def test_what_falls_by_decades_is_shown_by_decades_where_that_is_wanted() -> Non
     assert (axis.is_log, [round(tick, 9) for tick in axis.ticks]) == (True, [0.1, 1, 10])
     assert axis.share(0.05) == pytest.approx(0)
     assert axis.share(2.0) == pytest.approx(0.5)
+    assert [round(tick, 9) for tick in axis_over(0.19, 7, 5, may_log=True).ticks] == [0.2, 0.5, 1, 2, 5]
     assert not axis_over(0.05, 80, 5).is_log
     assert not axis_over(0, 80, 5, may_log=True).is_log
 

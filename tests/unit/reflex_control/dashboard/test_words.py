@@ -44,3 +44,17 @@ def test_how_long_ago_is_said_in_one_unit(later_ms: int, said: str) -> None:
 def test_a_state_has_words_beside_its_colour_and_one_that_is_not_known_is_text() -> None:
     assert words.badge("apply_actions") == '<span class="badge moves">moves the robot</span>'
     assert words.badge("<b>") == '<span class="badge over">&lt;b&gt;</span>'
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(-3, "0 s"), (0.9, "0 s"), (59.9, "59 s"), (3_600, "1 h"), (1e300, "1000 d")]
+)
+def test_how_long_is_said_in_one_unit(seconds: float, said: str) -> None:
+    assert words.lasting(seconds) == said
+
+
+@pytest.mark.parametrize(
+    ("count", "said"), [(0, "0 bytes"), (999, "999 bytes"), (1_250, "1.2 kB"), (2**53, "9007.2 TB")]
+)
+def test_how_much_is_said_in_one_unit(count: int, said: str) -> None:
+    assert words.bytes_of(count) == said
