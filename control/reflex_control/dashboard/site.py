@@ -18,6 +18,7 @@ from reflex.wire import RETRY_AFTER_HEADER, retry_after_header
 from reflex_control.dashboard.cookies import SIGN_IN_COOKIE, VISITOR_COOKIE, drop_cookie, set_cookie
 from reflex_control.dashboard.forms import EMPTY, Form, check_origin, read_form
 from reflex_control.dashboard.page_files import file_routes
+from reflex_control.dashboard.pages.datasets import DATASET_PAGES
 from reflex_control.dashboard.pages.deployments import DEPLOYMENT_PAGES
 from reflex_control.dashboard.pages.device import DEVICE_PAGES
 from reflex_control.dashboard.pages.keys import KEY_PAGES
@@ -41,8 +42,8 @@ from reflex_control.rate_limits import RateLimits
 __all__ = ["PAGES", "add_dashboard"]
 
 PAGES: Final[Sequence[Page]] = (
-    *SIGN_IN_PAGES, *OVERVIEW_PAGES, *DEPLOYMENT_PAGES, *SESSION_PAGES, *ROBOT_PAGES, *RECEIPT_PAGES, *KEY_PAGES,
-    *DEVICE_PAGES,
+    *SIGN_IN_PAGES, *OVERVIEW_PAGES, *DEPLOYMENT_PAGES, *SESSION_PAGES, *ROBOT_PAGES, *DATASET_PAGES,
+    *RECEIPT_PAGES, *KEY_PAGES, *DEVICE_PAGES,
 )  # fmt: skip
 UNAUTHORIZED: Final = 401
 GUESSES_PER_S: Final = 1 / 6

@@ -27,10 +27,14 @@ __all__ = ["Page", "Visit"]
 
 Operations = Mapping[tuple[str, str], Operation]
 SEE_OTHER: Final = 303
-SECTIONS: Final[Sequence[tuple[str, str, Scope]]] = (
-    ("/", "Overview", "read"), ("/deployments", "Deployments", "read"), ("/sessions", "Sessions", "read"),
-    ("/robots", "Robots", "read"), ("/receipts", "Receipts", "read"), ("/keys", "Keys", "admin"),
+READERS: Final[Sequence[Scope]] = ("read",)
+TRAINERS: Final[Sequence[Scope]] = ("read", "train")
+SECTIONS: Final[Sequence[tuple[str, str, Sequence[Scope]]]] = (
+    ("/", "Overview", READERS), ("/deployments", "Deployments", READERS), ("/sessions", "Sessions", READERS),
+    ("/robots", "Robots", READERS), ("/datasets", "Datasets", TRAINERS),
+    ("/receipts", "Receipts", READERS), ("/keys", "Keys", ("admin",)),
 )  # fmt: skip
+"""The pages that have a place in the menu of whoever has one of these scopes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +107,7 @@ class Visit:
             "visit": self, "actor": self.actor, "token": self.sign_ins.form_token(self.subject),
             "once": partial(secrets.token_urlsafe, 18), "problem": problem,
             "done": DONE.get(self.query.get("done", "")),
-            "sections": [(to, title) for to, title, scope in SECTIONS if self.may(scope)],
+            "sections": [(to, title) for to, title, scopes in SECTIONS if any(map(self.may, scopes))],
             "since": lambda text: age(text, self.plane.clock()),
         }  # fmt: skip
         return page_of(template, {**shared, **context}, 200 if problem is None else problem.status)
