@@ -27,6 +27,7 @@ from reflex_control.dashboard.pages.receipts import RECEIPT_PAGES
 from reflex_control.dashboard.pages.robots import ROBOT_PAGES
 from reflex_control.dashboard.pages.sessions import SESSION_PAGES
 from reflex_control.dashboard.pages.signing_in import SIGN_IN_PAGES
+from reflex_control.dashboard.pages.training import TRAINING_PAGES
 from reflex_control.dashboard.rendering import PAGE_SAFETY
 from reflex_control.dashboard.sign_ins import SignIn, SignIns
 from reflex_control.dashboard.visit import SEE_OTHER, Page, Visit, table_of
@@ -42,7 +43,7 @@ from reflex_control.rate_limits import RateLimits
 __all__ = ["PAGES", "add_dashboard"]
 
 PAGES: Final[Sequence[Page]] = (
-    *SIGN_IN_PAGES, *OVERVIEW_PAGES, *DEPLOYMENT_PAGES, *SESSION_PAGES, *ROBOT_PAGES, *DATASET_PAGES,
+    *SIGN_IN_PAGES, *OVERVIEW_PAGES, *DEPLOYMENT_PAGES, *SESSION_PAGES, *ROBOT_PAGES, *DATASET_PAGES, *TRAINING_PAGES,
     *RECEIPT_PAGES, *KEY_PAGES, *DEVICE_PAGES,
 )  # fmt: skip
 UNAUTHORIZED: Final = 401

@@ -31,7 +31,7 @@ READERS: Final[Sequence[Scope]] = ("read",)
 TRAINERS: Final[Sequence[Scope]] = ("read", "train")
 SECTIONS: Final[Sequence[tuple[str, str, Sequence[Scope]]]] = (
     ("/", "Overview", READERS), ("/deployments", "Deployments", READERS), ("/sessions", "Sessions", READERS),
-    ("/robots", "Robots", READERS), ("/datasets", "Datasets", TRAINERS),
+    ("/robots", "Robots", READERS), ("/datasets", "Datasets", TRAINERS), ("/training", "Training", TRAINERS),
     ("/receipts", "Receipts", READERS), ("/keys", "Keys", ("admin",)),
 )  # fmt: skip
 """The pages that have a place in the menu of whoever has one of these scopes."""
