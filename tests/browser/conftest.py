@@ -15,6 +15,7 @@ from browser.hands import Hands
 from support.outside.browser import running_browser
 from support.outside.control_plane import ControlProcess, Tenant, prepared_store, running_control
 from support.outside.lab import PASSED, PER_BEAT, Lab
+from support.outside.training_lab import TrainingLab
 from support.outside.visitor import UNHURRIED
 
 BEAT_EVERY_S: Final = 2.0
@@ -60,8 +61,9 @@ def beating(lab: Lab, robot_id: str, session_id: str) -> Iterator[None]:
 
 
 def furnished(tenant: Tenant, control: ControlProcess, hands: Hands) -> Dashboard:
-    """Three robots, of which one is driven and one was; three deployments, each in another state."""
+    """Datasets and runs; three robots, of which one is driven and one was; three deployments, each in another state."""
     lab = Lab(tenant)
+    trained = TrainingLab(lab).furnished()
     robot_id = lab.robot("bench-arm-left", "cal-7f3a", paired=True)
     other, _idle = lab.robot("bench-arm-right", paired=True), lab.robot("mobile-base")
     kitchen, pick_cup, _new = (
@@ -77,7 +79,9 @@ def furnished(tenant: Tenant, control: ControlProcess, hands: Hands) -> Dashboar
     paths = {
         "session": f"/sessions/{session_id}", "overview": "/", "deployments": "/deployments",
         "deployment": f"/deployments/{pick_cup}", "sessions": "/sessions", "ended-session": f"/sessions/{ended}",
-        "robots": "/robots", "robot": f"/robots/{robot_id}", "receipts": "/receipts", "keys": "/keys",
+        "robots": "/robots", "robot": f"/robots/{robot_id}", "datasets": "/datasets", "training": "/training",
+        "run": f"/training/{trained.runs['running']}",
+        "receipts": "/receipts", "keys": "/keys",
         "device": "/device",
     }  # fmt: skip
     return Dashboard(control, lab, hands, robot_id, session_id, paths)

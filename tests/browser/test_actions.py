@@ -34,7 +34,7 @@ def test_a_browser_signs_in_by_a_code_that_an_admin_confirms(dashboard: Dashboar
     hands.submit("/sign-in/code/finish", "/")
 
     assert hands.text(".who").startswith("dashboard")
-    assert hands.see("document.querySelectorAll('nav a').length") == 5
+    assert hands.see("document.querySelectorAll('nav a').length") == 7
     hands.submit("/sign-out", "/sign-in")
 
 

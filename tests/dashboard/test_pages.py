@@ -15,8 +15,10 @@ from reflex_control.identity.actor import SCOPES, Scope
 from reflex_control.receipting import Facts
 from support.outside.control_plane import ControlProcess, Tenant, prepared_store, running_control
 from support.outside.lab import HOSTILE, PASSED, REFUSED, Lab
+from support.outside.training_lab import TrainingLab
 from support.outside.visitor import UNHURRIED, Visitor, forms_in
 
+LISTS = ("/", "/deployments", "/sessions", "/robots", "/datasets", "/training", "/receipts", "/keys")
 CHECK = {"id": HOSTILE, "status": "fail", "message": HOSTILE, "fix": HOSTILE}
 
 
@@ -29,15 +31,18 @@ class Scene:
     robot_id: str
     deployment_id: str
     session_id: str
+    run_id: str
 
     def pages(self) -> list[str]:
         """Of everything that there is."""
-        lists = ["/", "/deployments", "/sessions", "/robots", "/receipts", "/keys"]
+        return [*LISTS, *self.pages_of_one()]
+
+    def pages_of_one(self) -> list[str]:
         return [
-            *lists,
             f"/deployments/{self.deployment_id}",
             f"/sessions/{self.session_id}",
             f"/robots/{self.robot_id}",
+            f"/training/{self.run_id}",
         ]
 
     def visitor(self, *scopes: Scope) -> Visitor:
@@ -58,7 +63,20 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         ended = lab.session(deployment_id, robot_id)
         lab.close(ended, HOSTILE)
         session_id = lab.session(deployment_id, robot_id)
-        yield Scene(control, ours, theirs, lab, robot_id, deployment_id, session_id)
+        run_id = hostile_run(TrainingLab(lab))
+        yield Scene(control, ours, theirs, lab, robot_id, deployment_id, session_id, run_id)
+
+
+def hostile_run(training: TrainingLab) -> str:
+    """One that trains on a dataset of that name, in whose log and reason it stands, too."""
+    failed = {"errors": 1, "failed": [{"id": HOSTILE, "severity": HOSTILE, "count": HOSTILE}]}
+    training.dataset(HOSTILE, "invalid", failed)
+    dataset_id = training.dataset(HOSTILE)
+    training.start(dataset_id)
+    training.end(training.claim(), "failed", HOSTILE, 0)
+    run_id = training.start(dataset_id)
+    training.beat(training.claim(), 7, log=[HOSTILE])
+    return run_id
 
 
 @pytest.fixture(scope="module")
@@ -84,18 +102,18 @@ def test_another_organisations_things_are_not_found_whatever_is_done_to_them(sce
     token = dict(stranger.form("/keys", "/keys").fields)["token"]
     key_id = scene.ours.key("read").id
     own = {"origin": scene.control.base_url}
-    for path in scene.pages()[6:]:
+    for path in scene.pages_of_one():
         assert stranger.get(path).status_code == 404, path
     for path in (
         f"/deployments/{scene.deployment_id}/doctor", f"/sessions/{scene.session_id}/promote",
         f"/sessions/{scene.session_id}/close", f"/sessions/{scene.session_id}/take-over",
         f"/robots/{scene.robot_id}/pairing", f"/robots/{scene.robot_id}/revoke",
-        f"/keys/{key_id}/rotate", f"/keys/{key_id}/revoke",
+        f"/keys/{key_id}/rotate", f"/keys/{key_id}/revoke", f"/training/{scene.run_id}/cancel",
     ):  # fmt: skip
         answer = stranger.client.post(path, data={"token": token, "reason": "x", "robot": "x"}, headers=own)
         assert answer.status_code == 404, path
-    for path in ("/", "/deployments", "/sessions", "/robots", "/receipts", "/keys"):
-        for secret in (scene.robot_id, scene.deployment_id, scene.session_id, key_id):
+    for path in LISTS:
+        for secret in (scene.robot_id, scene.deployment_id, scene.session_id, scene.run_id, key_id):
             assert secret not in stranger.get(path).text
     stranger.close()
 
@@ -104,7 +122,7 @@ ACTIONS: dict[str, tuple[Scope, ...]] = {
     "/sessions/{session}/promote": ("promote",), "/sessions/{session}/close": ("sessions",),
     "/sessions/{session}/take-over": ("sessions",), "/robots": ("write",), "/robots/{robot}/pairing": ("write",),
     "/robots/{robot}/revoke": ("write",), "/keys": ("admin",),
-    "/deployments/{deployment}/doctor": ("write", "sessions"),
+    "/deployments/{deployment}/doctor": ("write", "sessions"), "/training/{run}/cancel": ("train",),
 }  # fmt: skip
 
 
@@ -115,7 +133,9 @@ def test_what_a_key_may_not_is_neither_shown_nor_done(scene: Scene, scope: Scope
     token = dict(visitor.form("/", "/sign-out").fields)["token"]
     offered = {form.action for path in scene.pages() for form in forms_in(visitor.get(path).text)}
     for action, needed in ACTIONS.items():
-        path = action.format(session=scene.session_id, robot=scene.robot_id, deployment=scene.deployment_id)
+        path = action.format(
+            session=scene.session_id, robot=scene.robot_id, deployment=scene.deployment_id, run=scene.run_id
+        )
         assert (path in offered) == (scope in needed), path
         if scope not in needed:
             refused = visitor.client.post(path, data={"token": token, "reason": "x", "robot": HOSTILE}, headers=own)
