@@ -14,10 +14,10 @@ GUIDE: Final = REPOSITORY / "docs" / "dashboard.md"
 FOLDER: Final = REPOSITORY / "docs" / "dashboard"
 PAGES: Final = (
     "sign-in", "overview", "deployments", "deployment", "sessions", "session", "ended-session", "robots", "robot",
-    "pairing", "receipts", "keys", "device",
+    "pairing", "datasets", "training", "run", "receipts", "keys", "device",
 )  # fmt: skip
 SUFFIX_OF_PHONE: Final = "-390"
-MOST_BYTES: Final = 700_000
+MOST_BYTES: Final = 900_000
 
 
 @pytest.mark.parametrize("page", PAGES)
