@@ -57,6 +57,25 @@ def test_a_course_is_whole_where_steps_lie_far_apart_and_knows_no_other_run(scen
     assert course(scene, mine, 400) == list(range(0, 1_000_000, 50_000))
 
 
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
+def test_a_course_of_many_metrics_is_no_more_work_than_one_of_few(scene: Scene) -> None:
+    short, long = scene.start(request_id="a")["id"], scene.start(request_id="b")["id"]
+    metrics(scene, short, range(1_000))
+    metrics(scene, long, range(20_000))
+    assert work_of(scene, long) < 1.5 * work_of(scene, short)
+
+
+def work_of(scene: Scene, run_id: str) -> int:
+    """Instructions of SQLite's machine, in hundreds."""
+    done: list[None] = []
+    with scene.plane.reading() as connection:
+        driver: Any = connection.connection.driver_connection
+        driver.set_progress_handler(lambda: done.append(None), 100)
+        course_of(connection, run_id, 40)
+        driver.set_progress_handler(None, 0)
+    return len(done)
+
+
 def test_what_no_number_is_comes_as_it_was_kept(scene: Scene) -> None:
     run_id = scene.start()["id"]
     for step, loss in enumerate((None, float("inf"), 0.5)):
