@@ -6,6 +6,7 @@ import pytest
 
 from browser.conftest import Dashboard
 from browser.hands import PHONE, Hands
+from browser.test_pages import found_by_axe
 from support.outside.lab import HOSTILE
 from support.outside.training_lab import TrainingLab, metrics
 
@@ -49,6 +50,7 @@ def test_a_run_is_followed_from_the_queue_to_its_end(
     hands.wait("document.querySelector('#link').textContent === 'It has ended.'")
     assert "the disk is full" in hands.text()
     assert hands.see("document.querySelector('form[action$=cancel]')") is None
+    assert found_by_axe(hands) == []
 
 
 def test_the_queue_follows_what_happens(hands: Hands, training: TrainingLab, run_id: str) -> None:

@@ -94,6 +94,14 @@ def test_an_ended_run_stands_still_and_says_what_came_of_it(scene: Scene) -> Non
     assert "<b>" not in text
 
 
+def test_a_command_to_type_runs_nothing_that_a_worker_wrote(scene: Scene) -> None:
+    scene.start()
+    claim = scene.claimed()
+    scene.end(claim, exported={**EXPORTED, "repository": "/srv/a b; $(reboot)"})
+    text = page(scene, f"/training/{claim['runId']}")
+    assert "reflex models register <bdi>&#39;/srv/a b; $(reboot)/cubes&#39;</bdi>" in text
+
+
 @pytest.mark.parametrize("parity", ["<b>", ["<b>"], {"<b>": "<b>" * 10_000}])
 def test_a_parity_of_any_shape_is_shown_as_far_as_it_is_one(scene: Scene, parity: Any) -> None:
     scene.start()
