@@ -20,6 +20,7 @@ from reflex_learning.training.child import Child
 from reflex_learning.training.exporting import Exporter
 from reflex_learning.training.journal import Journal
 from reflex_learning.training.reasons import judge, kills_for_memory
+from reflex_learning.training.registered import RegisteredDataset
 from reflex_learning.training.reporting import Pace, Reporter
 from reflex_learning.training.settings import TrainerSettings
 from reflex_learning.training.trainer import Trainer
@@ -57,7 +58,7 @@ def work_on(run: ClaimedRun, queue: RunQueue, place: Place, family: Family) -> E
     reporter = Reporter(queue, run, journal, place.pace)
     trainer = Trainer(run, folder, place.settings, journal, family)
     try:
-        ending = _Run(reporter, trainer, place).work()
+        ending = _Run(reporter, trainer, place, RegisteredDataset(run)).work()
         reporter.end(ending)
     except LeaseLostError:
         logger.warning("run %s is another worker's by now, or has ended", run.run_id)
@@ -71,6 +72,7 @@ class _Run:
     reporter: Reporter
     trainer: Trainer
     place: Place
+    dataset: RegisteredDataset
     state: RunState = "provisioning"
 
     @property
@@ -82,6 +84,7 @@ class _Run:
         try:
             _refuse(self.trainer.run, self.place)
             self._train()
+            self._look_at_the_dataset()
             return self._end("succeeded", f"trained {self.request_steps} steps", self._follow())
         except CancelledError:
             return self._end("cancelled", "cancelled, as it was asked for")
@@ -99,6 +102,7 @@ class _Run:
         """Until the last step is kept: what ends the trainer from outside costs the steps since the last checkpoint."""
         ends, kept = 0, self.trainer.kept_step
         while kept < self.request_steps:
+            self._look_at_the_dataset()
             killed_before, first_line = kills_for_memory(), self.trainer.journal.next_number
             code = self._watch(self.trainer.start())
             if self.trainer.numbers.is_lost:
@@ -113,6 +117,11 @@ class _Run:
             if not verdict.is_passing or ends >= MOST_ENDS:
                 raise TrainingError(verdict.reason)
             self.trainer.journal.say(f"reflex: {verdict.reason}; it begins again at step {kept}")
+
+    def _look_at_the_dataset(self) -> None:
+        """Before the trainer is started, however often, and once it has read all that it wanted."""
+        if self.dataset.require(self._beat):
+            self.trainer.journal.say("reflex: the dataset is what was registered")
 
     def _watch(self, child: Child) -> int:
         try:

@@ -16,14 +16,13 @@ from typing import Any
 import pytest
 
 from reflex.control import ControlClient
+from reflex.datasets.content_hash import content_hash
 from reflex.processes.guardian import living
 from reflex.training.request import TrainingRequest
 from support.checkpoints.golden import golden_folder
 from support.outside.control_plane import ControlProcess, StoreOf, prepared_store, running_control
 from support.trainer.stub import dataset_in, stub_environment
 from support.waiting import wait_until
-
-HASH = "sha256:" + "ab" * 32
 
 
 @dataclass(frozen=True)
@@ -34,11 +33,13 @@ class Scene:
 
     def queued(self, folder: Path, **more: Any) -> str:
         """A run on a dataset of that folder."""
+        dataset = dataset_in(folder)
+        known = content_hash(dataset).value
         made = self.client.register_dataset(
-            name=folder.name, place=str(dataset_in(folder)), content_hash=HASH, files=1, size_bytes=1
+            name=folder.name, place=str(dataset), content_hash=known, files=1, size_bytes=1
         )  # fmt: skip
         for state in ("validating", "valid"):
-            self.client.note_dataset_validation(made["id"], content_hash=HASH, state=state, verdict={"errors": 0})
+            self.client.note_dataset_validation(made["id"], content_hash=known, state=state, verdict={"errors": 0})
         request = TrainingRequest(dataset_id=made["id"], base="act", steps=100, save_every=50, **more)
         return self.client.start_training_run(request)["id"]
 

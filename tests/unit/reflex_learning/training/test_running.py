@@ -12,7 +12,7 @@ import pytest
 
 from reflex.processes.family import Family
 from reflex.processes.guardian import living
-from reflex.training.port import Ending
+from reflex.training.port import Ending, Orders, Progress
 from reflex.training.request import LoraOptions, TrainingRequest
 from reflex_learning.training.reporting import Pace
 from reflex_learning.training.running import Place, work_on
@@ -168,3 +168,40 @@ def test_what_breaks_a_bound_is_not_begun(bench: Bench) -> None:
         ending = bench.run(MemoryQueue([]), request=request)
         assert ending is not None
         assert reason in ending.reason
+
+
+def test_a_dataset_that_changed_since_it_was_registered_is_not_trained_on(bench: Bench) -> None:
+    run = claimed(TrainingRequest(dataset_id="data_1", base="act", steps=50), dataset_in(bench.folder))
+    info = bench.folder / "dataset" / "meta" / "info.json"
+    info.write_text(info.read_text() + "\n")
+    ending = work_on(run, MemoryQueue([]), bench.place, bench.family)
+
+    assert ending is not None
+    assert (ending.state, ending.steps) == ("failed", 0)
+    assert "`reflex datasets register" in ending.reason
+    assert not (bench.folder / "runs" / "run_1" / "training").exists()
+
+
+def test_nor_does_a_run_go_on_on_one(bench: Bench) -> None:
+    assert bench.run(MemoryQueue([], loses_at=70)) is None
+    before = claimed(TrainingRequest(dataset_id="data_1", base="act", steps=STEPS), bench.folder / "dataset", attempt=2)
+    (bench.folder / "dataset" / "data").mkdir()
+    (bench.folder / "dataset" / "data" / "more.parquet").write_bytes(b"more")
+    ending = work_on(before, MemoryQueue([]), bench.place, bench.family)
+
+    assert ending is not None
+    assert (ending.state, "has changed since it was registered" in ending.reason) == ("failed", True)
+
+
+def test_one_that_changes_while_it_is_trained_on_makes_no_policy(bench: Bench) -> None:
+    class Meddled(MemoryQueue):
+        def beat(self, run_id: str, lease_id: str, progress: Progress) -> Orders:
+            tasks = bench.folder / "dataset" / "meta" / "tasks.parquet"
+            if progress.step > 0 and not tasks.exists():
+                tasks.write_bytes(b"other")
+            return super().beat(run_id, lease_id, progress)
+
+    ending = bench.run(Meddled([]))
+
+    assert ending is not None
+    assert (ending.state, "has changed since it was registered" in ending.reason) == ("failed", True)
