@@ -206,11 +206,11 @@ training_run = Table(
     Column("step", BigInteger, nullable=False), Column("steps", BigInteger, nullable=False),
     Column("lease_id", String(64)), _moment("lease_until"), _moment("beaten_at"), _json("worker", nullable=True),
     _json("newest", nullable=True), _json("exported", nullable=True),
-    Column("metric_gap", BigInteger, nullable=False), Column("line_base", BigInteger, nullable=False),
+    Column("metric_gap", BigInteger, nullable=False),
     Column("next_line", BigInteger, nullable=False), Column("first_line", BigInteger, nullable=False),
     UniqueConstraint("organisation_id", "request_id", name="uq_training_run_request"),
 )  # fmt: skip
-"""`line_base` is the number, in the run, of the first line of the claim that holds now; `newest` the last metric."""
+"""`next_line` is the number that the next line of its log gets, whoever says it; `newest` the last metric."""
 Index("ix_training_run_queue", training_run.c.organisation_id, training_run.c.state, training_run.c.created_at)
 
 training_line = Table(

@@ -35,7 +35,7 @@ LEAST_GPU_BYTES: Final[Mapping[tuple[str, str], int]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beat:
-    """What a worker says of its run. Lines are counted from the claim on."""
+    """What a worker says of its run. `first_line` is the number of the first of its lines in the run's log."""
 
     lease_id: str
     state: RunState
@@ -176,8 +176,7 @@ def _leased(writing: Writing, row: Row[Any], worker: WorkerFacts) -> Row[Any]:
     told = {name: value for name, value in as_json(worker).items() if name != "families"}
     return changed(
         writing, row, state="provisioning", attempt=row.attempt + 1, lease_id=new_id("lease"), worker=told,
-        lease_until=writing.now_ms + LEASE_MS, started_at=row.started_at or writing.now_ms, beaten_at=None,
-        line_base=row.next_line, reason=None,
+        lease_until=writing.now_ms + LEASE_MS, started_at=row.started_at or writing.now_ms, beaten_at=None, reason=None,
     )  # fmt: skip
 
 
@@ -190,4 +189,5 @@ def _claim_as_json(connection: Connection, row: Row[Any]) -> dict[str, Any]:
         "datasetPath": connection.scalar(select(dataset.c.place).where(dataset.c.id == row.dataset_id)),
         "datasetHash": row.dataset_hash,
         "attempt": row.attempt,
+        "nextLine": row.next_line,
     }

@@ -22,11 +22,10 @@ Metric = Mapping[str, Any]
 
 
 def keep_lines(writing: Writing, run: Row[Any], first_line: int, lines: Sequence[str]) -> dict[str, int]:
-    """Those that are not kept yet; what of the run changes by it. `first_line` counts from the run's claim on."""
-    first = run.line_base + first_line
+    """Those that are not kept yet; what of the run changes by it. `first_line` is the number of the first one."""
     new = [
         {"run_id": run.id, "number": number, "text": text}
-        for number, text in enumerate(lines, first)
+        for number, text in enumerate(lines, first_line)
         if number >= run.next_line
     ][-MOST_LINES:]
     if not new:

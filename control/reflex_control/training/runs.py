@@ -60,8 +60,7 @@ def _queued(writing: Writing, request: TrainingRequest, request_id: str | None) 
         insert(training_run).values(
             id=identity, organisation_id=owner, dataset_id=trained_on.id, api_key_id=writing.actor.key_id,
             request_id=request_id, dataset_hash=trained_on.content_hash, request=as_json(request), state="queued",
-            created_at=writing.now_ms, attempt=0, step=0, steps=request.steps, metric_gap=0, line_base=0, next_line=0,
-            first_line=0,
+            created_at=writing.now_ms, attempt=0, step=0, steps=request.steps, metric_gap=0, next_line=0, first_line=0,
         )
     )  # fmt: skip
     made = find_run(writing.connection, owner, identity)

@@ -54,7 +54,7 @@ def work_on(run: ClaimedRun, queue: RunQueue, place: Place, family: Family) -> E
         raise TrainingError(f"{run.run_id!r:.60} is no id of a run; the queue is none of this version of Reflex")
     folder = place.folder / "runs" / run.run_id
     folder.mkdir(parents=True, exist_ok=True)
-    journal = Journal(folder, run.attempt)
+    journal = Journal(folder, run.attempt, run.next_line)
     reporter = Reporter(queue, run, journal, place.pace)
     trainer = Trainer(run, folder, place.settings, journal, family)
     try:

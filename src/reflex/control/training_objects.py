@@ -115,6 +115,7 @@ class TrainingClaim(TypedDict):
     datasetPath: str
     datasetHash: str
     attempt: int
+    nextLine: int
 
 
 class TrainingClaimAnswer(TypedDict):

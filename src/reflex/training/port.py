@@ -86,6 +86,8 @@ class ClaimedRun:
     dataset_hash: str
     attempt: int
     """From 1 on; a later one resumes what an earlier one left."""
+    next_line: int = 0
+    """The number that the next line of the run's log gets: of all its attempts the control plane has those before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +113,7 @@ class Progress:
     metrics: tuple[Metric, ...] = ()
     log: tuple[str, ...] = ()
     first_line: int = 0
-    """The number of the first line of `log`; the first line of a claim is 0."""
+    """The number of the first line of `log` in that of the run, over all attempts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

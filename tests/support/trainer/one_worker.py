@@ -63,7 +63,9 @@ def main() -> None:
 
     folder, lease, attempt = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
     request = TrainingRequest(dataset_id="d", base="act", steps=100, save_every=50, seed=3)
-    run = dataclasses.replace(claimed(request, folder / "dataset", attempt=attempt), lease_id=lease)
+    told = queue_from(folder).next_line
+    run = claimed(request, folder / "dataset", attempt=attempt, next_line=told)
+    run = dataclasses.replace(run, lease_id=lease)
     settings = TrainerSettings(python=stub_python(folder / "environment"))
     place = Place(folder=folder, settings=settings, repository=folder / "models", pace=Pace(beat_s=0.05))
     run_worker(WrittenQueue(folder / "queue.jsonl", run), WorkerFacts(worker_id="w", name="w"), place, once=True)

@@ -48,12 +48,14 @@ def dataset_in(folder: Path) -> Path:
     return info.parent.parent
 
 
-def claimed(request: TrainingRequest, dataset: Path, *, number: int = 1, attempt: int = 1) -> ClaimedRun:
+def claimed(
+    request: TrainingRequest, dataset: Path, *, number: int = 1, attempt: int = 1, next_line: int = 0
+) -> ClaimedRun:
     """On a dataset as it is now, where there is one."""
     known = content_hash(dataset).value if (dataset / "meta").is_dir() else "sha256:" + "0" * 64
     return ClaimedRun(
         run_id=f"run_{number}", lease_id=f"lease_{number}_{attempt}", lease_seconds=60.0, request=request,
-        dataset_path=str(dataset), dataset_hash=known, attempt=attempt,
+        dataset_path=str(dataset), dataset_hash=known, attempt=attempt, next_line=next_line,
     )  # fmt: skip
 
 
@@ -99,6 +101,10 @@ class MemoryQueue:
         self._hear(ending.first_line, ending.log)
         self.ending = ending
         self.ended.set()
+
+    @property
+    def next_line(self) -> int:
+        return max(self.lines, default=-1) + 1
 
     @property
     def log(self) -> list[str]:

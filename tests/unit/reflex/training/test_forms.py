@@ -31,10 +31,10 @@ def test_names_are_those_of_the_wire_and_what_is_not_given_is_not_said() -> None
 
 def test_a_claim_comes_back_as_it_was() -> None:
     claim = ClaimedRun(run_id="run_1", lease_id="lease_1", lease_seconds=60.0, request=WHOLE, dataset_path="cubes",
-                       dataset_hash="sha256:0", attempt=2)  # fmt: skip
+                       dataset_hash="sha256:0", attempt=2, next_line=7)  # fmt: skip
     told = {
         "runId": "run_1", "leaseId": "lease_1", "leaseSeconds": 60.0, "request": as_json(WHOLE),
-        "datasetPath": "cubes", "datasetHash": "sha256:0", "attempt": 2,
+        "datasetPath": "cubes", "datasetHash": "sha256:0", "attempt": 2, "nextLine": 7,
     }  # fmt: skip
     assert claim_from_json(told) == claim
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import random
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from reflex_control.training import records
 from reflex_control.training.queue import LEASE_MS
 from reflex_control.training.records import lines_of, metrics_of
 from reflex_control.training.runs import find_run
+from reflex_learning.training.journal import Journal
 from unit.reflex_control.training.training_scene import Scene
 
 
@@ -50,8 +53,33 @@ def test_the_lines_of_a_later_claim_follow_those_of_the_first(scene: Scene, clai
     scene.beat(claim, log=["a", "b"])
     scene.moment.now_ms += LEASE_MS
     again = scene.claimed()
-    scene.beat(again, log=["c"], first_line=0)
+    assert (claim["nextLine"], again["nextLine"]) == (0, 2)
+    scene.beat(again, log=["b", "c"], first_line=1)
     assert texts(scene, again) == ["a", "b", "c"]
+    assert [line["number"] for line in logged(scene, claim["runId"])["lines"]] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_over_machines_deaths_and_lost_answers_no_line_stands_twice(scene: Scene, tmp_path: Path, seed: int) -> None:
+    chance, said = random.Random(seed), itertools.count()
+    run_id, reached = scene.start()["id"], set[str]()
+    for _ in range(8):
+        claim, folder = scene.claimed(), tmp_path / chance.choice("ab")
+        folder.mkdir(exist_ok=True)
+        journal = Journal(folder, claim["attempt"], claim["nextLine"])
+        for _ in range(chance.randrange(6)):
+            journal.say(f"line {next(said)}")
+            batch = journal.next_batch()
+            if chance.random() < 0.7:
+                scene.beat(claim, log=batch.lines, first_line=batch.first_line)
+                reached.update(batch.lines)
+                if chance.random() < 0.7:
+                    journal.told(batch)  # else its answer was lost
+        scene.moment.now_ms += LEASE_MS
+
+    lines = logged(scene, run_id)["lines"]
+    assert [line["number"] for line in lines] == list(range(len(lines)))
+    assert sorted(line["text"] for line in lines) == sorted(reached)
 
 
 def test_a_page_of_lines_says_where_the_next_begins(scene: Scene, claim: dict[str, Any]) -> None:

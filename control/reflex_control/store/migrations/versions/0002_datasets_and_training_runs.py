@@ -61,7 +61,6 @@ def upgrade() -> None:
         sa.Column("newest", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("exported", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("metric_gap", sa.BigInteger(), nullable=False),
-        sa.Column("line_base", sa.BigInteger(), nullable=False),
         sa.Column("next_line", sa.BigInteger(), nullable=False),
         sa.Column("first_line", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(
