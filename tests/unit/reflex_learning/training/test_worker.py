@@ -27,7 +27,7 @@ from support.trainer.one_worker import LINE, queue_from
 from support.trainer.stub import MemoryQueue, claimed, dataset_in, stub_python
 from support.waiting import let_pass, wait_until
 
-KILLS = int(os.environ.get("REFLEX_TRAINING_KILLS", "3"))
+KILLS = 3
 FACTS = WorkerFacts(worker_id="w", name="w", families=("act",))
 STEPS = 100
 REQUEST = TrainingRequest(dataset_id="d", base="act", steps=STEPS, save_every=50, seed=3)

@@ -17,7 +17,7 @@ def save(config: dict[str, Any], step: int, weight: int, how: dict[str, Any]) ->
     folder = checkpoints / f"{step:0{max(6, len(str(config['steps'])))}d}"
     model, state = folder / "pretrained_model", folder / "training_state"
     model.mkdir(parents=True, exist_ok=True)
-    if "golden" in how:
+    if "golden" in how and config["job_name"].startswith(how.get("golden_for", "")):
         for file in Path(how["golden"]).glob("[!c]*"):
             shutil.copy(file, model)
         shutil.copy(Path(how["golden"]) / "config.json", model)
