@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,8 +22,11 @@ from reflex.processes.guardian import living
 from reflex.training.request import TrainingRequest
 from support.checkpoints.golden import golden_folder
 from support.outside.control_plane import ControlProcess, StoreOf, prepared_store, running_control
+from support.promise import Promise
 from support.trainer.stub import dataset_in, stub_environment
 from support.waiting import wait_until
+
+CANCELLED_WITHIN_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -93,15 +97,20 @@ def test_a_run_is_trained_exported_verified_and_registered(scene: Scene, tmp_pat
     assert nothing_runs(tmp_path)
 
 
-def test_a_cancelled_run_leaves_no_process(scene: Scene, tmp_path: Path) -> None:
+@pytest.mark.parametrize("deaf", [False, True])
+def test_a_cancelled_run_leaves_no_process(scene: Scene, tmp_path: Path, promise: Promise, deaf: bool) -> None:
+    """A trainer that ignores SIGTERM included, and its processes that read the dataset."""
     identity = scene.queued(tmp_path)
-    with ended(scene.worker(tmp_path, {"step_s": 0.2, "deaf": True}, "--once")) as worker:
+    with ended(scene.worker(tmp_path, {"step_s": 0.2, "deaf": deaf}, "--once")) as worker:
         wait_until(lambda: scene.run(identity)["step"] > 0, "it trains")
+        assert not nothing_runs(tmp_path)
+        began_s = time.monotonic()
         scene.client.cancel_training_run(identity)
+        wait_until(lambda: nothing_runs(tmp_path) and scene.run(identity)["state"] == "cancelled", "it is cancelled")
+        took_s = time.monotonic() - began_s
         worker.wait()
 
-    wait_until(lambda: scene.run(identity)["state"] == "cancelled", "it is cancelled")
-    assert nothing_runs(tmp_path)
+    promise("a run that is cancelled has ended within 5 s, and nothing of it runs", took_s, at_most=CANCELLED_WITHIN_S)
 
 
 def test_a_failed_run_says_why(scene: Scene, tmp_path: Path) -> None:
