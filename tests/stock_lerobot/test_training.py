@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from reflex.processes.family import Family
+from reflex.training.port import Ending, lease_lost
 from reflex.training.request import TrainingRequest
 from reflex_learning.training.running import Place, work_on
 from reflex_learning.training.settings import TrainerSettings
@@ -37,8 +38,16 @@ def lerobot() -> Path:
     return Path(python)
 
 
+class LostAtTheEnd(MemoryQueue):
+    """The end is heard, but not answered in time: nothing is removed, and the run may go on."""
+
+    def end(self, run_id: str, lease_id: str, ending: Ending) -> None:
+        super().end(run_id, lease_id, ending)
+        raise lease_lost(run_id)
+
+
 def trained(folder: Path, python: Path, request: TrainingRequest, attempt: int = 1) -> MemoryQueue:
-    queue, family = MemoryQueue([]), Family()
+    queue, family = LostAtTheEnd([]), Family()
     dataset = folder / "dataset"
     if not dataset.exists():
         make(healthy("image"), dataset)

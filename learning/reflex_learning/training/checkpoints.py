@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-__all__ = ["Checkpoint", "clear_for_resume", "last_checkpoint", "prune"]
+__all__ = ["Checkpoint", "clear_for_resume", "keep_model_of", "last_checkpoint", "linked_checkpoint", "prune"]
 
 LAST: Final = "last"
 NUMBERED: Final = re.compile(r"\d{6,}", re.ASCII)
@@ -50,6 +50,26 @@ def last_checkpoint(output: Path) -> Checkpoint | None:
         if (step := _step_of(folder)) is not None:
             return Checkpoint(folder, step)
     return None
+
+
+def linked_checkpoint(output: Path) -> Checkpoint | None:
+    """The one that `last` points to, where its weights are whole; it may have no training state any more."""
+    folder = output / "checkpoints" / LAST
+    if not folder.is_symlink() or not NUMBERED.fullmatch(folder.readlink().name):
+        return None
+    linked = folder.parent / folder.readlink().name
+    is_whole = any((linked / name).is_file() and _is_whole(linked / name) for name in WEIGHTS)
+    return Checkpoint(linked, int(linked.name)) if is_whole else None
+
+
+def keep_model_of(kept: Checkpoint) -> None:
+    """Remove the others, and the state from which its training would go on."""
+    checkpoints = kept.folder.parent
+    _link(checkpoints / LAST, kept.folder.name)
+    for folder in _numbered(checkpoints):
+        if folder != kept.folder:
+            shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(kept.folder / "training_state", ignore_errors=True)
 
 
 def clear_for_resume(output: Path) -> Checkpoint | None:

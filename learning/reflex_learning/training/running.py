@@ -19,6 +19,7 @@ from reflex_learning.training.checkpoints import last_checkpoint, prune
 from reflex_learning.training.child import Child
 from reflex_learning.training.exporting import Exporter
 from reflex_learning.training.journal import Journal
+from reflex_learning.training.keeping import KEPT_BYTES, begin, settle
 from reflex_learning.training.reasons import judge, kills_for_memory
 from reflex_learning.training.registered import RegisteredDataset
 from reflex_learning.training.reporting import Pace, Reporter
@@ -45,15 +46,23 @@ class Place:
     embodiment: str | None = None
     register: Callable[[Path], object] | None = None
     """Tell the control plane of a policy's folder; None: it cannot."""
+    has_ended: Callable[[str], bool] = lambda _run_id: False
+    """Whether the control plane says so of a run that this worker has lost."""
+    kept_bytes: int = KEPT_BYTES
+    """Of runs that have ended."""
     pace: Pace = field(default_factory=Pace)
+
+    @property
+    def runs(self) -> Path:
+        return self.folder / "runs"
 
 
 def work_on(run: ClaimedRun, queue: RunQueue, place: Place, family: Family) -> Ending | None:
     """The ending that the queue was told; None where the run was taken away. Nothing of it goes on afterwards."""
     if not IDENTITY.fullmatch(run.run_id):
         raise TrainingError(f"{run.run_id!r:.60} is no id of a run; the queue is none of this version of Reflex")
-    folder = place.folder / "runs" / run.run_id
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = place.runs / run.run_id
+    begin(folder)
     journal = Journal(folder, run.attempt, run.next_line)
     reporter = Reporter(queue, run, journal, place.pace)
     trainer = Trainer(run, folder, place.settings, journal, family)
@@ -63,7 +72,7 @@ def work_on(run: ClaimedRun, queue: RunQueue, place: Place, family: Family) -> E
     except LeaseLostError:
         logger.warning("run %s is another worker's by now, or has ended", run.run_id)
         return None
-    trainer.tidy(keeps_model=ending.state != "cancelled")
+    settle(folder, keeps_model=ending.state != "cancelled")
     return ending
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from reflex_learning.training.argv import is_offline, resume_arguments, start_ar
 from reflex_learning.training.checkpoints import clear_for_resume, last_checkpoint
 from reflex_learning.training.child import DESCRIPTOR, Child, Outlets
 from reflex_learning.training.journal import Journal
+from reflex_learning.training.keeping import CACHE, OUTPUT
 from reflex_learning.training.metrics import Numbers
 from reflex_learning.training.settings import TrainerSettings
 from reflex_learning.training.text import TrainerText
@@ -48,7 +48,7 @@ class Trainer:
     @property
     def output(self) -> Path:
         """Where LeRobot writes its checkpoints; it must make the folder itself."""
-        return self.folder / "training"
+        return self.folder / OUTPUT
 
     @property
     def step(self) -> int:
@@ -82,12 +82,6 @@ class Trainer:
             Outlets(self._hear, self._measure),
         )
 
-    def tidy(self, *, keeps_model: bool) -> None:
-        """Remove what nobody needs after the end: a copy of the dataset, and the state from which it would go on."""
-        shutil.rmtree(self.folder / "cache", ignore_errors=True)
-        if not keeps_model:
-            shutil.rmtree(self.output, ignore_errors=True)
-
     def _arguments(self) -> list[str]:
         request, dataset = self.run.request, self.run.dataset_path
         begun = clear_for_resume(self.output)
@@ -98,7 +92,7 @@ class Trainer:
 
     def _environment(self) -> dict[str, str]:
         environment = {**without_ours(self.family.environment("")), **TO_NOBODY}
-        environment["HF_DATASETS_CACHE"] = str(self.folder / "cache")
+        environment["HF_DATASETS_CACHE"] = str(self.folder / CACHE)
         if is_offline(self.run.request, self.run.dataset_path):
             environment["HF_HUB_OFFLINE"] = "1"
         if self.settings.threads is not None:

@@ -14,6 +14,7 @@ from reflex.file_lock import file_lock
 from reflex.processes.family import Family
 from reflex.processes.guardian import end_all
 from reflex.training.port import ClaimedRun, Ending, RunQueue, WorkerFacts
+from reflex_learning.training.keeping import collect
 from reflex_learning.training.running import Place, work_on
 
 __all__ = ["run_worker", "worker_id"]
@@ -37,12 +38,14 @@ def run_worker(
         family = _family_of(place.folder)
         family.watch()
         try:
+            collect(place.runs, place.kept_bytes, place.has_ended)
             while True:
                 run = _claim(queue, facts, once=once)
                 if run is not None:
                     told(run)
                     ending = work_on(run, queue, place, family)
                     told(ending)
+                    collect(place.runs, place.kept_bytes, place.has_ended)
                 if once:
                     return ending if run is not None else None
                 if run is None:

@@ -15,7 +15,9 @@ from reflex.cli.extras import load_extra
 from reflex.cli.interrupted import interruption_told
 from reflex.cli.training.places import data_folder
 from reflex.console import EXIT_FAILED, print_json, say
+from reflex.errors import ReflexError
 from reflex.training.port import ClaimedRun, Ending
+from reflex.training.states import ENDED
 
 if TYPE_CHECKING:
     from reflex.control import ControlClient
@@ -48,6 +50,9 @@ def worker(
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="What people call this worker. Default: the machine's name.")
     ] = None,
+    keep_gb: Annotated[
+        float, typer.Option(metavar="N", min=0, help="So many GB of ended runs stay in --data; the oldest go first.")
+    ] = 100.0,
     loaders: Annotated[
         int, typer.Option(metavar="N", min=0, max=64, help="Processes that read the dataset, 0.8 GB each.")
     ] = 1,
@@ -70,7 +75,7 @@ def worker(
     with interruption_told(lambda: INTERRUPTED, as_json=at.as_json), reported(at):
         ending = _work(
             at, home, trainer or home / "trainer", repository or home / "models",
-            once=once, name=name, embodiment=embodiment, loaders=loaders, threads=threads,
+            once=once, name=name, embodiment=embodiment, keep_gb=keep_gb, loaders=loaders, threads=threads,
         )  # fmt: skip
     if at.as_json:
         print_json(None if ending is None else asdict(ending))
@@ -87,6 +92,7 @@ def _work(
     once: bool,
     name: str | None,
     embodiment: str | None,
+    keep_gb: float,
     loaders: int,
     threads: int | None,
 ) -> Ending | None:
@@ -108,9 +114,19 @@ def _work(
             repository=repository.absolute(),
             embodiment=embodiment,
             register=_registering(client),
+            has_ended=lambda run_id: _has_ended(client, run_id),
+            kept_bytes=int(keep_gb * 1e9),
         )
         _say(at, f"worker {facts.name} trains {', '.join(facts.families)} on {found.device}")
         return run_worker(HttpRunQueue(client), facts, place, once=once, told=lambda what: _tell(at, what))
+
+
+def _has_ended(client: ControlClient, run_id: str) -> bool:
+    """False also where the control plane cannot be asked, or knows nothing of the run."""
+    try:
+        return client.get_training_run(run_id)["state"] in ENDED
+    except ReflexError:
+        return False
 
 
 def _registering(client: ControlClient) -> Callable[[Path], object]:

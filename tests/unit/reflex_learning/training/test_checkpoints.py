@@ -9,7 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from reflex_learning.training.checkpoints import clear_for_resume, last_checkpoint, prune
+from reflex_learning.training.checkpoints import (
+    clear_for_resume,
+    keep_model_of,
+    last_checkpoint,
+    linked_checkpoint,
+    prune,
+)
 from support.trainer.packages.lerobot.files import save
 
 
@@ -97,3 +103,22 @@ def test_of_many_the_two_newest_are_kept(tmp_path: Path) -> None:
     prune(written(tmp_path, 50, 100, 150, 200))
 
     assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["000150", "000200", "last"]
+
+
+def test_of_an_ended_run_the_model_of_the_last_one_stays_and_is_found_again(tmp_path: Path) -> None:
+    last = last_checkpoint(written(tmp_path, 50, 100))
+    assert last is not None
+    keep_model_of(last)
+    keep_model_of(last)
+
+    assert [path.name for path in sorted((tmp_path / "checkpoints").iterdir())] == ["000100", "last"]
+    assert [path.name for path in last.folder.iterdir()] == ["pretrained_model"]
+    assert last_checkpoint(tmp_path) is None
+    assert linked_checkpoint(tmp_path) == last
+
+
+def test_a_link_to_what_is_not_whole_is_none(tmp_path: Path) -> None:
+    assert linked_checkpoint(tmp_path) is None
+    written(tmp_path, 50)
+    cut("pretrained_model/model.safetensors")(tmp_path / "checkpoints" / "000050")
+    assert linked_checkpoint(tmp_path) is None
