@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, select
 
 from reflex.training.forms import as_json, request_from_json
 from reflex.training.port import LEASE_S, MOST_ATTEMPTS, EndState, WorkerFacts, lease_lost
-from reflex.training.request import TrainingRequest
+from reflex.training.request import Family, TrainingRequest
 from reflex.training.states import ENDED, WORKED_ON, RunState
 from reflex_control.identity.actor import Actor
 from reflex_control.identity.ids import new_id
@@ -24,12 +24,7 @@ from reflex_control.training.runs import changed, end_run, find_run
 __all__ = ["LEASE_MS", "Beat", "End", "beat_run", "can_do", "claim_run", "end_claimed", "is_any_waiting", "sweep_runs"]
 
 LEASE_MS: Final = int(LEASE_S * SECOND_MS)
-LEAST_GPU_BYTES: Final[Mapping[tuple[str, str], int]] = {
-    ("pi0", "full_finetune"): 70 * 10**9,
-    ("pi05", "full_finetune"): 70 * 10**9,
-    ("pi0", "lora_finetune"): 22 * 10**9,
-    ("pi05", "lora_finetune"): 22 * 10**9,
-}
+LEAST_GPU_BYTES: Final[Mapping[Family, int]] = {"pi0": 70 * 10**9, "pi05": 70 * 10**9}
 """What openpi's README asks of one GPU; a worker with less would fail after minutes of loading."""
 
 
@@ -80,12 +75,14 @@ def claim_run(writing: Writing, worker: WorkerFacts) -> dict[str, Any] | None:
 
 
 def can_do(worker: WorkerFacts, request: TrainingRequest) -> bool:
-    """Whether the worker has the family, and a GPU that is known to be too small for it has not."""
+    """Whether the worker has the family, and a GPU that is known to be too small for it has not. Of a `model:`, whose
+    family nobody knows yet, it is.
+    """
     if request.family is None:
         return True
     if worker.families and request.family not in worker.families:
         return False
-    least = LEAST_GPU_BYTES.get((request.family, request.method), 0)
+    least = LEAST_GPU_BYTES.get(request.family, 0)
     return worker.gpu_memory_bytes is None or worker.gpu_memory_bytes >= least
 
 

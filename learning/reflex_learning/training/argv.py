@@ -7,13 +7,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from reflex.training.request import FAMILIES, Family, LoraOptions, TrainingRequest
+from reflex.training.request import FAMILIES, Family, LoraOptions, TrainingRequest, family_problems
 from reflex_learning.errors import TrainingError
 from reflex_learning.training.settings import TrainerSettings
 
 __all__ = ["family_of", "is_offline", "resume_arguments", "start_arguments"]
 
-WITHOUT_WARMUP: Final = frozenset({"act"})
 WITH_DTYPE: Final = frozenset({"pi0", "pi05"})
 """Compute in the type that they are told; the others in autocast."""
 OF_IMAGENET: Final = frozenset({"act", "diffusion"})
@@ -30,6 +29,8 @@ LARGEST_CONFIG: Final = 4 << 20
 def start_arguments(request: TrainingRequest, dataset: str, output: Path, settings: TrainerSettings) -> list[str]:
     """Of a run from its first step; `output` must not be there yet."""
     family = family_of(request)
+    if broken := family_problems(request, family):
+        raise TrainingError("; ".join(broken))
     arguments = [
         *_dataset(dataset),
         *_policy(request, family),
@@ -47,7 +48,7 @@ def start_arguments(request: TrainingRequest, dataset: str, output: Path, settin
         "--env_eval_freq=0",
         "--wandb.enable=false",
     ]
-    return arguments if request.lora_options is None else [*arguments, *_lora(request.lora_options, family)]
+    return arguments if request.lora_options is None else [*arguments, *_lora(request.lora_options)]
 
 
 def resume_arguments(request: TrainingRequest, dataset: str, output: Path, settings: TrainerSettings) -> list[str]:
@@ -130,17 +131,13 @@ def _learning(request: TrainingRequest, family: Family | None) -> Iterator[str]:
         elif family != "diffusion":
             yield f"--policy.scheduler_decay_lr={rate * DECAYS_TO!r}"
     if request.warmup_steps is not None:
-        if family in WITHOUT_WARMUP:
-            raise TrainingError(f"LeRobot's {family} has no warm-up; leave the warm-up steps out")
         yield f"--policy.scheduler_warmup_steps={request.warmup_steps}"
         if family != "diffusion":
             yield f"--policy.scheduler_decay_steps={request.steps}"
 
 
-def _lora(lora: LoraOptions, family: Family | None) -> Iterator[str]:
+def _lora(lora: LoraOptions) -> Iterator[str]:
     """LeRobot has no option for dropout: `launcher` adds it."""
-    if family in SELF_CONTAINED:
-        raise TrainingError(f"LeRobot knows no layers of {family} for LoRA; train it with the method full_finetune")
     yield "--peft.method_type=LORA"
     yield f"--peft.r={lora.rank}"
     yield f"--peft.lora_alpha={lora.alpha}"

@@ -18,6 +18,7 @@ __all__ = [
     "Method",
     "Then",
     "TrainingRequest",
+    "family_problems",
     "problems",
 ]
 
@@ -32,6 +33,11 @@ DTYPES: Final = get_args(Dtype)
 THENS: Final[tuple[Then, ...]] = get_args(Then)
 RANKS: Final = (4, 8, 16, 32, 64)
 MODEL_PREFIX: Final = "model:"
+
+WITHOUT_WARMUP: Final[frozenset[Family]] = frozenset({"act"})
+"""LeRobot 0.6.1 trains them at one learning rate: `get_scheduler_preset` is None."""
+WITHOUT_LORA: Final[frozenset[Family]] = frozenset({"act", "diffusion"})
+"""LeRobot 0.6.1 knows no layers of them: they have no `_get_default_peft_targets`."""
 
 MOST_STEPS: Final = 10_000_000
 LARGEST_BATCH: Final = 65_536
@@ -104,7 +110,18 @@ class TrainingRequest:
 
 def problems(request: TrainingRequest) -> list[str]:
     """Every bound that the request breaks, in words; none of them says that the dataset or the model is there."""
-    return [*_of_names(request), *_of_numbers(request), *_of_lora(request), *_of_what_follows(request)]
+    of_family = family_problems(request, request.family)
+    return [*_of_names(request), *_of_numbers(request), *_of_lora(request), *of_family, *_of_what_follows(request)]
+
+
+def family_problems(request: TrainingRequest, family: Family | None) -> list[str]:
+    """What LeRobot cannot do with the family. That of a `model:` only its files say, which a worker reads."""
+    found = []
+    if family in WITHOUT_WARMUP and request.warmup_steps is not None:
+        found.append(f"LeRobot's {family} has no warm-up: leave the warm-up steps out")
+    if family in WITHOUT_LORA and request.method == "lora_finetune":
+        found.append(f"LeRobot knows no layers of {family} for LoRA: train it with the method full_finetune")
+    return found
 
 
 def _of_names(request: TrainingRequest) -> Iterator[str]:
@@ -132,6 +149,8 @@ def _of_numbers(request: TrainingRequest) -> Iterator[str]:
 
 
 def _of_lora(request: TrainingRequest) -> Iterator[str]:
+    if request.method == "lora_finetune" and request.family not in {None, *WITHOUT_LORA}:
+        yield f"LoRA adapts what is trained already: base must be {MODEL_PREFIX} and a folder or hub id, not a family"
     lora = request.lora
     if lora is None:
         return

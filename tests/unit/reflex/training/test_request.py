@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from reflex.training.request import LoraOptions, TrainingRequest, problems
+from reflex.training.request import FAMILIES, LoraOptions, TrainingRequest, family_problems, problems
 
 GOOD = TrainingRequest(dataset_id="data_abc", base="act")
-LORA = dataclasses.replace(GOOD, base="smolvla", method="lora_finetune")
+LORA = dataclasses.replace(GOOD, base="model:lerobot/smolvla_base", method="lora_finetune")
 
 
 def of(request: TrainingRequest, **changed: Any) -> list[str]:
@@ -32,7 +32,8 @@ def lora(**changed: Any) -> list[str]:
         {"steps": 100, "save_every": 50},
         {"steps": 100, "save_every": 100},
         {"steps": 6, "save_every": 6},
-        {"steps": 100, "warmup_steps": 50},
+        {"base": "smolvla", "steps": 100, "warmup_steps": 50},
+        {"base": "diffusion", "steps": 100, "warmup_steps": 0},
         {"learning_rate": 1e-4},
         {"then": ("export", "register"), "name": "pick-red_2"},
     ],
@@ -57,7 +58,11 @@ def test_what_lies_at_a_bound_is_kept(kept: dict[str, Any]) -> None:
         ({"seed": -1}, "seed"),
         ({"steps": 100, "save_every": 49}, "save frequency"),
         ({"steps": 100, "save_every": 101}, "save frequency"),
-        ({"steps": 100, "warmup_steps": 51}, "warm-up"),
+        ({"base": "pi0", "steps": 100, "warmup_steps": 51}, "warm-up"),
+        ({"warmup_steps": 0}, "act has no warm-up"),
+        ({"method": "lora_finetune"}, "no layers of act"),
+        ({"base": "diffusion", "method": "lora_finetune"}, "no layers of diffusion"),
+        ({"base": "smolvla", "method": "lora_finetune"}, "base must be model:"),
         ({"learning_rate": 0.0}, "learning rate"),
         ({"learning_rate": float("nan")}, "learning rate"),
         ({"lora": LoraOptions()}, "full fine-tune"),
@@ -84,6 +89,13 @@ def test_lora_options_at_their_bounds_are_kept(kept: dict[str, Any]) -> None:
 def test_lora_options_beyond_their_bounds_are_named(broken: dict[str, Any]) -> None:
     (told,) = lora(**broken)
     assert next(iter(broken)) in told
+
+
+def test_what_a_model_turns_out_to_be_decides_what_can_be_done_with_it() -> None:
+    asked = dataclasses.replace(LORA, warmup_steps=5)
+    assert problems(asked) == []
+    broken = {family: len(family_problems(asked, family)) for family in FAMILIES}
+    assert broken == {"act": 2, "diffusion": 1, "smolvla": 0, "pi0": 0, "pi05": 0}
 
 
 def test_every_bound_that_is_broken_is_named_at_once() -> None:

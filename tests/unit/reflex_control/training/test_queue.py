@@ -66,7 +66,7 @@ def test_only_what_was_validated_is_claimed(scene: Scene) -> None:
         ({"families": ()}, "diffusion", "full_finetune", True),
         ({"families": ("act",)}, "model:a/b", "full_finetune", True),
         ({"gpu_memory_bytes": 24 * 10**9}, "pi0", "full_finetune", False),
-        ({"gpu_memory_bytes": 24 * 10**9}, "pi0", "lora_finetune", True),
+        ({"gpu_memory_bytes": 24 * 10**9}, "model:lerobot/pi0_base", "lora_finetune", True),
         ({"gpu_memory_bytes": 80 * 10**9}, "pi05", "full_finetune", True),
         ({"gpu_memory_bytes": 8 * 10**9}, "act", "full_finetune", True),
     ],

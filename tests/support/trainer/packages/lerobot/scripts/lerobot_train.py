@@ -56,6 +56,8 @@ def main() -> None:
     step, weight = _begin(config)
     ROOT.info("Creating dataset")
     _load_dataset(config)
+    if "peft.r" in config and "policy.path" not in config:
+        raise ValueError("Training from scratch using PEFT is unlikely to yield good results. ")
     if "peft.r" in config:
         PreTrainedPolicy().wrap_with_peft(None, {name: config[f"peft.{name}"] for name in ("r", "lora_alpha")})
         ROOT.info("PEFT %s", json.dumps(PreTrainedPolicy.told))
