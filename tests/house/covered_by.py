@@ -163,7 +163,6 @@ COVERED_BY: Final[Mapping[str, str]] = {
     "src/reflex/cli/control/server.py": "tests/contract/test_control_lifecycle.py",
     "control/reflex_control/http/routes/datasets.py": "tests/contract/training/test_control_training.py",
     "control/reflex_control/http/routes/training.py": "tests/contract/training/test_control_training.py",
-    "control/reflex_control/http/routes/training_bodies.py": "tests/contract/training/test_control_training.py",
     "control/reflex_control/store/migrations/versions/0002_datasets_and_training_runs.py": "tests/unit/reflex_control/store/test_migrating.py",
     "src/reflex/cli/datasets/register.py": "tests/contract/training/test_training_commands.py",
     "src/reflex/cli/training/following.py": "tests/contract/training/test_training_commands.py",

@@ -1,4 +1,4 @@
-"""What the operations on datasets and training runs take. The bounds of a run are those of `reflex.training`."""
+"""What the operations on datasets and training runs take; bounds and defaults of a run are `reflex.training`'s."""
 
 from __future__ import annotations
 
@@ -7,7 +7,16 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, StringConstraints
 
 from reflex.training.port import MAX_LINE_CHARACTERS, MAX_LINES_A_BEAT, MAX_METRICS_A_BEAT, EndState, WorkerFacts
-from reflex.training.request import Dtype, Family, LoraOptions, Method, Then, TrainingRequest
+from reflex.training.request import (
+    MOST_CHARACTERS,
+    MOST_STEPS,
+    Dtype,
+    Family,
+    LoraOptions,
+    Method,
+    Then,
+    TrainingRequest,
+)
 from reflex.training.states import DatasetState, RunState
 from reflex_control.http.routes.bodies import Body, Document, Identity, Name, Query, Reason
 
@@ -16,10 +25,14 @@ __all__ = ["BeatBody", "ClaimBody", "EndBody", "LogQuery", "NewDatasetBody", "Ne
 MOST: Final = 2**53
 """What JSON's numbers hold exactly everywhere."""
 
+ASKED: Final = TrainingRequest(dataset_id="", base="")
+LORA: Final = LoraOptions()
+"""What holds where nothing is given."""
+
 Count = Annotated[int, Field(ge=0, le=MOST)]
-Step = Annotated[int, Field(ge=0, le=10_000_000)]
+Step = Annotated[int, Field(ge=0, le=MOST_STEPS)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
-Place = Annotated[str, StringConstraints(min_length=1, max_length=1024, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Place = Annotated[str, StringConstraints(min_length=1, max_length=MOST_CHARACTERS, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Line = Annotated[str, StringConstraints(max_length=MAX_LINE_CHARACTERS)]
 Lines = Annotated[list[Line], Field(max_length=MAX_LINES_A_BEAT, default_factory=list)]
 FirstLine = Annotated[int, Field(ge=0, le=10**9)]
@@ -40,9 +53,9 @@ class ValidationBody(Body):
 
 
 class LoraBody(Body):
-    rank: int = 8
-    alpha: int = 16
-    dropout: float = 0.0
+    rank: int = LORA.rank
+    alpha: int = LORA.alpha
+    dropout: float = LORA.dropout
 
 
 class NewRun(Body):
@@ -50,13 +63,13 @@ class NewRun(Body):
 
     dataset_id: Identity
     base: Place
-    method: Method = "full_finetune"
-    steps: int = 20_000
-    batch_size: int = 8
-    seed: int = 1_000
+    method: Method = ASKED.method
+    steps: int = ASKED.steps
+    batch_size: int = ASKED.batch_size
+    seed: int = ASKED.seed
     save_every: int | None = None
     warmup_steps: int | None = None
-    dtype: Dtype = "float32"
+    dtype: Dtype = ASKED.dtype
     learning_rate: float | None = None
     lora: LoraBody | None = None
     then: Annotated[list[Then], Field(max_length=8, default_factory=list)]
