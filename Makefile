@@ -173,11 +173,11 @@ lerobot-test: $(STAMP) ## stock LeRobot 0.6 drives its robots and simulations th
 	$(LEROBOT)/bin/python -m pip install --quiet --disable-pip-version-check . ./integrations/lerobot_policy_reflex
 	STOCK_LEROBOT_PYTHON=$(abspath $(LEROBOT))/bin/python $(BIN)/python -m pytest -m 'not timing' tests/stock_lerobot -p no:randomly -s --timeout 900 $(ARGS)
 
-lerobot-training-test: $(STAMP) ## LeRobot's own trainer under our worker: trained, resumed, exported, and as the stub trainer says (LEROBOT=FOLDER for its 6 GB; ten minutes)
-	@$(LEROBOT)/bin/python -c 'import accelerate, datasets' 2>/dev/null \
+lerobot-training-test: $(STAMP) ## LeRobot's own trainer under our worker: trained, resumed, exported, a LoRA adapter merged, and as the stub trainer says (LEROBOT=FOLDER for its 6 GB; ten minutes)
+	@$(LEROBOT)/bin/python -c 'import accelerate, datasets, peft, transformers' 2>/dev/null \
 	  || { echo 'installing LeRobot into $(LEROBOT), this once' >&2 && { test -x $(LEROBOT)/bin/python || $(LEROBOT_PYTHON) -m venv $(LEROBOT); } \
-	    && $(LEROBOT)/bin/python -m pip install --quiet --disable-pip-version-check 'lerobot[training]==0.6.1'; }
-	STOCK_LEROBOT_PYTHON=$(abspath $(LEROBOT))/bin/python $(BIN)/python -m pytest tests/stock_lerobot/test_training.py -p no:randomly -s --timeout 1800 $(ARGS)
+	    && $(LEROBOT)/bin/python -m pip install --quiet --disable-pip-version-check 'lerobot[training,smolvla,peft]==0.6.1'; }
+	STOCK_LEROBOT_PYTHON=$(abspath $(LEROBOT))/bin/python $(BIN)/python -m pytest tests/stock_lerobot/test_training.py tests/stock_lerobot/test_lora.py -p no:randomly -s --timeout 1800 $(ARGS)
 
 # Rerun brings its viewer, 500 MB, and wants a newer numpy than the embedded Triton: an environment of its own.
 rerun-test: $(STAMP) ## recordings as Rerun's .rrd, verified by Rerun itself (RERUN=FOLDER for its 700 MB)
