@@ -50,7 +50,7 @@ class SteppedArm:
         with self._lock:
             for action in actions:
                 self._faults.act_on(self._world)
-                self._world.command(action)
+                self._world.command(self._faults.heard(action, self._world))
                 self._world.advance(step_s)
 
     def hold(self) -> None:
@@ -122,7 +122,7 @@ class LiveArm(SteppedArm):
         self._refuse_when_dead()
         with self._lock:
             for index, action in enumerate(actions):
-                self._world.command(action, after_s=index * step_s)
+                self._world.command(self._faults.heard(action, self._world), after_s=index * step_s)
 
     def hold(self) -> None:
         """Stay where the arm is from now on, whatever was commanded for later."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from reflex.connector import CameraFrame
@@ -14,6 +15,7 @@ from reflex_runner.simulation.world import World
 
 __all__ = ["FaultInjector", "Faults", "Measured"]
 
+FloatArray = npt.NDArray[np.float32]
 Measured = tuple[Any, float]
 """A state, and when it was measured."""
 
@@ -32,6 +34,8 @@ class Faults:
     """This joint stands where it is."""
     delay_ms: Annotated[float, Field(ge=0, le=10_000)] = 0.0
     """From a command to the servo that hears it."""
+    tremble_units: Annotated[float, Field(ge=0, le=10)] = 0.0
+    """How far about what the servos hear strays from the command: each episode's strength is drawn up to this."""
     after_s: Annotated[float, Field(ge=0)] = 0.0
     """For so long after the start everything works."""
 
@@ -46,6 +50,8 @@ class FaultInjector:
     def begin(self, seed: int) -> None:
         """The episode of that seed begins: nothing was seen or measured in it yet."""
         self._random = np.random.default_rng(seed)
+        self._trembling = np.random.default_rng([seed, 1])
+        self._strength = self._trembling.uniform(0.0, self._faults.tremble_units)
         self._seen: dict[str, CameraFrame] = {}
         self._measured: Measured | None = None
 
@@ -56,6 +62,12 @@ class FaultInjector:
         world.delay_s = self._faults.delay_ms / 1000
         if self._faults.jammed_axis is not None:
             world.jam(self._faults.jammed_axis)
+
+    def heard(self, action: FloatArray, world: World) -> FloatArray:
+        """What the servos hear of a command, which is recorded as it was given."""
+        if not (self._strength and self._is_due(world)):
+            return action
+        return action + self._trembling.normal(0.0, self._strength, action.shape).astype(np.float32)
 
     def reading(self, measured: Measured, world: World) -> Measured:
         """The state that the bus gives for the measured one, with its moment."""

@@ -78,6 +78,29 @@ def test_an_arm_jams_and_hears_late_from_its_moment_on() -> None:
     assert (stand.jammed, stand.delay_s) == (["elbow_flex"], 0.08)
 
 
+def test_an_arm_trembles_otherwise_in_each_episode_and_the_same_for_the_same_seed() -> None:
+    command = np.zeros(6, np.float32)
+    heard = {}
+    for seed in (1, 2, 3):
+        injector, again = FaultInjector(Faults(tremble_units=3.0), seed), FaultInjector(Faults(tremble_units=3.0), 0)
+        again.begin(seed)
+        heard[seed] = np.stack([injector.heard(command, at(0.0)) for _ in range(400)])
+        assert np.array_equal(heard[seed], np.stack([again.heard(command, at(0.0)) for _ in range(400)]))
+        assert heard[seed].dtype == np.float32
+    strengths = [float(each.std()) for each in heard.values()]
+    assert max(strengths) < 3.3
+    assert len({round(each, 1) for each in strengths}) == 3
+    assert not command.any()
+
+
+def test_a_steady_arm_hears_what_it_is_told_and_so_does_a_trembling_one_before_its_moment() -> None:
+    command = np.arange(6, dtype=np.float32)
+    assert FaultInjector(Faults(), seed=0).heard(command, at(9.0)) is command
+    late = FaultInjector(Faults(tremble_units=3.0, after_s=2.0), seed=1)
+    assert late.heard(command, at(1.0)) is command
+    assert not np.array_equal(late.heard(command, at(2.0)), command)
+
+
 @pytest.mark.parametrize(
     ("given", "complaint"),
     [
@@ -85,6 +108,7 @@ def test_an_arm_jams_and_hears_late_from_its_moment_on() -> None:
         ({"dropped_readings": 1.5}, "hardware.faults.dropped_readings"),
         ({"jammed_axis": "elbow"}, "hardware.faults.jammed_axis"),
         ({"delay_ms": -1}, "hardware.faults.delay_ms"),
+        ({"tremble_units": 11}, "hardware.faults.tremble_units"),
         ({"frozen_camra": "front"}, "did you mean 'frozen_camera'"),
     ],
 )
