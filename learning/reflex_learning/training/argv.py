@@ -47,6 +47,7 @@ def start_arguments(request: TrainingRequest, dataset: str, output: Path, settin
         f"--job_name={request.name or 'policy'}",
         "--env_eval_freq=0",
         "--wandb.enable=false",
+        *settings.more,
     ]
     return arguments if request.lora_options is None else [*arguments, *_lora(request.lora_options)]
 

@@ -67,6 +67,15 @@ def test_a_model_is_fine_tuned_by_its_path(tmp_path: Path, kind: str) -> None:
     assert family_of(asked) == kind
 
 
+def test_what_no_request_names_is_said_once_at_the_beginning(tmp_path: Path) -> None:
+    more = ("--policy.dim_model=128", "--dataset.episodes=[0, 2]")
+    settings = TrainerSettings(python=Path("python"), more=more)
+    dataset = str(dataset_in(tmp_path))
+
+    assert start_arguments(request(), dataset, tmp_path / "out", settings)[-2:] == list(more)
+    assert not set(more) & set(resume_arguments(request(), dataset, tmp_path / "out", settings))
+
+
 def test_lora_is_said_as_lerobot_says_it(tmp_path: Path) -> None:
     asked = request(model(tmp_path, "smolvla"), method="lora_finetune", lora=LoraOptions(rank=16, alpha=32))
 

@@ -30,10 +30,15 @@ TYPES: Final[dict[str, Callable[[str], Any]]] = {
     "dataloader_multiprocessing_context": str, "wandb.enable": _truth, "dataset.repo_id": str, "dataset.root": str,
     "policy.type": str, "policy.path": str, "policy.device": str, "policy.push_to_hub": _truth,
     "policy.use_amp": _truth, LEARNING_RATE: float,
-    "peft.method_type": str, "peft.r": int, "peft.lora_alpha": int,
+    "dataset.episodes": json.loads, "peft.method_type": str, "peft.r": int, "peft.lora_alpha": int,
 }  # fmt: skip
 OF_POLICIES: Final[dict[str, dict[str, Callable[[str], Any]]]] = {
-    "act": {"policy.pretrained_backbone_weights": _nothing, "policy.optimizer_lr_backbone": float},
+    "act": {
+        "policy.pretrained_backbone_weights": _nothing, "policy.optimizer_lr_backbone": float,
+        "policy.use_vae": _truth, "policy.dropout": float,
+        **{f"policy.{name}": int for name in ("dim_model", "n_heads", "dim_feedforward", "n_encoder_layers",
+                                              "n_decoder_layers", "chunk_size", "n_action_steps")},
+    },
     "diffusion": {"policy.pretrained_backbone_weights": _nothing, SCHEDULE[0]: int},
     **{
         name: {**dict.fromkeys(SCHEDULE, int), "policy.scheduler_decay_lr": float,
