@@ -1,0 +1,1 @@
+"""How the policy that ships with Reflex is made from nothing: `make train-default`."""
