@@ -16,7 +16,7 @@ from reflex_learning.default_policy.recipe import Recipe
 __all__ = ["main"]
 
 EXAMPLE: Final = "example: make train-default ARGS='--folder /tmp/policy --repository /tmp/models'"
-SMALLER: Final = ("episodes", "steps", "finishing_steps", "evaluated", "ablated", "at_least", "seed")
+SMALLER: Final = ("episodes", "steps", "evaluated", "ablated", "at_least", "seed")
 """What may be said otherwise, for a try."""
 
 

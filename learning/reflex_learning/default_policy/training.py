@@ -1,4 +1,4 @@
-"""The training as a worker does it, of runs that no control plane has: followed, resumed, with all their numbers."""
+"""The training as a worker does it, of a run that no control plane has: followed, resumed, with all its numbers."""
 
 from __future__ import annotations
 
@@ -7,24 +7,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from reflex.datasets.content_hash import content_hash
 from reflex.processes.family import Family
 from reflex.training.port import ClaimedRun, Ending, Metric, Orders, Progress, WorkerFacts
 from reflex.training.request import TrainingRequest
-from reflex_learning.default_policy.recipe import Recipe, architecture, finishing_request, only, request_of
+from reflex_learning.default_policy.averaging import average
+from reflex_learning.default_policy.recipe import Recipe, architecture, request_of
 from reflex_learning.errors import TrainingError
-from reflex_learning.training.checkpoints import Checkpoint, last_checkpoint
+from reflex_learning.training.checkpoints import last_models
 from reflex_learning.training.running import Place, work_on
 from reflex_learning.training.settings import TrainerSettings
 
 __all__ = ["OneRun", "Training"]
 
+RUN: Final = "default"
 TOLD_EVERY: Final = 50
 """Steps from one line for people to the next."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """`python` is the trainer's; `folder` keeps both runs, and each goes on where it was."""
+    """`python` is the trainer's; `folder` keeps the run, which goes on where it was."""
 
     folder: Path
     dataset: Path
@@ -33,28 +36,26 @@ class Training:
     say: Callable[[str], None]
 
     def train(self, recipe: Recipe) -> dict[str, Any]:
-        """The model's folder, and its last loss: begun, then finished in small steps. `TrainingError` says why not."""
-        begun, loss = self._run("begun", request_of(recipe), architecture(self.episodes))
-        if recipe.finishing_steps == 0:
-            return {"model": str(begun.model), "steps": begun.step, "loss": loss}
-        finished, loss = self._run("finished", finishing_request(recipe, begun.model), only(self.episodes))
-        return {"model": str(finished.model), "steps": begun.step + finished.step, "loss": loss}
+        """The folder of the mean of the last checkpoints, and the last loss. `TrainingError` says why there is none.
 
-    def _run(self, name: str, request: TrainingRequest, more: tuple[str, ...]) -> tuple[Checkpoint, float | None]:
-        """One thread: on cores that others use it is faster than two."""
-        settings = TrainerSettings(python=self.python, threads=1, more=more)
-        place = Place(folder=self.folder, settings=settings, repository=self.folder / "models")
-        queue, family = OneRun(request.steps, self.say), Family()
+        One thread: on cores that others use it is faster than two.
+        """
+        settings = TrainerSettings(
+            python=self.python, threads=1, keeps=recipe.averaged, more=architecture(self.episodes)
+        )  # fmt: skip
+        place = Place(folder=self.folder, settings=settings, repository=self.folder / "models", settles=False)
+        queue, family = OneRun(recipe.steps, self.say), Family()
         family.watch()
         try:
-            ending = work_on(_claimed(name, request, self.dataset), queue, place, family)
+            ending = work_on(_claimed(request_of(recipe), self.dataset), queue, place, family)
         finally:
             family.end()
-        newest = last_checkpoint(self.folder / "runs" / name / "training")
-        if ending is None or ending.state != "succeeded" or newest is None:
-            log = self.folder / "runs" / name / "log.txt"
+        if ending is None or ending.state != "succeeded":
+            log = self.folder / "runs" / RUN / "log.txt"
             raise TrainingError(f"{'the run was lost' if ending is None else ending.reason}; its log is {log}")
-        return newest, queue.loss
+        models = last_models(self.folder / "runs" / RUN / "training", recipe.averaged)
+        average(models, self.folder / "averaged")
+        return {"model": str(self.folder / "averaged"), "steps": ending.steps, "loss": queue.loss}
 
 
 @dataclass
@@ -87,8 +88,8 @@ class OneRun:
             self.say(f"  step {metric.step} of {self.steps}: loss {metric.loss}{pace}")
 
 
-def _claimed(name: str, request: TrainingRequest, dataset: Path) -> ClaimedRun:
+def _claimed(request: TrainingRequest, dataset: Path) -> ClaimedRun:
     return ClaimedRun(
-        run_id=name, lease_id=name, lease_seconds=0.0, request=request, dataset_path=str(dataset), dataset_hash="",
-        attempt=1,
+        run_id=RUN, lease_id=RUN, lease_seconds=0.0, request=request, dataset_path=str(dataset),
+        dataset_hash=content_hash(dataset).value, attempt=1,
     )  # fmt: skip

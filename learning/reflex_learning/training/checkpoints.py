@@ -14,7 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-__all__ = ["Checkpoint", "clear_for_resume", "keep_model_of", "last_checkpoint", "linked_checkpoint", "prune"]
+__all__ = [
+    "Checkpoint",
+    "clear_for_resume",
+    "keep_model_of",
+    "last_checkpoint",
+    "last_models",
+    "linked_checkpoint",
+    "prune",
+]
 
 LAST: Final = "last"
 NUMBERED: Final = re.compile(r"\d{6,}", re.ASCII)
@@ -28,8 +36,6 @@ ALWAYS: Final = (
 )
 WEIGHTS: Final = ("pretrained_model/model.safetensors", "pretrained_model/adapter_model.safetensors")
 LARGEST_HEADER: Final = 100 << 20
-KEPT: Final = 2
-"""The newest, and one more, should its files turn out to be damaged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +92,17 @@ def clear_for_resume(output: Path) -> Checkpoint | None:
     return newest
 
 
-def prune(output: Path) -> None:
-    """Remove the checkpoints that no resume would begin at any more: large models fill a disk with them."""
+def last_models(output: Path, count: int) -> list[Path]:
+    """The models of the newest checkpoints, the newest last; fewer where there are not so many."""
+    return [folder / "pretrained_model" for folder in _trusted(output / "checkpoints") if _step_of(folder)][-count:]
+
+
+def prune(output: Path, keeps: int) -> None:
+    """Remove all but so many checkpoints, the newest: large models fill a disk with them."""
     checkpoints = output / "checkpoints"
     if not (checkpoints / LAST).is_symlink():
         return
-    for folder in _trusted(checkpoints)[:-KEPT]:
+    for folder in _trusted(checkpoints)[:-keeps]:
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -50,6 +50,8 @@ class Place:
     """Whether the control plane says so of a run that this worker has lost."""
     kept_bytes: int = KEPT_BYTES
     """Of runs that have ended."""
+    settles: bool = True
+    """Whether of a run that has ended only the last model stays; who wants the checkpoints before it says no."""
     pace: Pace = field(default_factory=Pace)
 
     @property
@@ -72,7 +74,8 @@ def work_on(run: ClaimedRun, queue: RunQueue, place: Place, family: Family) -> E
     except LeaseLostError:
         logger.warning("run %s is another worker's by now, or has ended", run.run_id)
         return None
-    settle(folder, keeps_model=ending.state != "cancelled")
+    if place.settles:
+        settle(folder, keeps_model=ending.state != "cancelled")
     return ending
 
 
@@ -145,7 +148,7 @@ class _Run:
             self.state = "running"
         if self.reporter.beat(self.state, self.trainer.step):
             raise CancelledError
-        prune(self.trainer.output)
+        prune(self.trainer.output, self.trainer.settings.keeps)
 
     def _follow(self) -> Exported | None:
         """Export and registration, where the request has them."""

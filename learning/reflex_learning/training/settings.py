@@ -22,5 +22,7 @@ class TrainerSettings:
     """Processes that read the dataset, 0.8 GB each; 0: the trainer itself."""
     threads: int | None = None
     """None: as PyTorch chooses. On cores that others use, one thread is faster than two."""
+    keeps: int = 2
+    """Checkpoints: the newest, and those before it that are wanted, or needed should its files be damaged."""
     more: tuple[str, ...] = ()
     """Arguments of LeRobot's for what no request names, as the widths of a policy; for runs that begin."""

@@ -14,7 +14,7 @@ from reflex_learning.default_policy.recipe import Recipe
 from reflex_learning.errors import TrainingError
 from support.trainer.stub import dataset_in, stub_python
 
-RECIPE = Recipe(steps=50, save_every=50, finishing_steps=0, episodes=3, evaluated=4, ablated=2)
+RECIPE = Recipe(steps=50, save_every=50, averaged=1, episodes=3, evaluated=4, ablated=2)
 RATE = {"successes": 4, "played": 4, "interval": [0.51, 1.0]}
 
 
@@ -72,7 +72,7 @@ def test_an_interrupted_making_goes_on_where_it_was(tmp_path: Path, monkeypatch:
     assert "--seeds 10000:10004" in commands.calls[-2]
     assert "--at-least 0.9" in commands.calls[-2]
     assert "--seeds 10000:10002" in commands.calls[-1]
-    assert "--ablate image --ablate image=other --ablate state --ablate state=other" in commands.calls[-1]
+    assert "--ablate image=other --ablate state=other" in commands.calls[-1]
     assert summary(made)[:2] == ["success 4 of 4, 95 % interval 51.0 to 100.0 %", "without image: 4 of 4"]
 
 

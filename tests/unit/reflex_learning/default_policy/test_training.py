@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from reflex_learning.default_policy.training import Training
 from reflex_learning.errors import TrainingError
 from support.trainer.stub import dataset_in, stub_python
 
-RECIPE = Recipe(steps=100, save_every=50, finishing_steps=60)
+RECIPE = Recipe(steps=100, save_every=50, averaged=2)
 
 
 def training(folder: Path, python: Path, said: list[str]) -> Training:
@@ -24,23 +23,14 @@ def test_it_trains_through_the_worker_and_tells_how_far_it_is(tmp_path: Path, mo
 
     made = training(tmp_path, stub_python(tmp_path / "environment"), said).train(RECIPE)
 
-    assert made["steps"] == 160
-    assert Path(made["model"]).relative_to(tmp_path).parts[1] == "finished"
-    assert (Path(made["model"]) / "model.safetensors").is_file()
-    assert [line for line in said if "step 100 of 100: loss " in line]
-    assert said[-1].startswith("  step 50 of 60: loss ")
+    assert made["steps"] == 100
+    assert Path(made["model"]) == tmp_path / "averaged"
+    checkpoints = tmp_path / "runs" / "default" / "training" / "checkpoints"
+    assert {each.name for each in checkpoints.iterdir()} == {"000050", "000100", "last"}
+    assert said[-1].startswith("  step 100 of 100: loss ")
     again = list[str]()
     assert training(tmp_path, stub_python(tmp_path / "environment"), again).train(RECIPE)["model"] == made["model"]
     assert again == []
-
-
-def test_without_steps_to_finish_it_is_as_it_was_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("STUB_TRAINER", json.dumps({"step_s": 0.002}))
-    recipe = replace(RECIPE, finishing_steps=0)
-
-    made = training(tmp_path, stub_python(tmp_path / "environment"), []).train(recipe)
-
-    assert (made["steps"], "begun" in made["model"]) == (100, True)
 
 
 def test_a_training_that_fails_says_why_and_where_its_log_is(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from reflex_learning.training.checkpoints import (
     clear_for_resume,
     keep_model_of,
     last_checkpoint,
+    last_models,
     linked_checkpoint,
     prune,
 )
@@ -100,7 +101,7 @@ def test_a_first_one_without_a_link_begins_anew(tmp_path: Path) -> None:
 
 
 def test_of_many_the_two_newest_are_kept(tmp_path: Path) -> None:
-    prune(written(tmp_path, 50, 100, 150, 200))
+    prune(written(tmp_path, 50, 100, 150, 200), 2)
 
     assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["000150", "000200", "last"]
 
@@ -122,3 +123,14 @@ def test_a_link_to_what_is_not_whole_is_none(tmp_path: Path) -> None:
     written(tmp_path, 50)
     cut("pretrained_model/model.safetensors")(tmp_path / "checkpoints" / "000050")
     assert linked_checkpoint(tmp_path) is None
+
+
+def test_the_newest_models_are_told_in_their_order_and_none_that_is_not_whole(tmp_path: Path) -> None:
+    output = written(tmp_path, 50, 100, 150, 200)
+    (output / "checkpoints" / "000150" / "training_state" / "training_step.json").unlink()
+
+    told = last_models(output, 2)
+
+    assert [each.relative_to(output).parts[1:] for each in told] == [
+        ("000100", "pretrained_model"), ("000200", "pretrained_model"),
+    ]  # fmt: skip

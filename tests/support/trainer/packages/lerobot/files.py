@@ -23,7 +23,7 @@ def save(config: dict[str, Any], step: int, weight: int, how: dict[str, Any]) ->
         shutil.copy(Path(how["golden"]) / "config.json", model)
     else:
         _write(model / "config.json", {"type": config["policy.type"]})
-        tensors(model / "model.safetensors", weight)
+        tensors(model / "model.safetensors", weight, "F32", 2)
     pause = how.get("step_s", 0.0) / 4
     _write(model / "train_config.json", config)
     time.sleep(pause)
@@ -49,9 +49,9 @@ def load(config_path: str) -> tuple[int, int]:
         return step, int.from_bytes(file.read(8), "little")
 
 
-def tensors(path: Path, value: int) -> None:
-    """One tensor of one number."""
-    header = json.dumps({"weight": {"dtype": "I64", "shape": [1], "data_offsets": [0, 8]}}).encode()
+def tensors(path: Path, value: int, kind: str = "I64", numbers: int = 1) -> None:
+    """One tensor of eight bytes, which are those of the number."""
+    header = json.dumps({"weight": {"dtype": kind, "shape": [numbers], "data_offsets": [0, 8]}}).encode()
     with path.open("wb") as file:
         file.write(len(header).to_bytes(8, "little") + header)
         file.flush()
