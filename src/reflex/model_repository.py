@@ -34,8 +34,8 @@ VERSION_FOLDER: Final = "1"
 CHECKPOINT_FILE: Final = "config.json"
 """What marks the folder that a policy was trained in."""
 MODEL_FILE: Final = "model.onnx"
-NAMED_ONLY: Final = frozenset({"sim_demo"})
-"""Lies beside the demo policy in every Reflex, and is meant where somebody names it, or where there is no other."""
+NAMED_ONLY: Final = frozenset({"pick_up_the_cube", "sim_demo"})
+"""Lie beside the demo policy in every Reflex, and are meant where somebody names one, or where there is no other."""
 
 
 def model_file(repository: Path, model: str) -> Path:

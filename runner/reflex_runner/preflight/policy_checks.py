@@ -104,7 +104,9 @@ def normalisation(policy: ServedPolicy) -> Check:
 def trained(policy: ServedPolicy, robot: RobotFacts) -> Check:
     """What was never trained moves at random: a simulated arm may."""
     if policy.is_trained:
-        return passed("trained", f"{policy.name} is trained")
+        return passed(
+            "trained", f"{policy.name} is trained{', simulation only' if policy.embodiment.simulation else ''}"
+        )
     if robot.is_simulated:
         return warned("trained", f"{policy.name} is untrained: the simulated arm moves, and does nothing useful")
     return warned("trained", f"{policy.name} is untrained: look at it in dry_run alone", "serve a trained policy")

@@ -31,6 +31,12 @@ def test_the_simulators_demo_is_meant_by_its_name_or_when_it_is_alone(beside: tu
     assert one_policy_of(repository(tmp_path, "sim_demo", *beside)) == (*beside, "sim_demo")[0]
 
 
+def test_the_policy_that_was_trained_is_meant_by_its_name_alone(tmp_path: Path) -> None:
+    assert one_policy_of(repository(tmp_path, "demo", "pick_up_the_cube", "sim_demo")) == "demo"
+    with pytest.raises(SetupError, match="one of pick_up_the_cube, sim_demo"):
+        one_policy_of(repository(tmp_path / "others", "pick_up_the_cube", "sim_demo"))
+
+
 def test_who_must_choose_hears_of_the_simulators_demo_too(tmp_path: Path) -> None:
     with pytest.raises(SetupError, match="one of demo, grasp, sim_demo"):
         one_policy_of(repository(tmp_path, "demo", "grasp", "sim_demo"))

@@ -152,6 +152,12 @@ def test_an_untrained_policy_is_told(is_trained: bool, robot: RobotFacts, status
     assert trained(replace(policy(), is_trained=is_trained), robot).status == status
 
 
+def test_of_a_policy_for_the_simulated_arm_it_is_said_that_it_is_for_that_alone() -> None:
+    found = trained(replace(policy("so101_sim"), is_trained=True), SIM)
+    assert (found.status, found.message.endswith("is trained, simulation only")) == ("pass", True)
+    assert "simulation" not in trained(replace(policy(), is_trained=True), ARM).message
+
+
 def test_a_policy_that_takes_an_instruction_is_told_one() -> None:
     assert instruction(policy(), robot_yaml()).status == "pass"
     assert instruction(policy(), robot_yaml(instruction=None)).status == "warn"
