@@ -10,10 +10,12 @@ STAMP := $(VENV)/.installed
 # Serving needs a third of what the tests need; who has all of it needs no more.
 SERVES := $(or $(wildcard $(STAMP)),$(VENV)/.serves)
 UP := $(or $(wildcard $(STAMP)),$(VENV)/.up)
+DEMO := $(or $(wildcard $(STAMP)),$(VENV)/.demo)
 SIM := $(or $(wildcard $(STAMP)),$(VENV)/.sim)
 GOLDEN ?= tests/golden
 LEROBOT ?= .lerobot
 RERUN ?= .rerun
+TRAINED ?= .train-default
 LEROBOT_PYTHON ?= python3.12
 WORKERS ?= 4
 # Of `make endurance`, whose longest runs they are; CI, which has an hour for everything, makes fewer.
@@ -30,7 +32,7 @@ ENDURING := $(addprefix tests/,chaos/test_two_policies.py chaos/test_rolling_upg
 # What is marked slow, but for what the targets of these run.
 RUN_ELSEWHERE := $(ENDURING) tests/helm tests/observability tests/browser tests/compose
 
-.PHONY: help install serve up sim test promises endurance snapshots check fmt bench bench-control bench-export bench-rollout expert-bench demo-policy fuzz chaos soak whole-runs recording-kills runner-kills guard-properties runner-histories mutants parity-table compose-test helm-test lerobot-test rerun-test observability-test dashboard-test clean bench-datasets diagnose-table training-kills lerobot-training-test runner-install runner-hour
+.PHONY: help install serve up sim demo train-default test promises endurance snapshots check fmt bench bench-control bench-export bench-rollout expert-bench demo-policy fuzz chaos soak whole-runs recording-kills runner-kills guard-properties runner-histories mutants parity-table compose-test helm-test lerobot-test rerun-test observability-test dashboard-test clean bench-datasets diagnose-table training-kills lerobot-training-test runner-install runner-hour
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -40,8 +42,9 @@ install: $(STAMP) ## a virtual environment in .venv with everything, dev tools t
 $(STAMP): WANTED := .[dev]
 $(VENV)/.serves: WANTED := .[serve,embedded]
 $(VENV)/.up: WANTED := .[serve,embedded,control]
+$(VENV)/.demo: WANTED := .[serve,embedded,runner,sim]
 $(VENV)/.sim: WANTED := .[runner,sim,datasets]
-$(STAMP) $(VENV)/.serves $(VENV)/.up $(VENV)/.sim: pyproject.toml constraints.txt
+$(STAMP) $(VENV)/.serves $(VENV)/.up $(VENV)/.demo $(VENV)/.sim: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Reflex needs Python 3.11 or newer: make PYTHON=python3.11") if sys.version_info < (3, 11) else None'
 	@echo "installing $(WANTED) into $(VENV), this once" >&2
 	@$(PYTHON) tools/install.py "$(VENV)" "$(WANTED)"
@@ -55,6 +58,12 @@ up: $(UP) ## server, control plane and demo together on this machine (ARGS='--no
 
 sim: $(SIM) ## a simulated arm picks a cube up, on a page in your browser (ARGS='--config examples/sim.yaml': led by a server)
 	"$(BIN)/reflex" connect --config examples/expert.yaml --view $(ARGS)
+
+demo: $(DEMO) ## a policy that was trained here picks cubes up in the simulator: server, runner, page in your browser (ARGS='--seed 10042')
+	"$(BIN)/reflex" demo run $(ARGS)
+
+train-default: $(STAMP) ## that policy again from nothing: demonstrations, LeRobot's trainer, export, parity, 200 held-out seeds (LEROBOT=FOLDER for its 6 GB; an hour on two cores; run again, it goes on)
+	$(BIN)/python -m reflex_learning.default_policy --folder $(TRAINED) --repository model_repository --lerobot $(LEROBOT) $(ARGS)
 
 test: $(STAMP) ## every test that needs no GPU, no container, no root (ARGS='-k guard')
 	$(BIN)/python -m pytest -m 'not timing and not slow' --numprocesses $(WORKERS) $(ARGS)

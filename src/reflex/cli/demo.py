@@ -1,4 +1,4 @@
-"""`reflex demo copy`: the demo policy as a model repository of one's own."""
+"""`reflex demo`: a trained policy to watch, and what comes with Reflex as a model repository of one's own."""
 
 from __future__ import annotations
 
@@ -10,18 +10,22 @@ import typer
 
 from reflex.cli.extras import load_extra
 from reflex.cli.options import JsonOption
+from reflex.cli.up.showing import run
 from reflex.console import print_json, reported_errors, say
 
 __all__ = ["demo"]
 
 demo = typer.Typer(
-    help="The untrained demo policy that comes with Reflex.", no_args_is_help=True, rich_markup_mode=None
+    help="The policies that come with Reflex, to try things with.", no_args_is_help=True, rich_markup_mode=None
 )
 
 
 @demo.callback()
 def _demo() -> None:
-    """The untrained demo policy that comes with Reflex."""
+    """The policies that come with Reflex, to try things with."""
+
+
+demo.command(short_help="Watch a trained policy pick up the cube in the simulator.")(run)
 
 
 @demo.command(short_help="Copy it into a folder.")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import shlex
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -13,7 +12,7 @@ import typer
 
 from reflex.cli.extras import load_extra
 from reflex.cli.options import JsonOption
-from reflex.cli.up.programs import Programs, reflex_command, together
+from reflex.cli.up.programs import Programs, is_well, reflex_command, saying_whole_lines, together
 from reflex.console import print_json, reported_errors, say
 from reflex.errors import SetupError
 from reflex.serving.listener import listen
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["up"]
 
 LOOPBACK: Final = "127.0.0.1"
-ASK_S: Final = 2.0
 EXTRAS: Final = ("serve", "embedded", "control")
 
 
@@ -128,22 +126,11 @@ def up(
         plan = Plan(folder, port, control_port, model_repository, policy, sessions)
         _check_ports(plan)
         try:
-            with together(_saying()) as programs:
+            with together(saying_whole_lines()) as programs:
                 _tell(_start(plan, programs), programs, as_json=as_json)
                 programs.watch()
         except KeyboardInterrupt:
             say("all is ended")
-
-
-def _saying() -> Callable[[str], None]:
-    """Lines of several threads, each whole."""
-    lock = threading.Lock()
-
-    def say_whole(line: str) -> None:
-        with lock:
-            say(line)
-
-    return say_whole
 
 
 def _check_ports(plan: Plan) -> None:
@@ -163,21 +150,11 @@ def _start(plan: Plan, programs: Programs) -> Started:
     place.make()
     arguments = ["--data", str(place.store), "--host", LOOPBACK, "--port", str(plan.control_port), "--text-logs"]
     programs.start("control", reflex_command("control", "serve", "--no-first-key", *arguments))
-    programs.wait_for(lambda: _is_well(plan.control_url))
+    programs.wait_for(lambda: is_well(plan.control_url))
     key = {"REFLEX_CONTROL_KEY": place.key_of_frontend(plan.control_url)} if plan.asks_for_sessions else {}
     programs.start("server", reflex_command(*plan.serve_arguments()), key)
-    programs.wait_for(lambda: _is_well(plan.url))
+    programs.wait_for(lambda: is_well(plan.url))
     return Started(plan, place, _demo(plan, place) if plan.model_repository is None else None)
-
-
-def _is_well(url: str) -> bool:
-    import httpx
-
-    try:
-        answer = httpx.get(f"{url}/health", timeout=ASK_S, trust_env=False, verify=False)  # noqa: S501 - no https
-    except httpx.TransportError:
-        return False
-    return answer.status_code == httpx.codes.OK
 
 
 def _demo(plan: Plan, place: Place) -> Demo:

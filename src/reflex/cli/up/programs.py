@@ -14,12 +14,14 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Final
 
+from reflex.console import say
 from reflex.errors import SetupError
 
-__all__ = ["Programs", "reflex_command", "together"]
+__all__ = ["Programs", "is_well", "reflex_command", "saying_whole_lines", "together"]
 
 NAME_WIDTH: Final = 7
 LOOK_EVERY_S: Final = 0.1
+ASK_S: Final = 2.0
 END_S: Final = 20.0
 """A server drains for at most 10 s."""
 STOPPED_BY: Final = (signal.SIGTERM, signal.SIGHUP)
@@ -30,6 +32,28 @@ Say = Callable[[str], None]
 def reflex_command(*arguments: str) -> list[str]:
     """`reflex` with these arguments, in this Python, bound to this process."""
     return [sys.executable, "-m", "reflex.cli.up.bound", str(os.getpid()), *arguments]
+
+
+def saying_whole_lines() -> Say:
+    """For lines of several threads, each whole."""
+    lock = threading.Lock()
+
+    def say_whole(line: str) -> None:
+        with lock:
+            say(line)
+
+    return say_whole
+
+
+def is_well(url: str) -> bool:
+    """Whether the server there answers, and is ready."""
+    import httpx
+
+    try:
+        answer = httpx.get(f"{url}/health", timeout=ASK_S, trust_env=False, verify=False)  # noqa: S501 - no https
+    except httpx.TransportError:
+        return False
+    return answer.status_code == httpx.codes.OK
 
 
 @dataclass
@@ -62,6 +86,14 @@ class Programs:
         """For ever; `SetupError` when one of them ends."""
         self.wait_for(lambda: False)
 
+    def outlast(self, name: str) -> int:
+        """Until that one has ended, with this code; `SetupError` when another one ends before."""
+        process = self._running[name]
+        while process.poll() is None:
+            self._look(but=name)
+            time.sleep(LOOK_EVERY_S)
+        return process.wait()
+
     def end(self) -> None:
         """The last one first, each given time to drain."""
         for process in reversed(self._running.values()):
@@ -80,10 +112,10 @@ class Programs:
         for process in self._running.values():
             process.kill()
 
-    def _look(self) -> None:
+    def _look(self, *, but: str | None = None) -> None:
         for name, process in self._running.items():
             code = process.poll()
-            if code is not None:
+            if code is not None and name != but:
                 raise SetupError(_how_it_ended(name, code))
 
     def _read(self, name: str, process: subprocess.Popen[bytes]) -> None:

@@ -67,6 +67,22 @@ def test_the_end_of_one_is_told_and_ends_the_rest(script: str, how: str) -> None
     assert [pid for pid in started if psutil.pid_exists(pid)] == []
 
 
+def test_one_may_end_by_itself_where_that_is_waited_for() -> None:
+    with together(lambda _line: None) as programs:
+        programs.start("server", SLEEPS)
+        programs.start("robot", ["sh", "-c", "exit 3"])
+        assert programs.outlast("robot") == 3
+
+    def outlast() -> None:
+        with together(lambda _line: None) as programs:
+            programs.start("server", ["sh", "-c", "exit 4"])
+            programs.start("robot", SLEEPS)
+            programs.outlast("robot")
+
+    with pytest.raises(SetupError, match="the server ended with code 4"):
+        outlast()
+
+
 def test_the_end_of_one_is_told_whatever_holds_its_output_open() -> None:
     said: list[str] = []
     programs = Programs(said.append)
