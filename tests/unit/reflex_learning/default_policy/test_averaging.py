@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from reflex_learning.default_policy.averaging import average
@@ -11,7 +13,7 @@ from reflex_learning.errors import TrainingError
 from support.checkpoints.random_checkpoint import write_safetensors
 
 
-def model(folder: Path, scale: float, **more: np.ndarray) -> Path:
+def model(folder: Path, scale: float, **more: npt.NDArray[Any]) -> Path:
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps({"scale": scale}))
     weights = {"a": np.full((2, 3), scale, np.float32), "b": np.arange(4, dtype=np.float32) * scale, **more}
