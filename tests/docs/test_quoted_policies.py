@@ -20,7 +20,8 @@ def versions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Of each policy that a document may show: what comes with Reflex, and what a line of the documents makes."""
     made = tmp_path_factory.mktemp("models")
     write_wandering_policy(made)
-    folders = (REPOSITORY / "model_repository" / "demo", made / "wandering")
+    shipped = REPOSITORY / "model_repository"
+    folders = (shipped / "demo", shipped / "pick_up_the_cube", made / "wandering")
     return {folder.name: read_policy_config(folder).model_version for folder in folders}
 
 
