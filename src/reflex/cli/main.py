@@ -57,7 +57,7 @@ SHORT_HELP: Final[Mapping[str, str]] = MappingProxyType(
         "status": "Say how a running server does.",
         "watch": "Watch a running server in the terminal.",
         "doctor": "Check this machine, or a deployment.",
-        "demo": "Watch a trained policy in the simulator; copy what comes with Reflex.",
+        "demo": "Watch a trained policy; copy what comes with Reflex.",
         "init": "Begin the description of a robot of your own.",
         "export": "Turn a LeRobot checkpoint into a policy to serve.",
         "verify": "Hold an exported policy against its checkpoint.",

@@ -54,7 +54,8 @@ class Shown:
         folder = policy_folder(self.repository, self.policy)
         if not folder.is_dir():
             names = ", ".join(policies_of(self.repository)) or "none"
-            raise SetupError(f"{self.repository} holds no {self.policy}: choose with --policy one of {names}")
+            where = f"; {POLICY} is in model_repository/ of a clone of Reflex" if self.policy == POLICY else ""
+            raise SetupError(f"{self.repository} holds no {self.policy}: choose with --policy one of {names}{where}")
         return folder
 
     def serve_arguments(self) -> list[str]:

@@ -49,4 +49,4 @@ def test_a_policy_that_is_not_there_is_refused_with_those_that_are(tmp_path: Pat
     assert refused.exit_code == 1
     assert "holds no no_such: choose with --policy one of demo, " in " ".join(refused.stderr.split())
     empty = RUNNER.invoke(app, ["demo", "run", "--model-repository", str(tmp_path), "--port", str(free_port())])
-    assert "one of none" in empty.stderr
+    assert "one of none; pick_up_the_cube is in model_repository/ of a clone" in " ".join(empty.stderr.split())
