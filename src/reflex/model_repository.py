@@ -15,6 +15,7 @@ __all__ = [
     "CONFIG_FILE",
     "EMBODIMENT_FILE",
     "MODEL_FILE",
+    "NAMED_ONLY",
     "TRITON_CONFIG_FILE",
     "VERSION_FOLDER",
     "model_file",

@@ -16,7 +16,7 @@ import psutil
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from reflex.model_repository import model_file
+from reflex.model_repository import NAMED_ONLY, model_file
 from reflex_export.engines import (
     BuildOptions,
     EngineRecord,
@@ -42,7 +42,7 @@ __all__ = [
 ]
 
 DEMO = Path(__file__).parents[2] / "model_repository"
-OTHERS = shutil.ignore_patterns("sim_demo*")
+OTHERS = shutil.ignore_patterns(*(f"{name}*" for name in NAMED_ONLY))
 """One policy's engines are enough to build."""
 CHECKPOINT = Path(__file__).parents[2] / "export" / "demo_checkpoint"
 RTX = BuildOptions("tensorrt-rtx")
