@@ -14,6 +14,8 @@ SAMPLES: Final = 50
 TIMER_S: Final = 0.001
 SPIN_ROUNDS: Final = 10_000
 """Half a millisecond of nothing but counting."""
+QUIET: Final = 1.3
+"""What shares a core with another takes up to twice as long."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +31,17 @@ class Samples:
 
 @dataclass(frozen=True)
 class Noise:
-    """Medians and 99th percentiles; a spin as a multiple of the quickest."""
+    """Medians and 99th percentiles; a spin as a multiple of the quickest of the run."""
 
     timer_p50_ms: float
     timer_p99_ms: float
     spin_p50: float
     spin_p99: float
+
+    @property
+    def is_quiet(self) -> bool:
+        """Half of the time the processor is this machine's, not its neighbours'."""
+        return self.spin_p50 <= QUIET
 
     def __str__(self) -> str:
         return f"{self.timer_p50_ms:.2f}/{self.timer_p99_ms:.2f} ms {self.spin_p50:.2f}/{self.spin_p99:.2f}x"
@@ -45,9 +52,9 @@ def sample() -> Samples:
     return Samples(tuple(_late_s() for _ in range(SAMPLES)), tuple(_spin_s() for _ in range(SAMPLES)))
 
 
-def summary(samples: Samples) -> Noise:
-    """In figures that a person compares."""
-    quickest_s = min(samples.spin_s)
+def summary(samples: Samples, quickest_s: float = math.inf) -> Noise:
+    """In figures that a person compares. `quickest_s` is the quickest spin that was seen before."""
+    quickest_s = min(quickest_s, *samples.spin_s)
     return Noise(
         timer_p50_ms=1_000 * _percentile(samples.late_s, 0.5),
         timer_p99_ms=1_000 * _percentile(samples.late_s, 0.99),

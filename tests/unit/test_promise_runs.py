@@ -13,12 +13,21 @@ import pytest
 
 TESTS = Path(__file__).parents[1]
 INI = "[pytest]\nmarkers =\n  timing: measured\n"
+MACHINE = """import itertools, pytest
+from support import noise, promise
+promise.LOOK_EVERY_S = 0.0
+promise.sample = lambda: noise.Samples((0.0,), (next(spins),))
+figures = itertools.count()
+"""
+QUIET = "spins = itertools.repeat(1.0)\n"
+BUSY = "spins = itertools.chain([1.0] * 2, itertools.repeat(2.0))\n"
+"""After its first look: a neighbour takes half of the processor."""
 
 
-def run_of(folder: Path, body: str, *options: str) -> tuple[int, str, dict[str, Any]]:
-    """Exit code, output and JSON of pytest over `body`."""
+def run_of(folder: Path, body: str, *options: str, spins: str = QUIET) -> tuple[int, str, dict[str, Any]]:
+    """Exit code, output and JSON of pytest over `body`, on a machine whose spins take so long."""
     (folder / "pytest.ini").write_text(INI)
-    (folder / "test_it.py").write_text("import itertools, pytest\nfigures = itertools.count()\n" + body)
+    (folder / "test_it.py").write_text(MACHINE + spins + body)
     report = folder / "promises.json"
     command = [sys.executable, "-m", "pytest", "-p", "support.promise", "--promises-json", str(report), *options, "."]
     environment = {**os.environ, "PYTHONPATH": str(TESTS), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
@@ -60,14 +69,38 @@ def test_a_promise_kept_at_the_second_try_is_counted_with_fresh_fixtures(tmp_pat
     assert all(row["noise"]["spin_p99"] >= row["noise"]["spin_p50"] >= 1 for row in report["promises"])
 
 
-def test_three_promises_that_needed_a_second_try_fail_the_run(tmp_path: Path) -> None:
-    body = (
-        "@pytest.mark.parametrize('number', range(3))\n"
+def flaky(count: int) -> str:
+    """Promises that are kept at once, and `count` that are kept at the second try."""
+    return (
+        "def test_kept(promise):\n    promise('soon', 0.0, at_most=0.5)\n"
+        f"@pytest.mark.parametrize('number', range({count}))\n"
         "def test_flaky(promise, number):\n    promise('every second is quick', 1 - next(figures) % 2, at_most=0.5)\n"
     )
-    code, said, report = run_of(tmp_path, body, "-m", "timing")
-    assert (code, len(report["repeats"])) == (1, 3)
-    assert "3 passed" in said
+
+
+def test_three_promises_that_needed_a_second_try_fail_the_run(tmp_path: Path) -> None:
+    code, said, report = run_of(tmp_path, flaky(3), "-m", "timing")
+    assert (code, len(report["repeats"]), report["while_busy"]) == (1, 3, [])
+    assert "4 passed" in said
+
+
+def test_those_that_were_missed_on_a_busy_machine_are_told_and_may_be_more(tmp_path: Path) -> None:
+    code, said, report = run_of(tmp_path, flaky(3), "-m", "timing", spins=BUSY)
+    assert (code, len(report["while_busy"])) == (0, 3)
+    assert "4 promises, 3 measured twice, 3 of them missed on a busy machine (at most 2 may be)" in said
+
+
+def test_a_machine_that_is_busy_all_the_time_measures_nothing(tmp_path: Path) -> None:
+    code, _, report = run_of(tmp_path, flaky(9), "-m", "timing", spins=BUSY)
+    assert (code, len(report["while_busy"])) == (1, 9)
+
+
+def test_a_promise_that_is_missed_twice_on_a_busy_machine_is_red(tmp_path: Path) -> None:
+    body = "def test_kept(promise):\n    promise('soon', 0.0, at_most=1.0)\n"
+    body += "def test_slow(promise):\n    promise('soon', 2.0, at_most=1.0)\n"
+    code, said, _ = run_of(tmp_path, body, "-m", "timing", spins=BUSY)
+    assert code == 1
+    assert "1 failed, 1 passed" in said
 
 
 @pytest.mark.parametrize(
