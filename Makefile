@@ -22,6 +22,7 @@ WORKERS ?= 4
 REQUESTS ?= 10000
 ENDURING_WORKERS ?= 2
 EPISODES ?= 10000
+CONTROL_KILLS ?= 100
 ENDURING := $(addprefix tests/,chaos/test_two_policies.py chaos/test_rolling_upgrade.py chaos/test_soak.py \
   chaos/test_slo.py chaos/test_stop.py chaos/streams/test_streams.py chaos/streams/test_streams_over_a_bad_link.py \
   chaos/test_recording_faults.py integration/test_replay.py fuzz/test_bodies.py fuzz/test_images.py \
@@ -115,7 +116,7 @@ fuzz: $(STAMP) ## long fuzzing: 500,000 bodies, 200,000 images (hours)
 
 endurance: $(STAMP) ## what `make test` does in small, with as many requests as the documents tell of (minutes)
 	REFLEX_CHAOS_REQUESTS=$(REQUESTS) REFLEX_CHAOS_RECORDING_KILLS=5 REFLEX_REPLAY_REQUESTS=1000 REFLEX_INTERRUPTED_EXPORT=smolvla \
-	REFLEX_FUZZ_BODIES=10000 REFLEX_FUZZ_IMAGES=2000 REFLEX_CHAOS_CONTROL_KILLS=100 REFLEX_CHAOS_CLAIMS=20 \
+	REFLEX_FUZZ_BODIES=10000 REFLEX_FUZZ_IMAGES=2000 REFLEX_CHAOS_CONTROL_KILLS=$(CONTROL_KILLS) REFLEX_CHAOS_CLAIMS=20 \
 	REFLEX_CHAOS_PUBLISH_KILLS=50 REFLEX_STRANGE_EVERY=3 \
 	REFLEX_CHAOS_AWAY_S=60 REFLEX_FORGED_CREDENTIALS=10000 REFLEX_WHOLE_ENGINES=1 \
 	REFLEX_STREAM_OBSERVATIONS=1000 REFLEX_OPENPI_REQUESTS=1000 REFLEX_OPENPI_FRAMES=5000 REFLEX_PREFIX_EPISODES=$(EPISODES) \
@@ -204,7 +205,7 @@ observability-test: $(STAMP) ## dashboard and alerts against a real Prometheus, 
 	$(BIN)/python -m pytest -m 'not timing' tests/observability $(ARGS)
 
 dashboard-test: $(STAMP) ## every page and action of the control plane's dashboard in a real Chromium, and its pictures in docs/dashboard/ (two minutes)
-	REFLEX_DASHBOARD_PICTURES=$(CURDIR)/docs/dashboard $(BIN)/python -m pytest tests/browser -p no:randomly $(ARGS)
+	REFLEX_DASHBOARD_PICTURES=$(CURDIR)/docs/dashboard $(BIN)/python -m pytest tests/browser -p no:randomly --numprocesses 2 $(ARGS)
 
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
