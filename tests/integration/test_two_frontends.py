@@ -29,6 +29,8 @@ STRANGE_EPISODES = ("Ep 1; a=b", "100 %25", "épisode/ü", "\N{ROBOT FACE}" * 8,
 IN_FLIGHT = 16
 """Twice the batch of the nonce policy's one instance."""
 RECEIVE_S = 1
+IN_FLIGHT_MS = 5_000
+"""Long enough to be seen on a busy machine, and shorter than a server that is stopped waits."""
 TOO_LONG = 8 * 1024 * 1024 + 1
 HEAD = "POST /act HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n"
 
@@ -101,7 +103,7 @@ def lost(tmp_path_factory: pytest.TempPathFactory) -> Lost:
 
 
 def answers_of_a_stop(server: TwoPolicies) -> tuple[RawAnswer, RawAnswer]:
-    server.behave("first", delay_ms=2_000)
+    server.behave("first", delay_ms=IN_FLIGHT_MS)
     with connection(server.port) as working, connection(server.port) as late:
         late.send(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert late.read().status == 200
