@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["Noise", "sample", "summary"]
+__all__ = ["Noise", "sample", "summary", "until_quiet"]
 
 SAMPLES: Final = 50
 TIMER_S: Final = 0.001
 SPIN_ROUNDS: Final = 10_000
 """Half a millisecond of nothing but counting."""
+LOOK_EVERY_S: Final = 0.2
 QUIET: Final = 1.3
 """What shares a core with another takes up to twice as long."""
 
@@ -61,6 +62,17 @@ def summary(samples: Samples, quickest_s: float = math.inf) -> Noise:
         spin_p50=_percentile(samples.spin_s, 0.5) / quickest_s,
         spin_p99=_percentile(samples.spin_s, 0.99) / quickest_s,
     )
+
+
+def until_quiet(quickest_s: float, looks: int = 20) -> float:
+    """Wait until spins take what they take at best, or for some seconds; the quickest that was seen by then."""
+    for _ in range(looks):
+        seen = sample()
+        quickest_s = min(quickest_s, *seen.spin_s)
+        if summary(seen, quickest_s).is_quiet:
+            break
+        time.sleep(LOOK_EVERY_S)
+    return quickest_s
 
 
 def _late_s() -> float:

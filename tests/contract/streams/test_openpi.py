@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import random
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from reflex.wire import MAX_BODY_BYTES
 from reflex_bench.openpi_bench import overheads_ms
 from support.hostile_served import Served
 from support.images import as_base64, encoded, photo
+from support.noise import until_quiet
 from support.promise import Promise
 from support.waiting import HANGS_S, wait_until
 
@@ -212,8 +214,11 @@ def memory_mb(server: Served) -> float:
 
 @pytest.mark.timing
 def test_openpi_adds_little_to_the_model(unguarded: Served, promise: Promise) -> None:
-    rounds = np.reshape(overheads_ms(unguarded.port, rounds=12, calls=40)["openpi"], (12, 40))
-    overhead_s = float(np.median(rounds, axis=1).min()) / 1_000  # what else the machine does only makes it slower
+    medians, quickest_s = [], math.inf
+    for _ in range(12):
+        quickest_s = until_quiet(quickest_s)
+        medians.append(np.median(overheads_ms(unguarded.port, rounds=1, calls=40)["openpi"]))
+    overhead_s = float(min(medians)) / 1_000  # what else the machine does only makes it slower
     promise("openpi adds 1.5 ms to the model at the median, with one picture of 224 px", overhead_s, at_most=0.0015)
 
 
