@@ -20,16 +20,15 @@ from typing import Final, Literal
 import pytest
 from _pytest.runner import runtestprotocol
 
-from support.noise import Noise, Samples, sample, summary
-from support.waiting import HANGS_S, let_pass
+from support.noise import Noise, Samples, sample, summary, until_quiet
+from support.waiting import HANGS_S
 
 __all__ = ["Promise", "promise"]
 
 MOST_REPEATS: Final = 2
 MOST_WHILE_BUSY: Final = 8
-LOOKS: Final = 20
-LOOK_EVERY_S: Final = 1.0
-"""For so long a machine may become quiet before a promise is measured once more."""
+LOOKS: Final = 70
+"""For some 20 s a machine may become quiet before a promise is measured once more."""
 WORKS, IN_TIME = "works", "in_time"
 Unit = Literal["s", "x", ""]
 """Seconds, a ratio, a count."""
@@ -129,13 +128,6 @@ class Run:
         self.quickest_s = min(self.quickest_s, *samples.spin_s)
         return summary(samples, self.quickest_s)
 
-    def wait_for_quiet(self) -> None:
-        """Or for as long as is bearable."""
-        for _ in range(LOOKS):
-            if self.noise(sample()).is_quiet:
-                return
-            let_pass(LOOK_EVERY_S)
-
     def as_json(self) -> str:
         rows = [
             asdict(row.figure) | {"test": row.test, "ratio": row.figure.ratio, "noise": asdict(row.noise)}
@@ -200,7 +192,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
         run.while_busy += [] if rows[0].noise.is_quiet else [item.nodeid]
         item.session._setupstate.teardown_exact(None)
         item._initrequest()  # type: ignore[attr-defined]
-        run.wait_for_quiet()
+        run.quickest_s = until_quiet(run.quickest_s, looks=LOOKS)
         reports, rows = _attempt(item, nextitem, run)
     run.rows += rows
     for report in reports:

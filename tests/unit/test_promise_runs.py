@@ -15,8 +15,8 @@ TESTS = Path(__file__).parents[1]
 INI = "[pytest]\nmarkers =\n  timing: measured\n"
 MACHINE = """import itertools, pytest
 from support import noise, promise
-promise.LOOK_EVERY_S = 0.0
-promise.sample = lambda: noise.Samples((0.0,), (next(spins),))
+noise.LOOK_EVERY_S = 0.0
+noise.sample = promise.sample = lambda: noise.Samples((0.0,), (next(spins),))
 figures = itertools.count()
 """
 QUIET = "spins = itertools.repeat(1.0)\n"
