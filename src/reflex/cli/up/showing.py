@@ -85,7 +85,7 @@ def run(
     \b
       reflex demo run --seed 10042
     """
-    for module in ("reflex_frontend.serve", "reflex_runner.running.episodes", "reflex_runner.simulation.world"):
+    for module in ("reflex_frontend.serve", "reflex_runner.running.episodes", "mujoco"):
         load_extra(module, *EXTRAS, as_json=as_json, what="reflex demo run")
     with reported_errors(as_json=as_json):
         shown = Shown(_repository(model_repository), policy, port)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -50,3 +51,12 @@ def test_a_policy_that_is_not_there_is_refused_with_those_that_are(tmp_path: Pat
     assert "holds no no_such: choose with --policy one of demo, " in " ".join(refused.stderr.split())
     empty = RUNNER.invoke(app, ["demo", "run", "--model-repository", str(tmp_path), "--port", str(free_port())])
     assert "one of none; pick_up_the_cube is in model_repository/ of a clone" in " ".join(empty.stderr.split())
+
+
+def test_without_the_simulator_no_server_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mujoco", None)
+    refused = RUNNER.invoke(app, ["demo", "run", "--port", str(free_port())])
+
+    assert refused.exit_code == 1
+    assert "reflex demo run needs the package mujoco" in " ".join(refused.stderr.split())
+    assert "server" not in refused.output
