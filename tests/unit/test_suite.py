@@ -50,6 +50,7 @@ CHILD = "import signal; print([number for number in (1, 2, 3, 15) if signal.gets
 def test_of_a_child():
     assert subprocess.check_output([sys.executable, "-c", CHILD], text=True).strip() == "[]"
 """
+TARGET: Final = re.compile(r"[a-z][a-z-]*")
 IGNORABLE: Final = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 WHOLE: Final = """
 import pytest
@@ -144,10 +145,24 @@ def test_what_lasts_longest_goes_first_and_the_rest_stays_in_its_order() -> None
     assert [names.index(item.nodeid[6:-9]) for item in items] == [3, 2, 4, 1, 0, 5]
 
 
+def targets_made_by(script: str) -> set[str]:
+    """Every target of every `make` in a shell script, however many one is given; a comment makes none."""
+    code = "\n".join(line.partition("#")[0] for line in script.splitlines())
+    return {
+        word for words in re.findall(r"\bmake\b([^;&|\n]*)", code) for word in words.split() if TARGET.fullmatch(word)
+    }
+
+
+def test_targets_are_those_of_every_make_and_of_no_comment() -> None:
+    script = "# make nothing\nmake a\nmake b-c d X=1 &\ntimeout 3 make e  # make f\nif make --silent g; then\n"
+
+    assert targets_made_by(script) == {"a", "b-c", "d", "e", "g"}
+
+
 def test_what_make_test_leaves_out_is_run_by_another_target_of_ci() -> None:
     """`make whole-runs` runs all of it but for what others do, each of which CI runs."""
     makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
-    run = set(re.findall(r"\bmake ([\w-]+)", (REPOSITORY / ".ci" / "run").read_text(encoding="utf-8")))
+    run = targets_made_by((REPOSITORY / ".ci" / "run").read_text(encoding="utf-8"))
     recipes = dict(re.findall(r"^([a-z-]+): .*##.*\n((?:\t.*\n)+)", makefile, re.MULTILINE))
     [elsewhere] = re.findall(r"^RUN_ELSEWHERE := (.*)$", makefile, re.MULTILINE)
     names = elsewhere.split()
