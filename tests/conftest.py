@@ -11,6 +11,7 @@ from collections.abc import Generator
 import pytest
 from hypothesis import core, settings
 
+from support.forked.starting import usual_circumstances
 from support.server import logs
 from support.skips import summary_of, wanted_tool
 from support.workers import FileScheduling, longest_first
@@ -36,6 +37,9 @@ pytest_plugins = ["support.promise", "support.clock", "docs.commands"]
 for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, signal.default_int_handler if number is signal.SIGINT else lambda *_: None)
+
+# What a server that is forked has in common with each other one.
+usual_circumstances()
 
 
 @pytest.fixture(autouse=True)

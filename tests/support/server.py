@@ -20,6 +20,7 @@ from pathlib import Path
 import httpx
 import psutil
 
+from support.forked.starting import start_module
 from support.waiting import HANGS_S, wait_until
 
 __all__ = ["ServerProcess", "free_port", "is_healthy", "logs", "running_server"]
@@ -132,9 +133,8 @@ def running_server(
     """`reflex serve *options` on a free port; stopped, and killed with all its children if need be, at the end."""
     port = free_port() if port is None else port
     with tempfile.NamedTemporaryFile(prefix="reflex-serve-", suffix=".log") as log:
-        process = subprocess.Popen(
-            command(port, options), stdout=log, stderr=subprocess.STDOUT, env={**os.environ, **(env or {})}
-        )
+        arguments = ["serve", "--port", str(port), *options]
+        process = start_module("reflex.cli", arguments, output=log, env={**os.environ, **(env or {})})
         server = ServerProcess(process, port, Path(log.name))
         _RUNNING.append(server)
         try:

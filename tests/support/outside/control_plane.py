@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from reflex_control.identity.keys import NewKey, make_key, make_organisation
 from reflex_control.moments import now_ms
 from reflex_control.store.database import Database, sqlite_url
 from reflex_control.store.migrating import open_store
+from support.forked.starting import start_module
 from support.server import free_port, is_healthy
 from support.waiting import HANGS_S, wait_until
 
@@ -111,12 +111,12 @@ def running_control(
     `module` runs the command line: one of the tests' may change something before.
     """
     port = free_port() if port is None else port
-    command = [sys.executable, "-m", module, "control", "serve", "--data", str(folder), "--port", str(port)]
+    arguments = ["control", "serve", "--data", str(folder), "--port", str(port), *options]
     env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     folder.mkdir(mode=0o700, exist_ok=True)
     log_path = folder / "log"
     with log_path.open("ab") as log:
-        process = subprocess.Popen([*command, *options], stdout=log, stderr=subprocess.STDOUT, env=env)
+        process = start_module(module, arguments, output=log, env=env)
     control = ControlProcess(process, f"http://127.0.0.1:{port}", log_path)
     try:
         wait_until(control.is_ready, "the control plane is ready", timeout_s=HANGS_S)
