@@ -63,7 +63,7 @@ sim: $(SIM) ## a simulated arm picks a cube up, on a page in your browser (ARGS=
 demo: $(DEMO) ## a policy that was trained here picks cubes up in the simulator: server, runner, page in your browser (ARGS='--seed 10042')
 	"$(BIN)/reflex" demo run $(ARGS)
 
-train-default: $(STAMP) ## that policy again from nothing: demonstrations, LeRobot's trainer, export, parity, 200 held-out seeds (LEROBOT=FOLDER for its 6 GB; an hour on two cores; run again, it goes on)
+train-default: $(STAMP) ## that policy again from nothing: demonstrations, LeRobot's trainer, export, parity, 200 held-out seeds (LEROBOT=FOLDER for its 6 GB; half an hour on two cores; run again, it goes on)
 	$(BIN)/python -m reflex_learning.default_policy --folder $(TRAINED) --repository model_repository --lerobot $(LEROBOT) $(ARGS)
 
 test: $(STAMP) ## every test that needs no GPU, no container, no root (ARGS='-k guard')
