@@ -11,6 +11,7 @@ from reflex.policy_config import PolicyConfig
 from reflex.serving.listener import EVERY_ADDRESS
 from reflex_frontend.callers.sessions import NO_KEYSET, Sessions
 from reflex_frontend.exchange.routing import Router
+from reflex_frontend.policy.policy import ServedPolicy
 from reflex_frontend.settings import Settings
 
 __all__ = ["Announcement"]
@@ -103,12 +104,17 @@ class Announcement:
     def _served(self) -> str:
         shown = []
         for slot in self.router.slots.values():
-            config = slot.loaded.policy.config
-            trained = "" if config.trained else " (untrained: for trying the request path, not for a robot)"
-            shown.append(f"{config.model_version}{trained}")
+            policy = slot.loaded.policy
+            shown.append(f"{policy.config.model_version}{_meant_for(policy)}")
         if not self.router.has_two:
             return shown[0]
         return f"{shown[0]} to {self.router.split} % of the episodes and {shown[1]} to the rest"
+
+
+def _meant_for(policy: ServedPolicy) -> str:
+    if not policy.config.trained:
+        return " (untrained: for trying the request path, not for a robot)"
+    return " (trained, simulation only: not for a real robot)" if policy.embodiment.simulation else ""
 
 
 def _unproven(config: PolicyConfig) -> Iterator[str]:

@@ -27,6 +27,7 @@ from reflex_frontend.settings import Settings
 from support.fakes import FakeTriton, act_service
 from support.hostile_served import Served
 from support.outside.browser import Browser, running_browser
+from support.server import running_server
 from support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
@@ -76,6 +77,27 @@ def test_the_form_asks_the_policy_and_draws_its_chunk_axis_by_axis(page: Browser
     assert page.complaints == []
 
 
+def test_the_policy_that_make_serve_serves_gets_pictures_of_its_size_and_a_caution(
+    browser: Browser, tmp_path: Path
+) -> None:
+    Image.new("RGB", (2000, 100), "red").save(tmp_path / "wide.png")
+    with running_server("--policy", "pick_up_the_cube") as trained:
+        browser.open(f"{trained.base_url}/")
+        browser.until("!document.querySelector('#try-form').closest('section').hidden")
+        shown = browser.evaluate("['untrained', 'simulation'].filter((id) => !document.getElementById(id).hidden)")
+        assert (shown, browser.evaluate("document.querySelector('#instruction-field').hidden")) == (
+            ["simulation"],
+            True,
+        )
+        for file in (None, tmp_path / "wide.png"):
+            if file is not None:
+                browser.choose("#camera-0", file)
+            press_ask(browser)
+            assert text(browser, "#result").startswith("16 steps, 0.5333 s at 30 Hz, from pick_up_the_cube@")
+        assert browser.evaluate("document.querySelectorAll('svg.axis polyline').length") == 6
+        assert [found for found in axe(browser) if found["impact"] in SERIOUS] == []
+
+
 def test_a_picture_of_ones_own_is_sent_and_a_file_that_is_none_is_a_sentence(page: Browser, tmp_path: Path) -> None:
     Image.new("RGB", (2000, 100), "red").save(tmp_path / "wide.png")
     (tmp_path / "notes.txt").write_text("no picture")
@@ -98,6 +120,7 @@ def test_the_servers_own_refusal_is_shown(page: Browser) -> None:
 
 def test_health_and_what_is_answered_show_without_a_reload(page: Browser, demo: Served) -> None:
     page.until("document.querySelector('#status').textContent === 'ready'")
+    assert page.evaluate("document.querySelector('#simulation').hidden")
     page.until("document.querySelector('#live').textContent.includes('since the start')")
     before = text(page, "#live")
     demo.act()

@@ -39,6 +39,15 @@ def test_the_ready_line_has_the_form_that_scripts_look_for() -> None:
     assert line.endswith(f" on Triton at {TRITON} after 1.2 s; Ctrl-C stops")
 
 
+def test_a_policy_that_is_for_the_simulator_alone_says_so() -> None:
+    trained = announcement(policy_config(trained=True)).ready_line(1)
+    simulated = announcement(policy_config(trained=True, embodiment="so101_sim", action_dim=6, state_dim=6)).ready_line(
+        1
+    )
+    assert "/act serves small@abababababab on Triton" in trained
+    assert "serves small@abababababab (trained, simulation only: not for a real robot) on Triton" in simulated
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])
 def test_an_address_that_no_robot_can_call_is_explained(host: str) -> None:
     assert announcement(host=host).ready_line(1).endswith(f"; robots use this machine's address in place of {host}")

@@ -28,6 +28,7 @@ function show(config) {
   const policy = config.policy_id === undefined ? config.a : config; // of two policies, which take the same
   const robot = policy.embodiment_details;
   byId("untrained").hidden = policy.trained;
+  byId("simulation").hidden = !(policy.trained && robot.simulation);
   showRobot(robot);
   showForm(policy, robot);
   for (const section of document.querySelectorAll(".needs-config")) section.hidden = false;

@@ -89,10 +89,17 @@ def _policy_rows(report: Report) -> Iterator[tuple[str, str]]:
         yield "robot", f"not told: {report.untold}"
     for config in list(report.policies.values())[:1]:  # two policies serve the same robot
         summary = _summary(config)
-        untrained = "" if config.get("trained", True) else "; untrained: its actions mean nothing"
         rate = f"{summary['control_hz']:g} actions a second"
-        yield "robot", f"{summary['embodiment']}, {rate}, {summary['horizon']} a chunk{untrained}"
+        yield "robot", f"{summary['embodiment']}, {rate}, {summary['horizon']} a chunk{_caution(config)}"
         yield "axes", ", ".join(f"{name} ({unit})" for name, unit in summary["axes"].items())
+
+
+def _caution(config: Mapping[str, Any]) -> str:
+    from reflex.client.embodiment import embodiment_of
+
+    if not config.get("trained", True):
+        return "; untrained: its actions mean nothing"
+    return "; simulation only" if embodiment_of(config).simulation else ""
 
 
 def _summary(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
@@ -7,7 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from reflex.cli import app
+from reflex.embodiments import load_embodiment
 from reflex.errors import NO_SUCH_ROUTE
+from reflex.wire import EMBODIMENT_FIELD
 
 
 def run(*arguments: str) -> Any:
@@ -29,6 +32,13 @@ def test_the_page_says_all_that_there_is_to_say(told: Any) -> None:
         "guard    changed 2 of 10 answers\n",
     ):
         assert row in result.stdout, row
+
+
+def test_of_a_trained_policy_for_the_simulator_it_says_that(told: Any) -> None:
+    arm = dataclasses.asdict(load_embodiment("so101_sim"))
+    told.answers["/config"] = (200, told.answers["/config"][1] | {"trained": True, EMBODIMENT_FIELD: arm})
+
+    assert "robot    so101_sim, 30 actions a second, 50 a chunk; simulation only\n" in run("status", told.url).stdout
 
 
 @pytest.mark.parametrize("command", ["status", "watch --once", "check"])
