@@ -33,7 +33,7 @@ ENDURING := $(addprefix tests/,chaos/test_two_policies.py chaos/test_rolling_upg
 # What is marked slow, but for what the targets of these run.
 RUN_ELSEWHERE := $(ENDURING) tests/helm tests/observability tests/browser tests/compose
 
-.PHONY: help install serve up sim demo train-default test promises endurance snapshots check fmt bench bench-control bench-export bench-rollout expert-bench demo-policy fuzz chaos soak whole-runs recording-kills runner-kills guard-properties runner-histories mutants parity-table compose-test helm-test lerobot-test rerun-test observability-test dashboard-test clean bench-datasets diagnose-table training-kills lerobot-training-test runner-install runner-hour
+.PHONY: help install serve up sim demo train-default test promises endurance snapshots check fmt bench bench-control bench-export bench-rollout expert-bench example-request demo-policy fuzz chaos soak whole-runs recording-kills runner-kills guard-properties runner-histories mutants parity-table compose-test helm-test lerobot-test rerun-test observability-test dashboard-test clean bench-datasets diagnose-table training-kills lerobot-training-test runner-install runner-hour
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -51,8 +51,12 @@ $(STAMP) $(VENV)/.serves $(VENV)/.up $(VENV)/.demo $(VENV)/.sim: pyproject.toml 
 	@$(PYTHON) tools/install.py "$(VENV)" "$(WANTED)"
 	@touch $@
 
-serve: $(SERVES) ## serve the demo policy on http://127.0.0.1:8000 (ARGS='--port 9000')
-	"$(BIN)/reflex" serve $(ARGS)
+# The trained policy, where neither ARGS nor a variable of `reflex serve` says what is served. An sdist has none.
+SAID := $(filter --policy% --model-repository% --triton%,$(ARGS))$(REFLEX_POLICY)$(REFLEX_POLICY_A)$(REFLEX_POLICY_B)$(REFLEX_MODEL_REPOSITORY)$(REFLEX_TRITON)
+SERVED := $(if $(SAID),,$(wildcard model_repository/pick_up_the_cube))
+
+serve: $(SERVES) ## serve the policy that was trained here on http://127.0.0.1:8000 (ARGS='--port 9000', ARGS='--policy demo')
+	"$(BIN)/reflex" serve$(addprefix $() --policy ,$(notdir $(SERVED))) $(ARGS)
 
 up: $(UP) ## server, control plane and demo together on this machine (ARGS='--no-sessions')
 	"$(BIN)/reflex" up $(ARGS)
@@ -106,6 +110,9 @@ diagnose-table: $(STAMP) ## what `reflex diagnose` says of every seeded fault an
 
 expert-bench: $(STAMP) ## how often the simulator's scripted expert picks the cube up: a table (half a minute; ARGS='--seeds 1000')
 	$(BIN)/python -m reflex_bench.expert_bench $(ARGS)
+
+example-request: $(STAMP) ## make examples/act.json and its picture again, as the simulator's cameras see them
+	$(BIN)/python tools/example_request.py examples
 
 demo-policy: $(STAMP) ## make export/demo_checkpoint and the policies of model_repository/ again, from the seed
 	$(BIN)/python -m reflex_export.commands.demo export/demo_checkpoint --repository model_repository

@@ -16,13 +16,13 @@ from reflex.guard import ActionGuard
 
 
 class FakeArm:
-    """Four methods are all that the loop needs. This arm is where it was last told to go, and looks at a cup."""
+    """Four methods are all that the loop needs. This arm is where it was last told to go, and looks at a cube."""
 
     def __init__(self, robot: Embodiment) -> None:
         self.robot, self.moves, self.holds = robot, 0, 0
 
     def picture(self) -> Path:
-        return Path(__file__).with_name("cup.jpg")
+        return Path(__file__).with_name("cube.jpg")
 
     def state(self) -> list[float]:
         return list(self.robot.mean_state)
@@ -41,7 +41,7 @@ def run(client: ReflexClient, arm: FakeArm, robot: Embodiment, *, seconds: float
     guard, last, period_s = ActionGuard(robot), None, 1 / robot.control_hz
     ends_at = time.monotonic() + seconds
     try:
-        with client.episode(instruction="pick up the red cup") as episode:
+        with client.episode(instruction="pick up the cube") as episode:
             while time.monotonic() < ends_at:
                 try:  # a position-controlled arm stands still meanwhile, at its last target
                     actions = episode.act(image=arm.picture(), state=arm.state(), deadline_s=0.5)["actions"]

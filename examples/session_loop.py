@@ -18,7 +18,7 @@ from reflex.client import ReflexClient
 from reflex.errors import ReflexError
 from reflex.guard import ActionGuard
 
-PICTURE = Path(__file__).with_name("cup.jpg")
+PICTURE = Path(__file__).with_name("cube.jpg")
 
 
 class Session:
@@ -51,7 +51,7 @@ def drive(session: Session) -> None:
     # Asked before every request: each heartbeat brings a new credential.
     with ReflexClient(session.url, api_key=lambda: session.credential) as client:
         robot, guard, last = client.embodiment(), ActionGuard(client.embodiment()), None
-        with client.episode(instruction="pick up the red cup") as episode:
+        with client.episode(instruction="pick up the cube") as episode:
             while not session.over.is_set():
                 asked_s = time.monotonic()
                 try:

@@ -70,10 +70,11 @@ def test_from_clone_to_the_first_chunk(
         with running_browser(tmp_path) as browser:
             steps += [open_page(browser, f"http://127.0.0.1:{port}/"), draw_chunk(browser)]
             points = browser.evaluate("document.querySelector('svg.axis polyline').getAttribute('points')")
+            policy = browser.evaluate("fetch('/config').then((answer) => answer.json())")
 
     whole = Step("from clone to chunk", sum(step.took_s for step in steps), max(step.silent_s for step in steps))
     where = "on a terminal" if has_terminal else "into a pipe"
     print(f"\n{where:<42} {'seconds':>8} {'silence':>8}", *steps, whole, sep="\n")
-    assert len(points.split()) == 50
+    assert (policy["policy_id"], len(points.split())) == ("pick_up_the_cube", policy["horizon"])
     promise(f"clone to first chunk, {where}: under three minutes", whole.took_s, at_most=WHOLE_WAY_S)
     promise(f"clone to first chunk, {where}: never silent for five seconds", whole.silent_s, at_most=SILENT_S)

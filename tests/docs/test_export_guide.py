@@ -60,7 +60,7 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Walk:
     for name in ("my_checkpoint", "my_cases"):
         (folder / name).symlink_to(golden_folder("smolvla").resolve())
     adapter_folder(folder / "my_adapter", "smolvla")
-    shutil.copy(REPOSITORY / "examples" / "cup.jpg", folder)
+    shutil.copy(REPOSITORY / "examples" / "cube.jpg", folder / "cup.jpg")
     (folder / "export").symlink_to(REPOSITORY / "export")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
