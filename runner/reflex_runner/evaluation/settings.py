@@ -11,7 +11,7 @@ from reflex.errors import SetupError
 from reflex.wording.nouns import counted
 from reflex_runner.config.sections import HardwareConfig, RobotConfig, SessionConfig, TargetConfig
 from reflex_runner.evaluation.ablation import Ablation
-from reflex_runner.preflight.served import Served
+from reflex_runner.preflight.served import Served, ServedPolicy
 from reflex_runner.running.attending import EpisodePlan
 from reflex_runner.running.episodes import MOST_STEPS, STEPS_PER_CHUNK
 
@@ -33,6 +33,8 @@ SEEDS_APART: Final = 1000
 WAIT_S: Final = 10.0
 """For an answer: the simulation stands still meanwhile."""
 CONNECT_S: Final = 30.0
+USUAL_PX: Final = 96
+"""For a policy that takes pictures of any size."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +53,8 @@ class EvaluationSettings:
     """Pictures reach the server as they are, to the bit, and not as JPEG."""
     steps_per_chunk: int = STEPS_PER_CHUNK
     max_steps: int | None = None
-    picture_px: int = 96
-    """Width and height of the simulated arm's pictures."""
+    picture_px: int | None = None
+    """Width and height of the simulated arm's pictures; None: as the policy wants them, or of a usual size."""
     out: Path | None = None
     most_films: int = 20
     """Of failures of each evaluation."""
@@ -89,12 +91,19 @@ def plans_of(settings: EvaluationSettings, *, is_seeded: bool) -> tuple[EpisodeP
 
 
 def _simulated(settings: EvaluationSettings, served: Served | None) -> RobotConfig:
-    names = () if served is None or not served.policies else tuple(served.policies[0].cameras)
-    cameras = {name: "wrist" if "wrist" in name.lower() else "front" for name in names}
-    size = {"width": settings.picture_px, "height": settings.picture_px}
-    own = {"realtime": False, **size, **({"cameras": cameras} if cameras else {})}
+    policy = None if served is None or not served.policies else served.policies[0]
+    cameras = {name: "wrist" if "wrist" in name.lower() else "front" for name in (policy.cameras if policy else ())}
+    height, width = _picture_size(settings, policy)
+    own = {"realtime": False, "width": width, "height": height, **({"cameras": cameras} if cameras else {})}
     return RobotConfig(
         hardware=HardwareConfig("sim", own),
         session=SessionConfig(mode="apply_actions"),
         target=TargetConfig(timeout_s=WAIT_S, connect_timeout_s=CONNECT_S),
     )
+
+
+def _picture_size(settings: EvaluationSettings, policy: ServedPolicy | None) -> tuple[int, int]:
+    if settings.picture_px is None and policy is not None and policy.picture_size is not None:
+        return policy.picture_size
+    side = settings.picture_px or USUAL_PX
+    return side, side

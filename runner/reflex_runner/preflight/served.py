@@ -18,6 +18,7 @@ from reflex_runner.config.sections import TargetConfig
 
 __all__ = ["Served", "ServedPolicy", "base_url_of", "look_at"]
 
+IMAGE: Final = "image."
 NORMALISED: Final = ("observation.state", "action")
 SCHEMES: Final = {"ws": "http", "wss": "https"}
 
@@ -35,6 +36,8 @@ class ServedPolicy:
     oddities: tuple[str, ...]
     """What is odd about how it was normalised."""
     policy_hash: str | None = None
+    picture_size: tuple[int, int] | None = None
+    """Height and width, where it takes pictures of no other."""
 
     @property
     def model_version(self) -> str:
@@ -79,7 +82,7 @@ def _policies_of(config: Mapping[str, Any]) -> tuple[ServedPolicy, ...]:
     each = [config] if "policy_id" in config else [config.get("a"), config.get("b")]
     try:
         return tuple(_policy_of(told, embodiment) for told in each if isinstance(told, Mapping))
-    except (KeyError, TypeError, AttributeError) as exc:
+    except (KeyError, TypeError, ValueError, AttributeError) as exc:
         raise TransportError(f"/config describes no policy ({exc!r}); is it a Reflex server of this version?") from exc
 
 
@@ -92,7 +95,13 @@ def _policy_of(told: Mapping[str, Any], embodiment: Embodiment) -> ServedPolicy:
         is_trained=bool(told.get("trained")),
         oddities=tuple(_oddities(told)),
         policy_hash=told.get("policy_hash"),
+        picture_size=_picture_size(told),
     )
+
+
+def _picture_size(told: Mapping[str, Any]) -> tuple[int, int] | None:
+    shapes = [each["shape"][:2] for each in told.get("inputs", ()) if each["name"].startswith(IMAGE)]
+    return next(((height, width) for height, width in shapes if min(height, width) > 0), None)
 
 
 def _oddities(told: Mapping[str, Any]) -> list[str]:

@@ -51,7 +51,7 @@ def evaluate(
     raw: bool = False,
     steps_per_chunk: int = 8,
     max_steps: int | None = None,
-    picture_px: int = 96,
+    picture_px: int | None = None,
     out: str | PathLike[str] | None = None,
     films: int = 20,
     api_key: str | None = None,
@@ -64,7 +64,8 @@ def evaluate(
 
     `against` is another server, played on the same seeds and compared pair by pair; `ablate` takes `image`, `state` or
     `instruction` away. `config` is a `robot.yaml`; without one it is the simulated arm, its pictures `picture_px`
-    wide and high. `progress` hears the evaluation so far after each episode. Ctrl-C ends it with what was played.
+    wide and high, or as the policy wants them. `progress` hears the evaluation so far after each episode. Ctrl-C ends
+    it with what was played.
     """
     settings, ablation, evaluating = (_of_the_runner(each) for each in ("settings", "ablation", "evaluating"))
     asked = settings.EvaluationSettings(

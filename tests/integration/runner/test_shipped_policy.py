@@ -53,7 +53,7 @@ def test_it_is_small_says_what_it_is_and_that_it_was_trained() -> None:
 
 def test_most_cubes_of_seeds_that_nobody_has_seen_are_picked_up(server: ServerProcess) -> None:
     skip_without_pictures()
-    report = reflex.evaluate(server.base_url, seeds=SEEDS, instruction="pick up the cube", picture_px=64)
+    report = reflex.evaluate(server.base_url, seeds=SEEDS, instruction="pick up the cube")
 
     assert report.errors == ()
     assert report.evaluation.rate >= LEAST, [each.seed for each in report.evaluation.episodes if not each.success]

@@ -55,7 +55,10 @@ MaxSteps = Annotated[
     int | None, typer.Option(metavar="N", min=1, max=100_000, help="Of an episode; by default 300, ten seconds.")
 ]
 PicturePx = Annotated[
-    int, typer.Option(metavar="N", min=16, max=960, help="Width and height of the simulated arm's pictures.")
+    int | None,
+    typer.Option(
+        metavar="N", min=16, max=960, help="Of the simulated arm's pictures; by default as the policy wants, else 96."
+    ),
 ]
 AtLeast = Annotated[
     float | None, typer.Option(metavar="RATE", min=0.0, max=1.0, help="Exit code 1 when the success rate is below it.")
@@ -85,7 +88,7 @@ def evaluate(
     raw: Raw = False,
     steps_per_chunk: StepsPerChunk = 8,
     max_steps: MaxSteps = None,
-    picture_px: PicturePx = 96,
+    picture_px: PicturePx = None,
     at_least: AtLeast = None,
     out: Out = None,
     html: Html = None,

@@ -47,6 +47,15 @@ def test_without_a_file_the_robot_is_the_simulated_arm_with_the_policys_cameras(
     assert "cameras" not in robot_for(EvaluationSettings(seeds=(1,)), URL, None).hardware.settings
 
 
+def test_pictures_are_as_the_policy_wants_them_unless_somebody_says() -> None:
+    def size(picture_px: int | None, *shape: int) -> tuple[int, int]:
+        told = served("so101_sim", inputs=[{"name": "image.front", "shape": shape}])
+        settings = robot_for(EvaluationSettings(seeds=(1,), picture_px=picture_px), URL, told).hardware.settings
+        return settings["height"], settings["width"]
+
+    assert (size(None, 48, 64, 3), size(None, -1, -1, 3), size(32, 48, 64, 3)) == ((48, 64), (96, 96), (32, 32))
+
+
 def test_a_file_counts_where_nothing_else_is_said() -> None:
     own = RobotConfig(
         HardwareConfig("mine:Arm"), SessionConfig(mode="apply_actions", max_steps=50, instruction="pick"),

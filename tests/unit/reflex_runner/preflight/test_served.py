@@ -32,6 +32,19 @@ def test_one_policy_and_two_are_read_alike() -> None:
     assert [each.name for each in both.policies] == ["demo", "other"]
 
 
+def test_the_size_of_pictures_is_told_where_a_policy_takes_no_other() -> None:
+    def size(*shape: int) -> object:
+        return (
+            served(inputs=[{"name": "state", "shape": [6]}, {"name": "image.image", "shape": shape}])
+            .policies[0]
+            .picture_size
+        )
+
+    assert (size(48, 64, 3), size(-1, -1, 3), served(inputs=[]).policies[0].picture_size) == ((48, 64), None, None)
+    with pytest.raises(TransportError, match="describes no policy"):
+        size(64)
+
+
 def test_a_server_of_another_make_is_none_and_an_error_is_its_own() -> None:
     assert look_at(TargetConfig(), None, network(service_error("not_found", "nothing here"))) is None
     with pytest.raises(ServiceError, match="unauthorized"):
