@@ -62,11 +62,16 @@ def summary_lines(result: ActResult) -> list[str]:
     steps, axes = len(result["actions"]), len(result["actions"][0])
     size = f"{counted(steps, 'step')} x {counted(axes, 'axis', 'axes')}"
     return [
-        f"{size}, {result.get('denoising_steps', '?')} denoising steps, {result.get('inference_mode', 'unknown mode')}",
+        f"{size}, {_denoising(result)}, {result.get('inference_mode', 'unknown mode')}",
         _latency_line(result),
         _guard_line(result),
         *_slot_lines(result),
     ]
+
+
+def _denoising(result: ActResult) -> str:
+    steps = result.get("denoising_steps", "?")
+    return f"{steps} denoising {'step' if steps == 1 else 'steps'}"
 
 
 def _latency_line(result: ActResult) -> str:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import pytest
 
-from reflex.cli.plot import MAX_PLOT_STEPS, axis_labels, chunk_lines, sparkline
+from reflex.cli.plot import MAX_PLOT_STEPS, axis_labels, chunk_lines, sparkline, summary_lines
+from reflex.client import chunk
 from reflex.embodiments import load_embodiment
 
 
@@ -53,3 +55,14 @@ def test_no_line_of_the_plot_is_wider_than_the_terminal(columns: int) -> None:
 def test_a_terminal_too_narrow_for_anything_still_shows_a_course() -> None:
     (line,) = chunk_lines([[float(step)] for step in range(50)], ["axis 0"], 1)
     assert "▁▂▃▄▅▆▇█" in line
+
+
+@pytest.mark.parametrize(
+    ("steps", "told"), [(10, "10 denoising steps"), (1, "1 denoising step"), (None, "? denoising steps")]
+)
+def test_the_summary_counts_denoising_steps_also_of_a_server_that_tells_none(steps: int | None, told: str) -> None:
+    result: Any = {**chunk([[0.0] * 6] * 16), "denoising_steps": steps}
+    if steps is None:
+        del result["denoising_steps"]
+
+    assert summary_lines(result)[0].startswith(f"16 steps x 6 axes, {told}, ")
