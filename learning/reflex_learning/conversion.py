@@ -24,6 +24,7 @@ from reflex.datasets.layout import (
     FILES_A_CHUNK,
     INFO_FILE,
     TASKS_FILE,
+    TASKS_SCHEMA,
     VIDEO_FORMAT,
     VIDEOS_FOLDER,
     file_of,
@@ -133,13 +134,7 @@ def _stats_of(stats: Mapping[str, Mapping[str, Any]]) -> dict[tuple[str, str], N
 
 def _write_tasks(old: OldDataset, new: Path) -> None:
     """Row i is task i; the text is what pandas calls the index."""
-    kinds = (("task_index", "int64", "int64"), ("task", "unicode", "object"))
-    columns = [
-        {"name": name, "field_name": name, "pandas_type": kind, "numpy_type": numpy, "metadata": None}
-        for name, kind, numpy in kinds
-    ]
-    pandas = {"index_columns": ["task"], "column_indexes": [], "columns": columns, "pandas_version": "2.2.0"}
-    schema = pa.schema([("task_index", pa.int64()), ("task", pa.string())], metadata={"pandas": json.dumps(pandas)})
+    schema = pa.schema([("task_index", pa.int64()), ("task", pa.string())], metadata=dict(TASKS_SCHEMA))
     pq.write_table(pa.table([list(range(len(old.tasks))), list(old.tasks)], schema=schema), new / TASKS_FILE)
 
 

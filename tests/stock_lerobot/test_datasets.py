@@ -14,8 +14,10 @@ import pytest
 from reflex_learning.conversion import convert
 from reflex_learning.validation.validating import validate
 from stock_lerobot.stock import StockLeRobot
+from support.datasets.defects import DEFECTS
 from support.datasets.drafts import LENGTHS, Layout, healthy
 from support.datasets.version_2 import write_old
+from support.datasets.writing import make
 from support.skips import skip_for_want_of
 
 SETS = {"images": (2, 73), "videos": (3, 114), "many": (6, 234)}
@@ -61,3 +63,14 @@ def test_a_converted_dataset_has_the_frames_of_lerobots_own_conversion(
     told = json.loads((tmp_path / "told.json").read_text())
 
     assert told == {"frames": [sum(LENGTHS)] * 2, "episodes": [len(LENGTHS)] * 2, "different": []}
+
+
+def test_texts_of_tasks_in_a_column_are_numbers_to_lerobot(lerobot: StockLeRobot, tmp_path: Path) -> None:
+    """What the rule `task-index` is for."""
+    sound, broken = make(healthy("image"), tmp_path / "sound"), DEFECTS["task-index"].make(tmp_path / "broken")
+    lerobot.run("tasks_of.py", sound, broken, tmp_path / "told.json", cwd=tmp_path)
+
+    assert json.loads((tmp_path / "told.json").read_text()) == [
+        ["pick up the red cube", "pick up the green cube"],
+        [0, 1],
+    ]

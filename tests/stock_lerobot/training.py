@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from reflex.datasets.layout import TASKS_FILE
 from reflex.processes.family import Family
 from reflex.training.port import Ending, lease_lost
 from reflex.training.request import TrainingRequest
 from reflex_learning.training.running import Place, work_on
 from reflex_learning.training.settings import TrainerSettings
-from reflex_runner.recording.lerobot.tables import write_tasks
 from support.datasets.drafts import healthy
 from support.datasets.writing import make
 from support.skips import skip_for_want_of
@@ -41,9 +39,7 @@ def trained(folder: Path, python: Path, request: TrainingRequest, attempt: int =
     queue, family = LostAtTheEnd([]), Family()
     dataset = folder / "dataset"
     if not dataset.exists():
-        draft = healthy("image")
-        make(draft, dataset)
-        write_tasks(dataset / TASKS_FILE, draft.tasks)  # a policy that listens wants the text as the index
+        make(healthy("image"), dataset)
     settings = TrainerSettings(python=python, threads=1)
     family.watch()
     try:

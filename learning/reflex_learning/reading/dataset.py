@@ -9,9 +9,10 @@ from typing import Any, Final
 
 from reflex.datasets.layout import DATA_FOLDER, INFO_FILE
 from reflex_learning.errors import DatasetError
-from reflex_learning.reading.episodes import Episode, read_episodes, read_tasks, tables_in
+from reflex_learning.reading.episodes import Episode, read_episodes, tables_in
 from reflex_learning.reading.frames import Frames, frames_of
 from reflex_learning.reading.info import Feature, Info, read_info
+from reflex_learning.reading.tasks import read_tasks
 
 __all__ = ["Dataset", "find_datasets", "frames_of_episode", "line_of", "open_dataset", "told"]
 

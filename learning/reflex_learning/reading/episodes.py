@@ -1,4 +1,4 @@
-"""`meta/episodes` and `meta/tasks.parquet`: which files hold an episode, and which text its frames mean."""
+"""`meta/episodes`: which files hold an episode."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from reflex.datasets.layout import DATA_FOLDER, EPISODES_FOLDER, TASKS_FILE, VIDEOS_FOLDER, file_of
+from reflex.datasets.layout import DATA_FOLDER, EPISODES_FOLDER, VIDEOS_FOLDER, file_of
 from reflex_learning.errors import DatasetError
 from reflex_learning.reading.places import files_under
 from reflex_learning.reading.tables import blocks_of, open_table
 
-__all__ = ["NEEDED", "Clip", "Episode", "read_episodes", "read_tasks", "tables_in", "video_file"]
+__all__ = ["NEEDED", "Clip", "Episode", "read_episodes", "tables_in", "video_file"]
 
 NEEDED: Final = (
     "episode_index", "tasks", "length", "data/chunk_index", "data/file_index", "dataset_from_index",
@@ -96,16 +96,3 @@ def _clip(camera: str, chunk: object, file: object, from_s: object, to_s: object
 
 def video_file(camera: str, chunk: int, number: int) -> str:
     return f"{VIDEOS_FOLDER}/{camera}/{file_of(chunk, number, '.mp4')}"
-
-
-def read_tasks(root: Path) -> tuple[tuple[int, str], ...]:
-    """Number and text of each row; LeRobot takes row number `task_index`."""
-    with open_table(root, TASKS_FILE) as file:
-        names = file.schema_arrow.names
-    text = next((name for name in ("task", "__index_level_0__") if name in names), None)
-    if text is None or "task_index" not in names:
-        raise DatasetError(f"{TASKS_FILE} lacks the column {'task' if text is None else 'task_index'}; write it anew")
-    rows = [row for block in blocks_of(root, TASKS_FILE, ["task_index", text]) for row in block.to_pylist()]
-    if any(type(row["task_index"]) is not int or not isinstance(row[text], str) for row in rows):
-        raise DatasetError(f"{TASKS_FILE} has a row without number or text; write it anew")
-    return tuple((row["task_index"], row[text]) for row in rows)

@@ -12,10 +12,11 @@ from typing import Any, TypeVar
 from reflex.datasets.layout import DATA_FOLDER, EPISODES_FOLDER, STATS_FILE
 from reflex.embodiments import Embodiment, bundled_embodiments, load_embodiment
 from reflex_learning.errors import DatasetError
-from reflex_learning.reading.episodes import Episode, read_episodes, read_tasks, tables_in
+from reflex_learning.reading.episodes import Episode, read_episodes, tables_in
 from reflex_learning.reading.info import Info
 from reflex_learning.reading.places import files_under, read_object
 from reflex_learning.reading.tables import open_table
+from reflex_learning.reading.tasks import check_task_index, read_tasks
 from reflex_learning.validation.rule import Finding
 
 __all__ = ["Survey", "TableFacts", "survey_of"]
@@ -82,6 +83,8 @@ def survey_of(root: Path, info: Info) -> Survey:
     read = partial(read_episodes, root, cameras)
     episodes = None if None in rows else _try(read, problems, "episode-rows", EPISODES_FOLDER)
     tasks = _try(partial(read_tasks, root), problems, "tasks-open", None)
+    if tasks is not None:
+        _try(partial(check_task_index, root), problems, "task-index", None)
     stats = _try(partial(read_object, root, STATS_FILE), problems, "stats-open", None)
     known = tuple(facts for facts in data if facts is not None)
     return Survey(root, info, files, known, episodes, tasks, stats, problems)

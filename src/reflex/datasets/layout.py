@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
@@ -17,6 +18,7 @@ __all__ = [
     "PICTURE_NAMES",
     "STATS_FILE",
     "TASKS_FILE",
+    "TASKS_SCHEMA",
     "VIDEOS_FOLDER",
     "VIDEO_FORMAT",
     "file_of",
@@ -45,6 +47,25 @@ COUNTERS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 """Every dataset has them, of shape [1]."""
+TASKS_COLUMNS: Final = (("task_index", "int64", "int64"), ("task", "unicode", "object"))
+"""Of `meta/tasks.parquet`: names, and their types as pandas and numpy call them."""
+TASKS_SCHEMA: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "pandas": json.dumps(
+            {
+                "index_columns": ["task"],
+                "column_indexes": [],
+                "columns": [
+                    {"name": name, "field_name": name, "pandas_type": kind, "numpy_type": numpy, "metadata": None}
+                    for name, kind, numpy in TASKS_COLUMNS
+                ],
+                "pandas_version": "2.2.0",
+            }
+        )
+    }
+)
+"""Metadata of that file: the texts are the index. LeRobot takes what pandas calls row number `task_index`; without
+this, a policy is told a number."""
 
 
 def file_of(chunk: int, number: int, suffix: str) -> str:

@@ -149,6 +149,10 @@ def _reversed_tasks(root: Path) -> None:
     write_tasks(root, list(reversed(list(enumerate(healthy().tasks)))))
 
 
+def _tasks_in_a_column(root: Path) -> None:
+    write_tasks(root, list(enumerate(healthy().tasks)), index=())
+
+
 def _corrupt_video(root: Path) -> None:
     file = root / "videos" / FRONT / f"{LAST}.mp4"
     content = bytearray(file.read_bytes())
@@ -233,6 +237,7 @@ STRUCTURE: Final[Mapping[str, Defect]] = {
     "splits": Defect(meta=_info(splits={"train": "0:3"})),
     "short-episodes": Defect(lengths=(36, 45, 40, 20)),
     "tasks-open": Defect(files=_remove("meta/tasks.parquet")),
+    "task-index": Defect(files=_tasks_in_a_column),
     "task-order": Defect(files=_reversed_tasks),
     "task-texts": Defect(values=lambda draft: draft.tasks.__setitem__(1, " ")),
     "task-twice": Defect(values=lambda draft: draft.tasks.__setitem__(1, "Pick up  the red cube")),

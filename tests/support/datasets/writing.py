@@ -40,11 +40,17 @@ def write(draft: Draft, root: Path) -> Path:
     return root
 
 
-def write_tasks(root: Path, tasks: Sequence[tuple[int, str]]) -> None:
+def write_tasks(root: Path, tasks: Sequence[tuple[int, str]], index: Sequence[Any] = ("task",)) -> None:
+    """As pandas does: what the index is, stands in the metadata of the schema."""
     table = pa.table(
         {"task_index": pa.array([number for number, _ in tasks], pa.int64()), "task": [text for _, text in tasks]}
     )
-    _save(table, root / "meta" / "tasks.parquet")
+    columns = [
+        {"name": name, "field_name": name, "pandas_type": kind, "numpy_type": numpy, "metadata": None}
+        for name, kind, numpy in (("task_index", "int64", "int64"), ("task", "unicode", "object"))
+    ]
+    pandas = {"index_columns": list(index), "column_indexes": [], "columns": columns, "pandas_version": "2.2.3"}
+    _save(table.replace_schema_metadata({"pandas": json.dumps(pandas)}), root / "meta" / "tasks.parquet")
 
 
 def _write_data(draft: Draft, root: Path) -> None:

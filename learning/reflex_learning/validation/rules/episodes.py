@@ -12,6 +12,7 @@ from reflex_learning.validation.survey import Survey
 __all__ = ["RULES"]
 
 SHORTEST_S: Final = 1.0
+WRITE_TASKS: Final = "write it anew: a column task_index, and the texts as the index task"
 RECOMPUTE: Final = "write it anew from the tables: LeRobot believes it"
 
 
@@ -72,6 +73,10 @@ def _are_long_enough(survey: Survey) -> Iterator[Finding]:
 
 def _tasks_open(survey: Survey) -> Iterator[Finding]:
     yield from survey.problems.get("tasks-open", ())
+
+
+def _tasks_are_the_index(survey: Survey) -> Iterator[Finding]:
+    yield from survey.problems.get("task-index", ())
 
 
 def _tasks_are_in_order(survey: Survey) -> Iterator[Finding]:
@@ -137,8 +142,15 @@ RULES: Final = (
         "tasks-open",
         "error",
         "meta/tasks.parquet can be read",
-        "write it anew: a column task_index, and the texts as the index task",
+        WRITE_TASKS,
         _tasks_open,
+    ),
+    Rule(
+        "task-index",
+        "error",
+        "the texts of meta/tasks.parquet are the index that pandas knows",
+        WRITE_TASKS,
+        _tasks_are_the_index,
     ),
     Rule(
         "task-order",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from reflex.datasets.layout import FILES_A_CHUNK
+from reflex.datasets.layout import FILES_A_CHUNK, TASKS_SCHEMA
 from reflex.datasets.layout import file_of as file_in
 from reflex.datasets.stats import Stats
 from reflex.durable_files import replace_file
@@ -53,25 +52,7 @@ def write_episode(file: Path, row: EpisodeRow) -> None:
 
 def write_tasks(file: Path, tasks: Sequence[str]) -> None:
     """Row i is task i; the text is what pandas calls the index."""
-    index = {"name": "task", "field_name": "task", "pandas_type": "unicode", "numpy_type": "object", "metadata": None}
-    number = {
-        "name": "task_index",
-        "field_name": "task_index",
-        "pandas_type": "int64",
-        "numpy_type": "int64",
-        "metadata": None,
-    }
-    pandas = {
-        "index_columns": ["task"],
-        "column_indexes": [
-            {"name": None, "field_name": None, "pandas_type": "unicode", "numpy_type": "object",
-             "metadata": {"encoding": "UTF-8"}}
-        ],
-        "columns": [number, index],
-        "creator": {"library": "pyarrow", "version": pa.__version__},
-        "pandas_version": "2.2.0",
-    }  # fmt: skip
-    schema = pa.schema([("task_index", pa.int64()), ("task", pa.string())], metadata={"pandas": json.dumps(pandas)})
+    schema = pa.schema([("task_index", pa.int64()), ("task", pa.string())], metadata=dict(TASKS_SCHEMA))
     _write(file, pa.table([pa.array(range(len(tasks)), pa.int64()), pa.array(tasks, pa.string())], schema=schema))
 
 

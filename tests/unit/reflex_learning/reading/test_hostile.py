@@ -14,11 +14,11 @@ import pytest
 from reflex_learning.errors import DatasetError
 from reflex_learning.reading import tables
 from reflex_learning.reading.dataset import open_dataset
-from reflex_learning.reading.episodes import read_tasks
 from reflex_learning.reading.frames import frames_of
 from reflex_learning.reading.info import parse_info, read_info
 from reflex_learning.reading.places import regular_file
 from reflex_learning.reading.tables import blocks_of
+from reflex_learning.reading.tasks import check_task_index, read_tasks
 from reflex_learning.reading.videos import pictures_of, read_video
 from support.datasets.drafts import CAMERAS, LENGTHS, healthy
 from support.datasets.writing import make
@@ -148,6 +148,33 @@ def test_tasks_of_pandas_of_any_age_are_read(root: Path) -> None:
     pq.write_table(pa.table({"task_index": [0], "__index_level_0__": ["x"]}), root / "meta" / "tasks.parquet")
 
     assert read_tasks(root) == ((0, "x"),)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        None,
+        {"pandas": '{"index_columns": [{"kind": "range", "name": null, "start": 0, "stop": 1, "step": 1}]}'},
+        {"pandas": '{"index_columns": ["task", "task_index"]}'},
+        {"pandas": "[" * 100_000},
+        {"pandas": "[]"},
+    ],
+    ids=["none", "range", "both", "deep", "other"],
+)
+def test_texts_of_tasks_that_are_no_index_are_a_sentence(root: Path, metadata: dict[str, str] | None) -> None:
+    table = pa.table({"task_index": [0], "task": ["x"]}).replace_schema_metadata(metadata)
+    pq.write_table(table, root / "meta" / "tasks.parquet")
+
+    with pytest.raises(DatasetError, match="write it anew, with the texts as the index"):
+        check_task_index(root)
+
+
+def test_texts_of_tasks_may_be_an_index_without_a_name(root: Path) -> None:
+    table = pa.table({"task_index": [0], "__index_level_0__": ["x"]})
+    unnamed = table.replace_schema_metadata({"pandas": '{"index_columns": ["__index_level_0__"]}'})
+    pq.write_table(unnamed, root / "meta" / "tasks.parquet")
+
+    check_task_index(root)
 
 
 def test_a_dataset_of_version_2_is_named_as_such(root: Path) -> None:

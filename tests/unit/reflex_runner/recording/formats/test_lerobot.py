@@ -141,6 +141,8 @@ def test_tasks_are_numbered_as_they_come(tmp_path: Path) -> None:
 
     tasks = pq.read_table(root / "meta" / "tasks.parquet").to_pydict()
     assert tasks == {"task_index": [0, 1], "task": ["stack", "sort"]}
+    pandas = json.loads(pq.read_schema(root / "meta" / "tasks.parquet").metadata[b"pandas"])
+    assert pandas["index_columns"] == ["task"]
     assert table_of(root, "meta/episodes")["tasks"].to_pylist() == [["stack"], ["sort"], ["stack"]]
     assert sorted(set(table_of(root, "data")["task_index"].to_pylist())) == [0, 1]
 
