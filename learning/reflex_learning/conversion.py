@@ -13,21 +13,14 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from reflex.datasets.layout import (
     CODEBASE_VERSION,
     DATA_FOLDER,
     DATA_FORMAT,
-    EPISODES_FOLDER,
     FILES_A_CHUNK,
     INFO_FILE,
-    TASKS_FILE,
-    TASKS_SCHEMA,
     VIDEO_FORMAT,
     VIDEOS_FOLDER,
-    file_of,
 )
 from reflex_learning.errors import DatasetError
 from reflex_learning.reading.info import Feature
@@ -35,10 +28,10 @@ from reflex_learning.reading.places import regular_file
 from reflex_learning.reading.tables import open_table
 from reflex_learning.reading.version_2 import OldDataset, OldEpisode, open_old
 from reflex_learning.statistics import compute_stats, write_stats
+from reflex_learning.writing import new_folder, place_of, write_rows, write_tasks
 
 __all__ = ["Advance", "convert"]
 
-ROWS_A_FILE: Final = 1_000
 GONE: Final = ("total_chunks", "total_videos")
 Advance = Callable[[int, int], None]
 
@@ -46,29 +39,20 @@ Advance = Callable[[int, int], None]
 def convert(root: Path, out: Path, advance: Advance | None = None) -> Path:
     """Write the dataset at `out`, which must not be there yet; `DatasetError` for what cannot be converted."""
     old = open_old(root)
-    if out.exists() or out.is_symlink():
-        raise DatasetError(f"{out} is there already; give a folder that is not")
-    partial = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
+    with new_folder(out) as partial:
         _write(old, partial, advance)
-        partial.rename(out)
-    except OSError as exc:
-        raise DatasetError(f"{out} could not be written ({exc.strerror}); make room, or give another folder") from exc
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return out
 
 
 def _write(old: OldDataset, new: Path, advance: Advance | None) -> None:
     for episode in old.episodes:
         _check_rows(old, episode)
-        _copy(old.root, old.data_file(episode.number), new / DATA_FOLDER / _place(episode.number, ".parquet"))
+        _copy(old.root, old.data_file(episode.number), new / DATA_FOLDER / place_of(episode.number, ".parquet"))
         for camera in old.info.videos:
             source = old.video_file(camera.name, episode.number)
-            _copy(old.root, source, new / VIDEOS_FOLDER / camera.name / _place(episode.number, ".mp4"))
-    _write_rows(old, new)
-    _write_tasks(old, new)
+            _copy(old.root, source, new / VIDEOS_FOLDER / camera.name / place_of(episode.number, ".mp4"))
+    write_rows(new, list(_rows(old)))
+    write_tasks(new, old.tasks)
     (new / INFO_FILE).write_text(json.dumps(_info(old), indent=4), encoding="utf-8")
     write_stats(new, compute_stats(new, advance))
 
@@ -81,25 +65,9 @@ def _check_rows(old: OldDataset, episode: OldEpisode) -> None:
             raise DatasetError(f"{says}; copy the dataset anew")
 
 
-def _place(number: int, suffix: str) -> str:
-    return file_of(*divmod(number, FILES_A_CHUNK), suffix)
-
-
 def _copy(root: Path, source: str, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(regular_file(root, source), target)
-
-
-def _write_rows(old: OldDataset, new: Path) -> None:
-    rows = list(_rows(old))
-    for number, start in enumerate(range(0, len(rows), ROWS_A_FILE)):
-        file = new / EPISODES_FOLDER / file_of(0, number, ".parquet")
-        file.parent.mkdir(parents=True, exist_ok=True)
-        few = [
-            row | {"meta/episodes/chunk_index": 0, "meta/episodes/file_index": number}
-            for row in rows[start:][:ROWS_A_FILE]
-        ]
-        pq.write_table(pa.Table.from_pylist(few), file, compression="snappy")
 
 
 def _rows(old: OldDataset) -> Iterator[dict[str, Any]]:
@@ -130,12 +98,6 @@ def _common_stats(old: OldDataset) -> list[tuple[str, str]]:
 
 def _stats_of(stats: Mapping[str, Mapping[str, Any]]) -> dict[tuple[str, str], None]:
     return {(name, key): None for name, of in stats.items() for key, value in of.items() if isinstance(value, list)}
-
-
-def _write_tasks(old: OldDataset, new: Path) -> None:
-    """Row i is task i; the text is what pandas calls the index."""
-    schema = pa.schema([("task_index", pa.int64()), ("task", pa.string())], metadata=dict(TASKS_SCHEMA))
-    pq.write_table(pa.table([list(range(len(old.tasks))), list(old.tasks)], schema=schema), new / TASKS_FILE)
 
 
 def _info(old: OldDataset) -> dict[str, Any]:

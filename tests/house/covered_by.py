@@ -70,6 +70,7 @@ COVERED_BY: Final[Mapping[str, str]] = {
     "learning/reflex_learning/reading/info.py": "tests/unit/reflex_learning/reading/test_hostile.py",
     "learning/reflex_learning/reading/tables.py": "tests/unit/reflex_learning/reading/test_hostile.py",
     "learning/reflex_learning/reading/episodes.py": "tests/unit/reflex_learning/reading/test_hostile.py",
+    "learning/reflex_learning/writing.py": "tests/unit/reflex_learning/test_conversion.py",
     "learning/reflex_learning/reading/tasks.py": "tests/unit/reflex_learning/reading/test_hostile.py",
     "learning/reflex_learning/reading/frames.py": "tests/unit/reflex_learning/reading/test_hostile.py",
     "learning/reflex_learning/reading/videos.py": "tests/unit/reflex_learning/reading/test_hostile.py",

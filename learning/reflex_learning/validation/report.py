@@ -13,7 +13,7 @@ from reflex_learning.validation.rule import Finding, Rule
 __all__ = ["MOST_FINDINGS", "AxisRange", "Report", "Verdict"]
 
 MOST_FINDINGS: Final = 5
-"""Kept of each rule; the rest is counted."""
+"""Kept of each rule, where nobody wants more; the rest is counted."""
 Subject = TypeVar("Subject")
 
 
@@ -22,6 +22,7 @@ class Verdict:
     """Of one rule; `count` is how often it did not hold."""
 
     rule: Rule[Any]
+    most: int = MOST_FINDINGS
     is_checked: bool = False
     count: int = 0
     findings: list[Finding] = field(default_factory=list)
@@ -34,7 +35,7 @@ class Verdict:
         self.is_checked = True
         for finding in findings:
             self.count += 1
-            if len(self.findings) < MOST_FINDINGS:
+            if len(self.findings) < self.most:
                 self.findings.append(finding)
 
 
@@ -53,14 +54,14 @@ class AxisRange:
 class Report:
     """Verdicts of all rules, and what was looked at."""
 
-    def __init__(self, dataset: str) -> None:
+    def __init__(self, dataset: str, most: int = MOST_FINDINGS) -> None:
         self.dataset = dataset
         self.episodes = self.frames = self.pictures = 0
         self.axes: list[AxisRange] = []
         self.lengths: list[int] = []
         """Frames of each episode."""
         self.fps = 1.0
-        self.verdicts = {rule.id: Verdict(rule) for rule in ALL}
+        self.verdicts = {rule.id: Verdict(rule, most) for rule in ALL}
 
     def judge(self, rules: Iterable[Rule[Subject]], subject: Subject) -> None:
         """Ask each rule about the subject."""

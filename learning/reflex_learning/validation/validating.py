@@ -12,7 +12,7 @@ from reflex_learning.errors import DatasetError
 from reflex_learning.reading.frames import frames_of
 from reflex_learning.reading.info import Info, read_info
 from reflex_learning.validation.catalogue import OF_FILMS, OF_PARTS, OF_SHOWN, OF_SURVEY, OF_WHOLE
-from reflex_learning.validation.report import AxisRange, Report
+from reflex_learning.validation.report import MOST_FINDINGS, AxisRange, Report
 from reflex_learning.validation.rule import Finding
 from reflex_learning.validation.rules.frames import Part
 from reflex_learning.validation.rules.layout import INFO_OPENS
@@ -38,11 +38,11 @@ class _Counter:
             self._progress(min(self.done, self._total), self._total)
 
 
-def validate(root: Path, progress: Progress | None = None) -> Report:
+def validate(root: Path, progress: Progress | None = None, most: int = MOST_FINDINGS) -> Report:
     """Everything about the dataset in this folder; `DatasetError` only where there is none."""
     if not root.is_dir():
         raise DatasetError(f"{root} is no folder; give the folder of a LeRobot dataset")
-    report = Report(str(root))
+    report = Report(str(root), most)
     try:
         info = read_info(root)
     except DatasetError as exc:
