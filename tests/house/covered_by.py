@@ -73,6 +73,7 @@ COVERED_BY: Final[Mapping[str, str]] = {
     "learning/reflex_learning/repair/runs.py": "tests/unit/reflex_learning/repair/test_planning.py",
     "learning/reflex_learning/repair/clips.py": "tests/unit/reflex_learning/repair/test_planning.py",
     "learning/reflex_learning/repair/texts.py": "tests/unit/reflex_learning/repair/test_planning.py",
+    "learning/reflex_learning/repair/tables.py": "tests/unit/reflex_learning/repair/test_repairing.py",
     "learning/reflex_learning/writing.py": "tests/unit/reflex_learning/test_conversion.py",
     "learning/reflex_learning/reading/tasks.py": "tests/unit/reflex_learning/reading/test_hostile.py",
     "learning/reflex_learning/reading/frames.py": "tests/unit/reflex_learning/reading/test_hostile.py",
