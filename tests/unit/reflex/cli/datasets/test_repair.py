@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from reflex.cli import app
+from support.datasets.defects import DEFECTS
 from support.run_recording.runs import interrupted, recorded
 
 
@@ -47,3 +48,28 @@ def test_a_folder_without_recordings_is_one_sentence(tmp_path: Path) -> None:
 
     assert done.exit_code == 1
     assert "holds no recording of `reflex connect`" in done.stderr
+
+
+def test_a_dataset_is_written_beside_and_each_thing_that_was_done_is_a_line(tmp_path: Path) -> None:
+    old, new = DEFECTS["finite"].make(tmp_path / "old"), tmp_path / "new"
+    dry = CliRunner().invoke(app, ["datasets", "repair", str(old), "--out", str(new), "--dry-run"])
+    done = CliRunner().invoke(app, ["datasets", "repair", str(old), "--out", str(new)])
+    again = CliRunner().invoke(app, ["datasets", "repair", str(old), "--out", str(new), "--json"])
+
+    dropped = "dropped: episode 0: finite: action holds a NaN, an infinity or nothing, frame 3\n"
+    assert (dry.exit_code, dry.stdout) == (0, f"would be {dropped}")
+    assert done.exit_code == 0
+    assert done.stdout.startswith(dropped)
+    assert "holds now: finite: action holds a NaN" in done.stdout
+    assert "3 episodes with 137 frames of 4 with 173" in done.stderr
+    assert f"written: {new}" in done.stderr
+    assert (again.exit_code, json.loads(again.stdout)["error"]) == (1, "dataset")
+
+
+def test_a_dataset_without_a_place_for_the_new_one_is_told_how(tmp_path: Path) -> None:
+    (tmp_path / "meta").mkdir()
+    (tmp_path / "meta" / "info.json").write_text("{}")
+    done = CliRunner().invoke(app, ["datasets", "repair", str(tmp_path)])
+
+    assert done.exit_code == 1
+    assert f"run: reflex datasets repair {tmp_path} --out DIR" in done.stderr
