@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from reflex_learning.conversion import convert
+from reflex_learning.repair.repairing import repair_dataset
 from reflex_learning.validation.validating import validate
 from stock_lerobot.stock import StockLeRobot
 from support.datasets.defects import DEFECTS
@@ -73,4 +74,20 @@ def test_texts_of_tasks_in_a_column_are_numbers_to_lerobot(lerobot: StockLeRobot
     assert json.loads((tmp_path / "told.json").read_text()) == [
         ["pick up the red cube", "pick up the green cube"],
         [0, 1],
+    ]
+
+
+def test_repaired_datasets_are_loaded_frame_by_frame(lerobot: StockLeRobot, tmp_path: Path) -> None:
+    rules = ("task-index", "video-frames", "video-start", "finite", "picture-decodes")
+    for rule in rules:
+        repair_dataset(DEFECTS[rule].make(tmp_path / "old" / rule), tmp_path / rule)
+    lerobot.run("load_all.py", *[tmp_path / rule for rule in rules], tmp_path / "told.json", cwd=tmp_path)
+
+    texts, all_frames = ["pick up the red cube", "pick up the green cube"], sum(LENGTHS)
+    assert json.loads((tmp_path / "told.json").read_text()) == [
+        [4, all_frames, texts],
+        [4, all_frames - 5, texts],
+        [4, all_frames, texts],
+        [3, all_frames - LENGTHS[0], texts[::-1]],
+        [3, all_frames - LENGTHS[3], texts],
     ]
