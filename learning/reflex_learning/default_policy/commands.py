@@ -19,7 +19,7 @@ from reflex_learning.errors import TrainingError
 from reflex_learning.training.child import Child, Outlets
 from reflex_learning.training.text import TrainerText
 
-__all__ = ["Reflex", "reflex_json", "served"]
+__all__ = ["Reflex", "answering", "reflex_json", "served"]
 
 Reflex = Callable[..., dict[str, Any]]
 """Runs one command with these arguments, and gives its JSON."""
@@ -44,15 +44,22 @@ def reflex_json(*arguments: str) -> dict[str, Any]:
 @contextlib.contextmanager
 def served(repository: Path, policy: str) -> Iterator[str]:
     """The address of a server of that policy on this computer, until the end."""
+    words = ["serve", "--model-repository", str(repository), "--policy", policy, "--port"]
+    with answering(lambda port: [sys.executable, "-m", "reflex.cli", *words, port]) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def answering(command: Callable[[str], Sequence[str]], within_s: float = READY_S) -> Iterator[str]:
+    """The address of what that command for a port starts, until the end; it is ready when it answers `GET /health`."""
     with listen("127.0.0.1", 0) as free:
         url = url_of(free)
     family, said = Family(), list[str]()
-    arguments = ["serve", "--model-repository", str(repository), "--policy", policy, "--port", url.rpartition(":")[2]]
     family.watch()
     try:
-        child = _server(arguments, family, said)
+        child = _child(command(url.rpartition(":")[2]), family, said)
         try:
-            _wait(child, url, said)
+            _wait(child, url, said, within_s)
             yield url
         finally:
             child.end()
@@ -60,19 +67,18 @@ def served(repository: Path, policy: str) -> Iterator[str]:
         family.end()
 
 
-def _server(arguments: Sequence[str], family: Family, said: list[str]) -> Child:
+def _child(argv: Sequence[str], family: Family, said: list[str]) -> Child:
     text = TrainerText(0)
 
     def hear(piece: bytes) -> None:
         said.extend(text.feed(piece) if piece else text.end())
         del said[:-KEPT]
 
-    argv = [sys.executable, "-m", "reflex.cli", *arguments]
     return Child(argv, family.environment(""), Path.cwd(), family, Outlets(hear, hear))
 
 
-def _wait(child: Child, url: str, said: Sequence[str]) -> None:
-    end = time.monotonic() + READY_S
+def _wait(child: Child, url: str, said: Sequence[str], within_s: float) -> None:
+    end = time.monotonic() + within_s
     while not _is_ready(url):
         if child.wait(LOOK_S) is not None or time.monotonic() > end:
             raise TrainingError(f"the policy's server does not get ready; it said last: {' / '.join(said)[-1000:]}")
