@@ -1,0 +1,1 @@
+"""A checkpoint that LeRobot itself runs beside the same one that Reflex serves, over the same seeds."""
