@@ -43,7 +43,7 @@ def evaluate(
     files = None if settings.out is None else Files(settings.out)
     player = _Player(settings, progress, files, build_robot)
     first = _Side(settings, settings.url)
-    second = None if settings.against is None else _Side(settings, settings.against)
+    second = None if settings.against is None else _Side(settings, settings.against, like=first)
     evaluation = player.played(first, "policy")
     report = EvaluationReport(evaluation)
     if second is not None and _goes_on(evaluation):
@@ -81,12 +81,16 @@ def _label(ablation: Ablation) -> str:
 
 
 class _Side:
-    """One of the policies: where it is asked, and what is known of it."""
+    """One of the policies: where it is asked, and what is known of it.
 
-    def __init__(self, settings: EvaluationSettings, url: str | None) -> None:
+    A server that names no cameras sees those of the one that it is `like`.
+    """
+
+    def __init__(self, settings: EvaluationSettings, url: str | None, like: _Side | None = None) -> None:
         blind = robot_for(settings, url, None)
         self.served = served_of(Asked(blind, "apply_actions", _nobody, api_key=settings.api_key))
-        self.config: RobotConfig = robot_for(settings, url, self.served)
+        seen = like.served if self.served is None and like is not None else self.served
+        self.config: RobotConfig = robot_for(settings, url, seen)
 
     @property
     def name(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from typing import Literal
 
@@ -11,8 +12,10 @@ from typer.testing import CliRunner
 
 import reflex
 from reflex.cli import app
+from reflex_bench.in_process.lerobot_act import ActServer, Asked
 from support.outside.drawing import skip_without_pictures
 from support.server import ServerProcess, running_server
+from support.waiting import HANGS_S
 
 FEW = ("--seeds", "10000:10002", "--max-steps", "20", "--picture-px", "48")
 
@@ -36,6 +39,34 @@ def test_a_served_policy_does_the_same_on_the_same_seeds(server: ServerProcess) 
     assert told["episodes"][0]["fingerprint"] != told["episodes"][1]["fingerprint"]
     assert (told["against"]["pairs"], told["against"]["identical"]) == (2, 2), "the noise is drawn from the seed"
     assert told["settings"]["hardware"]["cameras"] == {"front": "front", "wrist": "wrist"}
+
+
+class Still:
+    """Answers that the arm stays where it is; says nothing of its cameras, as a program of somebody's own may."""
+
+    cameras = ("front",)
+    state_dim = 6
+
+    def chunk(self, asked: Asked) -> list[list[float]]:
+        assert asked.pictures["front"].shape == (64, 64, 3)
+        return [asked.state.tolist()] * 8
+
+
+def test_a_program_that_names_no_cameras_sees_those_of_the_policy_that_it_is_compared_with() -> None:
+    skip_without_pictures()
+    with running_server("--policy", "pick_up_the_cube") as server, ActServer(Still()) as still:
+        thread = threading.Thread(target=still.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            report = reflex.evaluate(server.base_url, against=still.url, seeds=(10_000,), max_steps=70, picture_px=64)
+        finally:
+            still.shutdown()
+            thread.join(HANGS_S)
+    assert report.errors == ()
+    assert report.against is not None
+    assert (report.evaluation.successes, report.against.second.successes) == (1, 0)
+    told = [each.settings["hardware"]["cameras"] for each in (report.evaluation, report.against.second)]
+    assert told == [{"front": "front"}] * 2
 
 
 @pytest.mark.parametrize("what", ["image", "image=other", "state", "state=other", "instruction"])
