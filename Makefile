@@ -16,6 +16,7 @@ GOLDEN ?= tests/golden
 LEROBOT ?= .lerobot
 RERUN ?= .rerun
 TRAINED ?= .train-default
+CHECKPOINT ?= $(TRAINED)/averaged
 LEROBOT_PYTHON ?= python3.12
 WORKERS ?= 4
 # Of `make endurance`, whose longest runs they are; CI, which has an hour for everything, makes fewer.
@@ -33,7 +34,7 @@ ENDURING := $(addprefix tests/,chaos/test_two_policies.py chaos/test_rolling_upg
 # What is marked slow, but for what the targets of these run.
 RUN_ELSEWHERE := $(ENDURING) tests/helm tests/observability tests/browser tests/compose
 
-.PHONY: help install serve up sim demo train-default test promises endurance snapshots check fmt bench bench-control bench-export bench-rollout expert-bench example-request demo-policy fuzz chaos soak whole-runs recording-kills runner-kills guard-properties runner-histories mutants parity-table compose-test helm-test lerobot-test rerun-test observability-test dashboard-test clean bench-datasets diagnose-table training-kills lerobot-training-test runner-install runner-hour
+.PHONY: help install serve up sim demo train-default test promises endurance snapshots check fmt bench bench-control bench-export bench-rollout expert-bench example-request demo-policy fuzz chaos soak whole-runs recording-kills runner-kills guard-properties runner-histories mutants parity-table compose-test helm-test lerobot-test rerun-test observability-test dashboard-test clean bench-datasets diagnose-table training-kills lerobot-training-test runner-install runner-hour served-equals-in-process
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -195,6 +196,9 @@ lerobot-training-test: $(STAMP) ## LeRobot's own trainer under our worker: train
 	  || { echo 'installing LeRobot into $(LEROBOT), this once' >&2 && { test -x $(LEROBOT)/bin/python || $(LEROBOT_PYTHON) -m venv $(LEROBOT); } \
 	    && $(LEROBOT)/bin/python -m pip install --quiet --disable-pip-version-check 'lerobot[training,smolvla,peft]==0.6.1'; }
 	STOCK_LEROBOT_PYTHON=$(abspath $(LEROBOT))/bin/python $(BIN)/python -m pytest tests/stock_lerobot/test_training.py tests/stock_lerobot/test_lora.py -p no:randomly -s --timeout 1800 $(ARGS)
+
+served-equals-in-process: $(STAMP) ## the served policy and its checkpoint in LeRobot's own process on the same 200 seeds, JPEG and raw pictures: a table (LEROBOT=FOLDER, CHECKPOINT=FOLDER; three quarters of an hour; run again, it goes on)
+	$(BIN)/python -m reflex_bench.in_process --lerobot $(LEROBOT) --checkpoint $(CHECKPOINT) $(ARGS)
 
 # Rerun brings its viewer, 500 MB, and wants a newer numpy than the embedded Triton: an environment of its own.
 rerun-test: $(STAMP) ## recordings as Rerun's .rrd, verified by Rerun itself (RERUN=FOLDER for its 700 MB)
