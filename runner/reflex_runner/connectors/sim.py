@@ -18,7 +18,7 @@ from reflex_runner.simulation.eyes import CAMERAS, LARGEST_PX, SMALLEST_PX
 from reflex_runner.simulation.faults import FaultInjector, Faults
 from reflex_runner.simulation.remote_arm import STOP, RemoteArm
 from reflex_runner.simulation.studio import Studio
-from reflex_runner.simulation.world import World
+from reflex_runner.simulation.world import Wanted, World
 
 __all__ = ["SimConnector", "SimSettings", "build"]
 
@@ -45,6 +45,8 @@ class SimSettings:
     """What each is called, and which of the two it is; those that are not named are not drawn."""
     varied_looks: Annotated[bool, Strict()] = False
     """Each seed has colours, light and a place of the front camera of its own."""
+    wanted: Wanted | None = None
+    """With it a second cube, a green one, lies beside the red one, and the one of that colour is to be lifted."""
     faults: Faults = field(default_factory=Faults)
 
 
@@ -143,7 +145,7 @@ class SimConnector:
         settings = self.settings
         if settings.realtime and settings.own_process:
             return RemoteArm({**asdict(settings), "views": self._views})
-        world = World(settings.seed, varied_looks=settings.varied_looks)
+        world = World(settings.seed, varied_looks=settings.varied_looks, wanted=settings.wanted)
         studio = Studio(world.model, settings.width, settings.height, self._views)
         made = LiveArm if settings.realtime else SteppedArm
         return made(world, studio, FaultInjector(settings.faults, settings.seed))

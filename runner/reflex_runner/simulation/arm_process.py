@@ -37,7 +37,7 @@ LOOK_S: Final = 0.2
 
 def build_arm(settings: Mapping[str, Any]) -> LiveArm:
     """The arm of settings as `SimSettings` has them."""
-    world = World(settings["seed"], varied_looks=settings["varied_looks"])
+    world = World(settings["seed"], varied_looks=settings["varied_looks"], wanted=settings.get("wanted"))
     studio = Studio(world.model, settings["width"], settings["height"], settings.get("views", CAMERAS))
     return LiveArm(world, studio, FaultInjector(Faults(**settings["faults"]), settings["seed"]))
 

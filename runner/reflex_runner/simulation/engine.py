@@ -6,13 +6,19 @@ import importlib
 import os
 import sys
 from importlib import resources
-from typing import Any
+from typing import Any, Final
 
 from reflex.errors import SetupError
 from reflex.wording.install import install_line
 from reflex_runner.errors import NoPicturesError
 
 __all__ = ["build_model", "build_renderer", "mujoco"]
+
+_SECOND_CUBE: Final = """
+<body name="second_cube" mocap="true" pos="0.2 0.1 0.0125">
+  <geom name="second_cube" class="looks" type="box" size="0.0125 0.0125 0.0125" rgba="0.1 0.6 0.15 1"/>
+</body>
+"""
 
 
 def mujoco() -> Any:  # noqa: ANN401  # a module without types
@@ -27,9 +33,11 @@ def mujoco() -> Any:  # noqa: ANN401  # a module without types
         raise _no_pictures(exc) from exc
 
 
-def build_model() -> Any:  # noqa: ANN401
-    """The scene, compiled."""
+def build_model(*, second_cube: bool = False) -> Any:  # noqa: ANN401
+    """The scene, compiled; with a green cube beside the red one when asked."""
     text = (resources.files(__package__) / "so101_sim.xml").read_text(encoding="utf-8")
+    if second_cube:
+        text = text.replace("</worldbody>", f"{_SECOND_CUBE}</worldbody>")
     return mujoco().MjModel.from_xml_string(text)
 
 

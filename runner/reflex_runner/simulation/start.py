@@ -11,11 +11,15 @@ import numpy.typing as npt
 
 from reflex_runner.simulation.geometry import grip_of
 
-__all__ = ["CUBE_BEARING_DEG", "CUBE_DISTANCE_M", "Looks", "Start", "draw_start"]
+__all__ = ["APART_M", "CUBE_BEARING_DEG", "CUBE_DISTANCE_M", "Looks", "Start", "draw_second_xy", "draw_start"]
 
 CUBE_DISTANCE_M: Final = (0.15, 0.23)
 """From the axis that pans the arm: the hand reaches all of it, pointing down, and 10 cm above it."""
 CUBE_BEARING_DEG: Final = (-45.0, 45.0)
+APART_M: Final = 0.06
+"""Between two cubes' middles, at least: open jaws around the one are clear of the other."""
+_SECOND: Final = 2
+"""Its draws have a stream of their own, so that the first cube and the arm are where they are without it."""
 _POSE_LOW: Final = np.array([-50.0, -45.0, -10.0, 30.0, -15.0, 0.0])
 _POSE_HIGH: Final = np.array([50.0, 15.0, 50.0, 80.0, 15.0, 80.0])
 _LOWEST_GRIP_M: Final = 0.06
@@ -50,6 +54,16 @@ def draw_start(seed: int, *, varied_looks: bool = False) -> Start:
     pose = _draw_pose(random)
     looks = _draw_looks(random) if varied_looks else Looks()
     return Start(pose, (distance * math.cos(bearing), distance * math.sin(bearing)), yaw, looks)
+
+
+def draw_second_xy(seed: int, first_xy_m: tuple[float, float]) -> tuple[float, float]:
+    """Where the second cube of that seed lies: anywhere that the first could, and not too near to it."""
+    random = np.random.Generator(np.random.PCG64([seed, _SECOND]))
+    while True:
+        distance, bearing = random.uniform(*CUBE_DISTANCE_M), math.radians(random.uniform(*CUBE_BEARING_DEG))
+        place = distance * math.cos(bearing), distance * math.sin(bearing)
+        if math.dist(place, first_xy_m) >= APART_M:
+            return place
 
 
 def _draw_pose(random: np.random.Generator) -> npt.NDArray[np.float64]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -13,27 +13,30 @@ from reflex_runner.errors import HardwareError
 from reflex_runner.simulation.axes import AXES, GRIPPER, SIMULATED, to_radians, to_units
 from reflex_runner.simulation.cube import HALF_SIDE_M, HELD_PERCENT, Cube
 from reflex_runner.simulation.engine import build_model, mujoco
-from reflex_runner.simulation.start import Looks, draw_start
+from reflex_runner.simulation.start import Looks, Start, draw_second_xy, draw_start
 
-__all__ = ["CONTROL_PERIOD_S", "World"]
+__all__ = ["CONTROL_PERIOD_S", "Wanted", "World"]
 
 FloatArray = npt.NDArray[np.float32]
+Wanted = Literal["red", "green"]
+"""Of two cubes, the one that is to be lifted."""
 
 CONTROL_PERIOD_S: Final = 1.0 / SIMULATED.control_hz
 
 
 class World:
-    """One arm and one cube. Made by one thread at a time: whoever shares it holds a lock."""
+    """One arm and one cube, or two where one is `wanted`. Made by one thread at a time: who shares it holds a lock."""
 
-    def __init__(self, seed: int = 0, *, varied_looks: bool = False) -> None:
+    def __init__(self, seed: int = 0, *, varied_looks: bool = False, wanted: Wanted | None = None) -> None:
         self._engine = mujoco()
-        self.model: Any = build_model()
+        self.model: Any = build_model(second_cube=wanted is not None)
         self.data: Any = self._engine.MjData(self.model)
         self._grasp_site = self.model.site("grasp").id
-        self._cube_body = int(self.model.body("cube").mocapid[0])
         self._plain_light = self.model.light("lamp").diffuse.copy()
         self._plain_front = self.model.camera("front").pos.copy()
         self._varied_looks = varied_looks
+        self.wanted: Wanted | None = wanted
+        """From the next reset on; a world that was made for one cube has one."""
         self._goal = np.zeros(len(AXES))
         self._jammed: dict[int, float] = {}
         self._commands: deque[tuple[float, npt.NDArray[np.float64]]] = deque()
@@ -42,6 +45,8 @@ class World:
         self.delay_s = 0.0
         """From a command to the servo that hears it."""
         self.cube = Cube(np.zeros(3))
+        """The one that is to be lifted."""
+        self._cubes: dict[int, Cube] = {}
         self.reset(seed)
 
     def reset(self, seed: int) -> None:
@@ -52,9 +57,9 @@ class World:
         self._commands.clear()
         self.has_lifted = False
         self.data.qpos[:] = self._goal = to_radians(start.pose)
-        self.cube = Cube(np.array([*start.cube_xy_m, HALF_SIDE_M]), start.cube_yaw_rad)
+        self._lay_out(seed, start)
         self._dress(start.looks)
-        self._place_cube()
+        self._place_cubes()
         self._engine.mj_forward(self.model, self.data)
 
     @property
@@ -103,20 +108,33 @@ class World:
         while self._commands and self._commands[0][0] <= self.time_s:
             self._goal = self._commands.popleft()[1]
         goal = self._goal.copy()
-        if self.cube.is_held:  # what lies between the jaws keeps them apart
+        if any(cube.is_held for cube in self._cubes.values()):  # what lies between the jaws keeps them apart
             goal[GRIPPER] = max(goal[GRIPPER], math.radians(HELD_PERCENT * 1.1))
         self.data.ctrl[:] = goal
         self._engine.mj_step(self.model, self.data)
         for index, angle in self._jammed.items():
             self.data.qpos[index], self.data.qvel[index] = angle, 0.0
-        self.cube.follow(self.grip, float(to_units(self.data.qpos)[GRIPPER]), step_s)
+        for cube in self._cubes.values():
+            cube.follow(self.grip, float(to_units(self.data.qpos)[GRIPPER]), step_s)
         self.has_lifted |= self.cube.is_lifted
-        self._place_cube()
+        self._place_cubes()
 
-    def _place_cube(self) -> None:
-        half = self.cube.yaw_rad / 2
-        self.data.mocap_pos[self._cube_body] = self.cube.middle
-        self.data.mocap_quat[self._cube_body] = (math.cos(half), 0.0, 0.0, math.sin(half))
+    def _lay_out(self, seed: int, start: Start) -> None:
+        self.cube = red = Cube(np.array([*start.cube_xy_m, HALF_SIDE_M]), start.cube_yaw_rad)
+        self._cubes = {self._body_of("cube"): red}
+        if self.wanted is not None:
+            green = Cube(np.array([*draw_second_xy(seed, start.cube_xy_m), HALF_SIDE_M]))
+            self._cubes[self._body_of("second_cube")] = green
+            self.cube = green if self.wanted == "green" else red
+
+    def _body_of(self, name: str) -> int:
+        return int(self.model.body(name).mocapid[0])
+
+    def _place_cubes(self) -> None:
+        for body, cube in self._cubes.items():
+            half = cube.yaw_rad / 2
+            self.data.mocap_pos[body] = cube.middle
+            self.data.mocap_quat[body] = (math.cos(half), 0.0, 0.0, math.sin(half))
 
     def _dress(self, looks: Looks) -> None:
         self.model.geom("cube").rgba[:3] = looks.cube_rgb

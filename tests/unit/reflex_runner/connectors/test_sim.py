@@ -47,6 +47,7 @@ def test_it_is_built_by_its_kind_and_is_a_connector_of_its_embodiment() -> None:
         ({"seed": -1}, "hardware.seed"),
         ({"seed": "1"}, "hardware.seed"),
         ({"width": 8}, "hardware.width"),
+        ({"wanted": "blue"}, "hardware.wanted"),
         ({"height": 5000}, "hardware.height"),
         ({"realtime": "yes"}, "hardware.realtime"),
         ({"faults": {"jammed_axis": "elbow"}}, "hardware.faults.jammed_axis"),
@@ -82,8 +83,9 @@ def test_what_it_observes_has_both_cameras_a_state_and_their_moments() -> None:
         connector.stop()
 
 
-def test_the_expert_picks_the_cube_up_through_guard_and_connector() -> None:
-    connector = sim(realtime=False, seed=5)
+@pytest.mark.parametrize("wanted", [None, "red", "green"])
+def test_the_expert_picks_the_cube_up_through_guard_and_connector(wanted: str | None) -> None:
+    connector = sim(realtime=False, seed=5, wanted=wanted)
     connector.start()
     try:
         expert, guard = connector.expert(), ActionGuard(load_embodiment(connector.embodiment))

@@ -60,6 +60,18 @@ def test_every_cube_lies_in_the_front_cameras_picture(world: World) -> None:
             assert redness(eyes.look(Scene(world))["front"]).sum() >= 12, f"seed {seed}"
 
 
+def test_both_of_two_cubes_are_in_the_front_cameras_picture() -> None:
+    skip_without_pictures()
+    world = World(wanted="green")
+    with Eyes(world.model, 96, 96, ("front",)) as eyes:
+        for seed in range(20):
+            world.reset(seed)
+            world.data.qpos[:] = 0.0  # upright: the arm hides nothing
+            picture = eyes.look(Scene(world))["front"]
+            green = (picture[..., 1] > 60) & (picture[..., 0] < 50) & (picture[..., 2] < 50)
+            assert min(green.sum(), redness(picture).sum()) >= 12, f"seed {seed}"
+
+
 def test_a_picture_is_of_its_moment_though_the_world_went_on(world: World) -> None:
     with Eyes(world.model, 64, 64) as eyes:
         world.reset(1)

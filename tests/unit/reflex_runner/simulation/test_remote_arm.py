@@ -22,6 +22,7 @@ from reflex_runner.connectors.sim import SimConnector, SimSettings
 from reflex_runner.errors import HardwareError, NoPicturesError, RunnerError
 from reflex_runner.simulation.remote_arm import RemoteArm
 from reflex_runner.simulation.speaking import call, connect, stop_arm
+from reflex_runner.simulation.start import APART_M
 from support.outside.drawing import skip_without_pictures
 from support.waiting import wait_until
 
@@ -74,6 +75,15 @@ def test_it_measures_sees_and_obeys_as_the_arm_in_this_process_does(shared: Remo
     np.testing.assert_allclose(shared.measure()[0], goal, atol=1.0)
     sight = shared.sight()
     assert (sight.cube.shape, sight.is_held) == ((3,), False)
+
+
+def test_it_is_told_which_of_two_cubes_is_wanted(shared: RemoteArm) -> None:
+    arm = RemoteArm({**SETTINGS, "wanted": "green"})
+    arm.start()
+    try:
+        assert np.linalg.norm(arm.sight().cube - shared.sight().cube) >= APART_M
+    finally:
+        arm.stop()
 
 
 def test_an_arm_whose_runner_is_killed_holds_and_can_be_stopped_and_told_of() -> None:

@@ -6,7 +6,14 @@ import numpy as np
 
 from reflex_runner.simulation.axes import SIMULATED
 from reflex_runner.simulation.geometry import REACH_M, grip_of, reach_of
-from reflex_runner.simulation.start import CUBE_BEARING_DEG, CUBE_DISTANCE_M, Looks, draw_start
+from reflex_runner.simulation.start import (
+    APART_M,
+    CUBE_BEARING_DEG,
+    CUBE_DISTANCE_M,
+    Looks,
+    draw_second_xy,
+    draw_start,
+)
 
 SEEDS = range(300)
 
@@ -46,3 +53,12 @@ def test_varied_looks_change_what_is_seen_and_nothing_else() -> None:
         assert all(0.0 <= part <= 1.0 for part in (*looks.cube_rgb, *looks.table_rgb))
         assert looks.cube_rgb[0] > 2 * max(looks.cube_rgb[1:]), "the cube stays red"
         assert math.dist(looks.camera_shift_m, (0, 0, 0)) < 0.02
+
+
+def test_a_second_cube_is_within_reach_clear_of_the_first_and_the_same_for_a_seed() -> None:
+    first = [draw_start(seed).cube_xy_m for seed in SEEDS]
+    second = [draw_second_xy(seed, place) for seed, place in zip(SEEDS, first, strict=True)]
+    assert second == [draw_second_xy(seed, place) for seed, place in zip(SEEDS, first, strict=True)]
+    assert len(set(second)) == len(SEEDS)
+    assert min(math.dist(*pair) for pair in zip(first, second, strict=True)) >= APART_M
+    assert max(reach_of(x, y, 0.1) for x, y in second) < REACH_M

@@ -10,7 +10,7 @@ from reflex_runner.errors import HardwareError
 from reflex_runner.simulation.axes import AXES, GRIPPER, SIMULATED
 from reflex_runner.simulation.cube import HALF_SIDE_M, HELD_PERCENT
 from reflex_runner.simulation.geometry import joints_above
-from reflex_runner.simulation.world import CONTROL_PERIOD_S, World
+from reflex_runner.simulation.world import CONTROL_PERIOD_S, Wanted, World
 
 Pose = npt.NDArray[Any]
 PAN = np.array([60.0, 0.0, 0.0, 0.0, 0.0, 0.0])
@@ -190,3 +190,22 @@ def test_an_arm_comes_to_its_rest_pose_with_the_cube_in_its_hand(world: World) -
     settle(world, np.array(ladder.rest_pose), 2.0)
     assert world.cube.is_held
     np.testing.assert_allclose(world.state(), ladder.rest_pose, atol=0.5)
+
+
+def test_a_second_cube_changes_neither_the_first_nor_the_arm(world: World) -> None:
+    both = World(3, wanted="red")
+    world.reset(3)
+    np.testing.assert_array_equal(both.state(), world.state())
+    np.testing.assert_array_equal(both.cube.middle, world.cube.middle)
+    assert (world.data.mocap_pos.shape, both.data.mocap_pos.shape) == ((1, 3), (2, 3))
+
+
+@pytest.mark.parametrize(("wanted", "is_done"), [("red", False), ("green", True)])
+def test_of_two_cubes_the_wanted_one_is_to_be_lifted(wanted: Wanted, is_done: bool) -> None:
+    both = World(3, wanted=wanted)
+    x, y, _ = both.data.mocap_pos[int(both.model.body("second_cube").mocapid[0])]
+    for height, gripper in ((0.08, 50.0), (HALF_SIDE_M, 50.0), (HALF_SIDE_M, 0.0), (0.1, 0.0)):
+        settle(both, pose_at(x, y, height, gripper), 2.0)
+    assert both.data.mocap_pos[1][2] > HALF_SIDE_M * 2, "the green one is in the hand"
+    assert both.state()[GRIPPER] == pytest.approx(HELD_PERCENT, abs=4.0)
+    assert both.has_lifted == is_done
