@@ -19,16 +19,16 @@ from reflex_learning.diagnosis.hypotheses import Hypothesis
 from reflex_learning.diagnosis.moments import Moment, choose_places, read_moments
 from reflex_learning.diagnosis.observing import guarded, seams, slow, unskilled
 from reflex_learning.diagnosis.replaying import Replay
-from reflex_learning.diagnosis.report import Diagnosis
+from reflex_learning.diagnosis.report import Diagnosis, Finding
 from reflex_learning.diagnosis.scoring import frame_errors, profile, scale_of
 from reflex_learning.diagnosis.served import Served, parse_served
 from reflex_learning.reading.dataset import Dataset, open_dataset
 
 __all__ = ["FRAMES", "MOST_FRAMES", "Plan", "diagnose"]
 
-FRAMES: Final = 32
+FRAMES: Final = 48
 MOST_FRAMES: Final = 512
-FEWEST_FRAMES: Final = 16
+FEWEST_FRAMES: Final = 24
 LIMIT_S: Final = 600.0
 MOST_TEXTS: Final = 8
 SEAMS: Final = 12
@@ -111,12 +111,14 @@ def _ask(diagnosis: Diagnosis, replay: Replay) -> None:
         raise asker.failures[-1]
     _measure(diagnosis, replay, chunks, recorded)
     undone: list[Hypothesis] = []
+    found: list[Finding] = []
     is_rate_known = any(finding.kind == "frame-rate" for finding in diagnosis.findings)
     for finding, hypothesis in replay.find(diagnosis.trials):
         if not (is_rate_known and finding.kind == "playback-rate"):
-            diagnosis.findings.append(finding)
+            found.append(finding)
         undone.append(hypothesis)
-    diagnosis.findings += unskilled(diagnosis, float(np.nanmedian(replay.errors(moments, tuple(undone)))))
+    left = float(np.nanmean(replay.errors(moments, tuple(undone))))
+    diagnosis.findings += [*unskilled(diagnosis, left), *found]  # what explains a part alone comes after that
     if not any(each.kind.endswith(ACTIONS_CHANGED) for each in undone):
         diagnosis.findings += guarded(asker, moments, undone, diagnosis)
     diagnosis.findings += seams(asker, moments[:SEAMS], undone, diagnosis)
@@ -127,7 +129,7 @@ def _measure(diagnosis: Diagnosis, replay: Replay, chunks: np.ndarray, recorded:
     scale = replay.scale
     mean = np.broadcast_to(np.concatenate([moment.actions for moment in replay.moments]).mean(0), recorded.shape)
     each = profile(chunks, recorded, scale)
-    diagnosis.error = round(float(np.nanmedian(frame_errors(chunks, recorded, scale))), 4)
-    diagnosis.mean_error = round(float(np.nanmedian(frame_errors(np.array(mean), recorded, scale))), 4)
+    diagnosis.error = round(float(np.nanmean(frame_errors(chunks, recorded, scale))), 4)
+    diagnosis.mean_error = round(float(np.nanmean(frame_errors(np.array(mean), recorded, scale))), 4)
     diagnosis.error_by_axis = [round(float(value), 4) for value in np.nanmean(each, axis=(0, 1))]
     diagnosis.error_by_step = [round(float(value), 4) for value in np.nanmean(each, axis=(0, 2))]

@@ -1,4 +1,4 @@
-"""The error as recorded, and under each hypothesis: a few frames for all of them, new frames for those that look best.
+"""The error as recorded, and under each hypothesis: a few frames for all of them, more for those that look best.
 
 What is told rests on the frames that had no part in the choice. A hypothesis that holds stays undone while the others
 are tried once more, until none is left that explains anything.
@@ -31,14 +31,15 @@ __all__ = ["Replay"]
 Array = npt.NDArray[np.float64]
 Undone = tuple[Hypothesis, ...]
 
-SCREENING: Final = 8
+FEW: Final = 8
 """Frames that every hypothesis is tried on."""
+HOPEFUL: Final = 24
+"""Hypotheses that are tried on all frames of the screening, a third of those there are."""
 FINALISTS: Final = 6
-WORTH: Final = 0.85
-"""Share of the error that a hypothesis leaves at most, to be tried on more frames."""
+WORTH: Final = 0.9
+"""Share of the error of the screening that a hypothesis leaves at most, to be tried on the other frames."""
 SUSPECTS: Final = 5
 ROUNDS: Final = 3
-AS_GOOD: Final = 1.05
 GAIN: Final = 0.1
 """Of the first error: what another fault beside a named one has to explain."""
 BIASED: Final = 0.25
@@ -76,7 +77,7 @@ class Replay:
     def find(self, trials: list[Trial]) -> Iterable[tuple[Finding, Hypothesis]]:
         """One fault after the other; what was tried goes to `trials`."""
         undone: Undone = ()
-        first = float(np.nanmedian(self.errors(self.moments)))
+        first = float(np.nanmean(self.errors(self.moments)))
         for _ in range(ROUNDS):
             found = self._best(undone, trials)
             if found is None or found[1].before - found[1].after < GAIN * first:
@@ -86,33 +87,37 @@ class Replay:
             yield Finding(best.kind, best.detail, evidence, also), best
 
     def _best(self, undone: Undone, trials: list[Trial]) -> tuple[Hypothesis, Evidence, tuple[str, ...]] | None:
-        few, rest = self.moments[:SCREENING], self.moments[SCREENING:] or self.moments
-        finalists = self._screened(few, undone, trials)
+        screening = len(self.moments) // 3
+        rest = self.moments[screening:]
+        finalists = self._screened(self.moments[:screening], undone, trials)
         before = self.errors(rest, undone) if finalists else np.zeros(0)
-        judged = [(each, evidence_of(before, self.errors(rest, (*undone, each)))) for each in finalists]
+        after = {each: self.errors(rest, (*undone, each)) for each in finalists}
+        judged = [(each, evidence_of(before, errors)) for each, errors in after.items()]
         holding = [pair for pair in judged if pair[1].is_collapse(len(finalists))]
         if not holding:
             return None
-        least = min(evidence.after for _, evidence in holding)
-        as_good = [pair for pair in holding if pair[1].after <= least * AS_GOOD + 1e-9]
+        least, _ = min(holding, key=lambda pair: pair[1].after)
+        as_good = [pair for pair in holding if evidence_of(after[pair[0]], after[least]).is_alike]
         alike = [pair for pair in as_good if pair[0].kind == as_good[0][0].kind]
         best, evidence = min(alike, key=lambda pair: pair[1].after)
         return best, evidence, tuple(each.name for each, _ in holding if each is not best)
 
-    def _screened(self, few: Sequence[Moment], undone: Undone, trials: list[Trial]) -> list[Hypothesis]:
-        """Those that look best, in the order of the table."""
-        before = self.errors(few, undone)
+    def _screened(self, moments: Sequence[Moment], undone: Undone, trials: list[Trial]) -> list[Hypothesis]:
+        """Those that look best, in the order of the table: of all by a few frames, of the better ones by all."""
         named = {each.kind for each in undone}
         tried = [
-            each for each in self.hypotheses(few, undone) if each.kind not in named or each.kind.endswith(PER_AXIS)
+            each for each in self.hypotheses(moments, undone) if each.kind not in named or each.kind.endswith(PER_AXIS)
         ]
-        found = [evidence_of(before, self.errors(few, (*undone, each))) for each in tried]
+        found = self._tried(moments[:FEW], undone, tried)
         trials += [
             Trial(each.name, evidence.after, evidence.frames) for each, evidence in zip(tried, found, strict=True)
         ]
-        worth = [number for number, evidence in enumerate(found) if evidence.frames and evidence.left <= WORTH]
-        best = sorted(worth, key=lambda number: found[number].after)[:FINALISTS]
-        return [tried[number] for number in sorted(best)]
+        hopeful = _best(tried, found, most=HOPEFUL, left=1.0)
+        return _best(hopeful, self._tried(moments, undone, hopeful), most=FINALISTS, left=WORTH)
+
+    def _tried(self, moments: Sequence[Moment], undone: Undone, tried: Sequence[Hypothesis]) -> list[Evidence]:
+        before = self.errors(moments, undone)
+        return [evidence_of(before, self.errors(moments, (*undone, each))) for each in tried]
 
     def hypotheses(self, few: Sequence[Moment], undone: Undone = ()) -> list[Hypothesis]:
         """All that fit this policy, the commoner ones first."""
@@ -154,6 +159,13 @@ class Replay:
             [moment.states for moment in self.moments], [moment.actions for moment in self.moments],
         ))  # fmt: skip
         return {name: _seen(np.concatenate(list(of))) for name, of in (("state", states), ("action", actions))}
+
+
+def _best(tried: Sequence[Hypothesis], found: Sequence[Evidence], *, most: int, left: float) -> list[Hypothesis]:
+    """Those that leave the least, in their order."""
+    worth = [number for number, evidence in enumerate(found) if evidence.frames and evidence.left <= left]
+    best = sorted(worth, key=lambda number: found[number].after)[:most]
+    return [tried[number] for number in sorted(best)]
 
 
 PER_AXIS: Final = ("sign", "zero", "order")

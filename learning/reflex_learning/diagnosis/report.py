@@ -67,7 +67,7 @@ class Diagnosis:
     frames: int = 0
     requests: int = 0
     error: float | None = None
-    """Of the median frame, as recorded."""
+    """The mean of the frames, as recorded."""
     mean_error: float | None = None
     """What the mean of all recorded actions has."""
     axes: Sequence[str] = ()

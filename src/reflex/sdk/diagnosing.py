@@ -49,7 +49,7 @@ def diagnose(
     server: str,
     dataset: str | PathLike[str],
     *,
-    frames: int = 32,
+    frames: int = 48,
     seed: int = 0,
     limit_s: float = 600.0,
     instruction: str | None = None,

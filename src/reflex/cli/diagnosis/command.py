@@ -27,7 +27,7 @@ Server = Annotated[str, typer.Option(metavar="URL", help="The server whose polic
 DatasetOption = Annotated[
     Path, typer.Option(metavar="DIR", help="A LeRobot dataset: recordings of this robot and task.")
 ]
-Frames = Annotated[int, typer.Option(metavar="N", min=16, max=512, help="How many frames are replayed.")]
+Frames = Annotated[int, typer.Option(metavar="N", min=24, max=512, help="How many frames are replayed.")]
 Seed = Annotated[int, typer.Option(metavar="N", min=0, help="Which frames: the same number chooses the same.")]
 Limit = Annotated[float, typer.Option(metavar="S", min=1.0, max=86_400.0, help="The time for all of it, in seconds.")]
 Instruction = Annotated[
@@ -47,7 +47,7 @@ def diagnose(
     *,
     server: Server,
     dataset: DatasetOption,
-    frames: Frames = 32,
+    frames: Frames = 48,
     seed: Seed = 0,
     limit_s: Limit = 600.0,
     instruction: Instruction = None,

@@ -73,7 +73,7 @@ def test_a_camera_may_be_given_by_name(setup: Setup, tmp_path: Path) -> None:
     root = written(setup, tmp_path / "dataset")
 
     with client_of(setup.fitted) as client:
-        found = diagnose(client, "", root, Plan(16, cameras={"front": "side", "wrist": "top"}))
+        found = diagnose(client, "", root, Plan(24, cameras={"front": "side", "wrist": "top"}))
 
     assert not found.findings
     assert not [note for note in found.notes if "taken to be" in note]
@@ -83,7 +83,7 @@ def test_the_time_for_all_of_it_is_kept(setup: Setup, tmp_path: Path) -> None:
     root = written(setup, tmp_path / "dataset")
 
     with client_of(setup.fitted) as client:
-        found = diagnose(client, "", root, Plan(16, limit_s=1e-6))
+        found = diagnose(client, "", root, Plan(24, limit_s=1e-6))
 
     assert found.requests == 0
     assert found.notes == ["the time of 1e-06 s was over after 0 requests: not everything was tried"]
@@ -93,12 +93,12 @@ def test_the_same_seed_chooses_the_same_frames(setup: Setup, tmp_path: Path) -> 
     root = written(setup, tmp_path / "dataset")
 
     with client_of(setup.fitted) as client:
-        first, again, other = (diagnose(client, "", root, Plan(16, seed=seed)) for seed in (0, 0, 1))
+        first, again, other = (diagnose(client, "", root, Plan(24, seed=seed)) for seed in (0, 0, 1))
 
     assert first.error == again.error != other.error
 
 
-@pytest.mark.parametrize(("frames", "limit_s"), [(15, 60.0), (513, 60.0), (32, 0.0), (32, float("nan"))])
+@pytest.mark.parametrize(("frames", "limit_s"), [(23, 60.0), (513, 60.0), (32, 0.0), (32, float("nan"))])
 def test_a_plan_has_bounds(frames: int, limit_s: float) -> None:
     with pytest.raises(SetupError):
         Plan(frames, limit_s=limit_s)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from reflex_learning.diagnosis.scoring import LARGEST, evidence_of, frame_errors, scale_of
+from reflex_learning.diagnosis.scoring import LARGEST, evidence_of, frame_errors, scale_of, signed_rank
 
 
 def test_an_error_is_in_spreads_of_the_recorded_actions() -> None:
@@ -52,7 +52,7 @@ def test_noise_of_any_size_is_no_collapse(seed: int) -> None:
 def test_a_small_gain_in_every_frame_is_none() -> None:
     before = np.linspace(0.4, 0.6, 24)
 
-    assert not evidence_of(before, before * 0.8).is_collapse(tested=6)
+    assert not evidence_of(before, before * 0.9).is_collapse(tested=6)
 
 
 def test_a_large_gain_in_a_few_frames_is_none() -> None:
@@ -65,3 +65,38 @@ def test_a_large_gain_in_a_few_frames_is_none() -> None:
 def test_too_few_frames_show_nothing() -> None:
     assert not evidence_of(np.full(4, 0.5), np.full(4, 0.1)).is_collapse(tested=6)
     assert not evidence_of(np.full(4, np.nan), np.full(4, 0.1)).is_collapse(tested=1)
+
+
+def test_a_gain_that_half_of_the_frames_show_is_seen_beside_those_in_which_nothing_changes() -> None:
+    before, after = np.full(32, 0.4), np.full(32, 0.1)
+    before[16:] = 0.1 + np.resize([0.003, -0.003], 16)
+
+    found = evidence_of(before, after)
+
+    assert found.better == 24
+    assert found.is_collapse(tested=6)
+
+
+@pytest.mark.parametrize(
+    ("gains", "chance"),
+    [
+        ([1.0, 2.0, 3.0], 1 / 8),
+        ([-1.0, 2.0, 3.0], 2 / 8),
+        ([-1.0, -2.0, -3.0], 1.0),
+        ([1.0, 1.0, -1.0], 4 / 8),
+        ([0.0, 0.0, 5.0], 1 / 2),
+        ([], 1.0),
+    ],
+)
+def test_chance_is_that_of_all_ways_to_lose_and_gain(gains: list[float], chance: float) -> None:
+    assert signed_rank(np.array(gains)) == pytest.approx(chance)
+
+
+def test_two_explanations_are_alike_unless_one_is_better_beyond_chance_or_by_far() -> None:
+    random = np.random.default_rng(1)
+    first = random.uniform(0.1, 0.2, 32)
+
+    assert evidence_of(first, first).is_alike
+    assert evidence_of(first, first + random.normal(0, 0.02, 32)).is_alike
+    assert not evidence_of(first, first * 0.95).is_alike
+    assert not evidence_of(first, first * 0.5).is_alike
