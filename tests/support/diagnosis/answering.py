@@ -1,4 +1,4 @@
-"""A server without a socket that answers by a fitted policy, its guard included."""
+"""A server without a socket that answers by a policy in this process, its guard included."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import dataclasses
 import io
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -24,7 +25,7 @@ from reflex_runner.simulation.axes import SIMULATED
 from reflex_runner.simulation.eyes import CAMERAS
 from support.diagnosis.fitted import AXES, HORIZON, Fitted, InProcess, config_of, graphs_of, tokens_of
 
-__all__ = ["client_of"]
+__all__ = ["client_by", "client_of", "pixels_of"]
 
 ROLES = ("preprocess", "encoder", "denoise")
 
@@ -41,17 +42,24 @@ def client_of(
         StagedModel(f"fitted_{role}", Component(role, graph.inputs, graph.outputs, 4), "0")
         for role, graph in zip(ROLES, graphs_of(fitted), strict=True)
     ]
-    told = config_of(fitted, models, mode=mode, executed=executed).model_dump(mode="json") | {
-        EMBODIMENT_FIELD: dataclasses.asdict(robot)
-    }
-    policy, guard = InProcess(fitted), ActionGuard(robot)
+    told = config_of(fitted, models, mode=mode, executed=executed).model_dump(mode="json")
+    policy = InProcess(fitted)
+    return client_by(told, lambda body: policy.run(_inputs(body), tuple(body["images"].values())), robot, latency_s)
+
+
+def client_by(
+    config: dict[str, Any], run: Callable[[dict[str, Any]], Any], robot: Embodiment, latency_s: float
+) -> ReflexClient:
+    """Of a policy that `run` computes: the body of a request to actions."""
+    told = config | {EMBODIMENT_FIELD: dataclasses.asdict(robot)}
+    guard = ActionGuard(robot)
 
     def answer(request: httpx.Request) -> MockAnswer:
         if request.url.path == "/config":
             return told
         time.sleep(latency_s)
         body = json.loads(request.content)
-        checked = guard.check(policy.run(_inputs(body), tuple(body["images"].values())))
+        checked = guard.check(run(body))
         violations = [dict(each._asdict()) for each in checked.violations]
         return chunk(
             checked.actions.tolist(),
@@ -68,9 +76,10 @@ def _inputs(body: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {"state": np.array(body["state"], np.float32), "tokens": tokens, "token_mask": mask}
     given["camera_mask"] = np.ones(len(CAMERAS), np.bool_)
     given["noise"] = np.random.default_rng(body["seed"]).standard_normal((HORIZON, AXES)).astype(np.float32)
-    return given | {f"image.{name}": _pixels(of) for name, of in body["images"].items()}
+    return given | {f"image.{name}": pixels_of(of) for name, of in body["images"].items()}
 
 
-def _pixels(told: str) -> Any:
+def pixels_of(told: str) -> Any:
+    """Of a picture in a body."""
     with Image.open(io.BytesIO(base64.b64decode(told))) as picture:
         return np.asarray(picture.convert("RGB"), np.uint8)

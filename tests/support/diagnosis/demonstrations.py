@@ -14,7 +14,7 @@ from reflex_runner.simulation.eyes import CAMERAS, Eyes, Scene
 from reflex_runner.simulation.world import CONTROL_PERIOD_S, World
 from support.datasets.drafts import Columns, Draft, Pixels
 
-__all__ = ["FEATURES", "HEIGHT", "TASKS", "WIDTH", "demonstrations"]
+__all__ = ["FEATURES", "HEIGHT", "TASKS", "WIDTH", "counters", "demonstrations"]
 
 TASKS: Final = ("pick up the cube", "fold the arm")
 FEATURES: Final = tuple(f"observation.images.{camera}" for camera in CAMERAS)
@@ -28,18 +28,18 @@ REST: Final = np.array([0.0, -98.0, 94.0, 60.0, 0.0, 20.0])
 Vector = npt.NDArray[Any]
 
 
-def demonstrations(seeds: Sequence[int], tasks: Sequence[int] = (0, 1)) -> Draft:
+def demonstrations(seeds: Sequence[int], tasks: Sequence[int] = (0, 1), height: int = HEIGHT) -> Draft:
     """An episode of each seed, the tasks in turn; not yet summed up."""
     world, first = World(), 0
     episodes: list[Columns] = []
     pictures: dict[str, list[list[Pixels]]] = {name: [] for name in FEATURES}
-    with Eyes(world.model, WIDTH, HEIGHT) as eyes:
+    with Eyes(world.model, WIDTH, height) as eyes:
         for number, seed in enumerate(seeds):
             task = tasks[number % len(tasks)]
             columns, shown = _episode(world, eyes, seed, task)
             length = len(columns["action"])
             frames = np.arange(length)
-            episodes.append(columns | _counters(frames, number, first, task))
+            episodes.append(columns | counters(frames, number, first, task))
             for name, camera in zip(FEATURES, CAMERAS, strict=True):
                 pictures[name].append([each[camera] for each in shown])
             first += length
@@ -78,7 +78,8 @@ def _fold(_: World, state: Vector) -> Vector:
 SCRIPTS: Final[tuple[Callable[[World, Vector], Vector], ...]] = (_pick, _fold)
 
 
-def _counters(frames: npt.NDArray[np.int64], number: int, first: int, task: int) -> Columns:
+def counters(frames: npt.NDArray[np.int64], number: int, first: int, task: int) -> Columns:
+    """Of an episode's frames, the first of which is `first` in the whole dataset."""
     return {
         "timestamp": (frames / 30).astype(np.float32),
         "frame_index": frames.astype(np.int64),

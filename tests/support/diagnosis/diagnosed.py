@@ -12,7 +12,8 @@ from reflex_learning.diagnosis.report import Diagnosis
 from reflex_runner.simulation.axes import SIMULATED
 from support.datasets.writing import write
 from support.diagnosis.answering import client_of
-from support.diagnosis.faults import Fault, Setup
+from support.diagnosis.breaking import Fault
+from support.diagnosis.faults import Setup
 from support.diagnosis.fitted import write_fitted_policy
 from support.server import running_server
 

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from support.diagnosis.demonstrations import demonstrations
 from support.diagnosis.diagnosed import diagnosed, is_named
-from support.diagnosis.faults import FAULTS, HEALTHY, Fault, Setup
+from support.diagnosis.breaking import Fault
+from support.diagnosis.faults import FAULTS, HEALTHY, Setup
 from support.diagnosis.fitted import fit
 
 __all__ = ["TRAINED_ON", "main"]

@@ -13,8 +13,9 @@ from reflex.errors import SetupError
 from reflex_learning.diagnosis.diagnosing import Plan, diagnose
 from support.datasets.drafts import Draft
 from support.diagnosis.answering import client_of
+from support.diagnosis.breaking import Fault
 from support.diagnosis.diagnosed import diagnosed, is_named, written
-from support.diagnosis.faults import FAULTS, HEALTHY, Fault, Setup
+from support.diagnosis.faults import FAULTS, HEALTHY, Setup
 from support.diagnosis.fitted import Fitted
 
 BY_NAME = {fault.name: fault for fault in (*FAULTS, *HEALTHY)}
