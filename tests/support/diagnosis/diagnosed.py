@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from contextlib import ExitStack
 from pathlib import Path
 
 from reflex.client import ReflexClient
@@ -12,12 +13,14 @@ from reflex_learning.diagnosis.report import Diagnosis
 from reflex_runner.simulation.axes import SIMULATED
 from support.datasets.writing import write
 from support.diagnosis.answering import client_of
-from support.diagnosis.breaking import Fault
+from support.diagnosis.breaking import Fault, Recorded
 from support.diagnosis.faults import Setup
 from support.diagnosis.fitted import write_fitted_policy
+from support.diagnosis.shipped import Shipped, serving
+from support.diagnosis.shipped_answering import shipped_client_of
 from support.server import running_server
 
-__all__ = ["diagnosed", "is_named", "written"]
+__all__ = ["diagnosed", "diagnosed_shipped", "is_named", "written"]
 
 
 def diagnosed(fault: Fault, setup: Setup, folder: Path, *, served: bool = False) -> Diagnosis:
@@ -30,7 +33,19 @@ def diagnosed(fault: Fault, setup: Setup, folder: Path, *, served: bool = False)
         return diagnose(client, "in process", root, plan)
 
 
-def written(setup: Setup, root: Path) -> Path:
+def diagnosed_shipped(fault: Fault, setup: Shipped, folder: Path, url: str | None = None, seed: int = 0) -> Diagnosis:
+    """In this process, or by the server at `url`, or one of its own where the fault is the server's."""
+    fault.do(setup)
+    root, plan = written(setup, folder / "dataset"), Plan(seed=seed, instruction=setup.instruction)
+    with ExitStack() as stack:
+        if url is None:
+            return diagnose(stack.enter_context(shipped_client_of(setup, folder)), "in process", root, plan)
+        address = stack.enter_context(serving(setup, folder)) if setup.is_served_otherwise else url
+        client = stack.enter_context(ReflexClient(address, deadline_s=60.0))
+        return diagnose(client, address, root, plan)
+
+
+def written(setup: Recorded, root: Path) -> Path:
     """The dataset on disk."""
     setup.draft.sum_up()
     setup.draft.info.update({"robot_type": setup.robot.name} | setup.meta)
