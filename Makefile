@@ -106,7 +106,7 @@ bench-control: $(STAMP) ## a thousand robots' heartbeats at one control plane fo
 bench-datasets: $(STAMP) ## how fast a dataset of 100,000 frames is validated, and in how much memory (minutes)
 	$(BIN)/python -m reflex_bench.dataset_bench $(ARGS)
 
-diagnose-table: $(STAMP) ## what `reflex diagnose` says of every seeded fault and healthy set-up: a table (minutes; ARGS='--served')
+diagnose-table: $(STAMP) ## what `reflex diagnose` says of every seeded fault and healthy set-up: a table (minutes; ARGS='--policy pick_up_the_cube --served')
 	PYTHONPATH=tests $(BIN)/python -m support.diagnosis.table $(ARGS)
 
 expert-bench: $(STAMP) ## how often the simulator's scripted expert picks the cube up: a table (half a minute; ARGS='--seeds 1000')
