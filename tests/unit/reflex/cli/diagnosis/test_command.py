@@ -37,7 +37,7 @@ def test_what_is_wrong_is_a_line_with_its_fix_and_ends_with_1(
     server: StillServer, dataset: Path, tmp_path: Path
 ) -> None:
     page = tmp_path / "report.html"
-    done = diagnose("--server", server.url, "--dataset", str(dataset), "--frames", "16", "--html", str(page))
+    done = diagnose("--server", server.url, "--dataset", str(dataset), "--frames", "24", "--html", str(page))
 
     assert done.exit_code == 1, done.output
     line, fix = done.stdout.splitlines()
@@ -48,16 +48,16 @@ def test_what_is_wrong_is_a_line_with_its_fix_and_ends_with_1(
 
 
 def test_as_json_it_is_one_value(server: StillServer, dataset: Path) -> None:
-    done = diagnose("--server", server.url, "--dataset", str(dataset), "--frames", "16", "--json")
+    done = diagnose("--server", server.url, "--dataset", str(dataset), "--frames", "24", "--json")
     told = json.loads(done.stdout)
 
-    assert (done.exit_code, told["healthy"], told["frames"]) == (1, False, 16)
+    assert (done.exit_code, told["healthy"], told["frames"]) == (1, False, 24)
     assert [finding["id"] for finding in told["findings"]] == ["unexplained"]
     assert set(told["error_by_axis"]) == set(server.axes)
 
 
 def test_the_function_finds_what_the_command_finds(server: StillServer, dataset: Path) -> None:
-    found = reflex.diagnose(server.url, dataset, frames=16)
+    found = reflex.diagnose(server.url, dataset, frames=24)
 
     assert not found.is_healthy
     assert [finding.kind for finding in found.findings] == ["unexplained"]
