@@ -17,7 +17,7 @@ from reflex_learning.diagnosis.asking import Asker
 from reflex_learning.diagnosis.comparing import Fit, fit_of, pictures_compared
 from reflex_learning.diagnosis.hypotheses import Hypothesis
 from reflex_learning.diagnosis.moments import Moment, choose_places, read_moments
-from reflex_learning.diagnosis.observing import guarded, seams, slow, unskilled
+from reflex_learning.diagnosis.observing import guarded, seams, slow, too_narrow, unskilled
 from reflex_learning.diagnosis.replaying import Replay
 from reflex_learning.diagnosis.report import Diagnosis, Finding
 from reflex_learning.diagnosis.scoring import frame_errors, profile, scale_of
@@ -118,8 +118,11 @@ def _ask(diagnosis: Diagnosis, replay: Replay) -> None:
             found.append(finding)
         undone.append(hypothesis)
     left = float(np.nanmean(replay.errors(moments, tuple(undone))))
-    diagnosis.findings += [*unskilled(diagnosis, left), *found]  # what explains a part alone comes after that
-    if not any(each.kind.endswith(ACTIONS_CHANGED) for each in undone):
+    are_actions_as_recorded = not any(each.kind.endswith(ACTIONS_CHANGED) for each in undone)
+    narrow = list(too_narrow(asker.served.robot, moments)) if are_actions_as_recorded else []
+    # Limits that the recorded actions break explain every error; of the rest, what explains a part alone comes last.
+    diagnosis.findings += [*([] if narrow else unskilled(diagnosis, left)), *found, *narrow]
+    if are_actions_as_recorded and not narrow:
         diagnosis.findings += guarded(asker, moments, undone, diagnosis)
     diagnosis.findings += seams(asker, moments[:SEAMS], undone, diagnosis)
     diagnosis.findings += slow(asker, diagnosis)

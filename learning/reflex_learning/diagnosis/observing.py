@@ -9,13 +9,14 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from reflex.embodiments import Embodiment
 from reflex_learning.diagnosis.asking import Asker
 from reflex_learning.diagnosis.hypotheses import Hypothesis
 from reflex_learning.diagnosis.moments import Moment
 from reflex_learning.diagnosis.report import Diagnosis, Finding
 from reflex_learning.diagnosis.served import Served
 
-__all__ = ["guarded", "seams", "slow", "unskilled"]
+__all__ = ["guarded", "seams", "slow", "too_narrow", "unskilled"]
 
 Array = npt.NDArray[np.float64]
 
@@ -32,11 +33,8 @@ TOUCH: Final = 1e-3
 OTHER_NOISE: Final = 7_919
 
 
-def guarded(
-    asker: Asker, moments: Sequence[Moment], undone: Sequence[Hypothesis], diagnosis: Diagnosis
-) -> Iterator[Finding]:
-    """Where recorded actions are beyond the limits, or most answers are changed."""
-    robot = asker.served.robot
+def too_narrow(robot: Embodiment, moments: Sequence[Moment]) -> Iterator[Finding]:
+    """Where recorded actions are beyond the limits, whatever the policy answers."""
     actions = np.concatenate(list({id(moment.actions): moment.actions for moment in moments}.values()))
     low, high = np.array(robot.action_low), np.array(robot.action_high)
     beyond = ((actions < low - TOUCH * (high - low)) | (actions > high + TOUCH * (high - low))).mean(0)
@@ -44,7 +42,12 @@ def guarded(
         axis = int(beyond.argmax())
         told = f"{beyond[axis]:.0%} of what was recorded is beyond {low[axis]:g} to {high[axis]:g}"
         yield Finding("guard", f"{robot.action_names[axis]}: {told}")
-        return
+
+
+def guarded(
+    asker: Asker, moments: Sequence[Moment], undone: Sequence[Hypothesis], diagnosis: Diagnosis
+) -> Iterator[Finding]:
+    """Where most answers are changed."""
     clamped = asker.clamped(moments, undone)
     changed = Counter(name for axes in clamped for name in axes)
     share = sum(bool(axes) for axes in clamped) / max(1, len(clamped))
@@ -67,7 +70,7 @@ def seams(
         again = asker.chunk(moment, undone, seed=OTHER_NOISE)
         jumps.append(_largest(again[0] - first[0], robot.action_max_step))
         steps.append(_largest(np.diff(moment.recorded(2), axis=0)[0], robot.action_max_step))
-    if not jumps:
+    if not np.isfinite(jumps).any():
         return
     diagnosis.seam = float(np.nanmedian(jumps))
     if diagnosis.seam > max(1.0, 2 * float(np.nanmedian(steps))):

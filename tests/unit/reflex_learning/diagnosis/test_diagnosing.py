@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from reflex.errors import SetupError
 from reflex_learning.diagnosis.diagnosing import Plan, diagnose
+from reflex_runner.simulation.axes import SIMULATED
 from support.datasets.drafts import Draft
 from support.diagnosis.answering import client_of
 from support.diagnosis.breaking import Fault
@@ -58,6 +60,21 @@ def test_another_rate_is_seen_without_a_replay(setup: Setup, tmp_path: Path) -> 
         "frame-rate: the dataset was recorded at another rate than the policy's actions are executed at "
         "(recorded at 15 Hz, executed at 30 Hz)"
     )
+
+
+def test_limits_that_what_was_recorded_breaks_explain_a_policy_without_any_skill(setup: Setup, tmp_path: Path) -> None:
+    middle = setup.draft.all_of("action").mean(0)
+    setup.robot = dataclasses.replace(
+        SIMULATED,
+        action_low=tuple((middle - 0.1).tolist()),
+        action_high=tuple((middle + 0.1).tolist()),
+        mean_state=tuple(middle.tolist()),
+        stop_ladder=None,
+    )
+    found = diagnosed(meta(), setup, tmp_path)
+
+    assert found.error == pytest.approx(found.mean_error, rel=0.05)
+    assert [finding.kind for finding in found.findings] == ["guard"]
 
 
 def test_a_missing_camera_keeps_anything_from_being_asked(setup: Setup, tmp_path: Path) -> None:
