@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from reflex.embodiments import Embodiment
+from reflex.model_repository import EMBODIMENT_FILE
 from reflex_runner.simulation.axes import SIMULATED
 from support.datasets.drafts import Draft
 
@@ -124,6 +127,12 @@ def narrow(setup: Recorded) -> None:
     low, high = list(SIMULATED.action_low), list(SIMULATED.action_high)
     low[LIFT], high[LIFT] = -20.0, 20.0
     setup.robot = dataclasses.replace(SIMULATED, action_low=tuple(low), action_high=tuple(high), stop_ladder=None)
+
+
+def hold_to(robot: Embodiment, policy: Path) -> None:
+    """A server of the policy in that folder holds it to this robot's limits."""
+    told = {name: value for name, value in dataclasses.asdict(robot).items() if value is not None}
+    (policy / EMBODIMENT_FILE).write_text(json.dumps(told))
 
 
 def keep(setup: Recorded, numbers: list[int]) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -13,7 +11,7 @@ from reflex_learning.diagnosis.report import Diagnosis
 from reflex_runner.simulation.axes import SIMULATED
 from support.datasets.writing import write
 from support.diagnosis.answering import client_of
-from support.diagnosis.breaking import Fault, Recorded
+from support.diagnosis.breaking import Fault, Recorded, hold_to
 from support.diagnosis.faults import Setup
 from support.diagnosis.fitted import write_fitted_policy
 from support.diagnosis.shipped import Shipped, serving
@@ -56,11 +54,7 @@ def _by_server(setup: Setup, folder: Path, root: Path, plan: Plan) -> Diagnosis:
     write_fitted_policy(folder / "repository", setup.fitted, mode=setup.mode, executed=setup.executed)
     options = ["--model-repository", str(folder / "repository"), "--policy", "fitted"]
     if setup.robot is not SIMULATED:
-        robot = dataclasses.asdict(setup.robot)
-        (folder / "robot.json").write_text(
-            json.dumps({name: value for name, value in robot.items() if value is not None})
-        )
-        options += ["--embodiment", str(folder / "robot.json")]
+        hold_to(setup.robot, folder / "repository" / "fitted")
     if setup.latency_s:
         options += ["--inject-latency-ms", f"{1000 * setup.latency_s:g}"]
     with running_server(*options) as server, ReflexClient(server.base_url, deadline_s=10.0) as client:

@@ -25,7 +25,7 @@ from reflex_learning.reading.dataset import frames_of_episode, open_dataset
 from reflex_learning.reading.stills import stills_of
 from reflex_runner.simulation.axes import SIMULATED
 from support.datasets.drafts import Columns, Draft
-from support.diagnosis.breaking import ACTION, STATE, Recorded
+from support.diagnosis.breaking import ACTION, STATE, Recorded, hold_to
 from support.diagnosis.demonstrations import counters
 from support.server import running_server
 
@@ -91,10 +91,6 @@ def _draft(root: Path) -> Draft:
 def serving(setup: Shipped, folder: Path) -> Iterator[str]:
     """The address of a server of it, until the end."""
     options = ["--policy", NAME, "--model-repository", str(repository_of(setup, folder))]
-    if setup.robot is not SIMULATED:
-        robot = {name: value for name, value in dataclasses.asdict(setup.robot).items() if value is not None}
-        (folder / "robot.json").write_text(json.dumps(robot))
-        options += ["--embodiment", str(folder / "robot.json")]
     if setup.latency_s:
         options += ["--inject-latency-ms", f"{1000 * setup.latency_s:g}"]
     with running_server(*options) as server:
@@ -103,7 +99,8 @@ def serving(setup: Shipped, folder: Path) -> Iterator[str]:
 
 def repository_of(setup: Shipped, folder: Path) -> Path:
     """The shipped one, unless something about the policy is other than it ships."""
-    if setup.exported is None and setup.executed == Recorded.executed:
+    others = setup.exported, setup.executed != Recorded.executed, setup.robot is not SIMULATED
+    if not any(others):
         return REPOSITORY
     return _written(setup, folder / "repository")
 
@@ -116,6 +113,8 @@ def _written(setup: Shipped, repository: Path) -> Path:
         config["action_space"] |= _export(repository, setup.exported)
         _renew_canary(repository)
     (repository / NAME / "reflex_config.json").write_text(json.dumps(config))
+    if setup.robot is not SIMULATED:
+        hold_to(setup.robot, repository / NAME)
     return repository
 
 
