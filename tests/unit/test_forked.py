@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -19,10 +20,11 @@ from support.waiting import HANGS_S, wait_until
 # The name of its folder, without which another test's module of the same name would be found.
 MODULE = "told_by_test_forked"
 TELLING = """
-    import json, os, signal, sys
+    import json, os, resource, signal, sys
     print(json.dumps({
         "argv": sys.argv, "name": __name__, "folder": os.getcwd(), "path": sys.path,
         "environment": dict(os.environ), "open": len(os.listdir("/proc/self/fd")), "terminal": sys.stdout.isatty(),
+        "files": resource.getrlimit(resource.RLIMIT_NOFILE),
         "handlers": [str(signal.getsignal(each)) for each in (2, 13, 15, 17)],
     }))
     print("said", file=sys.stderr)
@@ -54,6 +56,16 @@ def told(folder: Path, *arguments: str, **variables: str) -> tuple[bool, int, Ma
     return isinstance(process, Forked), code, seen, "".join(line for line in lines if not line.startswith("{"))
 
 
+@pytest.fixture
+def few_files() -> Iterator[None]:
+    """Another limit than the mother began with, as a server that ran in this process has left one."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (before[0] - 1, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@pytest.mark.usefixtures("few_files")
 def test_a_forked_module_sees_what_another_sees(module: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     forked = told(module, "--port", "1", REFLEX_LOG_LEVEL="debug", PYTHONPATH="/nowhere")
     monkeypatch.delenv(WORKER)
@@ -87,15 +99,16 @@ def test_one_that_is_killed_says_by_what_and_its_sisters_live(module: Path) -> N
     first, log = started(module)
     second, _ = started(module)
     try:
+        assert isinstance(first, Forked)
         wait_until(lambda: log.read_text() == "1\n", "it runs")
         with pytest.raises(subprocess.TimeoutExpired):
             first.wait(0.01)
         first.kill()
 
-        assert isinstance(first, Forked)
         assert first.wait(HANGS_S) == -signal.SIGKILL
         assert second.poll() is None
     finally:
+        first.kill()
         second.terminate()
     assert second.wait(HANGS_S) == -signal.SIGTERM
 

@@ -22,6 +22,7 @@ COMMANDS: Final = [
     for block in blocks_of(GUIDE)
     if block.language == "bash"
     for line in block.code.splitlines()
+    if line.startswith("reflex ")
 ]
 SHORT: Final = ("--episodes", "2", "--seeds", "10000:10002", "--max-steps", "8", "--picture-px", "32")
 """Given besides, so that each takes seconds: of an option that is given twice the later one counts."""

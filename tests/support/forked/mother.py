@@ -13,6 +13,7 @@ import gc
 import importlib
 import json
 import os
+import resource
 import runpy
 import select
 import signal
@@ -87,6 +88,8 @@ def become(wanted: dict[str, Any]) -> None:
     for output in OUTPUTS:
         os.dup2(wanted["output"], output)
     os.close(wanted["output"])
+    for name, limit in wanted["limits"].items():
+        resource.setrlimit(getattr(resource, name), limit)
     os.environ.clear()
     os.environ.update(wanted["environment"])
     os.chdir(wanted["folder"])

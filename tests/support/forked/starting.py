@@ -10,6 +10,7 @@ import atexit
 import functools
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -28,6 +29,8 @@ READ_AT_START: Final = ("PYTHON", "LD_", "MALLOC_", "OMP_", "OPENBLAS_", "GRPC_"
 """Variables that count when a process begins, or when something is imported."""
 SET_AGAIN: Final = frozenset({"PYTHONPATH"})
 DEAF_TO: Final = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+LIMITS: Final = tuple(name for name in dir(resource) if name.startswith("RLIMIT_"))
+"""Handed on: what runs in the tests' own process may have raised that of open files."""
 SLICE_S: Final = 0.1
 
 
@@ -46,10 +49,9 @@ def _circumstances(environment: Mapping[str, str]) -> tuple[object, ...]:
     counting = {name: value for name, value in environment.items() if name.startswith(READ_AT_START)}
     variables = frozenset(item for item in counting.items() if item[0] not in SET_AGAIN)
     ignored = tuple(number for number in DEAF_TO if signal.getsignal(number) is signal.SIG_IGN)
-    limits = Path("/proc/self/limits").read_text(encoding="utf-8")
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     [mask] = [line for line in status.splitlines() if line.startswith("Umask")]
-    return variables, ignored, limits, mask, os.getpriority(os.PRIO_PROCESS, 0), frozenset(os.sched_getaffinity(0))
+    return variables, ignored, mask, os.getpriority(os.PRIO_PROCESS, 0), frozenset(os.sched_getaffinity(0))
 
 
 @functools.cache
@@ -114,7 +116,14 @@ class Forked(subprocess.Popen[bytes]):
     def __init__(
         self, mother: Mother, module: str, arguments: Sequence[str], output: IO[bytes], env: Mapping[str, str]
     ) -> None:
-        wanted = {"module": module, "arguments": list(arguments), "folder": str(Path.cwd()), "environment": dict(env)}
+        limits = {name: resource.getrlimit(getattr(resource, name)) for name in LIMITS}
+        wanted = {
+            "module": module,
+            "arguments": list(arguments),
+            "folder": str(Path.cwd()),
+            "environment": dict(env),
+            "limits": limits,
+        }
         self.args = [sys.executable, "-m", module, *arguments]
         self.stdin = self.stdout = self.stderr = None
         self.returncode: int | None = None
