@@ -34,7 +34,8 @@ pytest_plugins = ["support.promise", "support.clock", "docs.commands"]
 
 # What runs under nohup ignores a hang-up, and what a script runs in the background Ctrl-C: so would a test's servers,
 # for what is ignored is so in a child. A handler is not handed on, and with it the tests still ignore it.
-for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+HEARD = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+for number in HEARD:
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, signal.default_int_handler if number is signal.SIGINT else lambda *_: None)
 
@@ -52,6 +53,16 @@ def _own_logs() -> Generator[None]:
     ours.handlers[:] = before[2]
     root.setLevel(before[0])
     ours.setLevel(before[1])
+
+
+@pytest.fixture(autouse=True)
+def _own_signals() -> Generator[None]:
+    """A command that runs in the tests' own process hears signals itself: the next test finds them heard as before."""
+    before = [(number, signal.getsignal(number)) for number in HEARD]
+    yield
+    for number, handler in before:
+        if handler is not None and signal.getsignal(number) is not handler:
+            signal.signal(number, handler)
 
 
 @pytest.hookimpl(optionalhook=True)
