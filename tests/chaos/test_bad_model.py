@@ -15,6 +15,8 @@ from support.promise import Promise
 from support.waiting import eventually
 
 FAILURES_THAT_OPEN = 5
+MOST_CANARIES = 5
+"""One that is under way, of the fault before, may meet the next one before a request does: then that is tried again."""
 CLOSED_AGAIN_S = 8.0
 """The probes' delay doubles up to 5 s, with jitter, while the fault lasts."""
 REPLACED_S = 10.0
@@ -40,9 +42,14 @@ def test_a_bad_answer_is_a_500_then_the_breaker_opens_and_the_canary_closes_it(
 ) -> None:
     async def scenario() -> None:
         async with LoadClient(server.port) as client:
-            assert (await client.act()).is_right
-            server.behave(fault=fault)
-            codes = [(await client.act()).code for _ in range(FAILURES_THAT_OPEN + 3)]
+            for _ in range(MOST_CANARIES):
+                server.behave()
+                await eventually(partial(_is_healthy, client), "the breaker is closed")
+                assert (await client.act()).is_right
+                server.behave(fault=fault)
+                codes = [(await client.act()).code for _ in range(FAILURES_THAT_OPEN + 3)]
+                if codes[0] == code:
+                    break
             failures = codes.count(code)
             assert 1 <= failures <= FAILURES_THAT_OPEN, codes
             assert codes == [code] * failures + ["circuit_open"] * (len(codes) - failures)

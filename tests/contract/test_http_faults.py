@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from pathlib import Path
 
 import httpx
@@ -30,6 +31,8 @@ TIMER_S = 0.001
 NOISE_S = 0.25
 """What even a quiet machine may add to one answer among several."""
 BREAKER_FAILURES = 5
+MOST_CANARIES = 5
+"""One that is under way, of the fault before, may meet the next one before a request does: then that is tried again."""
 
 
 @pytest.fixture
@@ -67,10 +70,13 @@ def act_request(**headers: str) -> bytes:
     ],
 )
 def test_a_model_that_fails_on_a_request_is_500_with_its_code(nonce: Served, fault: Fault, code: str) -> None:
-    with nonce.behaving(fault=fault):
-        answer = nonce.act(valid_body(request_id="mine"))
-        if code == "non_finite_action":  # else the canary, which looks into it, may be refuted after the model is well
-            wait_until(lambda: nonce.client.get("/health").status_code == 503, "the canary has looked into it")
+    for _ in range(MOST_CANARIES):
+        with nonce.behaving(fault=fault):
+            answer = nonce.act(valid_body(request_id="mine"))
+            if code == "non_finite_action":  # else the canary that looks into it may be refuted after the model is well
+                wait_until(lambda: nonce.client.get("/health").status_code == 503, "the canary has looked into it")
+        if answer.status_code != HTTPStatus.SERVICE_UNAVAILABLE:
+            break
     assert (answer.status_code, answer.json()["error"]) == (500, code)
     assert is_envelope(raw(answer), request_id="mine")
     assert "actions" not in answer.json()
