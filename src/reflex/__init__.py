@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         wait_for_training_run,
         whoami,
     )
+    from reflex.sdk.dataset_folders import convert_dataset, dataset_stats, repair_dataset
     from reflex.sdk.diagnosing import diagnose
     from reflex.sdk.evaluating import evaluate
     from reflex.sdk.running import connect, run_from_config
@@ -67,10 +68,12 @@ __all__ = [
     "claim_pairing_token",
     "close_session",
     "connect",
+    "convert_dataset",
     "create_deployment",
     "create_deployment_from_spec",
     "create_key",
     "create_pairing_token",
+    "dataset_stats",
     "diagnose",
     "evaluate",
     "get_dataset",
@@ -92,6 +95,7 @@ __all__ = [
     "register_model",
     "register_robot",
     "register_robot_schema",
+    "repair_dataset",
     "revoke_key",
     "rotate_key",
     "run_deployment_doctor",
@@ -114,6 +118,9 @@ _HOMES = {
     "ReflexError": "reflex.errors",
     "action": "reflex.connector.roles",
     "connect": "reflex.sdk.running",
+    "convert_dataset": "reflex.sdk.dataset_folders",
+    "dataset_stats": "reflex.sdk.dataset_folders",
+    "repair_dataset": "reflex.sdk.dataset_folders",
     "evaluate": "reflex.sdk.evaluating",
     "diagnose": "reflex.sdk.diagnosing",
     "observation": "reflex.connector.roles",
