@@ -39,9 +39,6 @@ for number in HEARD:
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, signal.default_int_handler if number is signal.SIGINT else lambda *_: None)
 
-# What a server that is forked has in common with each other one.
-usual_circumstances()
-
 
 @pytest.fixture(autouse=True)
 def _own_logs() -> Generator[None]:
@@ -69,6 +66,11 @@ def _own_signals() -> Generator[None]:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> FileScheduling:
     config.option.loadscopereorder = False
     return FileScheduling(config, log)
+
+
+def pytest_collection_finish() -> None:
+    """What a forked server has in common with every other one: what the imports of the tests set is part of it."""
+    usual_circumstances()
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
