@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import re
 import signal
 from collections.abc import Generator
 
@@ -25,6 +26,12 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # Collecting makes what lives to the end: looking for garbage in it finds none and takes a tenth of a run.
 gc.disable()
+
+# What the `make` around us was told (`make test ARGS=...`) is not for the makes that the tests start.
+for word in re.findall(r"(?:^|(?<!\\)\s)(\w+)=", os.environ.get("MAKEFLAGS", "")):
+    os.environ.pop(word, None)
+for name in ("MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS", "MAKELEVEL"):
+    os.environ.pop(name, None)
 
 # How long an example takes is the machine's affair; what has to be quick is a promise.
 settings.register_profile("reflex", deadline=None)

@@ -19,8 +19,7 @@ def recipe(*words: str, folder: Path = REPOSITORY, variables: dict[str, str] | N
     """What `make serve` would run there, without running it."""
     command = ["make", "--no-print-directory", "--dry-run", "--old-file", ".venv/.installed", "--old-file",
                ".venv/.serves", "--file", str(REPOSITORY / "Makefile"), "serve", *words]  # fmt: skip
-    ours = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS")}
-    ours = {name: value for name, value in ours.items() if not name.startswith("REFLEX_")}
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("REFLEX_")}
     done = subprocess.run(command, cwd=folder, env=ours | (variables or {}), capture_output=True, text=True, check=True)
     [line] = [line for line in done.stdout.splitlines() if '/reflex" serve' in line]
     return line.partition('/reflex" serve')[2].strip()
