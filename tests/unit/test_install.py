@@ -89,6 +89,7 @@ def second(installing: Installing, tmp_path: Path) -> Iterator[Installing]:
     made.kill()
 
 
+@pytest.mark.slow
 def test_while_pip_is_silent_it_says_how_much_is_downloaded_and_installed(installing: Installing) -> None:
     installing.pip()
     assert installing.process.stdout is not None
@@ -185,6 +186,7 @@ def test_one_that_waits_ends_at_ctrl_c(second: Installing) -> None:
     assert second.process.wait(HANGS_S) == 130
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("end", "code"),
     [

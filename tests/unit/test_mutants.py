@@ -71,6 +71,7 @@ def run(script: str, *arguments: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=False)
 
 
+@pytest.mark.slow
 def test_a_fault_that_no_test_notices_is_shown_and_fails_and_no_file_is_touched(house: Path) -> None:
     told = run(PLANT_IN_DOOR, house)
 
@@ -84,6 +85,7 @@ def test_a_fault_that_no_test_notices_is_shown_and_fails_and_no_file_is_touched(
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_fault_that_never_ends_is_ended(house: Path, tmp_path: Path) -> None:
     told = run(ENDLESS_DOOR, house, tmp_path / "scratch")
 

@@ -44,6 +44,7 @@ def test_a_figure_beyond_its_bound_is_red_in_time_and_green_in_make_test(tmp_pat
     assert report["repeats"] == ["test_it.py::test_slow[in_time]"]
 
 
+@pytest.mark.slow
 def test_what_hangs_or_is_wrong_is_red_in_make_test(tmp_path: Path) -> None:
     body = "def test_hangs(promise):\n    promise('an answer comes soon', 99.0, at_most=0.1)\n"
     assert run_of(tmp_path, body, "-m", "not timing")[0] == 1
@@ -103,6 +104,7 @@ def test_a_promise_that_is_missed_twice_on_a_busy_machine_is_red(tmp_path: Path)
     assert "1 failed, 1 passed" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "body",
     [

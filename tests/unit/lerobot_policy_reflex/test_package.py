@@ -63,6 +63,7 @@ def test_only_what_lerobot_loads_needs_lerobot(path: Path) -> None:
     assert needs == (path.stem in NEEDS_LEROBOT)
 
 
+@pytest.mark.slow
 def test_nothing_of_reflex_needs_the_plugin() -> None:
     roots = ("src", "frontend", "export", "control", "analysis", "runner", "learning", "bench")
     others = [path for root in roots for path in (REPOSITORY / root).rglob("*.py")]

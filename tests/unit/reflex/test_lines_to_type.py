@@ -32,6 +32,7 @@ def unquoted(tree: ast.AST) -> Iterator[int]:
                 yield value.lineno
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", PRODUCT, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_path_in_a_line_to_type_is_quoted(path: Path) -> None:
     assert list(unquoted(ast.parse(path.read_text()))) == []

@@ -43,6 +43,7 @@ def simulated(random: np.random.Generator, episodes: int, change: float) -> dict
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("episodes", [6, 20, 60])
 def test_without_a_difference_it_declines_in_19_of_20_experiments(episodes: int) -> None:
     random = np.random.default_rng(episodes)
@@ -93,6 +94,7 @@ def test_the_weights_are_those_of_the_policies_that_are_compared(tmp_path: Path)
     assert compare(table_of(tmp_path, [*lines, newer])).same_weights is False
 
 
+@pytest.mark.slow
 def test_power_grows_with_the_episodes() -> None:
     random = np.random.default_rng(8)
     found = [
@@ -105,6 +107,7 @@ def test_power_grows_with_the_episodes() -> None:
     assert found[2] > 0.9 * EXPERIMENTS
 
 
+@pytest.mark.slow
 def test_the_unit_is_the_episode_and_not_the_request(tmp_path: Path) -> None:
     """Requests of an episode are alike: taken one by one, a few episodes would look like proof. 40 whole recordings."""
     random = np.random.default_rng(9)

@@ -157,6 +157,7 @@ def test_the_page_stays_small(tmp_path: Path) -> None:
     assert len(page_of(tmp_path, recording())) < 150_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [1200, 500])
 def test_chromium_opens_the_page_without_a_complaint_or_a_request(tmp_path: Path, width: int) -> None:
     page = tmp_path / "report.html"
@@ -178,6 +179,7 @@ document.title = document.querySelectorAll('svg text').length + ' of them ' + JS
 </script></body>"""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "latency_ms"), [(1200, 9.9), (500, 9.9), (500, 11000.0)])
 def test_no_label_of_a_chart_is_cut_off(tmp_path: Path, width: int, latency_ms: float) -> None:
     records = [replace(one, latency_ms=one.latency_ms / 12 * latency_ms) if isinstance(one, RequestRecord) else one
@@ -193,6 +195,7 @@ def test_no_label_of_a_chart_is_cut_off(tmp_path: Path, width: int, latency_ms: 
     assert title[2] == "[]"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [1200, 500])
 def test_nothing_sticks_out_of_the_page_on_a_screen_of_any_width(tmp_path: Path, width: int) -> None:
     """Measured by a script in a copy of the page, which has its ban on scripts taken out."""
@@ -207,6 +210,7 @@ def test_nothing_sticks_out_of_the_page_on_a_screen_of_any_width(tmp_path: Path,
     assert int(title[1]) <= int(title[2])
 
 
+@pytest.mark.slow
 def test_the_visit_would_see_a_complaint_and_a_request(tmp_path: Path) -> None:
     page = tmp_path / "bad.html"
     page.write_text('<img src="http://report.invalid/x.png"><script>console.error("boom")</script>')

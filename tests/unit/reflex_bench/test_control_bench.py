@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from reflex_bench.control_bench import MAX_GROWTH_MB, P99_MS, Load, Result, measure
 
 SMALL = Load(robots=20, sessions=5, listeners=2, every_s=0.5, seconds=1.0)
 
 
+@pytest.mark.slow
 def test_every_robot_beats_as_often_as_it_should_and_is_answered() -> None:
     result = measure(SMALL)
 

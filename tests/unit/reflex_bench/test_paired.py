@@ -21,6 +21,7 @@ def test_the_ratio_is_that_of_the_medians() -> None:
     assert ratio.low <= ratio.value <= ratio.high
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("true_ratio", [0.9, 1.0, 1.1])
 def test_the_interval_holds_the_true_ratio_about_as_often_as_it_says(true_ratio: float) -> None:
     generator = np.random.default_rng(7)

@@ -92,6 +92,7 @@ def test_many_listeners_cost_the_store_one_look(plane: Plane, actor: Actor) -> N
     asyncio.run(listen())
 
 
+@pytest.mark.slow
 def test_nobody_looks_while_nobody_listens(plane: Plane) -> None:
     def look(_places: Mapping[str, int], _keys: frozenset[str]) -> News:
         raise AssertionError("somebody looks")

@@ -46,6 +46,7 @@ def test_servers_that_start_at_once_make_one_organisation_and_hand_out_one_key(s
     assert len(handed_out) == 1
 
 
+@pytest.mark.slow
 def test_a_key_that_could_not_be_handed_out_leaves_the_store_for_another_try(database: Database) -> None:
     def broken(_key: str) -> None:
         raise BrokenPipeError

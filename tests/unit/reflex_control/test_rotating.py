@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from reflex.signed.receipts import FIRST_SEQ, line_of, seal_header, verify_lines
 from reflex.signed.session_credential import read
 from reflex_control.identity.actor import Actor
@@ -45,6 +47,7 @@ def test_every_chain_goes_on_whole_under_the_new_key(
         assert verify_lines([line_of(header), *map(line_of, receipts)], keys).is_whole
 
 
+@pytest.mark.slow
 def test_a_credential_of_the_key_before_lives_on_to_its_own_end(plane: Plane, actor: Actor) -> None:
     note(plane, actor, "before")
     with plane.reading() as connection:

@@ -103,6 +103,7 @@ def test_the_table_below_has_every_field() -> None:
     assert [row[0] for row in FIELDS] == list(Settings.model_fields)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("field", "default", "variable", "from_env", "argument", "from_argument"), FIELDS)
 def test_an_argument_wins_over_the_environment_and_that_over_the_default(
     monkeypatch: pytest.MonkeyPatch,

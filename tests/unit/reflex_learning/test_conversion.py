@@ -19,6 +19,7 @@ from support.datasets.version_2 import write_old
 from support.datasets.writing import make
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["video", "image"])
 def test_every_frame_is_the_old_one_and_no_rule_is_broken(tmp_path: Path, layout: Layout) -> None:
     draft = healthy(layout)
@@ -72,6 +73,7 @@ def name_a_folder(root: Path) -> None:
     (root / "meta/info.json").write_text(json.dumps(info))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("damage", "said"),
     [

@@ -18,6 +18,7 @@ from support.datasets.seeding import rewrite_table
 from support.datasets.writing import make
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_they_are_those_of_all_frames(tmp_path: Path, layout: Layout) -> None:
     draft = healthy(layout)
@@ -37,6 +38,7 @@ def test_they_are_those_of_all_frames(tmp_path: Path, layout: Layout) -> None:
     assert np.abs(found[CAMERAS[0]]["mean"] - told).max() < 0.02  # a video is not what was filmed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", ["stats-range", "stats-moments", "stats-count", "stats-open", "stats-pictures"])
 def test_written_they_mend_what_the_validator_found(tmp_path: Path, rule: str) -> None:
     root = DEFECTS[rule].make(tmp_path)
@@ -69,6 +71,7 @@ def of_an_unknown_codec(root: Path) -> None:
         file.write_bytes(file.read_bytes().replace(b"avc1", b"zzzz"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", [without_a_column, without_a_picture, of_an_unknown_codec])
 def test_a_dataset_that_lacks_something_has_none_and_is_validated_all_the_same(
     tmp_path: Path, damage: Callable[[Path], None]
@@ -81,6 +84,7 @@ def test_a_dataset_that_lacks_something_has_none_and_is_validated_all_the_same(
     assert not validate(root).is_valid
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rule", "said"), [("finite", "action holds a NaN"), ("picture-decodes", "row 3")])
 def test_what_has_none_is_a_sentence_and_nothing_is_written(tmp_path: Path, rule: str, said: str) -> None:
     root = DEFECTS[rule].make(tmp_path)

@@ -187,6 +187,7 @@ def test_who_gives_a_servers_address_is_told_of_the_admin_port(server: Server, a
     assert json.loads(as_json.stdout)["error"] == "usage"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("as_json", [False, True])
 def test_who_interrupts_a_replacement_is_told_that_it_goes_on(server: Server, tmp_path: Path, as_json: bool) -> None:
     server.held = threading.Event()

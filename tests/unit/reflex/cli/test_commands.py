@@ -122,6 +122,7 @@ def test_serve_without_its_extra_says_what_to_install(monkeypatch: pytest.Monkey
         assert "pip install" in json.loads(told.stdout)["message"]
 
 
+@pytest.mark.slow
 def test_doctor_prints_one_json_value_whose_verdict_is_the_exit_code() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -133,6 +134,7 @@ def test_doctor_prints_one_json_value_whose_verdict_is_the_exit_code() -> None:
     assert by_name["python"]["status"] == "ok"
 
 
+@pytest.mark.slow
 def test_doctor_shows_a_failure_with_its_fix() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -189,6 +191,7 @@ def test_the_client_loads_no_numpy() -> None:
     assert subprocess.run([sys.executable, "-c", program], check=False, timeout=HANGS_S).returncode == 0
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_with_130_and_without_a_traceback() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"

@@ -114,6 +114,7 @@ def test_json_of_who_gives_up_is_the_error_alone(tmp_path: Path) -> None:
     assert json.loads(result.stdout)["error"] == "setup"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_who_waits_ends_at_once_when_it_is_told_to(tmp_path: Path, number: signal.Signals) -> None:
     command = [sys.executable, "-m", "reflex.cli", "engines", "wait", str(tmp_path)]

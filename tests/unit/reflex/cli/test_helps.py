@@ -76,6 +76,7 @@ def test_no_help_is_cut(command: str) -> None:
     assert [line for line in _help(command).splitlines() if line.endswith("...") and "Usage" not in line] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_a_shell_completes_commands(shell: str) -> None:
     asked = {"_REFLEX_COMPLETE": f"complete_{shell}", "COMP_WORDS": "reflex verif", "COMP_CWORD": "1",

@@ -52,6 +52,7 @@ def test_a_command_that_succeeds_or_fails_ends_as_ever_under_json(tmp_path: Path
     assert RUNNER.invoke(app, ["keys", "revoke", "b", "--file", str(file), "--json"]).exit_code == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["--help"], ["keys", "list"], ["keys", "list", "--json"]])
 def test_a_full_disk_is_one_sentence(tmp_path: Path, arguments: list[str]) -> None:
     (file := tmp_path / "keys").write_text(f"arm hmac-sha256:{'0' * 64}\n")

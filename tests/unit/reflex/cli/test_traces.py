@@ -271,6 +271,7 @@ def test_what_is_neither_a_url_nor_a_folder_is_said_to_be_neither(one_slot: Path
     assert "neither a URL" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_repository_that_cannot_be_served_is_a_failure_with_the_servers_own_words(
     one_slot: Path, tmp_path: Path
 ) -> None:
@@ -283,6 +284,7 @@ def test_a_repository_that_cannot_be_served_is_a_failure_with_the_servers_own_wo
     assert "holds no policy" in done.stderr
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_a_replay_with_130(one_slot: Path) -> None:
     class Silent(Policy):
         def post(self) -> None:

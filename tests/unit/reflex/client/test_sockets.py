@@ -170,6 +170,7 @@ def test_an_answer_without_end_is_dropped_after_8_mib_and_not_asked_for_again(co
     assert sent < 8 * MAX_ANSWER_BYTES, "the kernel's buffers aside, no more was taken"
 
 
+@pytest.mark.slow
 def test_a_compressed_answer_is_dropped_unread(connect: Any) -> None:
     bomb = gzip.compress(bytes(32 * MAX_ANSWER_BYTES), 1)
 

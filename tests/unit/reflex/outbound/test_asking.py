@@ -193,6 +193,7 @@ def test_nobody_is_asked_once_the_time_for_all_answers_has_passed(
         wait_until(lambda: len(server.connections) == asked, "it is asked")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "talk",
     [

@@ -21,6 +21,7 @@ def broken(tmp_path: Path) -> Path:
     return DEFECTS["finite"].make(tmp_path / "broken")
 
 
+@pytest.mark.slow
 def test_a_dataset_is_repaired_beside_and_what_was_dropped_is_told(broken: Path, tmp_path: Path) -> None:
     dry = reflex.repair_dataset(broken, tmp_path / "whole", dry_run=True)
     assert dry["out"] is None
@@ -32,6 +33,7 @@ def test_a_dataset_is_repaired_beside_and_what_was_dropped_is_told(broken: Path,
     assert not validate(tmp_path / "whole").failed
 
 
+@pytest.mark.slow
 def test_the_statistics_are_those_of_the_data(broken: Path, tmp_path: Path) -> None:
     reflex.repair_dataset(broken, tmp_path / "whole")
     told = reflex.dataset_stats(tmp_path / "whole")
@@ -39,6 +41,7 @@ def test_the_statistics_are_those_of_the_data(broken: Path, tmp_path: Path) -> N
     assert {"min", "max", "mean", "std", "q01", "q99"} <= set(told["action"])
 
 
+@pytest.mark.slow
 def test_a_dataset_of_version_2_is_converted_beside(tmp_path: Path) -> None:
     reflex.convert_dataset(write_old(healthy("image"), tmp_path / "old"), tmp_path / "new")
 

@@ -48,6 +48,7 @@ def protocol_of(client: Client) -> Any:
     return protocol
 
 
+@pytest.mark.slow
 def test_of_many_requests_at_once_one_is_in_being_and_16_kib_are_held() -> None:
     slow, seen, held = Slow(), [], []
 
@@ -70,6 +71,7 @@ def test_of_many_requests_at_once_one_is_in_being_and_16_kib_are_held() -> None:
     connected(scenario, app=slow)
 
 
+@pytest.mark.slow
 def test_the_next_request_begins_when_the_answer_before_has_been_taken() -> None:
     slow = Slow(ANSWER_BYTES)
     slow.release_all()

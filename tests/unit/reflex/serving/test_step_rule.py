@@ -65,6 +65,7 @@ def test_of_what_is_tolerated_fewer_steps_must_leave_room() -> None:
     assert course(RULE, [on_the_edge * MARGIN * 0.99] * 9)[-1] == 5
 
 
+@pytest.mark.slow
 @given(Rules, st.lists(Changes, max_size=30))
 def test_it_is_always_a_number_that_there_is_and_never_falls_faster_than_it_may(
     rule: StepRule, reported: list[list[float] | None]

@@ -54,6 +54,7 @@ def test_what_json_cannot_say_is_refused(value: object) -> None:
         canonical_json(value)
 
 
+@pytest.mark.slow
 @given(st.dictionaries(TEXT, VALUES, max_size=4))
 def test_what_was_written_reads_back_and_is_the_same_bytes_again(value: dict[str, Any]) -> None:
     data = canonical_json(value)
@@ -66,6 +67,7 @@ def test_the_order_in_which_keys_were_given_does_not_count(pairs: list[tuple[str
     assert canonical_json(dict(pairs)) == canonical_json(dict(sorted(pairs)))
 
 
+@pytest.mark.slow
 @given(st.dictionaries(TEXT, VALUES, min_size=1, max_size=3), st.data())
 def test_no_other_bytes_read_as_the_same_value(value: dict[str, Any], data: st.DataObject) -> None:
     written = bytearray(canonical_json(value))

@@ -146,6 +146,7 @@ def forgery(chance: random.Random) -> str:
     return issue(replace(CLAIMS, issued_at_ms=past_ms - 120_000, expires_at_ms=past_ms), chance.choice([KEY, OLD]))
 
 
+@pytest.mark.slow
 def test_of_ten_thousand_forged_altered_expired_and_foreign_credentials_none_passes() -> None:
     chance, reasons = random.Random(7), dict.fromkeys(["malformed", "unknown_key", "forged", "expired"], 0)
     for _ in range(FORGERIES):

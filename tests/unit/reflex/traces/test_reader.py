@@ -98,6 +98,7 @@ def test_several_members_are_one_file(tmp_path: Path) -> None:
     assert sequence(tmp_path / HOUR) == ([1, 2, 3], Losses())
 
 
+@pytest.mark.slow
 def test_a_member_after_a_torn_one_is_read(tmp_path: Path) -> None:
     """As when a server of the same id starts again and appends."""
     torn = thousand(tmp_path / HOUR).read_bytes()
@@ -158,6 +159,7 @@ def test_a_shadow_line_stays_behind_its_request(tmp_path: Path) -> None:
     assert sequence(tmp_path)[0] == [1, 1, 2, 3, 4]
 
 
+@pytest.mark.slow
 def test_five_hundred_episodes_one_after_another_need_few_open_files(tmp_path: Path) -> None:
     for episode in range(500):
         records = [request(2 * episode + 1), request(2 * episode + 2)]
@@ -176,6 +178,7 @@ def test_more_streams_at_once_than_may_be_open_lose_nothing(tmp_path: Path, monk
     assert sorted(sequence(tmp_path)[0]) == [1] * 9 + [100] * 9
 
 
+@pytest.mark.slow
 def test_a_bomb_of_one_long_line_is_skipped_in_little_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("reflex.traces.lines.MAX_LINE_BYTES", 1_000_000)
     with gzip.open(tmp_path / HOUR, "wb") as file:

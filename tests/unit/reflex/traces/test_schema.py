@@ -61,6 +61,7 @@ def test_a_line_reads_back_as_it_was_written_with_either_encoder(record: RecordL
     assert line.count(b"\n") == 1
 
 
+@pytest.mark.slow
 @given(st.floats(width=32, allow_nan=False, allow_infinity=False))
 def test_every_float32_comes_back_bit_for_bit(value: float) -> None:
     chunk = np.full((2, 7), value, np.float32)
@@ -102,6 +103,7 @@ def test_a_damaged_line_is_a_value_error_and_nothing_else(line: bytes) -> None:
         parse_line(line)
 
 
+@pytest.mark.slow
 @given(st.binary(max_size=200) | st.recursive(st.none() | st.floats() | st.text(), lambda inner: st.lists(inner)).map(
     lambda value: json.dumps({"kind": "request", "actions_raw": value}).encode()
 ))  # fmt: skip

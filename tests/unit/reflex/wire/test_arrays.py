@@ -155,6 +155,7 @@ parts = (
 maps = st.dictionaries(keys | keys.map(str.encode), parts, max_size=6)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None, suppress_health_check=BUSY)
 @given(st.recursive(maps, lambda inner: st.dictionaries(keys, inner, max_size=3) | st.lists(inner, max_size=3)))
 def test_any_maps_are_a_value_or_a_sentence(value: Any) -> None:

@@ -31,6 +31,7 @@ values = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=BUSY)
 @given(values)
 def test_a_value_is_written_and_read_as_the_library_does(value: Any) -> None:
@@ -111,6 +112,7 @@ def test_a_bomb_costs_no_more_than_its_bytes(data: bytes) -> None:
     assert peak_bytes < 1_000_000
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None, suppress_health_check=BUSY)
 @given(st.binary(max_size=200) | values.map(msgpack.packb), st.lists(st.tuples(st.integers(0), st.integers(0, 255))))
 def test_any_bytes_are_a_value_or_a_sentence(data: bytes, flips: list[tuple[int, int]]) -> None:

@@ -16,6 +16,7 @@ from support.traces import header, policy, request, write_trace
 QUICK = Training(reach_ms=400.0, epochs=30, hidden=(32, 32))
 
 
+@pytest.mark.slow
 def test_a_head_learns_how_the_world_moves_and_says_how_well(tmp_path: Path) -> None:
     told: list[float] = []
     recorded = read_recording(recorded_drift(tmp_path / "a_0.jsonl.gz"))

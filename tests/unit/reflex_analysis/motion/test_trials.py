@@ -83,6 +83,7 @@ def test_the_head_is_asked_for_one_strategy_alone_and_told_how_far_the_robot_is(
     assert all(5 <= body["executed_steps"] <= 50 and 1 <= body["inference_delay_steps"] <= 50 for body in later)
 
 
+@pytest.mark.slow
 def test_each_strategy_and_repetition_is_a_trial_with_noise_and_an_episode_of_its_own() -> None:
     with motion_server() as server:
         trials = tried(server, "sync", "open-loop", repeat=2)

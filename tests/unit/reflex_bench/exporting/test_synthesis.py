@@ -46,6 +46,7 @@ def family(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@pytest.mark.slow
 def test_what_it_writes_is_a_checkpoint_that_can_be_exported_and_gives_finite_actions(
     family: str, tmp_path: Path
 ) -> None:
@@ -60,6 +61,7 @@ def test_what_it_writes_is_a_checkpoint_that_can_be_exported_and_gives_finite_ac
     assert np.ptp(actions) > 0
 
 
+@pytest.mark.slow
 def test_the_weights_have_the_listed_names_shapes_and_types_and_the_seed_decides_them(tmp_path: Path) -> None:
     wanted = listed("smolvla")
     first = next(iter(wanted["tensors"]))
@@ -86,6 +88,7 @@ def test_a_config_without_cameras_gets_those_of_pi(tmp_path: Path) -> None:
     assert checkpoint.cameras[0].shape == (3, 56, 56)
 
 
+@pytest.mark.slow
 def test_what_is_stored_is_what_is_live(family: str, tmp_path: Path) -> None:
     """At the sizes of the recorded checkpoints constants weigh more than 1 %, at full size far less."""
     checkpoint = read_checkpoint(synthesise(listed(family), golden_folder(family), tmp_path / "checkpoint"))
@@ -96,6 +99,7 @@ def test_what_is_stored_is_what_is_live(family: str, tmp_path: Path) -> None:
     assert stored_bytes(tmp_path / "models") == pytest.approx(4 * live_parameters(checkpoint), rel=0.15)
 
 
+@pytest.mark.slow
 def test_an_export_is_measured_in_a_process_of_its_own_beside_a_copy(tmp_path: Path) -> None:
     checkpoint = synthesise(listed("smolvla"), golden_folder("smolvla"), tmp_path / "checkpoint")
 

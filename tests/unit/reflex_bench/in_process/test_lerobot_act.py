@@ -184,6 +184,7 @@ def test_a_client_that_goes_away_is_one_line(server: ActServer, capsys: pytest.C
     assert "".join(said).count("\n") == 1
 
 
+@pytest.mark.slow
 def test_it_tells_of_itself_and_needs_nothing_of_ours(tmp_path: Path) -> None:
     program = [sys.executable, "-I", lerobot_act.__file__]
     helped = subprocess.run([*program, "--help"], capture_output=True, text=True, check=True, timeout=HANGS_S)

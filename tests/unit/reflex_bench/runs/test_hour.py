@@ -14,6 +14,7 @@ def course() -> Course:
     return hour(periods=600, faster=8.0)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_recorded_and_looked_at_keeps_memory_descriptors_and_threads(course: Course) -> None:
     assert course.missed() == []
     assert course.result.steps >= 600
@@ -23,11 +24,13 @@ def test_a_run_that_is_recorded_and_looked_at_keeps_memory_descriptors_and_threa
     assert len(course.readings) >= READINGS
 
 
+@pytest.mark.slow
 def test_the_line_through_the_readings_is_growth_in_an_hour(course: Course) -> None:
     grown = [Reading(number * PERIODS // 20, 100.0 + number, 12, 8) for number in range(1, 21)]
     assert replace(course, readings=grown).slope_mb == pytest.approx(20.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("end", "word"),
     [

@@ -51,6 +51,7 @@ def get_all(
     return asyncio.run(ask())
 
 
+@pytest.mark.slow
 def test_a_key_that_holds_no_more_leads_to_the_sign_in_page(plane: Plane, actor: Actor) -> None:
     assert get(plane, "/robots", actor.key_id).status_code == 200
 
@@ -58,6 +59,7 @@ def test_a_key_that_holds_no_more_leads_to_the_sign_in_page(plane: Plane, actor:
     assert (sent.status_code, sent.headers["location"]) == (303, "/sign-in?next=%2Frobots&done=ended")
 
 
+@pytest.mark.slow
 def test_pages_count_against_the_key_that_is_signed_in_and_before_that_against_the_address(
     plane: Plane, actor: Actor, clock: Clock
 ) -> None:

@@ -197,6 +197,7 @@ def test_what_was_looked_at_later_is_not_overtaken_by_an_older_look(scene: Scene
     assert [each["reason"] for each in receipts(scene)[-2:]] == ["failed: limits", "ready"]
 
 
+@pytest.mark.slow
 def test_of_two_looks_at_the_same_moment_the_later_verdict_is_kept(scene: Scene, one: Frontend) -> None:
     for is_on in (False, True, False):
         one.health["guard_active"] = is_on

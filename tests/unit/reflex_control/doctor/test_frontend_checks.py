@@ -106,6 +106,7 @@ def test_a_frontend_that_asks_nobody_for_a_session_is_a_warning(scene: Scene, on
     assert scene.examine()["ready"] is True
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "health",
     [{"status": "degraded", "reason": "Triton is gone"}, {"status": "warming", "reason": "Triton is gone"},
@@ -172,6 +173,7 @@ def test_the_least_that_a_clock_may_be_off_is_less_than_2_s(skew_ms: tuple[float
     assert clock(case, None).status == status
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sent_at", "status"),
     [("2026-05-28T20:26:40.000Z", "pass"), ("2026-05-28T20:26:41.999Z", "pass"), ("2026-05-28T20:26:42.000Z", "fail"),

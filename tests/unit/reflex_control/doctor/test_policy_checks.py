@@ -48,6 +48,7 @@ ILL: list[tuple[dict[str, Any], str, str, str, str]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("say", [registered, served])
 @pytest.mark.parametrize(("fields", "name", "status", "words", "fix"), ILL)
 def test_each_fault_of_any_record_fails_its_own_check_with_its_fix(

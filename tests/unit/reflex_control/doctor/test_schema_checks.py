@@ -86,6 +86,7 @@ def test_axes_that_only_a_frontend_tells_are_compared_by_its_word(scene: Scene, 
     assert scene.not_passed() == {"units": "fail", "limits": "fail"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fitted", "needed", "status", "words"),
     [
@@ -121,6 +122,7 @@ def test_a_guard_that_is_off_fails_the_limits(scene: Scene, one: Frontend) -> No
     assert "--no-guard" in checks["limits"]["fix"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

@@ -74,6 +74,7 @@ def test_who_takes_nothing_is_cut_off() -> None:
     uvloop.run(read_nothing())
 
 
+@pytest.mark.slow
 def test_who_takes_it_slowly_but_steadily_gets_all_of_it() -> None:
     async def read_slowly() -> int:
         loop, taken = asyncio.get_running_loop(), 0

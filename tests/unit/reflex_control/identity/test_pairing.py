@@ -31,6 +31,7 @@ def claimed(plane: Plane, actor: Actor, token: str) -> Claimed:
         return claim_token(writing.connection, token, plane.clock())
 
 
+@pytest.mark.slow
 def test_a_claimed_token_gives_a_key_of_that_robot_without_any_scope(plane: Plane, actor: Actor) -> None:
     robot_id = a_robot(plane, actor)
     claim = claimed(plane, actor, new_token(plane, actor, robot_id))

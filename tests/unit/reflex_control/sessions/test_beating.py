@@ -34,6 +34,7 @@ def test_a_heartbeat_renews_the_session_and_its_credential(scene: Scene) -> None
     assert answer["session"]["expiresAt"] > grant["expiresAt"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", COUNTS)
 def test_counts_never_go_back(scene: Scene, count: str) -> None:
     identity = scene.authorize()["sessionId"]

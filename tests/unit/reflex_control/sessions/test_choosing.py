@@ -17,6 +17,7 @@ def by_base_model(scene: Scene, name: str | None) -> Any:
     return scene.authorize(deployment_id=None, base_model=name)["deploymentId"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["pi0.5", "PI05", "pi_05", "pick"])
 def test_a_base_model_is_a_name_or_a_family(scene: Scene, name: str) -> None:
     with scene.database.writing(scene.owner) as connection:

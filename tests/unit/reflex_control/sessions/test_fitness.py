@@ -73,6 +73,7 @@ def test_a_heartbeat_is_fresh_for_less_than_30_s(scene: Scene) -> None:
     assert str(found(scene)["heartbeat_fresh"].fix).endswith("heartbeat robot_1 --calibration-id 'c 1'")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("registered", "said", "status", "words"),
     [
@@ -97,6 +98,7 @@ def test_a_command_with_what_a_robot_said_in_it_is_safe_to_type(scene: Scene) ->
     assert "--calibration-id 'x; rm -rf ~', and" in str(found(scene)["calibration"].fix)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("counts", "status"),
     [

@@ -34,6 +34,7 @@ def test_a_session_is_promoted_and_the_next_heartbeat_brings_the_credential(scen
     assert scene.promote(session_id)["promotedAt"] == promoted["promotedAt"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scope", [scope for scope in SCOPES if scope != "promote"])
 def test_promotion_is_implied_by_no_other_scope(scene: Scene, session_id: str, scope: Any) -> None:
     with pytest.raises(UnauthorizedError) as refused:
@@ -111,6 +112,7 @@ def test_a_session_that_ended_is_never_promoted(scene: Scene, session_id: str) -
     assert gone.value.code == "session_ended"
 
 
+@pytest.mark.slow
 def test_authorize_in_apply_actions_is_a_promotion_with_all_its_rules(scene: Scene) -> None:
     scene.rehearsed()
     with pytest.raises(ServiceError, match="no heartbeat"):

@@ -49,6 +49,7 @@ def test_a_heartbeat_without_a_live_session_is_no_event(scene: Scene) -> None:
     assert scene.told() == told
 
 
+@pytest.mark.slow
 def test_of_heartbeats_within_a_second_one_is_an_event_however_fast_they_come(scene: Scene) -> None:
     session_id = scene.authorize()["sessionId"]
     for steps in range(1, 31):

@@ -34,6 +34,7 @@ def test_the_files_of_the_steps_are_numbered_by_their_revisions() -> None:
     assert all(Path(step.path).name.startswith(f"{step.revision}_") for step in steps.walk_revisions())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("migrating", [False, True])
 def test_servers_that_start_at_once_on_an_empty_store_all_open_it(store_url: str, *, migrating: bool) -> None:
     start = Barrier(AT_ONCE)
@@ -57,6 +58,7 @@ def test_the_migrations_make_the_tables_that_the_program_uses(database: Database
         assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("found", "sentence"), [("9999", "newer Reflex"), ("from elsewhere", "newer Reflex")])
 def test_a_store_newer_than_the_program_is_refused(store_url: str, found: str, sentence: str) -> None:
     database = open_store(store_url)

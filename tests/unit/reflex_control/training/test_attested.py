@@ -39,6 +39,7 @@ def test_a_runs_receipts_are_its_own_the_last_first(scene: Scene) -> None:
     assert kinds(scene, other) == ["training_cancelled", "training_queued"]
 
 
+@pytest.mark.slow
 def test_beginning_and_end_are_found_however_many_others_lie_around(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -39,6 +39,7 @@ def looked(scene: Scene, *, ended: bool, limit: int = 10) -> list[str]:
         return [row.id for row in runs_to_look_at(connection, scene.actor.organisation_id, limit, ended=ended)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("steps", "points"), [(0, 4), (1, 4), (3, 4), (5, 4), (5000, 40)])
 def test_a_course_has_few_points_from_the_first_step_to_the_last(scene: Scene, steps: int, points: int) -> None:
     run_id = scene.start()["id"]

@@ -59,6 +59,7 @@ def test_the_lines_of_a_later_claim_follow_those_of_the_first(scene: Scene, clai
     assert [line["number"] for line in logged(scene, claim["runId"])["lines"]] == [0, 1, 2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(10))
 def test_over_machines_deaths_and_lost_answers_no_line_stands_twice(scene: Scene, tmp_path: Path, seed: int) -> None:
     chance, said = random.Random(seed), itertools.count()
@@ -114,6 +115,7 @@ def test_a_claim_that_resumes_earlier_takes_back_what_was_lost(scene: Scene, cla
     assert steps(scene, again) == [10, 15]
 
 
+@pytest.mark.slow
 def test_of_a_long_run_the_whole_course_stays_in_few_metrics(
     scene: Scene, claim: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -74,6 +74,7 @@ def test_the_same_request_id_for_another_run_is_refused(scene: Scene) -> None:
     assert (refused.value.code, refused.value.context) == ("idempotency_mismatch", {"runId": first["id"]})
 
 
+@pytest.mark.slow
 def test_sixty_four_starts_at_once_with_one_request_id_are_one_run(scene: Scene) -> None:
     request, start = scene.request(), Barrier(AT_ONCE)
 

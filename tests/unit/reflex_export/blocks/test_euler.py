@@ -46,6 +46,7 @@ def run_recorded(name: str, case: str, arithmetic: Arithmetic = "fp32") -> Mappi
     return run_graphs(build_graphs(checkpoint, [steps], arithmetic, taps=True), steps, feeds)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["case_1", "case_2", "case_rtc_1_exp"])
 @pytest.mark.parametrize("name", ["smolvla", "pi0", "pi05"])
 def test_it_is_that_of_the_references_velocity_without_guidance_and_padding(name: str, case: str) -> None:
@@ -59,6 +60,7 @@ def test_it_is_that_of_the_references_velocity_without_guidance_and_padding(name
     assert found[0, 0] == 0.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["smolvla", "pi0", "pi05"])
 def test_fp16_reports_it_in_fp32_and_nearly_the_same(name: str) -> None:
     exact, half = (run_recorded(name, "case_1", arithmetic)["velocity_change"] for arithmetic in ("fp32", "fp16"))

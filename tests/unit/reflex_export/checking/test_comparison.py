@@ -102,6 +102,7 @@ def test_an_fp32_policy_with_cases_of_other_steps_is_held_against_nothing(
     assert (parity.verdict, parity.against, parity.skipped) == ("not checked", "recorded cases", ["case_0"])
 
 
+@pytest.mark.slow
 def test_an_fp16_policy_without_cases_is_held_against_the_fp32_graphs(
     runner: PolicyRunner, half: PolicyConfig, checkpoint: Checkpoint
 ) -> None:
@@ -114,6 +115,7 @@ def test_an_fp16_policy_without_cases_is_held_against_the_fp32_graphs(
     assert stages == [Stage(f"checking {half.policy_id}", seed, 4, "cases") for seed in range(4)]
 
 
+@pytest.mark.slow
 def test_the_fp32_graphs_of_an_export_are_built_once_for_each_step_count(
     runner: PolicyRunner, half: PolicyConfig, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -146,6 +148,7 @@ def test_one_generated_observation_that_comes_out_otherwise_is_named(
     assert parity.max_abs == pytest.approx(1.0, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_an_fp16_policy_with_cases_of_other_steps_only_is_held_against_the_fp32_graphs_and_says_so(
     tmp_path: Path, runner: PolicyRunner, half: PolicyConfig, checkpoint: Checkpoint
 ) -> None:

@@ -75,6 +75,7 @@ def full_pi0(cameras: int, prompt_tokens: int = PROMPT_TOKENS) -> Inspection:
     return inspect_checkpoint(checkpoint)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cameras", [1, 2, 3])
 def test_full_size_pi0_has_the_published_work_and_cache(cameras: int) -> None:
     found = full_pi0(cameras)
@@ -82,6 +83,7 @@ def test_full_size_pi0_has_the_published_work_and_cache(cameras: int) -> None:
     assert found.cache_bytes / 1e6 == pytest.approx(PI0_CACHE_MB[cameras], rel=TOLERANCE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gpu", PI0_MS)
 def test_full_size_pi0_has_the_published_lower_bounds(gpu: str) -> None:
     for cameras, published in enumerate(PI0_MS[gpu], start=1):
@@ -103,6 +105,7 @@ def test_full_size_pi0_is_split_into_its_parts() -> None:
     assert "other" not in parts
 
 
+@pytest.mark.slow
 def test_a_longer_prompt_costs_the_prefix_and_not_the_weights() -> None:
     short, long = full_pi0(1), full_pi0(1, 48)
     assert long.cache_bytes - short.cache_bytes == 28 * 18 * 2 * 256 * 2
@@ -122,6 +125,7 @@ def test_every_gpu_says_where_its_rates_are_from() -> None:
     assert all(gpu.source.startswith("NVIDIA ") and gpu.source.endswith("data sheet") for gpu in GPUS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["pi0", "pi05", "smolvla", "act", "diffusion"])
 def test_every_family_is_counted_without_rest(family: str) -> None:
     found = inspect_checkpoint(read_checkpoint(golden_folder(family)))

@@ -87,6 +87,7 @@ def spoil(repository: Path, *changes: Change) -> None:
     path.write_text(json.dumps(written))
 
 
+@pytest.mark.slow
 def test_such_a_policy_is_verified_and_its_note_says_that_no_server_takes_it(
     repository: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -51,6 +51,7 @@ def flip(content: bytes) -> bytes:
     return content[:middle] + bytes(255 - byte for byte in content[middle : middle + 4000]) + content[middle + 4000 :]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("damage", "why"),
     [
@@ -79,6 +80,7 @@ def test_a_single_array_is_no_archive(case: Path, checkpoint: Checkpoint, demo: 
         read_case(case, checkpoint, demo.inputs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "why"),
     [

@@ -116,6 +116,7 @@ def named(*parts: str) -> Callable[[onnx.TensorProto], bool]:
     return lambda tensor: all(part in tensor.name for part in parts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["exported", "exported_fp16"])
 def test_an_export_agrees_with_its_checkpoint_in_every_tensor(precision: str, request: pytest.FixtureRequest) -> None:
     found = verified(request.getfixturevalue(precision))
@@ -220,6 +221,7 @@ def test_a_weight_of_another_family_is_found_too(name: str, weight: str, tensor:
     assert (difference.stage, difference.tensor) == ("denoise", tensor)
 
 
+@pytest.mark.slow
 def test_weights_in_a_file_of_their_own_are_looked_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnx_model, "_EXTERNAL_FROM_BYTES", 0)
     export(tmp_path)

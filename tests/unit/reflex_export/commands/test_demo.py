@@ -47,6 +47,7 @@ def checkpoint(demo_checkpoint: Path) -> Checkpoint:
     return read_checkpoint(demo_checkpoint)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("seed", "instruction", "height", "width", "is_seen"),
     [
@@ -89,6 +90,7 @@ def test_instruction_changes_the_answer(runner: PolicyRunner, make_request: Make
     assert max_abs(act(runner, red), act(runner, blue)) > 1e-3
 
 
+@pytest.mark.slow
 def test_state_changes_the_answer(runner: PolicyRunner, make_request: MakeRequest) -> None:
     request = make_request(0)
     raised = request | {"state": request["state"] + np.array([[0, 0, 0.1, 0, 0, 0]], np.float32)}
@@ -175,6 +177,7 @@ def test_shipped_policies_are_what_this_code_makes(
     assert config.model_copy(update=versionless) == demo.model_copy(update=versionless)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["demo", "sim_demo"])
 def test_shipped_policy_answers_its_canary(name: str) -> None:
     config = read_policy_config(SHIPPED / name)
@@ -187,6 +190,7 @@ def test_shipped_policy_answers_its_canary(name: str) -> None:
     assert max_abs(answer, stored["expected.actions"]) <= config.canary.tolerance / 10
 
 
+@pytest.mark.slow
 def test_module_run_as_a_program_makes_the_checkpoint_and_the_policy(
     demo_checkpoint: Path, demo_repository: Path, sim_demo_repository: Path, tmp_path: Path
 ) -> None:
@@ -199,6 +203,7 @@ def test_module_run_as_a_program_makes_the_checkpoint_and_the_policy(
     assert contents(repository) == contents(demo_repository) | contents(sim_demo_repository)
 
 
+@pytest.mark.slow
 def test_export_command_passes_on_what_it_is_told_about_the_policy(demo_checkpoint: Path, tmp_path: Path) -> None:
     options = ["--embodiment", "franka", "--repository", str(tmp_path)]
     told = ["--name", "told", "--untrained", "--description", "Weights of a seed."]

@@ -29,6 +29,7 @@ def adapter(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_an_exported_adapter_is_verified_against_its_merged_weights(adapter: Path, tmp_path: Path) -> None:
     exported, _ = reflex("export", adapter, "--base", BASE, *OPTIONS, "--repository", tmp_path)
     verified, said = reflex("verify", tmp_path, "--policy", "arm", "--base", BASE)

@@ -69,6 +69,7 @@ def built_or_refused(folder: Path) -> str:
     return "built"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_any_value_of_any_key_is_read_or_refused_in_one_sentence(family: Family) -> None:
     told = [refusal(written) for written in changes(family)]
@@ -79,6 +80,7 @@ def test_any_value_of_any_key_is_read_or_refused_in_one_sentence(family: Family)
     assert not [sentence for sentence in sentences if "\n" in sentence or len(sentence) > 400]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_what_is_read_is_built_or_refused(family: Family, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(golden_folder(family), tmp_path / "it", ignore=shutil.ignore_patterns("*.npz")))

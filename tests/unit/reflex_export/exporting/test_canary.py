@@ -38,6 +38,7 @@ def refusal(value: float, config: PolicyConfig, checkpoint: Checkpoint) -> str:
     return str(refused.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_weights_that_are_not_finite_are_named_whatever_the_precision(

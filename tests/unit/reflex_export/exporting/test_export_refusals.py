@@ -87,6 +87,7 @@ def test_a_policys_place_is_not_taken_unasked(exported: Path) -> None:
     assert "--replace" in said
 
 
+@pytest.mark.slow
 def test_nor_is_that_of_a_further_step_count_or_of_what_is_no_policy(exported: Path, tmp_path: Path) -> None:
     further = ("--name", "arm-4", "--steps", "3", "--steps", "4")
     (tmp_path / "arm-4-4steps").mkdir()
@@ -129,6 +130,7 @@ def test_policies_that_share_a_component_are_replaced_together(exported: Path) -
     assert "does not exist, and is no hub id" in together
 
 
+@pytest.mark.slow
 def test_a_dry_run_takes_no_place_and_a_replacement_takes_it(tmp_path: Path) -> None:
     options = (str(golden_folder("smolvla")), "--name", "arm", "--repository", tmp_path, *LEAST)
     said = [reflex("export", *options, *more) for more in ((), (), ("--dry-run",), ("--max-batch", 4, "--replace"))]
@@ -185,6 +187,7 @@ def half(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return repository
 
 
+@pytest.mark.slow
 def test_verify_says_that_attention_stayed_in_fp32(half: Path) -> None:
     code, said = reflex("verify", half, "--policy", "arm", "--cases", golden_folder("smolvla"))
 
@@ -193,6 +196,7 @@ def test_verify_says_that_attention_stayed_in_fp32(half: Path) -> None:
     assert arithmetic_of(read_policy_config(half / "arm")) == "fp16_mlp"
 
 
+@pytest.mark.slow
 def test_a_missed_gate_says_what_was_tried_and_what_can_be(tmp_path: Path) -> None:
     cases = tmp_path / "cases"
     cases.mkdir()
@@ -222,6 +226,7 @@ def test_a_case_of_another_family_is_told_by_what_it_lacks(exported: Path) -> No
         wanted(exported, golden_checkpoint("smolvla"), case)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("array", "shape", "why"),
     [

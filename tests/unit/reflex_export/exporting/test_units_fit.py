@@ -101,6 +101,7 @@ def test_statistics_in_the_robots_own_units_pass_without_a_word(ends: Ends, robo
     assert doubts(policy(made(ends)), robot) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ends", "robot", "unit", "remedy"),
     [

@@ -120,6 +120,7 @@ def test_every_recorded_value_is_reproduced(case: str) -> None:
     assert max_abs(found["actions"], recorded["actions"]) <= 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_fp16_stays_within_the_gate(case: str) -> None:
     _, recorded, found = run_recorded(case, "fp16")
@@ -127,6 +128,7 @@ def test_fp16_stays_within_the_gate(case: str) -> None:
     assert_meets_fp16_gate(found["actions_normalized"], recorded["actions_norm"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_other_sizes_and_options_follow_the_formulas(variant: str) -> None:
     steps, options = VARIANTS[variant]

@@ -70,6 +70,7 @@ def types_of(model: OnnxModel) -> dict[str, int]:
     return {tensor.name: tensor.data_type for tensor in stored if tensor.name.endswith("_proj.weight")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "case"), variants_in_whole_runs(CASES))
 def test_every_case_meets_the_gate_where_every_value_is_rounded_as_on_a_gpu(name: str, case: str) -> None:
     recorded, found = golden_case(name, case)["actions_norm"], rounded_chunk(name, case, WIDEST)
@@ -77,6 +78,7 @@ def test_every_case_meets_the_gate_where_every_value_is_rounded_as_on_a_gpu(name
     assert_meets_fp16_gate(found, recorded)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "case"), variants_in_whole_runs(pair for pair in CASES if pair[1] in HARDEST))
 def test_the_hardest_cases_meet_the_gate_as_onnx_runtime_computes_them(name: str, case: str) -> None:
     recorded = golden_case(name, case)
@@ -95,6 +97,7 @@ def test_the_widest_islands_are_attention_and_leave_the_mlps_half(name: str) -> 
         assert {types[key] for key in types if ".self_attn." in key} == {onnx.TensorProto.FLOAT}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES)
 def test_fp16_is_tried_with_every_large_weight_half_first(name: str) -> None:
     made = graphs(name, ARITHMETICS["fp16"][0])
@@ -104,6 +107,7 @@ def test_fp16_is_tried_with_every_large_weight_half_first(name: str) -> None:
         assert {types[key] for key in types if ".mlp." in key or ".self_attn." in key} == {onnx.TensorProto.FLOAT16}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES)
 def test_the_two_components_agree_on_the_type_of_the_cache(name: str) -> None:
     for arithmetic in ("fp32", *ARITHMETICS["fp16"]):
@@ -116,6 +120,7 @@ def test_the_two_components_agree_on_the_type_of_the_cache(name: str) -> None:
         assert given["prefix_keys"] == ("FP16" if arithmetic == "fp16" else "FP32")
 
 
+@pytest.mark.slow
 def test_rounding_changes_an_fp16_graph_and_no_fp32_graph() -> None:
     name, case = "pi0", "case_1"
     plain = {

@@ -65,12 +65,14 @@ def test_every_recorded_value_is_reproduced(name: str, case: str) -> None:
     assert {kind: figure for kind, figure in found.items() if figure > TOLERANCES.get(kind, TOLERANCE)} == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "case"), variants_in_whole_runs(RECORDED))
 def test_fp16_stays_at_the_gate(name: str, case: str) -> None:
     found, recorded = answer(name, case, "fp16")["actions_normalized"], golden_case(name, case)["actions_norm"]
     assert_meets_fp16_gate(found, recorded)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["case_2", "case_4", "case_rtc_1_exp"])
 def test_fp16_stays_close_where_every_value_is_rounded_as_on_a_gpu(case: str) -> None:
     found = answer("pi0", case, "fp16", run_graphs_rounded)["actions_normalized"]
@@ -102,6 +104,7 @@ def test_a_batch_answers_each_request_as_alone() -> None:
     assert max_abs(together, np.concatenate([known["actions"] for known in alone])) < 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sizes", OTHER_SIZES.values(), ids=OTHER_SIZES)
 def test_checkpoints_of_other_sizes_agree_with_an_independent_implementation(sizes: PiSizes, tmp_path: Path) -> None:
     checkpoint = read_checkpoint(write_checkpoint(tmp_path, sizes))

@@ -58,6 +58,7 @@ def test_every_recorded_value_is_reproduced(name: str, case: str) -> None:
     assert {kind: figure for kind, figure in found.items() if figure > TOLERANCES.get(kind, TOLERANCE)} == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "case"), variants_in_whole_runs(RECORDED))
 def test_fp16_stays_at_the_gate(name: str, case: str) -> None:
     found, recorded = answer(name, case, "fp16")["actions_normalized"], golden_case(name, case)["actions_norm"]
@@ -116,6 +117,7 @@ def test_zero_weights_of_chunking_change_nothing_bit_for_bit() -> None:
     assert np.array_equal(again["actions"], quiet["actions"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sizes", OTHER_SIZES.values(), ids=OTHER_SIZES)
 def test_checkpoints_of_other_sizes_agree_with_an_independent_implementation(sizes: PiSizes, tmp_path: Path) -> None:
     checkpoint = read_checkpoint(write_checkpoint(tmp_path, sizes))

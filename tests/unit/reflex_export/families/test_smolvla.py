@@ -100,6 +100,7 @@ def test_every_step_and_the_actions_are_the_references(name: str, case: str) -> 
         assert max_abs(out["tap.x_after_step"][0], recorded["x_after_step"]) <= ATOL
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "case"), variants_in_whole_runs(CASES))
 def test_fp16_points_where_the_reference_does(name: str, case: str) -> None:
     out = golden_run(name, case, "fp16")["actions_normalized"]
@@ -114,6 +115,7 @@ def test_fp16_is_within_the_gate(name: str, case: str) -> None:
     assert max_abs(golden_run(name, case, "fp16")["actions_normalized"], recorded) <= FP16_MAX_ABS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RECORDINGS)
 def test_fp16_of_bfloat16_weights_is_within_the_gate_for_any_number_of_steps(name: str) -> None:
     original = golden_checkpoint(name)
@@ -187,6 +189,7 @@ def _request(checkpoint: Checkpoint, seed: int, absent: tuple[str, ...]) -> Requ
     return feeds, words, {name: image for name, image in images.items() if name not in absent}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("option", "absent"), OBSERVED)
 def test_any_checkpoint_agrees_with_an_independent_implementation(option: str, absent: tuple[str, ...]) -> None:
     checkpoint = random_checkpoint(**OPTIONS[option])

@@ -57,6 +57,7 @@ def spoilt(case: dict[str, Array], array: str) -> dict[str, Array]:
     return case | {array: changed}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "case", "array"), PLANTED)
 def test_a_number_off_by_a_thousandth_is_found(
     name: str, case: str, array: str, monkeypatch: pytest.MonkeyPatch

@@ -24,6 +24,7 @@ STRANGERS = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["act", "diffusion", "smolvla", "pi0", "pi05"])
 def test_a_tensor_that_no_graph_reads_is_named_unless_it_is_known_to_be_trainings(name: Family) -> None:
     checkpoint = golden_checkpoint(name)

@@ -41,6 +41,7 @@ def random() -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     return array
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stored", [np.float32, ml_dtypes.bfloat16, np.float16])
 def test_the_data_file_holds_every_weight_as_float16_and_its_hash_is_that_of_the_files(
     tmp_path: Path, stored: npt.DTypeLike
@@ -62,6 +63,7 @@ def test_the_data_file_holds_every_weight_as_float16_and_its_hash_is_that_of_the
     assert (tmp_path / DATA_FILE).stat().st_size == model.data_bytes
 
 
+@pytest.mark.slow
 def test_a_weight_beyond_float16_is_refused_by_name_and_leaves_no_thread(tmp_path: Path) -> None:
     content = random().copy()
     content[-1, -1] = 1e6

@@ -103,6 +103,7 @@ def steps_until_done(action: Callable[[], object]) -> Iterator[int]:
         step += 1
 
 
+@pytest.mark.slow
 def test_export_killed_at_any_step_leaves_the_old_or_the_new_repository(
     repository: Path, old: dict[str, str], new: dict[str, str], tmp_path: Path
 ) -> None:
@@ -135,6 +136,7 @@ def last_rename(tmp_path_factory: pytest.TempPathFactory) -> int:
     return max(half_done_steps(repository, contents(repository)))
 
 
+@pytest.mark.slow
 def test_recovery_killed_at_any_step_is_completed_by_the_next(
     repository: Path, old: dict[str, str], last_rename: int
 ) -> None:
@@ -164,6 +166,7 @@ def half_done_steps(repository: Path, old: dict[str, str]) -> Iterator[int]:
             return
 
 
+@pytest.mark.slow
 def test_next_export_completes_after_a_killed_one(
     repository: Path, new: dict[str, str], old: dict[str, str], last_rename: int
 ) -> None:
@@ -175,6 +178,7 @@ def test_next_export_completes_after_a_killed_one(
     assert contents(repository) == new
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("interrupted_rename", range(1, 10))
 def test_interrupted_export_leaves_the_repository_as_it_was(
     repository: Path, old: dict[str, str], monkeypatch: pytest.MonkeyPatch, interrupted_rename: int

@@ -82,6 +82,7 @@ def test_failed_write_leaves_the_old_policy_as_it_was(tmp_path: Path) -> None:
     assert contents(tmp_path) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("failing_rename", range(1, 9))
 def test_failed_publication_puts_the_old_policy_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing_rename: int

@@ -64,6 +64,7 @@ def refused_values(folder: Path, file: str, hub: EmptyHub) -> int:
     return refused
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "file"), FILES)
 def test_a_strange_value_anywhere_is_read_or_refused(tmp_path: Path, hub: EmptyHub, name: str, file: str) -> None:
     folder = Path(shutil.copytree(golden_folder(name), tmp_path / name, ignore=shutil.ignore_patterns("*.npz")))
@@ -71,6 +72,7 @@ def test_a_strange_value_anywhere_is_read_or_refused(tmp_path: Path, hub: EmptyH
     assert refused_values(folder, file, hub) > 0
 
 
+@pytest.mark.slow
 def test_so_is_one_in_the_config_of_an_adapter(tmp_path: Path, hub: EmptyHub) -> None:
     assert refused_values(adapter_folder(tmp_path / "adapter", "smolvla"), "adapter_config.json", hub) > 0
 

@@ -184,6 +184,7 @@ def test_a_dataset_that_is_not_there_is_refused_with_how_to_fetch_it(tmp_path: P
         read_given_statistics(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["stats.json", "episodes_stats.jsonl"])
 def test_a_strange_value_anywhere_in_given_statistics_is_read_or_refused(name: str, copy: CopyCheckpoint) -> None:
     folder = copy("act")

@@ -60,6 +60,7 @@ def test_state_is_normalised_as_the_reference_did(name: str, case: str) -> None:
     np.testing.assert_allclose(normalised, recorded["state_normalized"][0], rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "case"), [(name, case) for name, case in CASES if name in VLA])
 def test_prompt_becomes_the_recorded_tokens(name: str, case: str) -> None:
     checkpoint = read_checkpoint(golden_folder(name))

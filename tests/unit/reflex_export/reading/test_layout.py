@@ -117,6 +117,7 @@ def test_mixed_storage_keeps_its_types(tmp_path: Path) -> None:
     assert tensors.load(layer.format(0)).dtype == ml_dtypes.bfloat16
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["smolvla", "pi0", "pi05"])
 def test_every_live_tensor_is_missed(copy: CopyCheckpoint, name: Family) -> None:
     folder = copy(name)

@@ -94,6 +94,7 @@ def serve(stand_in: StandInHub, folder: Path) -> None:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stray", STRAY)
 def test_of_a_repository_on_the_hub_the_same_is_said_as_of_a_folder(
     stray: str, stand_in: StandInHub, copy: CopyCheckpoint, tmp_path: Path

@@ -325,6 +325,7 @@ def told_of(folder: Path) -> str:
     return " | ".join(checkpoint.warnings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_what_could_be_overlooked_is_named(copy: CopyCheckpoint, case: str) -> None:
     name, change, wanted = CASES[case]

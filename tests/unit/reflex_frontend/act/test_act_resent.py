@@ -112,6 +112,7 @@ def test_whoever_waits_for_a_request_that_was_abandoned_is_told_so() -> None:
     serve(scenario, FakeTriton(after(0.1)))
 
 
+@pytest.mark.slow
 def test_cancelling_a_request_is_not_swallowed() -> None:
     async def scenario(frontend: Frontend) -> None:
         same: dict[str, Any] = {"request_id": "r", "episode_id": "e"}

@@ -47,6 +47,7 @@ def asked(
     return asyncio.run(ask())
 
 
+@pytest.mark.slow
 def test_the_trained_head_removes_at_least_half_of_the_error_of_a_rest_that_is_100_ms_old() -> None:
     corrects = service(Corrector(trained()))
     errors: dict[str, list[float]] = {"stale": [], "corrected": []}

@@ -84,6 +84,7 @@ def test_an_api_key_beside_it_does_no_harm(gate: Gate) -> None:
     assert gate.admit(bearer(issued()), (b"x-reflex-key", b"rfx_0123")).session_id == "sess_1"
 
 
+@pytest.mark.slow
 def test_of_ten_thousand_that_are_forged_altered_expired_or_foreign_none_gets_in(gate: Gate) -> None:
     chance = random.Random(11)
     good = [issued(session_id=f"sess_{number}") for number in range(20)]

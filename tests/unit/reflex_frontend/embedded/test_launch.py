@@ -43,6 +43,7 @@ def _command(owner_pid: int, region: Path, program: str = TRITON, folder: str = 
     return [*trampoline, sys.executable, "-c", program]
 
 
+@pytest.mark.slow
 def test_what_a_killed_triton_leaves_is_removed_without_help_of_the_owner(region: Path, promise: Promise) -> None:
     with subprocess.Popen(_command(os.getpid(), region), stdout=subprocess.PIPE, start_new_session=True) as triton:
         assert triton.stdout is not None
@@ -101,6 +102,7 @@ input()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dies", ["owner", "triton"])
 def test_the_folder_of_a_run_goes_with_its_owner_and_not_before(region: Path, tmp_path: Path, dies: str) -> None:
     folder = tmp_path / "run"

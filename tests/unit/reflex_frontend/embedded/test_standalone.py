@@ -156,6 +156,7 @@ def test_a_refusal_is_one_line_and_exit_code_1(
     assert capsys.readouterr().err == "reflex: /nowhere: there is no such folder; mount a model repository there\n"
 
 
+@pytest.mark.slow
 def test_triton_serves_the_demo_with_the_flags_of_a_container_and_stops_on_sigterm(
     backends: Path, models: Path
 ) -> None:

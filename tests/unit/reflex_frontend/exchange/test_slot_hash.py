@@ -13,6 +13,7 @@ SPLITS = [0, 20, 50, 80, 100]
 KNOWN_BUCKETS = {"": 52, "a": 50, "episode-1": 21, "ep-42": 80, "é": 51}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("split", SPLITS)
 @pytest.mark.parametrize("form", ["episode-{}", "{:032x}", "robot/7/run {}", "日本-{}"])
 def test_ten_thousand_episodes_split_within_a_point_and_a_half(form: str, split: int) -> None:

@@ -69,6 +69,7 @@ def test_one_whose_end_is_seen_before_its_answer_begins_is_answered_too() -> Non
     connected(scenario)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sent", [GET * 3, (ACT + b"body") * 40, GET * 2_000], ids=["three", "40 acts", "2,000"])
 def test_all_pipelined_requests_are_answered_before_it_closes(sent: bytes) -> None:
     async def scenario(client: Client) -> None:

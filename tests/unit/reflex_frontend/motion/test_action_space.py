@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,6 +26,7 @@ def robot_units(chunk: list[list[float]], state: list[float], relative: tuple[bo
     )
 
 
+@pytest.mark.slow
 @given(chunk=chunks, state=states)
 def test_what_the_graph_made_of_a_chunk_is_undone(chunk: list[list[float]], state: list[float]) -> None:
     for relative in (RELATIVE, (False,) * 7):
@@ -34,6 +36,7 @@ def test_what_the_graph_made_of_a_chunk_is_undone(chunk: list[list[float]], stat
         assert (found[:, 6] == -1).all(), "an axis that never moved is what it always was"
 
 
+@pytest.mark.slow
 @given(chunk=chunks, old=states, new=states)
 def test_another_state_leaves_the_robots_actions_where_they_are(
     chunk: list[list[float]], old: list[float], new: list[float]

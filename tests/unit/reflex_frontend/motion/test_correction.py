@@ -85,6 +85,7 @@ def play(
     run_virtual(main)
 
 
+@pytest.mark.slow
 def test_at_100_ms_the_trained_head_removes_at_least_half_of_the_error_of_what_is_executed() -> None:
     errors: dict[str, list[float]] = {"stale": [], "corrected": []}
 

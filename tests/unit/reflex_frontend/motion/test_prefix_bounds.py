@@ -6,6 +6,7 @@ import mmap
 import weakref
 
 import numpy as np
+import pytest
 
 from reflex_frontend.motion.leftovers import KEPT_S
 from reflex_frontend.motion.prefixes import PrefixCache
@@ -70,6 +71,7 @@ class Region(mmap.mmap):
     """Memory of real size that costs nothing until somebody writes to it."""
 
 
+@pytest.mark.slow
 def test_ten_thousand_episodes_of_real_size_never_take_more_than_they_may() -> None:
     keys_bytes, max_bytes = 5_000_000, 100_000_000
     live: weakref.WeakSet[Region] = weakref.WeakSet()

@@ -81,6 +81,7 @@ DRAWN = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(asked=st.lists(DRAWN, max_size=12), max_bytes=st.sampled_from([1, 3_000, 6_000, ROOM]))
 def test_no_order_of_observations_changes_an_answer(asked: list[dict[str, Any]], max_bytes: int) -> None:
@@ -201,6 +202,7 @@ def test_an_error_has_no_cache_hit() -> None:
     play(scenario)
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(asked=st.lists(DRAWN, min_size=2, max_size=8), takes_s=st.lists(st.sampled_from([0.0, 0.01, 0.05]), max_size=24))
 def test_requests_that_overlap_get_the_answers_that_they_get_alone(

@@ -58,6 +58,7 @@ def through_act(exports: Exports, name: str, case: dict[str, Array]) -> Recorded
     return asyncio.run(answered(policy, graphs, case, golden_checkpoint(name)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "case"), CASES)
 def test_a_recorded_chunk_is_continued_as_the_reference_did(exports: Exports, name: str, case: str) -> None:
     recorded = golden_case(name, case)
@@ -78,6 +79,7 @@ def test_every_schedule_is_held_in_every_family() -> None:
     assert all(found == {"LINEAR", "EXP", "ONES", "ZEROS"} for found in schedules.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("said", "given"), [(0, 0), (3, 3), (9, 4)])
 def test_a_policy_that_was_trained_for_it_keeps_what_it_is_given_and_plans_the_rest(
     exports: Exports, said: int, given: int

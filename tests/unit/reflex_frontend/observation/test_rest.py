@@ -33,6 +33,7 @@ def test_bytes_that_are_no_request_are_a_service_error(body: bytes) -> None:
             parse(body)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(st.dictionaries(st.sampled_from(["state", "actions", "position", "episode_id", "request_id", "more"]), JSON))
 def test_fields_of_any_kind_are_a_request_or_a_client_error(fields: dict[str, Any]) -> None:

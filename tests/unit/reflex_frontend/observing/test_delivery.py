@@ -71,6 +71,7 @@ def test_a_port_without_a_collector_is_told_before_the_first_batch_is_given_up(
     assert (lost_when_said, sink.dropped) == ([0], 1)
 
 
+@pytest.mark.slow
 def test_a_collector_that_refuses_and_then_takes_them_is_told_twice_in_all(caplog: pytest.LogCaptureFixture) -> None:
     with running_collector("refuse") as collector:
         sink = send(collector.url)
@@ -87,6 +88,7 @@ def test_a_collector_that_refuses_and_then_takes_them_is_told_twice_in_all(caplo
     assert sink.dropped == 0
 
 
+@pytest.mark.slow
 def test_a_collector_that_comes_later_gets_what_waits(nobody: socket.socket, caplog: pytest.LogCaptureFixture) -> None:
     sink = send(url_of(nobody))
     wait_until(lambda: caplog.records, "something is said")

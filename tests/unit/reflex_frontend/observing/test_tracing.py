@@ -172,6 +172,7 @@ def test_without_the_extra_a_collector_is_refused_with_the_line_to_type(monkeypa
         asyncio.run(start())
 
 
+@pytest.mark.slow
 def test_without_a_collector_opentelemetry_is_not_even_imported() -> None:
     code = (
         "import sys, reflex_frontend.serve; sys.exit(any(name.startswith('opentelemetry.sdk') for name in sys.modules))"

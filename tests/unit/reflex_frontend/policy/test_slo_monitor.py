@@ -282,6 +282,7 @@ BURSTS = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(bursts=BURSTS, permille=st.sampled_from([500, 900, 990, 999]))
 def test_it_agrees_with_the_definition_whoever_asks_and_when(

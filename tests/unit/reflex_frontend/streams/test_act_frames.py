@@ -100,6 +100,7 @@ def test_no_bytes_do_harm(data: bytes | str) -> None:
         assert isinstance(read_frame(data).kind, str)
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.sampled_from([*OBSERVATION, "images", "image", "image_b64", "episode_id", "seed"]), VALUES))
 def test_no_fields_do_harm(fields: dict[str, Any]) -> None:
     packed = msgpack.packb({**fields, "type": "observation"})

@@ -94,6 +94,7 @@ def test_what_waits_is_told_at_its_deadline_that_it_was_too_late() -> None:
     streamed(scenario, FakeTriton(slow(0.5)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model_s", "period_s"), [(0.13, 0.02), (0.01, 0.02), (0.25, 0.02)])
 def test_of_a_thousand_observations_at_50_hz_each_is_accounted_for_and_the_newest_is_used(
     model_s: float, period_s: float

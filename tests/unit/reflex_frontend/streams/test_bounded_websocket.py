@@ -220,6 +220,7 @@ def test_long_messages_count_against_the_memory_of_all_bodies_until_they_are_ans
     assert bodies.free_bytes == 1_000_000
 
 
+@pytest.mark.slow
 def test_thousands_of_messages_at_once_are_answered_and_never_held_at_once() -> None:
     held = []
 

@@ -11,6 +11,7 @@ from reflex_learning.default_policy.recipe import Recipe
 from reflex_learning.errors import TrainingError
 
 
+@pytest.mark.slow
 def test_the_script_is_recorded_as_a_dataset_that_keeps_its_rules(tmp_path: Path) -> None:
     pytest.importorskip("mujoco")
     recipe = Recipe(episodes=2, picture_px=32)

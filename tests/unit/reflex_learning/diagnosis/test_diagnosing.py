@@ -38,6 +38,7 @@ def setup(fitted: Fitted, held_out: Draft) -> Setup:
     return Setup(copy.deepcopy(held_out), fitted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TRIED)
 def test_a_fault_is_named_first_and_a_healthy_one_not_at_all(name: str, setup: Setup, tmp_path: Path) -> None:
     fault = BY_NAME[name]
@@ -53,6 +54,7 @@ def meta(**changes: Any) -> Fault:
     return Fault("", (), lambda setup: setup.meta.update(changes))
 
 
+@pytest.mark.slow
 def test_another_rate_is_seen_without_a_replay(setup: Setup, tmp_path: Path) -> None:
     found = diagnosed(meta(fps=15), setup, tmp_path)
 
@@ -62,6 +64,7 @@ def test_another_rate_is_seen_without_a_replay(setup: Setup, tmp_path: Path) -> 
     )
 
 
+@pytest.mark.slow
 def test_limits_that_what_was_recorded_breaks_explain_a_policy_without_any_skill(setup: Setup, tmp_path: Path) -> None:
     middle = setup.draft.all_of("action").mean(0)
     setup.robot = dataclasses.replace(
@@ -77,6 +80,7 @@ def test_limits_that_what_was_recorded_breaks_explain_a_policy_without_any_skill
     assert [finding.kind for finding in found.findings] == ["guard"]
 
 
+@pytest.mark.slow
 def test_a_missing_camera_keeps_anything_from_being_asked(setup: Setup, tmp_path: Path) -> None:
     setup.draft.pictures.pop("observation.images.wrist")
     found = diagnosed(meta(), setup, tmp_path)
@@ -85,6 +89,7 @@ def test_a_missing_camera_keeps_anything_from_being_asked(setup: Setup, tmp_path
     assert found.requests == 0
 
 
+@pytest.mark.slow
 def test_a_camera_may_be_given_by_name(setup: Setup, tmp_path: Path) -> None:
     setup.draft.pictures["observation.images.top"] = setup.draft.pictures.pop("observation.images.wrist")
     setup.draft.pictures["observation.images.side"] = setup.draft.pictures.pop("observation.images.front")
@@ -97,6 +102,7 @@ def test_a_camera_may_be_given_by_name(setup: Setup, tmp_path: Path) -> None:
     assert not [note for note in found.notes if "taken to be" in note]
 
 
+@pytest.mark.slow
 def test_the_time_for_all_of_it_is_kept(setup: Setup, tmp_path: Path) -> None:
     root = written(setup, tmp_path / "dataset")
 
@@ -107,6 +113,7 @@ def test_the_time_for_all_of_it_is_kept(setup: Setup, tmp_path: Path) -> None:
     assert found.notes == ["the time of 1e-06 s was over after 0 requests: not everything was tried"]
 
 
+@pytest.mark.slow
 def test_the_same_seed_chooses_the_same_frames(setup: Setup, tmp_path: Path) -> None:
     root = written(setup, tmp_path / "dataset")
 

@@ -52,6 +52,7 @@ def test_an_episode_that_spans_blocks_is_one(tmp_path: Path) -> None:
     assert [each.length for each in frames_of(tmp_path, ["long.parquet"], ["x"])] == [20_000, 5]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", [DATA, "meta/episodes/chunk-000/file-000.parquet", "meta/tasks.parquet", VIDEO])
 @pytest.mark.parametrize("how", ["cut", "noise", "empty", "flipped"])
 def test_a_damaged_file_is_a_sentence_with_its_name(root: Path, file: str, how: str) -> None:
@@ -96,6 +97,7 @@ def test_a_copy_in_the_cache_of_the_hub_is_made_of_links_to_its_blobs(root: Path
     assert len(list(frames_of(snapshot, [DATA], ["action"]))) == len(LENGTHS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["../../etc/passwd", "data/../../x", "pipe", "folder", "missing"])
 def test_what_is_no_regular_file_of_the_dataset_is_not_opened(root: Path, name: str) -> None:
     os.mkfifo(root / "pipe")
@@ -116,6 +118,7 @@ def test_a_small_file_that_unpacks_to_more_than_memory_is_refused(
         next(blocks_of(tmp_path, "bomb.parquet", ["x"]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     ["", "{", "[" * 200_000, "[]", "{}", '{"codebase_version": 3}', '{"fps": 1e999}', '{"a": ' + "9" * 5_000 + "}"],
@@ -150,6 +153,7 @@ def test_tasks_of_pandas_of_any_age_are_read(root: Path) -> None:
     assert read_tasks(root) == ((0, "x"),)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "metadata",
     [

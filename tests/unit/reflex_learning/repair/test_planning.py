@@ -47,6 +47,7 @@ def told_even(draft: Draft) -> None:
     draft.episodes[1]["timestamp"] = (np.arange(40) / 30).astype(np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("values", "said"),
     [
@@ -65,6 +66,7 @@ def test_an_episode_with_a_hole_is_left_out(tmp_path: Path, values: Callable[[Dr
     assert [each.run.episode for each in found.kept] == [0, 2, 3]
 
 
+@pytest.mark.slow
 def test_numbers_that_mean_nothing_are_no_hole(tmp_path: Path) -> None:
     def same(draft: Draft) -> None:
         draft.episodes[1]["frame_index"][:] = 7
@@ -72,6 +74,7 @@ def test_numbers_that_mean_nothing_are_no_hole(tmp_path: Path) -> None:
     assert plan(Defect(values=same, layout="image"), tmp_path / "dataset").dropped == []
 
 
+@pytest.mark.slow
 def test_an_episode_of_a_video_that_begins_later_has_lost_its_beginning(tmp_path: Path) -> None:
     def later(draft: Draft) -> None:
         draft.episodes[2]["timestamp"] += np.float32(2.0)

@@ -80,6 +80,7 @@ def check_texts(new: Dataset, table: Any, texts: Mapping[int, str]) -> None:
     assert {told[number] for number in table["task_index"].to_pylist()} == set(texts.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", SUMS)
 def test_what_sums_the_frames_up_is_written_anew(tmp_path: Path, rule: str) -> None:
     found = repaired(DEFECTS[rule], tmp_path)
@@ -90,6 +91,7 @@ def test_what_sums_the_frames_up_is_written_anew(tmp_path: Path, rule: str) -> N
         assert found.plan.frames == sum(LENGTHS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", DROPPED)
 def test_an_episode_that_is_broken_is_left_out_and_named(tmp_path: Path, rule: str) -> None:
     found = repaired(DEFECTS[rule], tmp_path)
@@ -100,6 +102,7 @@ def test_an_episode_that_is_broken_is_left_out_and_named(tmp_path: Path, rule: s
     assert [kept.run.episode for kept in found.plan.kept] == [n for n in range(4) if n not in DROPPED[rule]]
 
 
+@pytest.mark.slow
 def test_frames_without_pictures_are_left_out_and_those_before_them_kept(tmp_path: Path) -> None:
     found = repaired(DEFECTS["video-frames"], tmp_path)
 
@@ -107,6 +110,7 @@ def test_frames_without_pictures_are_left_out_and_those_before_them_kept(tmp_pat
     assert [kept.length for kept in found.plan.kept] == [36, 45, 40, 47]
 
 
+@pytest.mark.slow
 def test_a_table_that_belongs_to_no_episode_is_left_out_and_named(tmp_path: Path) -> None:
     found = repaired(DEFECTS["stray-tables"], tmp_path)
 
@@ -119,10 +123,12 @@ def later(draft: Draft) -> None:
         columns["frame_index"] += 60
 
 
+@pytest.mark.slow
 def test_counters_that_begin_later_begin_at_0_where_pictures_lie_beside_them(tmp_path: Path) -> None:
     assert repaired(Defect(values=later, layout="image"), tmp_path).plan.frames == sum(LENGTHS)
 
 
+@pytest.mark.slow
 def test_a_dataset_without_videos_needs_no_list_of_its_episodes(tmp_path: Path) -> None:
     def lose(root: Path) -> None:
         for file in root.glob("meta/episodes/*/*"):
@@ -131,6 +137,7 @@ def test_a_dataset_without_videos_needs_no_list_of_its_episodes(tmp_path: Path) 
     assert repaired(Defect(layout="image", files=lose), tmp_path).plan.frames == sum(LENGTHS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", HOPELESS)
 def test_what_cannot_be_repaired_is_refused_and_nothing_is_left(tmp_path: Path, rule: str) -> None:
     old = DEFECTS[rule].make(tmp_path / "old")
@@ -140,6 +147,7 @@ def test_what_cannot_be_repaired_is_refused_and_nothing_is_left(tmp_path: Path, 
     assert [path.name for path in tmp_path.iterdir()] == ["old"]
 
 
+@pytest.mark.slow
 def test_a_sound_dataset_is_not_written_again(tmp_path: Path) -> None:
     found = repair_dataset(make(healthy("image"), tmp_path / "old"), tmp_path / "new")
 
@@ -147,6 +155,7 @@ def test_a_sound_dataset_is_not_written_again(tmp_path: Path) -> None:
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.slow
 def test_a_dry_run_says_what_would_be_dropped_and_writes_nothing(tmp_path: Path) -> None:
     old = DEFECTS["finite"].make(tmp_path / "old")
     found = told(repair_dataset(old, tmp_path / "new", dry_run=True), old, tmp_path / "new")
@@ -155,6 +164,7 @@ def test_a_dry_run_says_what_would_be_dropped_and_writes_nothing(tmp_path: Path)
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("out", "said"), [("old/new", "lies in"), ("there", "is there already")])
 def test_neither_the_dataset_nor_another_folder_is_written_into(tmp_path: Path, out: str, said: str) -> None:
     old = DEFECTS["totals"].make(tmp_path / "old")

@@ -66,6 +66,7 @@ def test_data_may_come_through_a_pipe_of_their_own(family: Family) -> None:
     assert (heard.data, heard.words) == (b"data", b"out\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("deaf", [False, True])
 def test_nothing_of_its_group_is_left(family: Family, deaf: bool) -> None:
     heard = Heard()

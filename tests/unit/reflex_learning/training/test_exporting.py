@@ -44,6 +44,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Work]:
     family.end()
 
 
+@pytest.mark.slow
 def test_a_trained_policy_is_exported_verified_and_registered(work: Work, tmp_path: Path) -> None:
     queue, asked = MemoryQueue([]), list[Path]()
 
@@ -65,6 +66,7 @@ def test_a_trained_policy_is_exported_verified_and_registered(work: Work, tmp_pa
     assert again.state == "succeeded", "what this very run has published is no obstacle to it"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("register", "more", "reason"),
     [
@@ -82,6 +84,7 @@ def test_what_fails_after_the_training_has_its_reason(
     assert policies_of(tmp_path / "models") == []
 
 
+@pytest.mark.slow
 def test_a_registration_that_is_refused_is_no_success(work: Work, tmp_path: Path) -> None:
     def refuse(_: Path) -> None:
         raise InvalidRequestError("conflict", "there is one of this name", status=409)

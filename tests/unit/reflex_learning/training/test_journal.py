@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from reflex.training.port import MAX_LINES_A_BEAT, MAX_METRICS_A_BEAT, Metric
 from reflex_learning.training.journal import MOST_WAITING, Journal
 
@@ -27,6 +29,7 @@ def test_what_was_told_is_not_told_again(tmp_path: Path) -> None:
     assert journal.next_batch().metrics == ()
 
 
+@pytest.mark.slow
 def test_a_restart_tells_what_the_queue_does_not_have_with_the_numbers_it_had(tmp_path: Path) -> None:
     said(tmp_path, "a", "b", "c")
     with (tmp_path / "log.txt").open("ab") as file:

@@ -73,6 +73,7 @@ def test_a_run_ends_well_with_all_that_was_measured(bench: Bench) -> None:
     assert queue.steps == sorted(queue.steps)
 
 
+@pytest.mark.slow
 def test_a_trainer_that_is_killed_goes_on_at_its_last_checkpoint(bench: Bench, tmp_path: Path) -> None:
     whole = Bench(tmp_path / "whole", bench.family, bench.monkeypatch)
     assert whole.run(MemoryQueue([])) is not None
@@ -92,6 +93,7 @@ def test_one_that_is_killed_again_and_again_fails(bench: Bench) -> None:
     assert (ending.state, ending.reason) == ("failed", "the trainer was ended by SIGKILL from outside")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "reason"),
     [
@@ -140,6 +142,7 @@ def test_a_run_that_comes_back_goes_on_where_it_was(bench: Bench) -> None:
     assert min(metric.step for metric in queue.metrics) > 50
 
 
+@pytest.mark.slow
 def test_a_queue_that_cannot_be_reached_stops_nothing(bench: Bench) -> None:
     queue = MemoryQueue([], unreachable=20)
     ending = bench.run(queue)

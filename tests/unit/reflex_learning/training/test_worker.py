@@ -85,6 +85,7 @@ def _kill(pid: int) -> None:
         return
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(KILLS))
 def test_whoever_is_killed_the_run_ends_with_its_last_step(seed: int, tmp_path: Path, undisturbed: bytes) -> None:
     chance, told = random.Random(seed), []
@@ -151,5 +152,6 @@ def test_what_the_queue_refuses_for_good_is_said(tmp_path: Path) -> None:
         run_worker(MemoryQueue([], unreachable=1), FACTS, place(tmp_path), once=True)
 
 
+@pytest.mark.slow
 def test_it_keeps_its_id(tmp_path: Path) -> None:
     assert worker_id(tmp_path / "data") == worker_id(tmp_path / "data") != worker_id(tmp_path / "other")

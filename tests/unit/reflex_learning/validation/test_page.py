@@ -44,6 +44,7 @@ def parsed(page: str) -> Nesting:
     return nesting
 
 
+@pytest.mark.slow
 def test_it_tells_every_rule_and_draws_episodes_and_axes(tmp_path: Path) -> None:
     page = render_page(validate(DEFECTS["video-frames"].make(tmp_path / "dataset")))
 

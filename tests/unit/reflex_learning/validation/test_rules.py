@@ -23,6 +23,7 @@ def test_every_rule_has_a_name_of_its_own_and_a_defect() -> None:
     assert sorted(names) == sorted(set(names)) == sorted(DEFECTS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_a_sound_dataset_breaks_no_rule(tmp_path: Path, layout: Layout) -> None:
     report = validate(make(healthy(layout), tmp_path / "dataset"))
@@ -34,6 +35,7 @@ def test_a_sound_dataset_breaks_no_rule(tmp_path: Path, layout: Layout) -> None:
     assert (layout == "image") == bool(unasked)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["lerobot", "lerobot_png"])
 def test_what_our_recorder_wrote_breaks_no_rule(tmp_path: Path, form: str) -> None:
     told = facts(cameras=("front", "wrist"))
@@ -60,6 +62,7 @@ def _move(recorder: Recorder, number: int) -> None:
         recorder.ticked(tick(frame, at_s, measured=states[frame], command=actions[frame]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", DEFECTS)
 def test_a_defect_is_found_by_its_rule_alone(tmp_path: Path, rule: str) -> None:
     report = validate(DEFECTS[rule].make(tmp_path / "dataset"))

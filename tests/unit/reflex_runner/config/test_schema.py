@@ -35,6 +35,7 @@ def test_what_can_be_read_is_of_the_schema(given: dict[str, Any]) -> None:
     jsonschema.validate(given, robot_schema())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "given",
     [

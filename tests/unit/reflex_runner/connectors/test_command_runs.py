@@ -55,6 +55,7 @@ def run(what: str, folder: Path, *, steps: int = 40, persistent: bool = True, **
     return result
 
 
+@pytest.mark.slow
 def test_a_good_command_is_driven_and_left_stopped(tmp_path: Path) -> None:
     result = run("well", tmp_path, steps=3)
 
@@ -66,6 +67,7 @@ def test_a_good_command_is_driven_and_left_stopped(tmp_path: Path) -> None:
     assert [each for each in asked if each != "observe"][-1] == "safe_stop"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", [*HANGS, *ENDS])
 @pytest.mark.parametrize("persistent", HOW)
 def test_one_that_misbehaves_ends_the_run_with_the_documented_message_and_a_safe_stop(
@@ -84,6 +86,7 @@ def test_one_that_misbehaves_ends_the_run_with_the_documented_message_and_a_safe
     assert asked_of(tmp_path)[-1:] == ["safe_stop"] or "The safe_stop command timed out" in others[0].message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["fork", "fork_bare"])
 @pytest.mark.parametrize("persistent", HOW)
 def test_one_that_leaves_programs_running_is_driven_and_leaves_none(
@@ -96,6 +99,7 @@ def test_one_that_leaves_programs_running_is_driven_and_leaves_none(
     assert asked_of(tmp_path)[-1] == "safe_stop"
 
 
+@pytest.mark.slow
 def test_one_that_hangs_in_apply_ends_the_run_with_its_message_and_a_safe_stop(tmp_path: Path) -> None:
     result = run("apply_hangs", tmp_path, command_timeout_s=TIMEOUT_S)
 

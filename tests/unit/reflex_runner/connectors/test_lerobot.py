@@ -118,6 +118,7 @@ def test_the_users_own_word_on_the_torque_counts(made: Made, tmp_path: Path) -> 
     assert journal(tmp_path)[-1] == ["disconnect", True]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "said"),
     [

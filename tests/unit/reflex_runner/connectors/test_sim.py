@@ -63,6 +63,7 @@ def test_a_setting_that_is_none_is_refused_by_its_key(given: dict[str, Any], com
         build(given)
 
 
+@pytest.mark.slow
 def test_what_it_observes_has_both_cameras_a_state_and_their_moments() -> None:
     connector = sim()
     connector.start()
@@ -83,6 +84,7 @@ def test_what_it_observes_has_both_cameras_a_state_and_their_moments() -> None:
         connector.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wanted", [None, "red", "green"])
 def test_the_expert_picks_the_cube_up_through_guard_and_connector(wanted: str | None) -> None:
     connector = sim(realtime=False, seed=5, wanted=wanted)
@@ -103,6 +105,7 @@ def test_the_expert_picks_the_cube_up_through_guard_and_connector(wanted: str | 
     assert step < 120
 
 
+@pytest.mark.slow
 def test_the_same_seed_is_the_same_episode_and_another_is_another() -> None:
     ends = []
     for seed in (2, 2, 4):
@@ -140,6 +143,7 @@ def test_an_arm_in_real_time_begins_with_its_next_start_from_the_new_seed() -> N
     assert (connector.settings.seed, connector.is_stepped, connector.succeeded) == (8, False, False)
 
 
+@pytest.mark.slow
 def test_before_the_start_nothing_is_there_and_stopping_is_always_allowed() -> None:
     connector, threads = sim(), set(threading.enumerate())
     connector.stop()
@@ -156,6 +160,7 @@ def test_before_the_start_nothing_is_there_and_stopping_is_always_allowed() -> N
         connector.apply_action(ActionChunk(np.zeros((1, 6), np.float32), PERIOD_S))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", [{"realtime": False}, {"own_process": True}])
 def test_its_cameras_are_called_as_the_policy_calls_them_and_no_other_is_drawn(given: dict[str, Any]) -> None:
     plain, named = sim(realtime=False, seed=4), sim(seed=4, cameras={"image": "wrist"}, **given)

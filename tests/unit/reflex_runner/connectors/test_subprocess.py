@@ -88,6 +88,7 @@ def test_what_a_command_does_wrong_is_said_and_the_robot_can_be_stopped(
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("persistent", [False, True], ids=["a process per request", "one that stays"])
 @pytest.mark.parametrize(
     ("what", "said"),
@@ -170,6 +171,7 @@ def error_of_next(robot: Connector) -> bool:
     return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("persistent", [False, True], ids=["a process per request", "one that stays"])
 @pytest.mark.parametrize("what", ["fork", "fork_bare"])
 def test_what_a_command_leaves_running_ends_with_the_run(
@@ -281,6 +283,7 @@ def test_a_command_that_is_not_finite_is_never_sent(made: Made, tmp_path: Path) 
     assert journal_of(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_nothing_is_left_when_the_run_itself_is_killed(tmp_path: Path) -> None:
     program = f"""
 import sys, time

@@ -30,6 +30,7 @@ def _no_log() -> Iterator[None]:
     logger.disabled = False
 
 
+@pytest.mark.slow
 @settings(max_examples=max(1, HISTORIES // PER_EXAMPLE), deadline=None)
 @given(st.integers(0, 2**40))
 def test_no_history_breaks_a_promise(seed: int) -> None:
@@ -37,6 +38,7 @@ def test_no_history_breaks_a_promise(seed: int) -> None:
         History(seed * PER_EXAMPLE + number).run()
 
 
+@pytest.mark.slow
 def test_the_histories_visit_what_is_hard() -> None:
     """A history that never moves would keep every promise."""
     histories = [History(seed) for seed in range(60)]

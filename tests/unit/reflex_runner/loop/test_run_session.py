@@ -150,6 +150,7 @@ def test_a_policy_that_refuses_for_good_stops_the_run() -> None:
     assert [error.code for error in result.errors] == ["unauthorized"]
 
 
+@pytest.mark.slow
 def test_a_policy_that_falls_silent_stops_the_run_and_why_comes_first() -> None:
     policy = Policy()
 
@@ -258,6 +259,7 @@ def test_a_connector_that_hangs_in_the_end_is_left_behind_and_said(monkeypatch: 
     assert robot.whats[-2:] == ["safe_stop", "stop"]
 
 
+@pytest.mark.slow
 def test_at_the_end_of_a_run_the_robot_is_brought_to_rest() -> None:
     robot = Arm()
     resting = arm(control_hz=50.0, ladder=RESTS)

@@ -64,6 +64,7 @@ def test_when_the_runner_dies_in_the_middle_of_a_motion_the_robot_is_held(kennel
     assert [what for _, what in noted(file)] == ["hold"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("said", [(), ("beat",), ("arm", "disarm"), ("arm", "beat", "disarm", "beat")])
 def test_a_robot_that_has_not_moved_or_is_stopped_is_left_alone(
     said: tuple[str, ...], kennel: list[Watchdog], file: Path
@@ -95,6 +96,7 @@ def test_a_control_loop_that_falls_silent_is_stopped_and_hears_that_it_was(kenne
     assert "the watchdog has stopped the robot: hold" in verdict.message
 
 
+@pytest.mark.slow
 def test_the_first_command_may_take_longer_for_with_it_torque_goes_on(kennel: list[Watchdog], file: Path) -> None:
     dog = started(kennel, file, silence_s=0.1)
     dog.arm()
@@ -103,6 +105,7 @@ def test_the_first_command_may_take_longer_for_with_it_torque_goes_on(kennel: li
     assert noted(file) == []
 
 
+@pytest.mark.slow
 def test_who_asks_for_patience_is_waited_for_and_a_beat_ends_it(kennel: list[Watchdog], file: Path) -> None:
     dog = started(kennel, file, silence_s=0.2)
     dog._say(ARM + PATIENCE)  # at once: a busy machine may take long between the two
@@ -123,6 +126,7 @@ def test_a_slow_control_loop_is_not_silent_between_two_periods(kennel: list[Watc
     assert noted(file) == []
 
 
+@pytest.mark.slow
 def test_before_the_first_command_nobody_is_silent(kennel: list[Watchdog], file: Path) -> None:
     dog = started(kennel, file, silence_s=0.1)
     dog.beat()

@@ -76,6 +76,7 @@ def test_a_run_that_shows_nothing_makes_no_film(view: LiveView, tmp_path: Path) 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_what_was_filmed_is_there_before_the_end(view: LiveView, cameras: Cameras, tmp_path: Path) -> None:
     cameras.is_on = True
     path = tmp_path / "run.mp4"

@@ -132,6 +132,7 @@ def test_a_camera_is_a_film_of_its_pictures_and_ends_with_the_page(view: LiveVie
     connection.close()
 
 
+@pytest.mark.slow
 def test_one_that_hangs_up_ends_nothing_and_a_crowd_is_let_in_no_further(page: LivePage) -> None:
     port = int(page.url.rsplit(":", 1)[1].strip("/"))
     crowd = [socket.create_connection(("127.0.0.1", port), HANGS_S) for _ in range(MOST_LOOKING)]

@@ -196,6 +196,7 @@ def test_when_the_disk_is_nearly_full_the_episode_ends_whole_and_goes_on_as_anot
     assert [line["step"] for line in again if line["kind"] == "tick"] == [2]
 
 
+@pytest.mark.slow
 def test_on_a_disk_that_is_really_full_the_run_goes_on_and_the_rest_is_whole_after_a_repair(tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     with small_disk(tmp_path / "disk", 600) as is_small:

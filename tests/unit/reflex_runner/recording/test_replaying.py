@@ -34,6 +34,7 @@ def commands(first: int, count: int) -> np.ndarray[tuple[int, ...], np.dtype[np.
     return np.stack([pose(number, 0.25) for number in range(first, first + count)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["jsonl", "mcap", "lerobot"])
 def test_every_format_gives_back_what_was_commanded(recording: Path, tmp_path: Path, form: str) -> None:
     (tmp_path / form).symlink_to(recording / form)
@@ -68,6 +69,7 @@ def test_an_episode_without_frames_moves_no_number(tmp_path: Path) -> None:
     assert np.allclose(Replay(recorder.folder, SO101, episode=1).ask(0, at(1.0)).actions[0], pose(1))
 
 
+@pytest.mark.slow
 def test_a_later_observation_gets_what_comes_later(recording: Path) -> None:
     replay = Replay(recording, SO101)
     replay.ask(0, at(100.0))
@@ -142,6 +144,7 @@ def test_a_damaged_recording_and_one_without_commands_are_one_sentence(tmp_path:
         Replay(recorder.folder, SO101)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["", "lerobot"])
 def test_percent_are_not_taken_for_degrees(recording: Path, where: str) -> None:
     with pytest.raises(SetupError, match=r"was recorded in deg, percent_open, and so101_percent is in percent_of_half"):

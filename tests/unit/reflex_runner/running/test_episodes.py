@@ -58,6 +58,7 @@ def test_each_seed_is_an_episode_that_ends_with_its_success_or_its_last_step() -
     assert told["episodes"][2]["seed"] == 7
 
 
+@pytest.mark.slow
 def test_all_of_them_are_one_recording_whose_episodes_say_how_they_went(tmp_path: Path) -> None:
     config = settings(RecordingConfig(tmp_path, ("jsonl", "lerobot_png")))
     went = played(Reaching(instructed=True), 6, 7, config=config)

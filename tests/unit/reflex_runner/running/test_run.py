@@ -122,6 +122,7 @@ def test_a_server_that_is_not_there_is_said_after_a_while(server: QuickServer) -
         ran(config, QuickArm())
 
 
+@pytest.mark.slow
 def test_a_run_is_recorded_where_it_is_asked_for(server: QuickServer, tmp_path: Path) -> None:
     config = replace(settings(server), recording=RecordingConfig(tmp_path))
     outcome = ran(config, QuickArm())
@@ -131,6 +132,7 @@ def test_a_run_is_recorded_where_it_is_asked_for(server: QuickServer, tmp_path: 
     assert ran(config, QuickArm(), records=False).recordings == ()
 
 
+@pytest.mark.slow
 def test_a_recording_is_executed_again_without_asking_a_server(server: QuickServer, tmp_path: Path) -> None:
     server.act = lambda body: (200, chunk_for({**body, "state": [3.0, 0.0, 0.0, 0.0, 0.0, 50.0]}))
     recording = RecordingConfig(dir=tmp_path, formats=("jsonl",))
@@ -152,6 +154,7 @@ def test_a_replay_is_no_run_of_a_deployment(server: QuickServer, tmp_path: Path)
         ran(config, NeverStarted(), replay=tmp_path)
 
 
+@pytest.mark.slow
 def test_a_run_can_be_looked_at_and_says_where(server: QuickServer, tmp_path: Path) -> None:
     said: list[str] = []
     config = replace(settings(server), recording=RecordingConfig(tmp_path))
@@ -172,6 +175,7 @@ def test_whoever_wants_to_know_is_told_the_numbers_and_cannot_stop_the_run(serve
     assert "lastActionChunk" not in beats[-1]
 
 
+@pytest.mark.slow
 def test_a_file_names_a_class_beside_it(server: QuickServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [*sys.path])
     (tmp_path / "quick_arm_of_a_user.py").write_text("from support.runner.quick import QuickArm as Own\n", "utf-8")
@@ -262,6 +266,7 @@ def test_a_session_needs_a_key(server: QuickServer, monkeypatch: pytest.MonkeyPa
         ran(in_session(server), QuickArm())
 
 
+@pytest.mark.slow
 def test_only_what_is_marked_is_recorded_and_the_policy_is_told_its_instruction(
     server: QuickServer, tmp_path: Path
 ) -> None:
@@ -283,6 +288,7 @@ def test_only_what_is_marked_is_recorded_and_the_policy_is_told_its_instruction(
     assert {body["instruction"] for body in server.bodies} == {"pick", "grasp it"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("known", [True, False, None])
 def test_a_robot_that_knows_how_it_went_says_so_of_its_only_episode(
     server: QuickServer, tmp_path: Path, known: bool | None
@@ -295,6 +301,7 @@ def test_a_robot_that_knows_how_it_went_says_so_of_its_only_episode(
     assert line["success"] is known
 
 
+@pytest.mark.slow
 def test_what_is_wrong_with_each_camera_is_told_of_those_alone_that_have_something() -> None:
     class Eye:
         def __init__(self, problem: str | None) -> None:
@@ -307,6 +314,7 @@ def test_what_is_wrong_with_each_camera_is_told_of_those_alone_that_have_somethi
     assert set(problems()) == {"wrist", "top"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("other", "is_asked"), [("sha256:" + "a" * 64, True), ("sha256:" + "b" * 64, False)])
 def test_when_a_deployments_first_server_is_away_the_next_of_the_same_policy_is_asked(
     server: QuickServer, monkeypatch: pytest.MonkeyPatch, other: str, is_asked: bool

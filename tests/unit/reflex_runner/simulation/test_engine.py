@@ -56,6 +56,7 @@ def test_the_scene_is_without_shadows_and_multisampling_which_cost_tens_of_times
     assert model.nmesh == 0
 
 
+@pytest.mark.slow
 def test_pictures_are_drawn_where_somebody_imported_mujoco_before_for_its_physics() -> None:
     skip_without_pictures()
     environment = {name: value for name, value in os.environ.items() if name not in {"MUJOCO_GL", "DISPLAY"}}

@@ -29,6 +29,7 @@ def redness(picture: Picture) -> Picture:
     return red
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "height"), [(64, 64), (96, 64), (64, 128), (640, 480)])
 def test_a_picture_of_any_size_is_drawn_by_each_camera(world: World, width: int, height: int) -> None:
     with Eyes(world.model, width, height) as eyes:
@@ -83,6 +84,7 @@ def test_a_picture_is_of_its_moment_though_the_world_went_on(world: World) -> No
         assert not np.array_equal(eyes.look(Scene(world))["front"], before["front"])
 
 
+@pytest.mark.slow
 def test_a_machine_that_cannot_draw_is_told_which_packages_it_lacks() -> None:
     code = (
         "from reflex_runner.errors import NoPicturesError\n"

@@ -56,6 +56,7 @@ def told_of(address: str) -> dict[str, Any]:
         return call(line, {"do": "tell"})[0]
 
 
+@pytest.mark.slow
 def test_it_measures_sees_and_obeys_as_the_arm_in_this_process_does(shared: RemoteArm) -> None:
     state, captured_s = shared.measure()
     assert state.dtype == np.float32
@@ -77,6 +78,7 @@ def test_it_measures_sees_and_obeys_as_the_arm_in_this_process_does(shared: Remo
     assert (sight.cube.shape, sight.is_held) == ((3,), False)
 
 
+@pytest.mark.slow
 def test_it_is_told_which_of_two_cubes_is_wanted(shared: RemoteArm) -> None:
     arm = RemoteArm({**SETTINGS, "wanted": "green"})
     arm.start()
@@ -86,6 +88,7 @@ def test_it_is_told_which_of_two_cubes_is_wanted(shared: RemoteArm) -> None:
         arm.stop()
 
 
+@pytest.mark.slow
 def test_an_arm_whose_runner_is_killed_holds_and_can_be_stopped_and_told_of() -> None:
     skip_without_pictures()
     command = [sys.executable, "-c", RUNNER, json.dumps(SETTINGS)]
@@ -108,6 +111,7 @@ def test_an_arm_whose_runner_is_killed_holds_and_can_be_stopped_and_told_of() ->
     wait_until(lambda: not Path(address).parent.exists(), "it has tidied up")
 
 
+@pytest.mark.slow
 def test_the_end_leaves_no_process_and_no_folder_and_says_whether_the_cube_was_lifted() -> None:
     skip_without_pictures()
     before = {child.pid for child in psutil.Process().children(recursive=True)}
@@ -121,6 +125,7 @@ def test_the_end_leaves_no_process_and_no_folder_and_says_whether_the_cube_was_l
     assert {child.pid for child in psutil.Process().children(recursive=True)} == before
 
 
+@pytest.mark.slow
 def test_a_simulation_that_dies_is_an_error_of_the_arm() -> None:
     skip_without_pictures()
     arm = RemoteArm(SETTINGS)
@@ -139,6 +144,7 @@ def test_a_simulation_that_dies_is_an_error_of_the_arm() -> None:
     assert not Path(arm.address).parent.exists()
 
 
+@pytest.mark.slow
 def test_a_machine_that_cannot_draw_is_told_as_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(os.environ, "MUJOCO_GL", "egl")
     monkeypatch.setitem(os.environ, "__EGL_VENDOR_LIBRARY_FILENAMES", "/nowhere.json")

@@ -54,6 +54,7 @@ def test_a_position_below_zero_is_read_as_one() -> None:
     assert bus_on(line).values(PRESENT_POSITION)[4] == -5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss_percent", [1, 5, 20])
 @pytest.mark.parametrize("seed", range(3))
 def test_with_lost_packets_every_read_is_right_or_says_who_was_silent(loss_percent: int, seed: int) -> None:

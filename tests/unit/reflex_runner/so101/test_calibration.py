@@ -54,6 +54,7 @@ def test_a_file_that_is_no_calibration_says_what_is_wrong_in_it(tmp_path: Path, 
         read_calibration(file)
 
 
+@pytest.mark.slow
 def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
     with pytest.raises(CalibrationError, match=r"left.json cannot be read \(No such file"):
         read_calibration(tmp_path / "left.json")

@@ -33,6 +33,7 @@ def servos(tmp_path: Path) -> Iterator[PtyBus]:
         yield bus
 
 
+@pytest.mark.slow
 def test_a_dry_run_writes_nothing_to_a_servo(servos: PtyBus, tmp_path: Path) -> None:
     result = drive(servos.port, tmp_path, "dry_run", max_steps=10)
 
@@ -40,6 +41,7 @@ def test_a_dry_run_writes_nothing_to_a_servo(servos: PtyBus, tmp_path: Path) -> 
     assert [servo.written for servo in servos.chain.servos] == [[]] * 6
 
 
+@pytest.mark.slow
 def test_a_run_moves_the_arm_and_holds_it_in_the_end(servos: PtyBus, tmp_path: Path) -> None:
     """By itself, or by its watchdog where a busy machine keeps it from its beat."""
     result = drive(servos.port, tmp_path, "apply_actions", max_steps=15)
@@ -51,6 +53,7 @@ def test_a_run_moves_the_arm_and_holds_it_in_the_end(servos: PtyBus, tmp_path: P
     assert all(servo.torque for servo in servos.chain.servos)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_leaves_an_arm_that_its_watchdog_holds(servos: PtyBus, tmp_path: Path) -> None:
     shoulder = servos.chain.servo(1)
     shoulder.steps_a_second = STUCK_STEPS_S

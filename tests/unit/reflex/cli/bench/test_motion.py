@@ -27,6 +27,7 @@ def bench(server: MotionServer, *options: str) -> Any:
     return RUNNER.invoke(app, ["bench", "motion", server.url, *options])
 
 
+@pytest.mark.slow
 def test_it_prints_a_table_and_draws_a_plot(tmp_path: Path) -> None:
     with motion_server() as server:
         ended = bench(server, *SHORT, "--strategies", "open-loop", "--plot", str(tmp_path / "motion.png"))
@@ -39,6 +40,7 @@ def test_it_prints_a_table_and_draws_a_plot(tmp_path: Path) -> None:
     assert (tmp_path / "motion.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_as_json_it_is_one_value_with_every_trial() -> None:
     with motion_server(rtc_applied=True) as server:
         ended = bench(server, *SHORT, "--strategies", "open-loop,rtc", "--control-hz", "50", "--json")
@@ -49,6 +51,7 @@ def test_as_json_it_is_one_value_with_every_trial() -> None:
     assert (found["control_hz"], found["has_rtc"], found["interrupted"]) == (50.0, True, False)
 
 
+@pytest.mark.slow
 def test_without_rtc_in_the_server_it_is_left_out_unless_it_was_named() -> None:
     with motion_server() as server:
         all_of_them = bench(server, *SHORT, "--json")
@@ -63,6 +66,7 @@ def test_without_rtc_in_the_server_it_is_left_out_unless_it_was_named() -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_head_is_tried_with_a_second_server_that_has_one() -> None:
     with motion_server(rtc_applied=True) as plain, motion_server(rtc_applied=True, a2c2_applied=True) as corrects:
         ended = bench(plain, *SHORT, "--strategies", "rtc,rtc+a2c2", "--a2c2-url", corrects.url, "--json")
@@ -88,6 +92,7 @@ def test_a_second_server_that_differs_in_more_than_its_head_is_refused(telling: 
     assert told in json.loads(ended.stdout)["message"]
 
 
+@pytest.mark.slow
 def test_without_a_second_server_the_head_is_left_out_unless_it_was_named() -> None:
     with motion_server(rtc_applied=True) as server:
         all_of_them = bench(server, *SHORT, "--json")
@@ -102,6 +107,7 @@ def test_without_a_second_server_the_head_is_left_out_unless_it_was_named() -> N
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("installed", "moved"), [(True, "mujoco"), (False, "point-mass")])
 def test_mujoco_moves_the_arm_where_it_is_installed(
     installed: bool, moved: str, monkeypatch: pytest.MonkeyPatch
@@ -166,6 +172,7 @@ def test_nobody_at_the_address_is_one_sentence() -> None:
     assert "127.0.0.1:9" in json.loads(ended.stdout)["message"]
 
 
+@pytest.mark.slow
 def test_an_interruption_prints_the_trials_that_are_over() -> None:
     with motion_server() as server:
         command = [sys.executable, "-m", "reflex.cli", "bench", "motion", server.url, "--json", "--strategies", "sync"]

@@ -58,6 +58,7 @@ def test_a_run_is_one_json_value(server: QuickServer, tmp_path: Path) -> None:
     assert not (tmp_path / "recordings").exists()
 
 
+@pytest.mark.slow
 def test_a_run_is_told_to_people(server: QuickServer, tmp_path: Path) -> None:
     done = connect("--config", robot_yaml(tmp_path, server.url), "--max-steps", "3")
     assert done.exit_code == 0

@@ -32,6 +32,7 @@ def written(folder: Path, mode: str = "apply_actions") -> str:
     return str(path)
 
 
+@pytest.mark.slow
 def test_they_are_counted_for_people_and_as_json(tmp_path: Path) -> None:
     asked = ["connect", "--config", written(tmp_path), "--episodes", "3"]
     people = CliRunner().invoke(app, [*asked, "--no-record"])

@@ -73,6 +73,7 @@ COMMANDS: list[tuple[list[str], str, object, object, str]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["text", "json"])
 @pytest.mark.parametrize(("arguments", "route", "body", "answer", "text"), COMMANDS, ids=lambda each: str(each)[:24])
 def test_a_command_sends_one_request_and_prints_its_answer(

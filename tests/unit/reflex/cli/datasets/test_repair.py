@@ -21,6 +21,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_it_says_what_it_does_and_a_second_time_that_there_is_nothing_to_do(folder: Path) -> None:
     first = CliRunner().invoke(app, ["datasets", "repair", str(folder)])
     second = CliRunner().invoke(app, ["datasets", "repair", str(folder)])
@@ -31,6 +32,7 @@ def test_it_says_what_it_does_and_a_second_time_that_there_is_nothing_to_do(fold
     assert (second.stdout, "2 recordings looked at: 0 things done" in second.stderr) == ("", True)
 
 
+@pytest.mark.slow
 def test_a_dry_run_as_json_says_what_would_be_done_and_does_nothing(folder: Path) -> None:
     done = CliRunner().invoke(app, ["datasets", "repair", str(folder), "--dry-run", "--json"])
     told = json.loads(done.stdout)
@@ -50,6 +52,7 @@ def test_a_folder_without_recordings_is_one_sentence(tmp_path: Path) -> None:
     assert "holds no recording of `reflex connect`" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_dataset_is_written_beside_and_each_thing_that_was_done_is_a_line(tmp_path: Path) -> None:
     old, new = DEFECTS["finite"].make(tmp_path / "old"), tmp_path / "new"
     dry = CliRunner().invoke(app, ["datasets", "repair", str(old), "--out", str(new), "--dry-run"])

@@ -30,6 +30,7 @@ def test_a_sound_dataset_is_fit_for_training_and_ends_with_0(sound: Path) -> Non
     ]
 
 
+@pytest.mark.slow
 def test_an_error_has_its_place_and_its_fix_and_ends_with_1(tmp_path: Path) -> None:
     root = DEFECTS["video-frames"].make(tmp_path / "dataset")
     done = CliRunner().invoke(app, ["datasets", "validate", str(root)])

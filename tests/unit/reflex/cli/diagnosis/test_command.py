@@ -33,6 +33,7 @@ def diagnose(*given: str) -> Any:
     return CliRunner().invoke(app, ["diagnose", *given])
 
 
+@pytest.mark.slow
 def test_what_is_wrong_is_a_line_with_its_fix_and_ends_with_1(
     server: StillServer, dataset: Path, tmp_path: Path
 ) -> None:
@@ -47,6 +48,7 @@ def test_what_is_wrong_is_a_line_with_its_fix_and_ends_with_1(
     assert "What was tried" in page.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_as_json_it_is_one_value(server: StillServer, dataset: Path) -> None:
     done = diagnose("--server", server.url, "--dataset", str(dataset), "--frames", "24", "--json")
     told = json.loads(done.stdout)
@@ -56,6 +58,7 @@ def test_as_json_it_is_one_value(server: StillServer, dataset: Path) -> None:
     assert set(told["error_by_axis"]) == set(server.axes)
 
 
+@pytest.mark.slow
 def test_the_function_finds_what_the_command_finds(server: StillServer, dataset: Path) -> None:
     found = reflex.diagnose(server.url, dataset, frames=24)
 

@@ -49,6 +49,7 @@ def test_without_a_calibration_the_rest_is_checked_all_the_same(desk: Desk) -> N
     assert "1  shoulder_pan" in shown.stdout
 
 
+@pytest.mark.slow
 def test_a_missing_motor_is_an_error_that_names_the_cable(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bus, "ANSWER_WITHIN_S", 0.2)
     desk.chain.unplug(5, 6)

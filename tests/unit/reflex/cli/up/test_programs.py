@@ -146,6 +146,7 @@ def test_a_second_signal_ends_at_once_what_does_not_drain() -> None:
     assert [pid for pid in started if psutil.pid_exists(pid)] == []
 
 
+@pytest.mark.slow
 def test_no_child_outlives_what_started_it(tmp_path: Path) -> None:
     arguments = ["control", "serve", "--data", str(tmp_path / "data"), "--port", str(free_port())]
     parent = subprocess.Popen(

@@ -49,6 +49,7 @@ def test_the_url_is_that_of_the_server(url: str | None, websocket_url: str, addr
     assert (made.host, made.port) == address
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("given", "told"),
     [

@@ -114,6 +114,7 @@ def test_a_refusal_has_its_type(make: Make, server: ScriptedServer, status: int,
     assert raised.value.status == status
 
 
+@pytest.mark.slow
 def test_a_server_that_starts_is_waited_for(make: Make, server: ScriptedServer) -> None:
     server.statuses.extend([503, 403, 404])
     stream = make(url=server.url, connect_retry_seconds=HANGS_S)

@@ -16,6 +16,7 @@ def page(scene: Scene) -> str:
     return answer.text
 
 
+@pytest.mark.slow
 def test_each_dataset_has_its_state_its_hash_and_the_next_command(scene: Scene) -> None:
     identity = scene.register()["id"]
     assert f"reflex datasets validate {identity}" in page(scene)
@@ -45,12 +46,14 @@ def test_what_was_found_is_named_rule_by_rule(scene: Scene) -> None:
     assert "Mend what the validation names" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verdict", [{}, {"errors": "<b>", "failed": "x"}, {"failed": [1, {"id": "<b>"}, {}]}])
 def test_a_verdict_of_any_shape_is_shown_as_far_as_it_is_one(scene: Scene, verdict: dict[str, Any]) -> None:
     scene.validate(scene.register()["id"], "invalid", verdict=verdict)
     assert "<b>" not in page(scene)
 
 
+@pytest.mark.slow
 def test_of_many_datasets_the_newest_are_shown_and_how_to_see_the_others(scene: Scene) -> None:
     assert "reflex datasets register FOLDER" in page(scene)
     for number in range(103):

@@ -34,6 +34,7 @@ def learned(scene: Scene, run_id: str, rows: list[dict[str, Any]]) -> None:
         writing.connection.execute(insert(training_metric), [{"run_id": run_id, "at": 1, **row} for row in rows])
 
 
+@pytest.mark.slow
 def test_the_queue_has_places_progress_and_what_has_ended_its_reason(scene: Scene) -> None:
     assert "Nothing trains or waits" in page(scene, "/training")
     dataset_id = scene.valid()
@@ -80,6 +81,7 @@ def test_a_run_that_trains_shows_its_curves_its_log_and_how_long_it_takes(scene:
     assert '<span class="figure">2 min</span> to go' in text
 
 
+@pytest.mark.slow
 def test_an_ended_run_stands_still_and_says_what_came_of_it(scene: Scene) -> None:
     scene.start()
     claim = scene.claimed()
@@ -94,6 +96,7 @@ def test_an_ended_run_stands_still_and_says_what_came_of_it(scene: Scene) -> Non
     assert "<b>" not in text
 
 
+@pytest.mark.slow
 def test_a_command_to_type_runs_nothing_that_a_worker_wrote(scene: Scene) -> None:
     scene.start()
     claim = scene.claimed()
@@ -102,6 +105,7 @@ def test_a_command_to_type_runs_nothing_that_a_worker_wrote(scene: Scene) -> Non
     assert "reflex models register <bdi>&#39;/srv/a b; $(reboot)/cubes&#39;</bdi>" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parity", ["<b>", ["<b>"], {"<b>": "<b>" * 10_000}])
 def test_a_parity_of_any_shape_is_shown_as_far_as_it_is_one(scene: Scene, parity: Any) -> None:
     scene.start()
@@ -111,6 +115,7 @@ def test_a_parity_of_any_shape_is_shown_as_far_as_it_is_one(scene: Scene, parity
     assert ("<b>" in text, len(text) < LARGEST_PAGE) == (False, True)
 
 
+@pytest.mark.slow
 def test_what_no_api_would_have_taken_is_shown_as_the_text_that_it_is_and_in_bounds(scene: Scene) -> None:
     run_id = scene.start()["id"]
     lines = [{"run_id": run_id, "number": at, "text": "<script>\x1b[2J\u202e" + "x" * 100_000} for at in range(200)]
@@ -130,6 +135,7 @@ def test_what_no_api_would_have_taken_is_shown_as_the_text_that_it_is_and_in_bou
     assert len(text) < LARGEST_PAGE
 
 
+@pytest.mark.slow
 def test_who_may_train_sees_runs_and_who_may_neither_is_refused(scene: Scene) -> None:
     run_id = scene.start()["id"]
     with scene.plane.database.writing() as connection:

@@ -42,6 +42,7 @@ def actions_of(checkpoint: Checkpoint, repository: Path) -> Array:
     return PolicyRunner.of(repository, config).run(case.inputs)["actions_normalized"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_an_export_of_an_adapter_answers_as_one_of_what_peft_merged(family: Family, tmp_path: Path) -> None:
     adapter = read_checkpoint(adapter_folder(tmp_path / "adapter", family))

@@ -78,6 +78,7 @@ def test_a_record_can_be_read_a_moment_later_without_a_close(tmp_path: Path) -> 
             assert [line["record_seq"] for line in lines_in(tmp_path, "request")] == list(range(1, number + 1))
 
 
+@pytest.mark.slow
 def test_the_clock_of_the_lines_and_names_is_the_servers(tmp_path: Path) -> None:
     wall = wall_clock()
     with recording(tmp_path, wall=wall) as recorder:
@@ -282,6 +283,7 @@ def test_a_record_that_cannot_be_written_harms_no_other(tmp_path: Path, caplog: 
     assert recorder.problem is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kill", range(10))
 def test_every_whole_line_is_readable_after_kill_9(tmp_path: Path, kill: int) -> None:
     """Each time at another moment; at most the last line is torn."""

@@ -17,6 +17,7 @@ from support.waiting import HANGS_S, wait_until
 MOVE = ActionChunk(np.array([[1.0, 2.0]], np.float32), 0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("persistent", [False, True], ids=["a process per request", "one that stays"])
 @pytest.mark.parametrize("ending", ["safe_stop", "stop"])
 def test_what_waits_for_its_turn_while_the_robot_is_stopped_is_never_sent(

@@ -18,6 +18,8 @@ from reflex.connector import CameraFrame, Observation
 from reflex_runner.recording.recorder import Recorder
 from support.run_recording.runs import TICK_S, facts, number_in, picture, play, pose, recorded, tick
 
+pytestmark = pytest.mark.slow
+
 LENGTHS = [31, 13, 76]
 
 

@@ -67,6 +67,7 @@ def test_what_the_guard_did_and_what_happened_is_a_log(folder: Path) -> None:
     assert "elbow_flex: 99 was held to 96.8" in found[0][3]["message"]
 
 
+@pytest.mark.slow
 def test_metadata_say_whose_recording_it_is_and_how_the_episode_ended(folder: Path) -> None:
     told = [metadata(folder / "mcap" / f"episode-00000{number}.mcap") for number in (0, 1)]
 

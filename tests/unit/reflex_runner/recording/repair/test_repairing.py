@@ -115,6 +115,7 @@ def assert_nothing_to_repair(run: Path) -> None:
         assert repair_recordings(run, dry_run=True).steps == []
 
 
+@pytest.mark.slow
 def test_a_run_killed_at_any_instant_loses_at_most_the_open_episode(killed: Path) -> None:
     whole = 0
     victims = json.loads((killed / "killed.json").read_text())
@@ -139,6 +140,7 @@ def test_a_run_killed_at_any_instant_loses_at_most_the_open_episode(killed: Path
     assert whole >= KILLS // 2, "every other kill comes after an episode has ended"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("torn_bytes", [1, 40, 700])
 def test_a_line_a_picture_and_a_chunk_that_were_cut_are_left_out(tmp_path: Path, torn_bytes: int) -> None:
     run = interrupted(tmp_path, ["jsonl", "mcap"])
