@@ -13,6 +13,8 @@ from reflex.client import ReflexClient
 from support.nonce_server import one_process_each
 from support.server import running_server
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 STEPS = ("--steps", "6", "--steps", "3", "--steps", "2")
 

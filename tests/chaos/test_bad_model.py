@@ -14,6 +14,8 @@ from support.nonce_server import NonceServer, nonce_server
 from support.promise import Promise
 from support.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 FAILURES_THAT_OPEN = 5
 MOST_CANARIES = 5
 """One that is under way, of the fault before, may meet the next one before a request does: then that is tried again."""

@@ -14,10 +14,13 @@ from pathlib import Path
 from typing import Final
 
 import httpx
+import pytest
 
 from reflex.signed.receipts import verify_lines
 from support.outside.control_plane import ControlProcess, prepared_store, running_control
 from support.waiting import wait_until
+
+pytestmark = pytest.mark.slow
 
 KILLS: Final = int(os.environ.get("REFLEX_CHAOS_CONTROL_KILLS", "3"))
 WRITERS: Final = 8

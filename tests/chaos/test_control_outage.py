@@ -38,6 +38,8 @@ from support.server import ServerProcess, free_port, running_server
 from support.waiting import HANGS_S, let_pass, wait_until
 from unit.reflex_control.scene import a_robot
 
+pytestmark = pytest.mark.slow
+
 AWAY_S: Final = float(os.environ.get("REFLEX_CHAOS_AWAY_S", "1"))
 RATE_HZ: Final = 50
 THREADS: Final = 5

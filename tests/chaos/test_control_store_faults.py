@@ -15,6 +15,8 @@ from support.outside.postgres import Postgres, postgres_programs, postgres_runni
 from support.skips import skip_for_want_of
 from support.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 UNLIMITED = resource.RLIM_INFINITY
 KEY_BODY = {"name": "written", "scopes": ["read"]}
 

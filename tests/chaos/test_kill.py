@@ -24,6 +24,8 @@ from support.nonce_server import NonceServer, nonce_server
 from support.promise import Promise
 from support.waiting import eventually, wait_until
 
+pytestmark = pytest.mark.slow
+
 KILLS = int(os.environ.get("REFLEX_CHAOS_KILLS", "3"))
 IN_FLIGHT = 64
 DELAY_MS = 200

@@ -12,6 +12,8 @@ from support.nonce_server import NonceServer, nonce_server
 from support.promise import Promise
 from support.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 MODEL_MS = 20
 SATURATING_CLIENTS = 32
 MEASURED_S = 2.0

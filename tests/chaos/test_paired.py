@@ -22,6 +22,8 @@ from support.load import run
 from support.promise import Promise
 from support.waiting import HANGS_S
 
+pytestmark = pytest.mark.slow
+
 ROUNDS = 100
 PACE_HZ = 40.0
 WITHOUT, AGAIN = "without", "without, once more"

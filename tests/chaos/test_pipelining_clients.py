@@ -30,7 +30,7 @@ NOISE_S: Final = 0.01
 MIB: Final = 1 << 20
 MANY_BYTES: Final = 10_000
 
-pytestmark = pytest.mark.timing
+pytestmark = [pytest.mark.timing, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from reflex_export.publishing.staged import staging
 from reflex_export.publishing.transaction import recover
 from support.waiting import HANGS_S, let_pass
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+pytestmark = [pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning"), pytest.mark.slow]
 
 KILLS = int(os.environ.get("REFLEX_CHAOS_PUBLISH_KILLS", "20"))
 NAMES = [f"{part}{steps}" for part in ("preprocess", "encoder", "denoise", "arm") for steps in range(5)]

@@ -19,6 +19,8 @@ from support.nonce_server import one_process_each
 from support.server import ServerProcess, running_server
 from support.waiting import HANGS_S
 
+pytestmark = pytest.mark.slow
+
 OPTIONS: Final = ("--policy", "demo", "--rtc")
 REQUESTS: Final = 7
 KILLED_BEFORE: Final = 3

@@ -16,6 +16,8 @@ from support.nonce_server import NonceServer, nonce_server
 from support.promise import Promise
 from support.waiting import eventually, let_pass_here
 
+pytestmark = pytest.mark.slow
+
 RECEIVE_TIMEOUT_S = 2.0
 GONE_S = RECEIVE_TIMEOUT_S + 2.0
 SOCKETS = 100

@@ -22,6 +22,8 @@ from support.nonce_server import NonceServer, nonce_server
 from support.promise import Promise
 from support.waiting import eventually, wait_until
 
+pytestmark = pytest.mark.slow
+
 STOPS = int(os.environ.get("REFLEX_CHAOS_STOPS", "2"))
 STOP_S = 5.0
 DEADLINES_MS = (100, 250, 600, 1_000, 2_000, 3_000)
@@ -114,7 +116,6 @@ def test_a_triton_that_stays_stopped_is_killed_and_replaced(
 
 
 # Its limit is below what a Triton that serves may be silent for on a busy machine.
-@pytest.mark.slow
 def test_a_triton_that_loads_longer_than_the_hang_limit_is_left_to_load(
     tmp_path_factory: pytest.TempPathFactory, promise: Promise
 ) -> None:

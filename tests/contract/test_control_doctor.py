@@ -143,6 +143,7 @@ def test_a_robot_moves_after_its_dry_run_its_doctor_and_its_promotion(lab: Lab) 
     assert kinds[-2:] == ["doctor", "session_promoted"]
 
 
+@pytest.mark.slow
 def test_an_untrained_policy_moves_nothing_real_and_the_command_says_what_to_do(lab: Lab) -> None:
     schema_id, robot_id, arm = lab.robot("real", simulation=False)
     deployment_id = lab.deploy("real", schema_id, lab.frontend.base_url)

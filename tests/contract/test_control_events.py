@@ -282,6 +282,7 @@ def test_a_closed_session_moves_nothing_within_a_second(
     assert act(frontend, credential).json()["error"] == "session_expired"
 
 
+@pytest.mark.slow
 def test_a_new_signing_key_needs_no_restart_and_takes_nothing_back(scene: Scene, frontend: ServerProcess) -> None:
     _, before = scene.authorize(0)
     wait_until(lambda: act(frontend, before).status_code == 200, "the credential is believed")

@@ -92,6 +92,7 @@ def test_without_a_first_key_the_log_holds_none_and_it_is_made_beside_the_server
     assert (made.returncode, again.returncode, again.stdout, status) == (0, 1, "", 200)
 
 
+@pytest.mark.slow
 def test_a_store_is_made_backed_up_while_it_is_served_and_restored(tmp_path: Path) -> None:
     data, backup = tmp_path / "data", tmp_path / "backup.db"
     made = reflex("init", "--data", str(data))
@@ -126,6 +127,7 @@ def test_a_stop_leaves_time_for_what_is_in_flight() -> None:
     assert 0 < serve.DRAIN_S < 10
 
 
+@pytest.mark.slow
 def test_headers_and_bodies_that_do_not_come_are_not_waited_for(tmp_path: Path) -> None:
     with running_control(tmp_path / "data") as control:
         key = KEY.findall(control.log)[0].encode()

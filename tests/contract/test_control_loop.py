@@ -81,6 +81,7 @@ def rows(*values: float) -> MockAnswer:
     return chunk([[value] + [0.0] * 5 for value in values])
 
 
+@pytest.mark.slow
 def test_it_runs_against_a_server_as_it_comes_at_the_rate_of_the_policy(demo: Served) -> None:
     done = subprocess.run(
         [sys.executable, str(LOOP), demo.process.base_url, "1"], capture_output=True, text=True, check=True

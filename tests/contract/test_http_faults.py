@@ -171,6 +171,7 @@ def test_while_starting_the_port_answers_first_and_act_is_503_warming_up(stoppab
     assert stoppable.client.get("/health").json()["status"] == "ready"
 
 
+@pytest.mark.slow
 def test_stopping_finishes_what_is_in_flight_and_refuses_the_rest_with_draining(stoppable: Served) -> None:
     stoppable.process.wait_ready()
     assert stoppable.control_file is not None

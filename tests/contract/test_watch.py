@@ -11,12 +11,15 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
+
 from support.hostile_served import Served
 from support.waiting import HANGS_S
 
 REFLEX = (sys.executable, "-m", "reflex.cli")
 
 
+@pytest.mark.slow
 def test_status_tells_what_the_server_answered(demo: Served) -> None:
     before = told(demo)["answers"]["count"]
     demo.act()
@@ -32,6 +35,7 @@ def told(demo: Served) -> Any:
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 def test_watch_goes_on_until_ctrl_c_and_ends_without_a_word(demo: Served) -> None:
     watching = subprocess.Popen(
         [*REFLEX, "watch", demo.process.base_url, "--every", "0.1"],
@@ -51,6 +55,7 @@ def test_watch_goes_on_until_ctrl_c_and_ends_without_a_word(demo: Served) -> Non
     assert "Traceback" not in rest
 
 
+@pytest.mark.slow
 def test_on_a_terminal_a_page_takes_the_place_of_the_one_before_and_no_line_wraps(demo: Served) -> None:
     screen, terminal = pty.openpty()
     watching = subprocess.Popen(

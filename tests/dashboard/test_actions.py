@@ -97,6 +97,7 @@ def test_the_doctor_looks_when_it_is_asked_and_its_findings_stay(scene: Scene) -
     assert scene.ask(f"/v1/robots/{robot_id}")["online"]
 
 
+@pytest.mark.slow
 def test_a_session_is_closed_with_its_reason(scene: Scene) -> None:
     _, _, session_id = scene.driven()
     page = f"/sessions/{session_id}"

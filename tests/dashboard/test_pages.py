@@ -126,6 +126,7 @@ ACTIONS: dict[str, tuple[Scope, ...]] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scope", SCOPES)
 def test_what_a_key_may_not_is_neither_shown_nor_done(scene: Scene, scope: Scope) -> None:
     visitor = scene.visitor("read", scope)

@@ -260,6 +260,7 @@ def test_a_browser_that_asked_for_no_code_takes_no_key(visitor: Visitor) -> None
     assert "ask for a new one" in finish(visitor).text
 
 
+@pytest.mark.slow
 def test_an_address_that_guesses_is_held_up_and_whoever_has_a_key_is_not_counted(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with prepared_store(data) as (ours, _), running_control(data, *UNHURRIED) as control:

@@ -33,6 +33,8 @@ from support.checkpoints.golden import golden_folder
 from support.server import ServerProcess, running_server
 from support.skips import skip_for_want_of
 
+pytestmark = pytest.mark.slow
+
 GUIDE = REPOSITORY / "docs" / "export.md"
 BIN = Path(sys.executable).parent
 BLOCKS = [block for block in blocks_of(GUIDE) if block.language == "bash"]
@@ -142,7 +144,6 @@ def test_the_optional_camera_is_optional_in_its_policy_only(walk: Walk) -> None:
     assert required == {"pick_cup": [True, True], "pick_cup_wrist_off": [True, False]}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("block", AFTER, ids=lambda block: f"line{block.line}")
 def test_the_commands_beside_the_server_run(walk: Walk, server: ServerProcess, block: Block) -> None:
     if "curl" in block.code and shutil.which("curl") is None:

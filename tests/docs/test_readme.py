@@ -93,9 +93,8 @@ def make_without_install(target: str) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """Ours, with this environment's programs first, and without what a `make test` around us would tell our make."""
-    kept = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS")}
-    return {**kept, "PATH": f"{BIN}{os.pathsep}{kept['PATH']}"}
+    """Ours, with this environment's programs first."""
+    return {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
 
 
 def for_port(code: str, port: int) -> str:
@@ -211,6 +210,7 @@ def test_what_make_serve_says_of_its_policy_is_what_the_readme_says(server: Serv
     assert "(trained, simulation only: not for a real robot)" in ready
 
 
+@pytest.mark.slow
 def test_the_example_loop_runs_against_the_server_of_the_readme(server: ServerProcess) -> None:
     told = run_example([sys.executable, str(EXAMPLES / "control_loop.py"), server.base_url, "1"])
 

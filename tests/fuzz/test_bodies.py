@@ -17,6 +17,8 @@ from support.bodies import MARK, generated_body, image_b64, valid_body
 from support.hostile import Connection, RawAnswer, connection, exchange, is_envelope, post_request
 from support.hostile_served import Served
 
+pytestmark = pytest.mark.slow
+
 BODIES: Final = int(os.environ.get("REFLEX_FUZZ_BODIES", "3000"))
 BATCH: Final = 1_000
 VALID: Final = json.dumps(valid_body()).encode()

@@ -15,6 +15,8 @@ import pytest
 
 from support.outside.control_plane import prepared_store, running_control
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES: Final = os.environ.get("REFLEX_CONTROL_SCHEMATHESIS_EXAMPLES", "5")
 TESTS: Final = Path(__file__).parents[1]
 UNTRIED: Final = r"/v1/keys/\{id\}/|/v1/events"

@@ -28,6 +28,8 @@ from support.images import PNG_MAGIC, Pixels, as_base64, encoded, photo, png_chu
 from support.misuse.images_broken import BASES, base_file, pillow_pixels, spoilt
 from support.promise import Promise
 
+pytestmark = pytest.mark.slow
+
 IMAGES: Final = int(os.environ.get("REFLEX_FUZZ_IMAGES", "500"))
 BATCH: Final = 500
 SAMPLE: Final = 200

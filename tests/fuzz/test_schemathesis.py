@@ -15,6 +15,8 @@ import pytest
 
 from support.hostile_served import Served
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES: Final = os.environ.get("REFLEX_SCHEMATHESIS_EXAMPLES", "10")
 SEED: Final = os.environ.get("REFLEX_SCHEMATHESIS_SEED", "1")
 TESTS: Final = Path(__file__).parents[1]

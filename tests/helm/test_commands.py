@@ -111,6 +111,7 @@ def test_the_job_builds_where_the_pod_waits(tmp_path: Path) -> None:
     assert (link / "demo_denoise" / "1" / "model.plan").is_file()
 
 
+@pytest.mark.slow
 def test_a_restarted_init_container_copies_the_demo_policy_again(tmp_path: Path) -> None:
     container = containers_of(only(render(), "Deployment")["spec"]["template"]["spec"])["model-repository"]
     places = {"/models/repository": str(tmp_path)}
@@ -128,6 +129,7 @@ def test_the_helm_test_passes_on_a_server_that_answers() -> None:
     assert done.stdout.startswith(f"passed: {server.base_url} answers /act")
 
 
+@pytest.mark.slow
 def test_the_helm_test_fails_with_a_sentence_where_nobody_listens() -> None:
     done = run(asking(), {"http://cell-reflex:8000": "http://127.0.0.1:9"})
 

@@ -14,6 +14,8 @@ from helm.pairwise import pairs_of, pairwise
 from helm.pod_security import violations
 from helm.table import LEVELS, rows, values_of
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def releases() -> list[list[Manifest]]:

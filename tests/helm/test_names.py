@@ -19,6 +19,8 @@ from helm.kubernetes_schemas import BUILT_IN, VERSIONS
 from helm.kubernetes_schemas import problems as schema_problems
 from helm.table import CONTROL, ENGINES, H100, KEDA
 
+pytestmark = pytest.mark.slow
+
 LABEL: Final = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
 DNS_1035: Final = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?")
 """What a Service is called: ValidateServiceName of the API server."""

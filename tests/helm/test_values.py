@@ -17,6 +17,7 @@ VALUES = CHART / "values.yaml"
 SCHEMA = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("values", "sentence"), IMPOSSIBLE, ids=[sentence[:40] for _, sentence in IMPOSSIBLE])
 def test_an_impossible_combination_is_refused_with_its_sentence(values: dict[str, Any], sentence: str) -> None:
     lines = [line.removeprefix("- ") for line in refusal(values).splitlines() if line.startswith("- ")]

@@ -197,6 +197,7 @@ def test_the_doctor_and_a_promotion_after_it_name_each_failed_check(lab: Lab) ->
         assert all(f"\n  {check}: " in ended.stderr for check in failed)
 
 
+@pytest.mark.slow
 def test_whoami_is_refused_within_a_second_of_a_revocation_by_another_process(lab: Lab, promise: Promise) -> None:
     key = lab.ours.key("read")
     assert lab.command("whoami", key=key.secret).exit_code == 0

@@ -96,6 +96,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
+@pytest.mark.slow
 def test_an_ensemble_answers_and_its_requests_are_batched(repository: Path) -> None:
     async def scenario() -> None:
         async with _serving(repository, "affine") as (triton, stub):
@@ -110,6 +111,7 @@ def test_an_ensemble_answers_and_its_requests_are_batched(repository: Path) -> N
     asyncio.run(scenario())
 
 
+@pytest.mark.slow
 def test_a_bad_request_does_not_spoil_the_others_of_its_batch(repository: Path) -> None:
     async def scenario() -> None:
         async with _serving(repository, "pick") as (_, stub):
@@ -124,6 +126,7 @@ def test_a_bad_request_does_not_spoil_the_others_of_its_batch(repository: Path) 
     asyncio.run(scenario())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "reason"), [("broken", "Protobuf parsing failed"), ("misnamed", "config.pbtxt has input 'pixels'")]
 )
@@ -146,6 +149,7 @@ def test_a_model_that_cannot_load_is_named_with_its_reason(repository: Path, mod
     asyncio.run(scenario())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["killed", "hung"])
 def test_a_lost_triton_is_replaced_at_the_same_address_and_leaves_nothing(
     repository: Path, promise: Promise, how: str
@@ -175,6 +179,7 @@ def test_a_lost_triton_is_replaced_at_the_same_address_and_leaves_nothing(
     asyncio.run(scenario())
 
 
+@pytest.mark.slow
 def test_a_models_process_that_dies_as_it_comes_up_costs_seconds_not_minutes(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -254,6 +259,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ready", [True, False], ids=["serving", "starting"])
 def test_kill_9_of_the_frontend_takes_triton_its_stubs_and_their_memory_along(
     repository: Path, promise: Promise, ready: bool

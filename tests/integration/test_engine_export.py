@@ -28,6 +28,7 @@ def export_with_engines(repository: Path, home: Path, *options: str) -> subproce
     )
 
 
+@pytest.mark.slow
 def test_an_export_with_engines_publishes_them_beside_the_onnx(tmp_path: Path) -> None:
     with export_with_engines(tmp_path / "models", tmp_path, "--steps", "1", "--json") as process:
         output, errors = process.communicate(timeout=BUILD_S)

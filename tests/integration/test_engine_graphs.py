@@ -19,6 +19,8 @@ from reflex_export.engines import (
 )
 from unit.reflex_export.engines.graphs import attention_block, linear, save
 
+pytestmark = pytest.mark.slow
+
 
 def test_fp16_layers_are_proven_and_the_fp32_islands_are_known(tmp_path: Path) -> None:
     record = build(attention_block(tmp_path / "model.onnx"), tmp_path / "cache", precision="fp16")

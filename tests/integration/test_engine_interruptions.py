@@ -31,6 +31,8 @@ from reflex_export.engines.cache import EngineCache
 from support.promise import Promise
 from support.waiting import HANGS_S, let_pass
 
+pytestmark = pytest.mark.slow
+
 
 def test_two_that_build_the_same_at_once_build_it_once(tmp_path: Path) -> None:
     records: list[EngineRecord] = []
@@ -51,7 +53,6 @@ def test_two_that_build_the_same_at_once_build_it_once(tmp_path: Path) -> None:
     assert "waiting for another build of the same engine" in phases
 
 
-@pytest.mark.slow
 def test_two_commands_at_once_build_each_engine_once(tmp_path: Path) -> None:
     repository, cache = copy_of_demo(tmp_path), tmp_path / "cache"
     shutil.copytree(DEMO / "demo_encoder" / "1", repository / "demo_denoise" / "1", dirs_exist_ok=True)  # the small one

@@ -27,6 +27,8 @@ from reflex_frontend.policy.policy import load_policy
 from support.promise import Promise
 from support.server import running_server
 
+pytestmark = pytest.mark.slow
+
 GUIDE = REPOSITORY / "docs" / "engines.md"
 HIT_S = 2.0
 
@@ -66,7 +68,6 @@ def test_the_progress_names_what_tensorrt_does(built: Built) -> None:
     assert {"reading the graph", "Building engine"} <= set(built.phases)
 
 
-@pytest.mark.slow
 def test_without_a_backend_in_triton_the_policy_is_still_served_from_onnx(built: Built, tmp_path: Path) -> None:
     assert not built.policies[0].active
     assert config_of(built.repository / "demo_denoise") == config_of(DEMO / "demo_denoise")

@@ -19,6 +19,8 @@ import pytest
 from support.checkpoints.golden import golden_folder
 from support.waiting import HANGS_S, let_pass, wait_until
 
+pytestmark = pytest.mark.slow
+
 COMMAND = "from reflex.cli import main; main()"
 INSTANTS = 10
 FEW = (2, 5, 8)

@@ -103,6 +103,7 @@ def test_triton_answers_every_recorded_case_as_the_reference_did(exported: Expor
     assert max(asyncio.run(differences())) <= GATES["fp32"].max_abs
 
 
+@pytest.mark.slow
 def test_act_continues_every_recorded_chunk_as_the_reference_did(exported: Exported) -> None:
     policy, checkpoint = load_policy(exported.repository, exported.name), golden_checkpoint(exported.name)
     names = [name for name in golden_cases(exported.name) if name.startswith("case_rtc_")]
@@ -123,6 +124,7 @@ def test_act_continues_every_recorded_chunk_as_the_reference_did(exported: Expor
     assert max(asyncio.run(differences())) <= 1e-4
 
 
+@pytest.mark.slow
 def test_the_frontends_prompt_is_the_recorded_one_to_the_token(exported: Exported) -> None:
     policy = load_policy(exported.repository, exported.name)
     assert policy.prompts is not None
@@ -149,10 +151,12 @@ def test_act_answers_a_chunk_of_the_policys_shape(exported: Exported) -> None:
     assert np.isfinite(chunk).all()
 
 
+@pytest.mark.slow
 def test_the_same_observation_again_is_answered_from_its_prefix_and_to_the_bit(exported: Exported) -> None:
     check_repeats(exported.server.base_url, load_policy(exported.repository, exported.name))
 
 
+@pytest.mark.slow
 def test_every_step_count_is_a_policy_that_shares_the_encoder(published: Published) -> None:
     report = published.report
     default, fast = report.policies
@@ -163,6 +167,7 @@ def test_every_step_count_is_a_policy_that_shares_the_encoder(published: Publish
     assert load_policy(published.repository, fast.policy_id).config.policy_hash != default.policy_hash
 
 
+@pytest.mark.slow
 def test_act_policies_refuse_a_picture_of_another_size_with_400_and_the_size_they_take(tmp_path: Path) -> None:
     options = ExportOptions(tmp_path, "act", embodiment="so101", cases=golden_folder("act"))
     config = export_checkpoint(golden_checkpoint("act"), options).policies[0]

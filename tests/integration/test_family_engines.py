@@ -13,6 +13,8 @@ from reflex_export.engines.promise import promised_multiplications
 from reflex_export.exporting.pipeline import export_checkpoint
 from support.checkpoints.golden import golden_checkpoint, golden_folder
 
+pytestmark = pytest.mark.slow
+
 STEPS = 2
 """Unrolled; the other steps are the same layers again."""
 
@@ -40,7 +42,6 @@ def test_the_engine_of_a_family_multiplies_in_fp16(name: str, component: str, tm
     assert record.manifest.precision.share_of("fp16") > 0.85
 
 
-@pytest.mark.slow
 def test_a_policy_that_keeps_attention_in_fp32_gets_engines_with_the_share_that_its_graphs_ask_for(
     tmp_path: Path,
 ) -> None:

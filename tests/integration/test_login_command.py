@@ -19,6 +19,8 @@ from reflex_control.store.tables import api_key, device_login
 from support.outside.control_plane import ControlProcess, Tenant, prepared_store, running_control
 from support.waiting import HANGS_S, wait_until
 
+pytestmark = pytest.mark.slow
+
 REFLEX = (sys.executable, "-m", "reflex.cli")
 OURS = ("REFLEX_API_KEY", "REFLEX_CONVEX_URL", "REFLEX_BACKEND_URL", "REFLEX_CONFIG_FILE")
 

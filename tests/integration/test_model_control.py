@@ -108,6 +108,7 @@ def test_a_policy_has_places_for_as_many_instances_as_triton_runs(
     on_triton(scenario)
 
 
+@pytest.mark.slow
 def test_a_model_that_is_not_there_is_named(on_triton: Callable[[Scenario], None]) -> None:
     async def scenario(backend: TritonBackend) -> None:
         with pytest.raises(ModelControlError) as caught:
@@ -117,6 +118,7 @@ def test_a_model_that_is_not_there_is_named(on_triton: Callable[[Scenario], None
     on_triton(scenario)
 
 
+@pytest.mark.slow
 def test_a_damaged_model_is_refused_in_one_line_and_the_others_go_on(on_triton: Callable[[Scenario], None]) -> None:
     async def scenario(backend: TritonBackend) -> None:
         with pytest.raises(ModelControlError) as caught:
@@ -145,6 +147,7 @@ async def stillborn(backend: TritonBackend) -> str | None:
     return None if error is None or "not healthy" in str(error) else str(error)
 
 
+@pytest.mark.slow
 def test_a_model_whose_process_dies_as_it_comes_up_is_told_in_seconds_and_the_others_go_on(
     on_triton: Callable[[Scenario], None],
 ) -> None:
@@ -193,6 +196,7 @@ def test_a_triton_elsewhere_that_asks_for_a_header_is_told_with_what_to_do() -> 
     asyncio.run(scenario())
 
 
+@pytest.mark.slow
 def test_a_triton_that_is_gone_is_said(on_triton: Callable[[Scenario], None]) -> None:
     async def scenario(_backend: TritonBackend) -> None:
         gone = TritonModelControl("127.0.0.1:9")

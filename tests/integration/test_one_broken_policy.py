@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import httpx
+import pytest
 
 from reflex.model_repository import model_file
 from support.hostile import PATIENT
@@ -14,6 +15,7 @@ from support.two_policies import admin_environment, write_policies
 from support.waiting import HANGS_S
 
 
+@pytest.mark.slow
 def test_a_policy_that_cannot_be_loaded_does_not_take_the_other_with_it(tmp_path: Path) -> None:
     repository = write_policies(tmp_path)
     model_file(repository, "second_encoder").write_bytes(b"no graph")

@@ -24,6 +24,8 @@ from reflex.model_repository import model_file
 from support.server import running_server
 from support.waiting import HANGS_S, wait_until
 
+pytestmark = pytest.mark.slow
+
 REPOSITORY = Path(__file__).parents[2] / "model_repository"
 REQUESTS = int(os.environ.get("REFLEX_REPLAY_REQUESTS", "60"))
 EPISODES = 40
@@ -84,7 +86,6 @@ def test_every_request_replays_exactly_on_the_same_repository(recording: Path) -
     assert (found["guard_recorded"], found["guard_replayed"]) == (True, True)
 
 
-@pytest.mark.slow
 def test_one_other_weight_is_found_and_a_tolerance_says_what_counts(recording: Path, other_repository: Path) -> None:
     with running_server("--rtc", *RTC, "--model-repository", str(other_repository)) as server:
         exact, found = replay(str(recording), "--against", server.base_url, "--limit", "10")

@@ -47,6 +47,7 @@ STREAMED = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_kill_9_of_the_frontend_takes_everything_along(tmp_path: Path, promise: Promise) -> None:
     with nonce_server(tmp_path, delay_ms=DELAY_MS) as server:
         owned = belongings(server.process)
@@ -88,6 +89,7 @@ def stopped(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         return Stopped(in_flight, late, frames, closed, code, took_s, _gone_after_s(owned), server.process.log)
 
 
+@pytest.mark.slow
 def test_a_stop_finishes_work_in_flight_refuses_new_work_and_exits_0(stopped: Stopped, promise: Promise) -> None:
     for answer in stopped.in_flight:
         assert answer.is_right, str(answer)
@@ -101,6 +103,7 @@ def test_a_stop_finishes_work_in_flight_refuses_new_work_and_exits_0(stopped: St
     assert "Traceback" not in stopped.log
 
 
+@pytest.mark.slow
 def test_a_stop_answers_the_observation_that_is_in_flight_on_a_stream_and_closes_it_as_documented(
     stopped: Stopped,
 ) -> None:
@@ -189,16 +192,19 @@ def under_nohup(tmp_path_factory: pytest.TempPathFactory) -> UnderNohup:
         signal.signal(signal.SIGHUP, before)
 
 
+@pytest.mark.slow
 def test_a_server_under_nohup_outlives_its_terminal(under_nohup: UnderNohup) -> None:
     assert under_nohup.after_the_terminal.is_right
     assert "draining" not in under_nohup.log_then
 
 
+@pytest.mark.slow
 def test_the_second_ctrl_c_does_not_leave_anything_behind(under_nohup: UnderNohup) -> None:
     assert under_nohup.exit_code == 0, under_nohup.log
     _gone_after_s(under_nohup.owned)
 
 
+@pytest.mark.slow
 def test_a_used_port_is_said_plainly_and_exits_1(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -209,6 +215,7 @@ def test_a_used_port_is_said_plainly_and_exits_1(tmp_path: Path) -> None:
     assert "--port" in ended.stderr
 
 
+@pytest.mark.slow
 def test_a_missing_triton_binary_is_said_with_the_command_that_brings_it(tmp_path: Path) -> None:
     """A package `pytriton` without the server shadows the real one for the child."""
     (tmp_path / "shadow" / "pytriton").mkdir(parents=True)
@@ -219,6 +226,7 @@ def test_a_missing_triton_binary_is_said_with_the_command_that_brings_it(tmp_pat
     assert f"pip install --force-reinstall --no-deps {WHEEL}" in ended.stderr
 
 
+@pytest.mark.slow
 def test_a_repository_that_is_not_there_is_said_plainly(tmp_path: Path) -> None:
     ended = _refused_start(free_port(), "--model-repository", str(tmp_path / "nowhere"))
     assert "there is no such folder" in ended.stderr

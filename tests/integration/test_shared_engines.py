@@ -19,6 +19,8 @@ from reflex.shared_engines import current_engines
 from support.promise import Promise
 from support.waiting import HANGS_S, wait_until
 
+pytestmark = pytest.mark.slow
+
 BUILD_TIMEOUT_S = 90.0
 HIT_CPU_S = 1.0
 """Of all that the command does."""
@@ -145,7 +147,6 @@ def test_engines_of_one_policy_are_not_taken_for_those_of_all(machine: Machine) 
     assert len(machine.places() - before) == 1
 
 
-@pytest.mark.slow
 def test_a_build_that_is_told_to_end_takes_its_half_folder_away(machine: Machine, tmp_path: Path) -> None:
     other = Machine(machine.source, tmp_path / "other", tmp_path / "cache")
     build = other.start()

@@ -76,6 +76,7 @@ def test_a_request_arrives_as_a_span_below_the_clients_with_its_stages_below_it(
     assert whole.attributes["reflex.episode_hash"] == episode_hash("e-1")
 
 
+@pytest.mark.slow
 def test_an_error_arrives_with_the_stage_that_failed(server: ServerProcess, collector: Collector) -> None:
     assert act(server, request_id="wrong-state", state=[0.0]).status_code == 422
     whole, stages = collector.of_request("wrong-state")
@@ -89,6 +90,7 @@ def test_an_error_arrives_with_the_stage_that_failed(server: ServerProcess, coll
     assert lie_within(whole, stages)
 
 
+@pytest.mark.slow
 def test_what_the_client_does_not_sample_does_not_arrive(server: ServerProcess, collector: Collector) -> None:
     assert act(server, "00", request_id="unsampled").status_code == 200
     assert act(server, "01", request_id="sampled").status_code == 200
@@ -97,6 +99,7 @@ def test_what_the_client_does_not_sample_does_not_arrive(server: ServerProcess, 
     assert [span for span in collector.spans if span.attributes.get("reflex.request_id") == "unsampled"] == []
 
 
+@pytest.mark.slow
 def test_it_speaks_otlp_under_the_name_of_the_service_and_tells_nothing_of_the_request(
     server: ServerProcess, collector: Collector
 ) -> None:
@@ -111,6 +114,7 @@ def test_it_speaks_otlp_under_the_name_of_the_service_and_tells_nothing_of_the_r
     assert "my instruction" not in told
 
 
+@pytest.mark.slow
 def test_what_is_left_is_sent_when_the_server_stops() -> None:
     with running_collector() as collector, running_server("--otel-endpoint", collector.url) as server:
         act(server, request_id="last")

@@ -139,6 +139,7 @@ def slots_seen(port: int, episodes: tuple[str, ...]) -> dict[str, str]:
     return seen
 
 
+@pytest.mark.slow
 def test_every_request_of_an_episode_gets_one_slot_in_two_processes_and_after_a_restart(pair: Pair) -> None:
     expected = {episode: slot_of(episode, SPLIT) for episode in EPISODES}
     assert set(expected.values()) == {"a", "b"}
@@ -198,6 +199,7 @@ async def refused_unread(port: int) -> RawAnswer:
     return answer
 
 
+@pytest.mark.slow
 def test_an_answer_that_is_given_before_a_request_is_whole_or_known_has_them_too(pair: Pair) -> None:
     late = exchange(pair.first.port, HEAD.format(10).encode() + b"{")[0]
     strange = exchange(pair.first.port, post_request(b"{}", {"host": "page.example"}))[0]
@@ -211,6 +213,7 @@ def test_an_answer_that_is_given_before_a_request_is_whole_or_known_has_them_too
         assert (routing["x-reflex-routing-key"], routing["x-reflex-routing-degraded"]) == ("", "true")
 
 
+@pytest.mark.slow
 def test_the_four_headers_are_on_every_answer_and_say_what_the_contract_says(pair: Pair) -> None:
     port, episode = pair.first.port, "headers é"
     slot = slot_of(episode, SPLIT)
@@ -234,6 +237,7 @@ def test_the_four_headers_are_on_every_answer_and_say_what_the_contract_says(pai
         assert drawn == dict(zip(ROUTING, (slot_drawn, known[slot_drawn], "", "true"), strict=True)), kind
 
 
+@pytest.mark.slow
 def test_with_one_policy_no_answer_has_any_of_them(tmp_path: Path) -> None:
     with nonce_server(tmp_path, "--max-queue", "0") as server:
         answers = answers_of_every_kind(server.port, server.behave, "episode")
@@ -244,6 +248,7 @@ def test_with_one_policy_no_answer_has_any_of_them(tmp_path: Path) -> None:
         assert b"routing_degraded" not in answer.body
 
 
+@pytest.mark.slow
 def test_a_slot_that_is_out_is_named_with_the_one_that_answered(lost: Lost) -> None:
     *failed, answer = lost.failing
     assert all((each.status, routing_of(each)["x-reflex-policy-slot"]) == (500, "b") for each in failed)
@@ -253,6 +258,7 @@ def test_a_slot_that_is_out_is_named_with_the_one_that_answered(lost: Lost) -> N
     assert answer.json()["model_version"] == lost.known["a"]
 
 
+@pytest.mark.slow
 def test_a_server_that_is_stopped_still_names_the_episodes_own_slot(lost: Lost) -> None:
     refused, answered = lost.draining, lost.in_flight
     assert (refused.status, refused.code, answered.status) == (503, "draining", 200)

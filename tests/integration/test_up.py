@@ -27,6 +27,8 @@ from support.leftovers import has_ended
 from support.server import START_TIMEOUT_S, free_port
 from support.waiting import HANGS_S, wait_until
 
+pytestmark = pytest.mark.slow
+
 ACT = (Path(__file__).parents[2] / "examples" / "act.json").read_bytes()
 
 

@@ -39,6 +39,7 @@ def _instances_and_runs(client: Any, model: str) -> tuple[int, int]:
     return sum(group.count for group in groups), statistics_of_model.execution_count
 
 
+@pytest.mark.slow
 def test_the_first_answer_after_ready_takes_no_longer_than_the_next(fresh: ServerProcess, promise: Promise) -> None:
     counted = instances_and_runs(fresh.triton_address())
     with httpx.Client(base_url=fresh.base_url, timeout=HANGS_S) as client:

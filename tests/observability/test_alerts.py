@@ -54,6 +54,7 @@ def test_promtool_accepts_the_configuration_with_the_rules_beside_it() -> None:
     assert f"{len(WANTED)} rules found" in checked.stdout
 
 
+@pytest.mark.slow
 def test_promtool_finds_each_alert_firing_and_silent_when_it_should() -> None:
     tested = promtool("test", "rules", ALERTS_TEST.name, folder=ALERTS.parent)
 

@@ -16,6 +16,8 @@ from observability.prometheus import Prometheus, running_prometheus, tool
 from support.outside.control_plane import running_control
 from support.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 LOAD_S = 20.0
 
 

@@ -20,6 +20,8 @@ from support.kills.on_servos import struck_on_servos
 from support.kills.stack import RealArmServer, SessionStack
 from support.promise import Promise
 
+pytestmark = pytest.mark.slow
+
 BenchT = TypeVar("BenchT")
 SIMULATED: Final = [fault for fault in FAULTS if "simulator" in fault.benches]
 ON_SERVOS: Final = [fault for fault in FAULTS if "servos" in fault.benches]
@@ -64,7 +66,6 @@ def keeps_its_promise(outcome: Outcome, promise: Promise) -> None:
     promise(f"{outcome.fault} ({outcome.bench})", outcome.took_s, at_most=outcome.within_s)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("fault", chosen(SIMULATED), ids=name_of)
 def test_the_simulated_arm_is_in_its_declared_state_in_time(
     stack: SessionStack, promise: Promise, fault: Fault
@@ -72,7 +73,6 @@ def test_the_simulated_arm_is_in_its_declared_state_in_time(
     keeps_its_promise(struck(struck_in_simulator, fault, stack), promise)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("fault", chosen(ON_SERVOS), ids=name_of)
 def test_an_arm_on_servos_is_in_its_declared_state_in_time(
     real_arm: RealArmServer, promise: Promise, fault: Fault

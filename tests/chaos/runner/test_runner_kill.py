@@ -23,6 +23,8 @@ from support.promise import Promise
 from support.runner.stoppable import noted
 from support.waiting import HANGS_S, let_pass, wait_until
 
+pytestmark = pytest.mark.slow
+
 KILLS = int(os.environ.get("REFLEX_CHAOS_RUNNER_KILLS", "3"))
 HELD_WITHIN_S = 0.5
 TESTS = Path(__file__).parents[2]

@@ -28,6 +28,8 @@ from support.runner.stoppable import noted
 from support.server import ServerProcess, running_server
 from support.waiting import HANGS_S, let_pass, wait_until
 
+pytestmark = pytest.mark.slow
+
 RUNS: Final = int(os.environ.get("REFLEX_CHAOS_STACK_RUNS", "1"))
 TESTS: Final = Path(__file__).parents[2]
 STOP_AFTER_S: Final = 4.0
@@ -108,7 +110,6 @@ def running(folder: Path, server: ServerProcess, kind: str) -> Iterator[Run]:
         runner.communicate(timeout=HANGS_S)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("number", range(RUNS))
 @pytest.mark.parametrize("kind", ["act", "stream"])
 @pytest.mark.parametrize("fault", FAULTS)
@@ -140,7 +141,6 @@ def test_a_server_that_dies_or_freezes_ends_in_the_declared_stop(
     assert noted(tmp_path / "stopped") == [], "the watchdog had nothing to do"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("number", range(RUNS))
 def test_a_runner_that_is_killed_beside_a_living_server_leaves_the_arm_held(
     tmp_path: Path, servers: Callable[[], ServerProcess], promise: Promise, number: int

@@ -31,6 +31,8 @@ from support.nonce_server import NonceServer, nonce_server
 from support.promise import Promise
 from support.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 OBSERVATIONS: Final = int(os.environ.get("REFLEX_STREAM_OBSERVATIONS", "60"))
 PERIOD_S: Final = 0.02
 MODEL_MS: Final = 130

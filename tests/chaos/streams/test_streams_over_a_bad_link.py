@@ -22,6 +22,8 @@ from support.nonce_server import NonceServer, nonce_server
 from support.streams.bad_link import BadLink, bad_link
 from support.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 OBSERVATIONS: Final = int(os.environ.get("REFLEX_STREAM_OBSERVATIONS", "60"))
 CUTS: Final = 5
 PERIOD_S: Final = 0.02

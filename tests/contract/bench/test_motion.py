@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from reflex.cli import app
 from support.hostile_served import Served
 
 
+@pytest.mark.slow
 def test_a_served_policy_moves_the_simulated_arm(demo: Served, tmp_path: Path) -> None:
     options = ["--latency-ms", "40", "--jitter-ms", "10", "--seconds", "1", "--strategies", "sync,open-loop", "--json"]
     picture = tmp_path / "motion.png"

@@ -137,6 +137,7 @@ def test_there_are_as_many_combinations_as_there_should_be() -> None:
     assert len({each.values for each in COMBINATIONS}) == 2 * 2 * 3 * 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("with_session", "hardware", "kind", "mode"), COMBINATIONS)
 def test_every_combination_runs_and_moves_only_in_apply_actions(
     with_session: bool,

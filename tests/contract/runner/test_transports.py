@@ -38,6 +38,7 @@ def test_a_state_of_another_robot_is_refused_and_the_next_observation_is_answere
     assert transport.ask(1, observation(), executed_steps=None).seq == 1
 
 
+@pytest.mark.slow
 def test_a_camera_that_the_policy_has_not_is_refused(transport: Transport) -> None:
     picture = observation().cameras["image"]
     with pytest.raises(ReflexError, match="camera"):

@@ -118,6 +118,7 @@ def test_clients_of_msgpack_numpy_are_answered_in_their_own_dialect(
             assert np.array_equal(answer["actions"], actions_of_act(demo, seed))
 
 
+@pytest.mark.slow
 def test_openpi_is_spoken_at_the_root_where_that_is_asked_for_and_the_page_stays(
     demo: Served, unguarded: Served
 ) -> None:
@@ -153,6 +154,7 @@ def test_who_may_not_open_one_gets_the_envelope(demo: Served, path: str, options
     assert caught.value.response.status_code == status
 
 
+@pytest.mark.slow
 def test_spoilt_frames_are_refused_in_words_or_answered_and_cost_no_5xx_and_no_memory(demo: Served) -> None:
     choice = random.Random(5)
     frame = openpi_numpy.packb({**observation(1), "observation/image": photo(1, 8, 8)})

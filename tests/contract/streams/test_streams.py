@@ -119,6 +119,7 @@ async def ended_by(port: int, sent: bytes) -> tuple[int, str]:
         writer.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", GARBAGE)
 def test_garbage_ends_the_stream_with_a_reason_and_nothing_else(demo: Served, kind: str) -> None:
     sent, code = GARBAGE[kind]
@@ -156,6 +157,7 @@ def test_a_message_in_fragments_with_a_ping_between_them_is_one_observation(demo
     assert msgpack.unpackb(asyncio.run(answered(demo.port, *fragments)).data)["type"] == "chunk"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["reset", "end", "silence"])
 @pytest.mark.parametrize("towards", ["client", "server"])
 def test_a_connection_that_is_cut_anywhere_is_known_and_forgotten(demo: Served, towards: Side, fault: Fault) -> None:
@@ -206,6 +208,7 @@ def refusal(port: int, **headers: str) -> int:
     return raised.value.response.status_code
 
 
+@pytest.mark.slow
 def test_key_page_and_end_of_a_server_hold_on_a_stream(keyed: Keyed, promise: Promise) -> None:
     """One server for all of it: it takes seconds to start."""
     url, port = keyed.server.process.base_url, keyed.server.port

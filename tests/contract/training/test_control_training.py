@@ -81,6 +81,7 @@ def test_training_rejects_an_unvalidated_dataset_in_the_words_of_the_documents(s
     assert str(refused.value) == f"{words}Run reflex datasets validate {identity} before starting training."
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "broken",
     [{"steps": 0}, {"batchSize": 0}, {"saveEvery": 1}, {"warmupSteps": 51}, {"lora": {"rank": 8}}, {"seed": -1},
@@ -172,6 +173,7 @@ def test_own_runs_are_one_key_s_and_all_are_everybody_s(scene: Scene) -> None:
     assert rest["runs"][-1]["id"] == run["id"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("scope", "may"), [("read", (True, False)), ("train", (True, True)), ("write", (False, False))]
 )

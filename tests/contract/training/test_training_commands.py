@@ -86,6 +86,7 @@ def test_a_dataset_is_registered_validated_and_trained_on(scene: Scene) -> None:
     assert "queued at position 1; next: reflex training logs run_" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_dataset_that_is_not_fit_is_invalid_and_is_not_trained_on(scene: Scene, tmp_path: Path) -> None:
     root = DEFECTS["video-frames"].make(tmp_path / "dataset")
     dataset_id = scene.printed("datasets", "register", str(root), "--place", "lab/broken", "--name", "broken")
@@ -104,6 +105,7 @@ def test_a_registered_dataset_that_lies_elsewhere_wants_its_folder(scene: Scene)
     assert "--folder" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_changed_dataset_is_validated_anew(scene: Scene, tmp_path: Path) -> None:
     root = make(healthy("image", (31, 32)), tmp_path / "changing")
     dataset_id = scene.printed("datasets", "register", str(root))
@@ -138,6 +140,7 @@ def test_bounds_are_named_and_nothing_is_queued(scene: Scene) -> None:
     assert scene.client.list_training_runs(all=True, state="queued")["runs"] == []
 
 
+@pytest.mark.slow
 def test_the_same_request_id_is_the_same_run_and_the_queue_is_shown(scene: Scene) -> None:
     first = scene.started("--request-id", "cubes-1", "--then", "export,register", "--name", "pick")
     assert scene.started("--request-id", "cubes-1", "--then", "export,register", "--name", "pick") == first
@@ -176,6 +179,7 @@ def test_logs_are_followed_live_and_the_end_is_waited_for(scene: Scene) -> None:
     assert (done.exit_code, done.stdout.strip()) == (1, f"{run_id} failed: out of memory")
 
 
+@pytest.mark.slow
 def test_waiting_has_a_bound_and_a_run_that_succeeded_ends_with_0(scene: Scene) -> None:
     run_id = scene.started()
     queue, claim = scene.claimed()

@@ -85,6 +85,7 @@ def nothing_runs(folder: Path) -> bool:
     return living((folder / "data" / "worker.mark").read_text(), frozenset()) == []
 
 
+@pytest.mark.slow
 def test_a_run_is_trained_exported_verified_and_registered(scene: Scene, tmp_path: Path) -> None:
     identity = scene.queued(tmp_path, then=("export", "register"), name="reach")
     worker = scene.worker(tmp_path, {"golden": str(golden_folder("act"))}, "--once", "--json")
@@ -97,6 +98,7 @@ def test_a_run_is_trained_exported_verified_and_registered(scene: Scene, tmp_pat
     assert nothing_runs(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("deaf", [False, True])
 def test_a_cancelled_run_leaves_no_process(scene: Scene, tmp_path: Path, promise: Promise, deaf: bool) -> None:
     """A trainer that ignores SIGTERM included, and its processes that read the dataset."""
@@ -113,6 +115,7 @@ def test_a_cancelled_run_leaves_no_process(scene: Scene, tmp_path: Path, promise
     promise("a run that is cancelled has ended within 5 s, and nothing of it runs", took_s, at_most=CANCELLED_WITHIN_S)
 
 
+@pytest.mark.slow
 def test_a_failed_run_says_why(scene: Scene, tmp_path: Path) -> None:
     identity = scene.queued(tmp_path)
     worker = scene.worker(tmp_path, {"fail_at": 60, "message": "no such camera"}, "--once")
@@ -123,6 +126,7 @@ def test_a_failed_run_says_why(scene: Scene, tmp_path: Path) -> None:
     assert "no such camera" in err
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_the_run_to_the_queue(scene: Scene, tmp_path: Path) -> None:
     identity = scene.queued(tmp_path)
     with ended(scene.worker(tmp_path, {"step_s": 0.2})) as worker:

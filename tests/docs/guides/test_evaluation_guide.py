@@ -37,6 +37,7 @@ def server() -> Iterator[ServerProcess]:
         yield started
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_of_the_guide_runs(
     command: str, server: ServerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -82,6 +82,7 @@ def test_every_command_of_the_guides_is_run_by_a_test() -> None:
     assert [path for path in ELSEWHERE.values() if not (REPOSITORY / path).is_file()] == []
 
 
+@pytest.mark.slow
 def test_an_so101_is_found_checked_and_run_and_its_recordings_are_repaired(
     run: Callable[..., str], desk: Desk, server: QuickServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,6 +19,7 @@ from support.diagnosis.shipped import Shipped, recorded, serving
 BY_NAME = {fault.name: fault for fault in (*shipped_faults.FAULTS, *shipped_faults.HEALTHY)}
 
 
+@pytest.mark.slow
 def test_a_served_policy_that_gets_its_pictures_in_other_colours_is_told_so(tmp_path: Path) -> None:
     setup = Setup(demonstrations(range(6)), fit(demonstrations(range(1_000, 1_024))))
 

@@ -37,6 +37,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
         yield running
 
 
+@pytest.mark.slow
 def test_a_correction_takes_less_than_5_ms_at_the_median(server: ServerProcess, promise: Promise) -> None:
     config = demo()
     rest = [[0.0] * config.action_dim] * (config.horizon - 5)

@@ -7,6 +7,7 @@ import pytest
 from reflex_bench import prefix_bench
 
 
+@pytest.mark.slow
 def test_every_way_to_the_actions_is_measured_and_gives_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     assert prefix_bench.main(["--policy", "smolvla-size-fp16", "--rounds", "1"]) == 0
     row = capsys.readouterr().out.splitlines()[-1]

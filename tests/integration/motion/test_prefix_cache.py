@@ -62,6 +62,7 @@ def repeating(server: ServerProcess) -> Repeating:
     return Repeating(server.base_url, load_policy(REPOSITORY, "demo"))
 
 
+@pytest.mark.slow
 def test_the_demo_policy_answers_the_same_from_a_kept_prefix(server: ServerProcess) -> None:
     check_repeats(server.base_url, load_policy(REPOSITORY, "demo"))
 
@@ -81,6 +82,7 @@ def service(gateway: TritonGateway, *, keeps: bool) -> ActService:
     )
 
 
+@pytest.mark.slow
 def test_chunks_continue_each_other_alike_with_and_without(server: ServerProcess, repeating: Repeating) -> None:
     steps = {"executed_steps": 5, "inference_delay_steps": 3, "episode_id": "e"}
     bodies = [{**repeating.body, **({} if seed == 0 else steps), "episode_id": "e", "seed": seed} for seed in range(6)]
@@ -107,6 +109,7 @@ def prefix_metrics(server: ServerProcess) -> dict[str, float]:
     return {name: float(value) for name, value in re.findall(r"^reflex_(prefix_cache\S*) (\S+)$", text, re.MULTILINE)}
 
 
+@pytest.mark.slow
 def test_episode_after_episode_takes_no_more_memory_than_it_may(server: ServerProcess, repeating: Repeating) -> None:
     before = prefix_metrics(server)
     frontend = psutil.Process(server.process.pid)
@@ -129,6 +132,7 @@ def test_episode_after_episode_takes_no_more_memory_than_it_may(server: ServerPr
     assert repeating.act(f"episode-{EPISODES - 1}", 2)["cache_hit"]
 
 
+@pytest.mark.slow
 def test_an_answer_from_a_kept_prefix_is_quicker(repeating: Repeating, promise: Promise) -> None:
     took: dict[bool, list[float]] = {False: [], True: []}
     rounds = ROUNDS if promise.is_measured else 4

@@ -59,6 +59,7 @@ def wait_for(file: Path, text: bytes) -> None:
     wait_until(lambda: file.exists() and text in file.read_bytes(), f"{file.name} holds {text!r}")
 
 
+@pytest.mark.slow
 def test_when_the_run_is_killed_its_writer_finishes_the_open_episode_and_ends(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "tests")}
     command = [sys.executable, "-c", RUN, str(tmp_path)]
@@ -81,6 +82,7 @@ def test_when_the_run_is_killed_its_writer_finishes_the_open_episode_and_ends(tm
     assert repair_recordings(folder).steps == []
 
 
+@pytest.mark.slow
 def test_a_writer_that_dies_is_followed_by_another_and_the_run_is_told_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -107,6 +109,7 @@ def test_a_writer_that_dies_is_followed_by_another_and_the_run_is_told_once(
     assert repair_recordings(tmp_path).steps == []
 
 
+@pytest.mark.slow
 def test_after_the_third_death_nothing_is_recorded_and_the_run_goes_on(tmp_path: Path) -> None:
     with Recorder(tmp_path, facts(), keep_free_bytes=0) as recorder:
         for number in (1, 2, 3):
@@ -120,6 +123,7 @@ def test_after_the_third_death_nothing_is_recorded_and_the_run_goes_on(tmp_path:
     assert recorder.dropped["ticks"] == 1
 
 
+@pytest.mark.slow
 def test_the_writer_gives_way_and_leaves_no_process_behind(tmp_path: Path) -> None:
     with Recorder(tmp_path, facts(), keep_free_bytes=0) as recorder:
         (writer,) = writers_of(recorder.folder)
@@ -129,6 +133,7 @@ def test_the_writer_gives_way_and_leaves_no_process_behind(tmp_path: Path) -> No
     assert writers_of(recorder.folder) == []
 
 
+@pytest.mark.slow
 def test_a_writer_that_stands_still_is_waited_for_no_longer_than_said_and_ends_the_episode_later(
     tmp_path: Path,
 ) -> None:

@@ -27,6 +27,7 @@ def server() -> Iterator[ServerProcess]:
         yield started
 
 
+@pytest.mark.slow
 def test_a_served_policy_does_the_same_on_the_same_seeds(server: ServerProcess) -> None:
     asked = ["eval", "--url", server.base_url, "--against", server.base_url, "--instruction", "pick up the cube"]
     went = CliRunner().invoke(app, [*asked, *FEW, "--json"])
@@ -52,6 +53,7 @@ class Still:
         return [asked.state.tolist()] * 8
 
 
+@pytest.mark.slow
 def test_a_program_that_names_no_cameras_sees_those_of_the_policy_that_it_is_compared_with() -> None:
     skip_without_pictures()
     with running_server("--policy", "pick_up_the_cube") as server, ActServer(Still()) as still:
@@ -69,6 +71,7 @@ def test_a_program_that_names_no_cameras_sees_those_of_the_policy_that_it_is_com
     assert told == [{"front": "front"}] * 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["image", "image=other", "state", "state=other", "instruction"])
 def test_what_is_taken_from_a_policy_that_listens_changes_what_it_does(server: ServerProcess, what: str) -> None:
     report = reflex.evaluate(
@@ -78,6 +81,7 @@ def test_what_is_taken_from_a_policy_that_listens_changes_what_it_does(server: S
     assert report.ablations[0].identical == 0
 
 
+@pytest.mark.slow
 def test_raw_pictures_are_the_same_whichever_way_they_go(server: ServerProcess) -> None:
     def fingerprint(kind: Literal["act", "openpi"], *, raw: bool) -> str:
         report = reflex.evaluate(
@@ -90,6 +94,7 @@ def test_raw_pictures_are_the_same_whichever_way_they_go(server: ServerProcess) 
     assert fingerprint("act", raw=True) != fingerprint("act", raw=False)
 
 
+@pytest.mark.slow
 def test_the_expert_picks_the_cube_up_and_listens_to_the_state_alone() -> None:
     skip_without_pictures()
     report = reflex.evaluate(

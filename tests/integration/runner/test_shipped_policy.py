@@ -51,6 +51,7 @@ def test_it_is_small_says_what_it_is_and_that_it_was_trained() -> None:
     assert (config.parity or {}).get("verdict") == "passed"
 
 
+@pytest.mark.slow
 def test_most_cubes_of_seeds_that_nobody_has_seen_are_picked_up(server: ServerProcess) -> None:
     skip_without_pictures()
     report = reflex.evaluate(server.base_url, seeds=SEEDS, instruction="pick up the cube")
@@ -59,6 +60,7 @@ def test_most_cubes_of_seeds_that_nobody_has_seen_are_picked_up(server: ServerPr
     assert report.evaluation.rate >= LEAST, [each.seed for each in report.evaluation.episodes if not each.success]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["so101", "subprocess", "my_arms:Arm"])
 def test_no_robot_but_the_simulated_arm_may_be_led_by_it(server: ServerProcess, kind: str) -> None:
     looks_alike = RobotFacts(kind, is_simulated=False, embodiment="so101_sim", cameras=("front",))
@@ -70,6 +72,7 @@ def test_no_robot_but_the_simulated_arm_may_be_led_by_it(server: ServerProcess, 
     assert refused["trained"].message.endswith("is trained, simulation only")
 
 
+@pytest.mark.slow
 def test_the_simulated_arm_may(server: ServerProcess) -> None:
     arm = RobotFacts("sim", is_simulated=True, embodiment="so101_sim", cameras=("front",))
     assert {name for name, each in checks(server, arm).items() if each.status == "fail"} == set()
@@ -82,6 +85,7 @@ def checks(server: ServerProcess, robot: RobotFacts) -> dict[str, Check]:
     return {each.id: each for each in policy_checks(found.policies[0], config, robot)}
 
 
+@pytest.mark.slow
 def test_the_demo_shows_it_on_a_page_and_ctrl_c_ends_all(tmp_path: Path) -> None:
     skip_without_pictures()
     log_path, port = tmp_path / "log", free_port()

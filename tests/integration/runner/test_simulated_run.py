@@ -53,6 +53,7 @@ def ended_when(condition: Callable[[], bool], stops: StopRequests) -> threading.
     return thread
 
 
+@pytest.mark.slow
 def test_the_expert_picks_the_cube_up_in_the_loop_and_the_arm_is_laid_down() -> None:
     connector, stops = sim(seed=4), StopRequests()
     thread = ended_when(lambda: connector.has_lifted, stops)
@@ -64,6 +65,7 @@ def test_the_expert_picks_the_cube_up_in_the_loop_and_the_arm_is_laid_down() -> 
     assert result.applied_steps == result.steps > 0
 
 
+@pytest.mark.slow
 def test_the_example_moves_the_arm_within_its_limits_by_the_served_demo_and_is_filmed(tmp_path: Path) -> None:
     config = load_robot_config(EXAMPLE)
     assert (config.hardware.kind, config.session.mode, config.target.kind) == ("sim", "apply_actions", "act")
@@ -88,6 +90,7 @@ def test_the_example_moves_the_arm_within_its_limits_by_the_served_demo_and_is_f
     assert (tmp_path / "run.mp4").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_demonstrations_are_recorded_one_after_the_other_with_their_success(tmp_path: Path) -> None:
     config = parse_robot_config(
         {

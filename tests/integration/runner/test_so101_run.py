@@ -51,6 +51,7 @@ def test_the_arm_is_commanded_soon_after_the_start(server: ServerProcess, tmp_pa
     promise("from the start of reflex connect to an SO-101's first command", soonest_s, at_most=START_S)
 
 
+@pytest.mark.slow
 def test_the_package_is_imported_soon(promise: Promise) -> None:
     program = (
         "import time; began = time.monotonic(); import reflex, reflex_runner.running; print(time.monotonic() - began)"
