@@ -71,7 +71,7 @@ demo: $(DEMO) ## a policy that was trained here picks cubes up in the simulator:
 train-default: $(STAMP) ## that policy again from nothing: demonstrations, LeRobot's trainer, export, parity, 200 held-out seeds (LEROBOT=FOLDER for its 6 GB; half an hour on two cores; run again, it goes on)
 	$(BIN)/python -m reflex_learning.default_policy --folder $(TRAINED) --repository model_repository --lerobot $(LEROBOT) $(ARGS)
 
-test: $(STAMP) ## every test that needs no GPU, no container, no root (ARGS='-k guard')
+test: $(STAMP) ## the tests of every module, of the contract and the documents: no GPU, no container, no root, five minutes (ARGS='-k guard')
 	$(BIN)/python -m pytest -m 'not timing and not slow' --numprocesses $(WORKERS) $(ARGS)
 
 promises: $(STAMP) ## every promise with a time in it, measured one after the other: a table (ARGS='--promises-json=FILE')
@@ -130,7 +130,7 @@ endurance: $(STAMP) ## what `make test` does in small, with as many requests as 
 	REFLEX_STREAM_OBSERVATIONS=1000 REFLEX_OPENPI_REQUESTS=1000 REFLEX_OPENPI_FRAMES=5000 REFLEX_PREFIX_EPISODES=$(EPISODES) \
 	  $(BIN)/python -m pytest -m 'not timing' $(ENDURING) --timeout 600 --numprocesses $(ENDURING_WORKERS) $(ARGS)
 
-whole-runs: $(STAMP) ## what is too long for `make test`: whole guides, an engine of every family, every way to stop (a minute)
+whole-runs: $(STAMP) ## what is too long for `make test`: whole guides, faults, engines, every way to stop (ten minutes)
 	REFLEX_SCHEMATHESIS_EXAMPLES=50 $(BIN)/python -m pytest -m 'slow and not timing' --numprocesses $(WORKERS) \
 	  $(addprefix --ignore=,$(RUN_ELSEWHERE)) $(ARGS)
 
