@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Final, Literal
 
 import numpy as np
@@ -20,14 +21,10 @@ import onnx_ir as ir
 from reflex.policy_config import TensorConfig
 from reflex_export.checkpoint import TensorSource
 from reflex_export.graph.node import Attribute, Node, append_node
-from reflex_export.graph.onnx_model import Array, OnnxModel, StoredTensor, place_weights
+from reflex_export.graph.onnx_model import Array, OnnxModel, StoredPart, StoredTensor, place_weights
+from reflex_export.graph.opset import opset_of
 
-__all__ = ["OPSET", "Array", "Attribute", "FloatType", "GraphBuilder", "OnnxModel", "Weights"]
-
-OPSET: Final = 20
-"""The first opset with Gelu; ONNX Runtime 1.17 and TensorRT 10 read it."""
-IR_VERSION: Final = 9
-"""The one that belongs to opset 20: a newer one would be refused by older runtimes without need."""
+__all__ = ["Array", "Attribute", "FloatType", "GraphBuilder", "OnnxModel", "Weights"]
 
 Weights = Mapping[str, Array]
 FloatType = Literal["FP32", "FP16"]
@@ -120,19 +117,21 @@ class GraphBuilder:
         self, name: str, shape: Sequence[int], load: Callable[[], Array], datatype: FloatType | None = None
     ) -> ir.Value:
         """A weight that is made from the checkpoint's: `load` is called when the model is written."""
-        wanted = _DATATYPES[datatype or self.compute]
-        if name not in self._initializers:
-            self._stored[name] = stored = StoredTensor(name, wanted, tuple(shape), load)
-            self._initializers[name] = stored.value()
-        if self._stored[name].datatype != wanted:
-            raise ValueError(f"{name} is stored as {self._stored[name].datatype}, not once more as {wanted}")
-        return self._initializers[name]
+        return self._keep(name, (StoredPart(name, tuple(shape), load),), datatype)
+
+    def merged(self, name: str, stored: Mapping[str, float], datatype: FloatType | None = None) -> ir.Value:
+        """The rows of several weights of the checkpoint, each times its factor, as one weight with a name of its own.
+
+        They are read when the model is written, one after the other: merging takes no memory.
+        """
+        parts = (
+            StoredPart(part, self.shape(part), partial(self._load, part), factor) for part, factor in stored.items()
+        )
+        return self._keep(name, tuple(parts), datatype)
 
     def tensor(self, name: str) -> Array:
         """A weight's content as float32, for what is computed while the graph is built."""
-        weights = self._weights
-        loaded = weights[name] if isinstance(weights, Mapping) else weights.load(name)
-        return loaded.astype(np.float32)
+        return self._load(name).astype(np.float32)
 
     def shape(self, name: str) -> tuple[int, ...]:
         """A weight's shape in the checkpoint."""
@@ -175,20 +174,35 @@ class GraphBuilder:
 
     def build(self) -> OnnxModel:
         """Serialise; the same calls give the same bytes. Large weights stay outside: see `OnnxModel`."""
+        opset, ir_version = opset_of(node.op_type for node in self._nodes)
         external = place_weights(self._stored.values(), self._initializers)
         graph = ir.Graph(
             self._inputs,
             self._outputs,
             nodes=(),
             initializers=list(self._initializers.values()),
-            opset_imports={"": OPSET},
+            opset_imports={"": opset},
             name=self._name,
         )
-        model = ir.serde.serialize_model(ir.Model(graph, ir_version=IR_VERSION, producer_name="reflex"))
+        model = ir.serde.serialize_model(ir.Model(graph, ir_version=ir_version, producer_name="reflex"))
         for number, node in enumerate(self._nodes):
             append_node(model.graph, f"n{number}", node)
         content = model.SerializeToString(deterministic=True)
         return OnnxModel(content, tuple(self._input_configs), tuple(self._output_configs), external)
+
+    def _load(self, name: str) -> Array:
+        weights = self._weights
+        loaded: Array = weights[name] if isinstance(weights, Mapping) else weights.load(name)
+        return loaded
+
+    def _keep(self, name: str, parts: tuple[StoredPart, ...], datatype: FloatType | None) -> ir.Value:
+        wanted = _DATATYPES[datatype or self.compute]
+        if name not in self._initializers:
+            self._stored[name] = stored = StoredTensor(name, wanted, parts)
+            self._initializers[name] = stored.value()
+        if self._stored[name].datatype != wanted:
+            raise ValueError(f"{name} is stored as {self._stored[name].datatype}, not once more as {wanted}")
+        return self._initializers[name]
 
 
 def _initializer(name: str, array: Array) -> ir.Value:

@@ -22,7 +22,7 @@ from reflex_export.graph.float16 import HalfConverter
 from reflex_export.graph.streaming import stream_to_disk
 from reflex_export.reading.mapping import release
 
-__all__ = ["DATA_FILE", "Array", "ExternalTensor", "OnnxModel", "StoredTensor", "place_weights"]
+__all__ = ["DATA_FILE", "Array", "ExternalTensor", "OnnxModel", "StoredPart", "StoredTensor", "place_weights"]
 
 Array = npt.NDArray[Any]
 
@@ -36,13 +36,28 @@ _CHUNK_ELEMENTS: Final = 1 << 20
 
 
 @dataclass(frozen=True)
+class StoredPart:
+    """What is read from the checkpoint as one array when it is written."""
+
+    name: str
+    shape: tuple[int, ...]
+    load: Callable[[], Array]
+    factor: float = 1.0
+    """What every number is multiplied by; a power of two changes no digit."""
+
+
+@dataclass(frozen=True)
 class StoredTensor:
-    """A weight that is read from the checkpoint when it is written."""
+    """A weight of one part, or of several whose rows follow each other."""
 
     name: str
     datatype: ir.DataType
-    shape: tuple[int, ...]
-    load: Callable[[], Array]
+    parts: tuple[StoredPart, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        first, *others = (part.shape for part in self.parts)
+        return (first[0] + sum(shape[0] for shape in others), *first[1:]) if others else first
 
     @property
     def nbytes(self) -> int:
@@ -54,21 +69,26 @@ class StoredTensor:
 
     def chunks(self, converter: HalfConverter) -> Iterator[Array]:
         """The content in the stored type, flat, a few megabytes at a time; what has been read needs no memory."""
-        loaded = self.load()
-        if loaded.shape != self.shape:
-            raise CheckpointError(f"{self.name} has the shape {loaded.shape}, expected {self.shape}")
-        flat = loaded.reshape(-1)
-        for start in range(0, flat.size, _CHUNK_ELEMENTS):
-            part = flat[start : start + _CHUNK_ELEMENTS]
-            yield self._converted(part, converter)
-            release(part)
+        for part in self.parts:
+            yield from self._part_chunks(part, converter)
 
     def content(self, converter: HalfConverter) -> ir.TensorProtocol:
         """The whole tensor, in memory."""
         flat = np.concatenate([*self.chunks(converter), np.zeros(0, self.datatype.numpy())])
         return ir.Tensor(flat.reshape(self.shape), name=self.name)
 
-    def _converted(self, array: Array, converter: HalfConverter) -> Array:
+    def _part_chunks(self, part: StoredPart, converter: HalfConverter) -> Iterator[Array]:
+        loaded = part.load()
+        if loaded.shape != part.shape:
+            raise CheckpointError(f"{part.name} has the shape {loaded.shape}, expected {part.shape}")
+        flat = loaded.reshape(-1)
+        for start in range(0, flat.size, _CHUNK_ELEMENTS):
+            read = flat[start : start + _CHUNK_ELEMENTS]
+            scaled = read if part.factor == 1.0 else read.astype(np.float32) * np.float32(part.factor)
+            yield self._converted(scaled, part.name, converter)
+            release(read)
+
+    def _converted(self, array: Array, name: str, converter: HalfConverter) -> Array:
         target = self.datatype.numpy()
         if array.dtype == target:
             return np.ascontiguousarray(array)
@@ -78,7 +98,7 @@ class StoredTensor:
         try:
             return converter.convert(wide)
         except OverflowError:
-            message = f"{self.name} has values beyond float16's range (65504): export with --precision fp32"
+            message = f"{name} has values beyond float16's range (65504): export with --precision fp32"
             raise CheckpointError(message) from None
 
 
