@@ -65,10 +65,12 @@ def euler_loop(
     """`steps` steps of -1/steps each, from t = 1."""
     trace = EulerTrace(noise)
     step_size = -1.0 / steps
+    times = [1.0 + step * step_size for step in range(steps)]
+    pulls = () if guidance is None else _pulls(g, guidance, times)
     for step in range(steps):
         x = trace.final
         v = velocity(x, step)
-        guided = v if guidance is None else _guided(g, x, v, 1.0 + step * step_size, guidance)
+        guided = v if guidance is None else _guided(g, x, v, times[step], guidance.previous, pulls[step])
         trace.final = g.op("Add", x, g.op("Mul", guided, g.constant(step_size)))
         trace.x.append(x)
         trace.velocity.append(v)
@@ -87,7 +89,7 @@ def tap_outputs(g: GraphBuilder, trace: EulerTrace, horizon: int, width: int) ->
 def velocity_output(g: GraphBuilder, trace: EulerTrace, action_dim: int) -> None:
     """Declare velocity_change FP32 [steps]: of the policy's velocity, before guidance."""
     now = _real(g, trace, trace.velocity, action_dim)
-    before = _real(g, trace, [trace.velocity[0], *trace.velocity[:-1]], action_dim)
+    before = _one_step_back(g, now) if len(trace.velocity) > 1 else now
     change, size = _squares(g, g.op("Sub", now, before)), _squares(g, now)
     share = g.op("Div", change, g.op("Max", size, g.constant(LEAST_SQUARE)))
     g.output(g.op("Sqrt", share), "velocity_change", "FP32", (len(trace.velocity),))
@@ -101,6 +103,12 @@ def _real(g: GraphBuilder, trace: EulerTrace, velocities: Sequence[ir.Value], ac
     )
 
 
+def _one_step_back(g: GraphBuilder, values: ir.Value) -> ir.Value:
+    """[B, steps, ..]: each step has what the one before it had, the first its own."""
+    first, others = (g.op("Slice", values, g.ints(0), g.ints(end), g.ints(1)) for end in (1, -1))
+    return g.op("Concat", first, others, axis=1)
+
+
 def _squares(g: GraphBuilder, values: ir.Value) -> ir.Value:
     """[B, steps]: the sum of the squares."""
     return g.op("ReduceSum", g.op("Mul", values, values), g.ints(2, 3), keepdims=0)
@@ -110,16 +118,21 @@ def _stack(g: GraphBuilder, values: Sequence[ir.Value]) -> ir.Value:
     return g.op("Concat", *[g.op("Unsqueeze", value, g.ints(1)) for value in values], axis=1)
 
 
-def _guided(g: GraphBuilder, x: ir.Value, v: ir.Value, time: float, guidance: Guidance) -> ir.Value:
+def _guided(g: GraphBuilder, x: ir.Value, v: ir.Value, time: float, previous: ir.Value, pull: ir.Value) -> ir.Value:
     landing = g.op("Sub", x, g.op("Mul", v, g.constant(time)))
-    error = g.op("Mul", g.op("Sub", guidance.previous, landing), g.op("Unsqueeze", guidance.weights, g.ints(2)))
-    return g.op("Sub", v, g.op("Mul", error, _guidance_weight(g, time, guidance.maximum)))
+    return g.op("Sub", v, g.op("Mul", g.op("Sub", previous, landing), pull))
 
 
-def _guidance_weight(g: GraphBuilder, time: float, maximum: ir.Value) -> ir.Value:
-    """[B, 1, 1]: t / (1 - t) * (t^2 + (1 - t)^2) / t^2, at most `maximum`, which is what t = 1 gives."""
-    limit = g.op("Unsqueeze", maximum, g.ints(2))
+def _pulls(g: GraphBuilder, guidance: Guidance, times: Sequence[float]) -> tuple[ir.Value, ...]:
+    """By step, [B, T, 1]: the weights times the step's guidance weight, which is `maximum` at most."""
+    gains = g.constant(np.array([[[_gain(time) for time in times]]], np.float32))
+    limited = g.op("Min", g.op("Unsqueeze", guidance.maximum, g.ints(2)), gains)
+    pulls = g.op("Mul", g.op("Unsqueeze", guidance.weights, g.ints(2)), limited)
+    return g.op_n("Split", len(times), pulls, axis=2, num_outputs=len(times)) if len(times) > 1 else (pulls,)
+
+
+def _gain(time: float) -> float:
+    """t / (1 - t) * (t^2 + (1 - t)^2) / t^2; at t = 1 more than any maximum."""
     if time >= 1.0:
-        return limit
-    gain = time / (1.0 - time) * (time**2 + (1.0 - time) ** 2) / time**2
-    return g.op("Min", limit, g.constant(np.float32(gain)))
+        return float(np.finfo(np.float32).max)
+    return time / (1.0 - time) * (time**2 + (1.0 - time) ** 2) / time**2
