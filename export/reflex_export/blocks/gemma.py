@@ -1,7 +1,11 @@
 """The blocks of Gemma, as operators: RMSNorm, plain or modulated, one decoder layer, its keys and values.
 
-Shapes: B batch, T query tokens, L key tokens, G key/value heads, D head width, W the stack's width. `hidden` is FP32,
-`half` is what the graph computes in (see `transformer`).
+Shapes: B batch, T query tokens, L key tokens, D head width, W the stack's width, N = B * T rows. `hidden` is FP32 rows
+[N, W], `half` is what the graph computes in (see `operators`).
+
+In an FP16 graph the whole residual stream is carried as its sixteenth, which the norms divide out: in trained models
+the MLP's inner activations reach 1e4, and the sums of `down_proj` would leave FP16's range (65504). Powers of two
+change no digit, and they lie in weights: in those of `o_proj`, `up_proj` and whatever the stream begins with.
 """
 
 from __future__ import annotations
@@ -13,19 +17,30 @@ from typing import Final
 import numpy as np
 import onnx_ir as ir
 
-from reflex_export.blocks.transformer import attention, linear, merge_heads, rms_unit, rotate, split_heads
+from reflex_export.blocks.operators import (
+    Rotation,
+    attend,
+    dense,
+    merged_dense,
+    normed,
+    rotate_heads,
+    rows,
+    split,
+    tokens,
+)
 from reflex_export.blocks.vision import count_layers
 from reflex_export.checkpoint import TensorSource
 from reflex_export.errors import TensorShapeError
 from reflex_export.graph.graph import GraphBuilder
 
 __all__ = [
+    "HALF_STREAM",
     "Gate",
     "GemmaStack",
     "KeysValues",
     "Modulation",
     "Norm",
-    "Tables",
+    "Seen",
     "decoder_layer",
     "keys_values",
     "modulated_norm",
@@ -34,15 +49,15 @@ __all__ = [
 
 NORM_EPSILON: Final = 1e-6
 """Gemma's, in every published variant; checkpoints do not say."""
-MLP_GUARD: Final = 2.0**-4
-"""In FP16 graphs the MLP's inner activations are scaled by this power of two, and back: in trained models they reach
-1e4, and the sums of `down_proj` would leave FP16's range (65504)."""
+HALF_STREAM: Final = 2.0**-4
+"""What the residual stream of an FP16 graph is multiplied by."""
 
 Gate = ir.Value | None
 KeysValues = tuple[ir.Value, ir.Value]
-Tables = tuple[ir.Value, ir.Value]
-Norm = Callable[[GraphBuilder, ir.Value, str], tuple[ir.Value, Gate]]
-"""(graph, hidden, the norm's name) -> the normed hidden, still FP32, and what multiplies the branch that reads it."""
+"""Tokens of the single key/value head, half [B, L, D]; the keys are rotated."""
+Norm = Callable[[GraphBuilder, "GemmaStack", ir.Value, str], tuple[ir.Value, Gate]]
+"""(graph, stack, hidden, the norm's name) -> the normed hidden, still FP32, and what multiplies the branch that reads
+it."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +68,9 @@ class GemmaStack:
     width: int
     layers: int
     heads: int
-    kv_heads: int
     head_dim: int
+    stream: float = 1.0
+    """What the residual stream is multiplied by: `HALF_STREAM` in FP16 graphs."""
 
     @classmethod
     def of(cls, tensors: TensorSource, name: str, *, heads_of: str | None = None) -> GemmaStack:
@@ -63,11 +79,16 @@ class GemmaStack:
         Every Gemma of these policies has a single key/value head, as wide as k_proj has rows.
         """
         first = f"{heads_of or name}.layers.0.self_attn"
-        head_dim, rows = tensors.shape(f"{first}.k_proj.weight")[0], tensors.shape(f"{first}.q_proj.weight")[0]
-        if rows % head_dim or head_dim % 2:
-            raise TensorShapeError(f"{first}: {rows} rows of q_proj are no heads of k_proj's width, {head_dim}")
+        head_dim, query = tensors.shape(f"{first}.k_proj.weight")[0], tensors.shape(f"{first}.q_proj.weight")[0]
+        if query % head_dim or head_dim % 2:
+            raise TensorShapeError(f"{first}: {query} rows of q_proj are no heads of k_proj's width, {head_dim}")
         width = tensors.shape(f"{name}.layers.0.self_attn.k_proj.weight")[1]
-        return cls(name, width, count_layers(tensors, f"{name}.layers"), rows // head_dim, 1, head_dim)
+        return cls(name, width, count_layers(tensors, f"{name}.layers"), query // head_dim, head_dim)
+
+    @property
+    def epsilon(self) -> float:
+        """Of the norms, for the stream as it is carried."""
+        return NORM_EPSILON * self.stream**2
 
     def layer(self, index: int) -> str:
         return f"{self.name}.layers.{index}"
@@ -80,35 +101,53 @@ class GemmaStack:
 
 @dataclass(frozen=True)
 class Modulation:
-    """What adaRMS makes of a step's time, FP32; each broadcasts to [B, T, W]."""
+    """What adaRMS makes of a step's time, FP32: each [W], or [N, W] where tokens have times of their own."""
 
     scale: ir.Value
     """1 + scale."""
     shift: ir.Value
     gate: Gate
     """None after the last layer, where no branch follows."""
+    of_each_token: bool = False
 
 
-def plain_norm(g: GraphBuilder, hidden: ir.Value, name: str) -> tuple[ir.Value, Gate]:
+def plain_norm(g: GraphBuilder, stack: GemmaStack, hidden: ir.Value, name: str) -> tuple[ir.Value, Gate]:
     """x / rms(x) * (1 + weight), ungated."""
     stored = f"{name}.weight"
     scale = g.derived(f"{name}.scale", g.shape(stored), lambda: g.tensor(stored) + np.float32(1.0), "FP32")
-    return g.op("Mul", rms_unit(g, hidden, NORM_EPSILON), scale), None
+    return normed(g, hidden, scale, stack.epsilon), None
 
 
-def modulated_norm(g: GraphBuilder, hidden: ir.Value, modulation: Modulation) -> tuple[ir.Value, Gate]:
+def modulated_norm(
+    g: GraphBuilder, stack: GemmaStack, hidden: ir.Value, modulation: Modulation
+) -> tuple[ir.Value, Gate]:
     """x / rms(x) * (1 + scale) + shift, and the gate."""
-    scaled = g.op("Mul", rms_unit(g, hidden, NORM_EPSILON), modulation.scale)
+    if modulation.of_each_token:
+        unit = normed(g, hidden, g.constant(np.ones(stack.width)), stack.epsilon)
+        scaled = g.op("Mul", unit, modulation.scale)
+    else:
+        scaled = normed(g, hidden, modulation.scale, stack.epsilon)
     return g.op("Add", scaled, modulation.shift), modulation.gate
 
 
-def keys_values(g: GraphBuilder, stack: GemmaStack, normed: ir.Value, name: str, tables: Tables) -> KeysValues:
-    """Keys (rotated) and values of the layer `name`, half [B, G, T, D], from the half [B, T, W] that is normed."""
-    key, value = (
-        split_heads(g, linear(g, normed, f"{name}.self_attn.{part}_proj", bias=False), stack.kv_heads, stack.head_dim)
-        for part in "kv"
-    )
-    return g.halve(rotate(g, g.widen(key), tables)), value
+def keys_values(
+    g: GraphBuilder, stack: GemmaStack, half: ir.Value, name: str, tables: Rotation, count: int
+) -> KeysValues:
+    """Keys and values of the layer `name`, which has `count` tokens, from its normed half rows."""
+    merged = merged_dense(g, half, f"{name}.self_attn.kv_proj", _projections(name, "kv"))
+    key, value = split(g, tokens(g, merged, count, 2 * stack.head_dim), stack.head_dim, stack.head_dim)
+    return rotate_heads(g, key, tables, 1), value
+
+
+@dataclass(frozen=True)
+class Seen:
+    """How the queries of a layer see keys, which is the same for every layer of a pass."""
+
+    count: int
+    """T, the tokens of a pass."""
+    tables: Rotation
+    mask: ir.Value
+    """Half [B, 1, T, L]: see `operators.attend`."""
 
 
 def decoder_layer(
@@ -118,51 +157,49 @@ def decoder_layer(
     index: int,
     *,
     norm: Norm,
-    tables: Tables,
-    bias: ir.Value,
+    seen: Seen,
     cached: KeysValues | None = None,
 ) -> tuple[ir.Value, KeysValues]:
-    """One layer on [B, T, W]: the new hidden, and the layer's own keys and values.
-
-    Queries meet `cached` first, then the layer's own; `bias` is `transformer.attention`'s.
-    """
+    """One layer: the new hidden, and all keys and values that its queries met: `cached` first, then its own."""
     name = stack.layer(index)
-    normed, gate = norm(g, hidden, f"{name}.input_layernorm")
+    half, gate = norm(g, stack, hidden, f"{name}.input_layernorm")
     with g.attention_block():
-        attended, own = _attended(g, stack, g.halve(normed), name, tables, bias, cached)
+        attended, met = _attended(g, stack, g.halve(half), name, seen, cached)
     hidden = _gated_residual(g, hidden, attended, gate)
-    normed, gate = norm(g, hidden, f"{name}.post_attention_layernorm")
-    return _gated_residual(g, hidden, _mlp(g, g.halve(normed), f"{name}.mlp"), gate), own
+    half, gate = norm(g, stack, hidden, f"{name}.post_attention_layernorm")
+    return _gated_residual(g, hidden, _mlp(g, stack, g.halve(half), name), gate), met
 
 
 def _attended(
-    g: GraphBuilder,
-    stack: GemmaStack,
-    normed: ir.Value,
-    name: str,
-    tables: Tables,
-    bias: ir.Value,
-    cached: KeysValues | None,
+    g: GraphBuilder, stack: GemmaStack, half: ir.Value, name: str, seen: Seen, cached: KeysValues | None
 ) -> tuple[ir.Value, KeysValues]:
-    """Half [B, T, W] -> FP32: what the first half of a layer adds, and its own keys and values."""
-    own = keys_values(g, stack, normed, name, tables)
-    key, value = own if cached is None else (g.op("Concat", *pair, axis=2) for pair in zip(cached, own, strict=True))
-    query = linear(g, normed, f"{name}.self_attn.q_proj", bias=False)
-    turned = rotate(g, g.widen(split_heads(g, query, stack.heads, stack.head_dim)), tables)
-    mixed = attention(g, turned, key, value, bias, heads=stack.heads, kv_heads=stack.kv_heads, head_dim=stack.head_dim)
-    merged = merge_heads(g, mixed, stack.heads * stack.head_dim)
-    return g.widen(linear(g, merged, f"{name}.self_attn.o_proj", bias=False)), own
+    """Half rows -> FP32 rows: what the first half of a layer adds, and the keys and values that it met."""
+    query_width, width = stack.heads * stack.head_dim, stack.head_dim
+    merged = merged_dense(g, half, f"{name}.self_attn.qkv_proj", _projections(name, "qkv"))
+    turning, value = split(g, tokens(g, merged, seen.count, query_width + 2 * width), query_width + width, width)
+    query, key = split(g, rotate_heads(g, turning, seen.tables, stack.heads + 1), query_width, width)
+    met = (key, value) if cached is None else _after(g, cached, (key, value))
+    mixed = rows(g, attend(g, query, *met, seen.mask, heads=stack.heads, kv_heads=1, head_dim=width), query_width)
+    return g.widen(dense(g, mixed, f"{name}.self_attn.o_proj", factor=stack.stream)), met
+
+
+def _projections(name: str, parts: str) -> dict[str, float]:
+    return {f"{name}.self_attn.{part}_proj": 1.0 for part in parts}
+
+
+def _after(g: GraphBuilder, cached: KeysValues, own: KeysValues) -> KeysValues:
+    key, value = (g.op("Concat", *pair, axis=1) for pair in zip(cached, own, strict=True))
+    return key, value
 
 
 def _gated_residual(g: GraphBuilder, hidden: ir.Value, branch: ir.Value, gate: Gate) -> ir.Value:
     return g.op("Add", hidden, branch if gate is None else g.op("Mul", branch, gate))
 
 
-def _mlp(g: GraphBuilder, normed: ir.Value, name: str) -> ir.Value:
-    """down(gelu_tanh(gate(x)) * up(x)), half in, FP32 out."""
-    gate = g.op("Gelu", g.widen(linear(g, normed, f"{name}.gate_proj", bias=False)), approximate="tanh")
-    inner = g.op("Mul", gate, g.widen(linear(g, normed, f"{name}.up_proj", bias=False)))
-    if g.compute == "FP32":
-        return linear(g, inner, f"{name}.down_proj", bias=False)
-    guarded = g.halve(g.op("Mul", inner, g.constant(MLP_GUARD)))
-    return g.op("Mul", g.widen(linear(g, guarded, f"{name}.down_proj", bias=False)), g.constant(1 / MLP_GUARD))
+def _mlp(g: GraphBuilder, stack: GemmaStack, half: ir.Value, name: str) -> ir.Value:
+    """down(gelu_tanh(gate(x)) * up(x)), half rows in, FP32 rows out."""
+    layers = {f"{name}.mlp.gate_proj": 1.0, f"{name}.mlp.up_proj": stack.stream}
+    inner = g.shape(f"{name}.mlp.up_proj.weight")[0]
+    gate, up = split(g, merged_dense(g, half, f"{name}.mlp.gate_up_proj", layers), inner, inner)
+    product = g.op("Mul", g.op("Gelu", gate, approximate="tanh"), up)
+    return g.widen(dense(g, product, f"{name}.mlp.down_proj"))

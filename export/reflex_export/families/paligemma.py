@@ -8,10 +8,10 @@ out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-from reflex_export.blocks.gemma import GemmaStack
+from reflex_export.blocks.gemma import HALF_STREAM, GemmaStack
 from reflex_export.blocks.resize import build_resizing_preprocess
 from reflex_export.blocks.vision import VisionTower
 from reflex_export.checkpoint import Camera, Checkpoint, Text
@@ -29,9 +29,10 @@ VISION_EPSILON: Final = 1e-6
 
 @dataclass(frozen=True)
 class PaliGemma:
-    """A checkpoint of one of the two families, with the geometry of its parts."""
+    """A checkpoint of one of the two families, with the geometry of its parts, and what is computed in."""
 
     checkpoint: Checkpoint
+    arithmetic: Arithmetic
     root: str
     """`model.` in files that a policy saved, nothing in the published base files."""
     cameras: tuple[Camera, ...]
@@ -59,11 +60,16 @@ class PaliGemma:
     @property
     def cache_shape(self) -> tuple[int, int, int, int]:
         """Of prefix_keys, and of prefix_values, without the batch axis."""
-        return (self.language.layers, self.language.kv_heads, self.prefix_tokens, self.language.head_dim)
+        return (self.language.layers, 1, self.prefix_tokens, self.language.head_dim)
 
-    def graph(self, name: str, precision: Arithmetic) -> GraphBuilder:
+    @property
+    def stream(self) -> float:
+        """What both residual streams are multiplied by: see `blocks.gemma`."""
+        return self.expert.stream
+
+    def graph(self, name: str) -> GraphBuilder:
         """An empty graph over the checkpoint's tensors."""
-        return empty_graph(name, self.checkpoint, precision)
+        return empty_graph(name, self.checkpoint, self.arithmetic)
 
     def preprocess(self) -> OnnxModel:
         """image.<camera> -> pixels.<camera>, where it lies in the frame."""
@@ -76,7 +82,7 @@ class PaliGemma:
         return next((name for name in rooted if f"{name}.weight" in present), rooted[0])
 
 
-def read_paligemma(checkpoint: Checkpoint) -> PaliGemma:
+def read_paligemma(checkpoint: Checkpoint, arithmetic: Arithmetic) -> PaliGemma:
     """The parts of a checkpoint; refuses by name what the graphs would not compute."""
     tensors, config = checkpoint.tensors, config_of(checkpoint, PiConfig)
     root = "model." if any(name.startswith("model.paligemma_with_expert.") for name in tensors.names()) else ""
@@ -88,9 +94,11 @@ def read_paligemma(checkpoint: Checkpoint) -> PaliGemma:
         epsilon=VISION_EPSILON,
         image_size=config.image_size,
     )
+    stream = 1.0 if arithmetic == "fp32" else HALF_STREAM
     own_embedding = f"{stem}.model.language_model.embed_tokens.weight"
     policy = PaliGemma(
         checkpoint=checkpoint,
+        arithmetic=arithmetic,
         root=root,
         cameras=tuple(camera for camera in checkpoint.cameras if not camera.is_empty),
         image_size=config.image_size,
@@ -100,8 +108,8 @@ def read_paligemma(checkpoint: Checkpoint) -> PaliGemma:
         projector=f"{stem}.model.multi_modal_projector.linear",
         # The published base files keep one of two tied tensors, under the output layer's name.
         embedding=own_embedding if own_embedding in tensors.names() else f"{stem}.lm_head.weight",
-        language=GemmaStack.of(tensors, f"{stem}.model.language_model", heads_of=expert),
-        expert=GemmaStack.of(tensors, expert),
+        language=replace(GemmaStack.of(tensors, f"{stem}.model.language_model", heads_of=expert), stream=stream),
+        expert=replace(GemmaStack.of(tensors, expert), stream=stream),
         horizon=config.chunk_size,
         action_channels=config.max_action_dim,
         periods=(config.min_period, config.max_period),

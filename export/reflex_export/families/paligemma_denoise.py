@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,32 +10,24 @@ import onnx_ir as ir
 
 from reflex_export.blocks.euler import EulerTrace, tap_outputs, velocity_output
 from reflex_export.blocks.features import unnormalize_feature
-from reflex_export.blocks.gemma import KeysValues, Norm, Tables, decoder_layer
-from reflex_export.blocks.transformer import (
-    MASKED,
-    attention_bias,
-    group_bias,
-    linear,
-    prefix_positions,
-    rope_tables,
-    split_layers,
-)
+from reflex_export.blocks.gemma import KeysValues, Norm, Seen, decoder_layer
+from reflex_export.blocks.operators import UNSEEN, dense, rotation, tokens
+from reflex_export.blocks.transformer import prefix_positions
 from reflex_export.checkpoint import Checkpoint
 from reflex_export.families.paligemma import PaliGemma
 from reflex_export.graph.graph import GraphBuilder, OnnxModel
 
-__all__ = ["Attended", "attended_prefix", "build_answer", "run_expert"]
+__all__ = ["Attended", "after_first_step", "attended_prefix", "build_answer", "run_expert", "velocity_of"]
 
 _TO_THE_END = int(np.iinfo(np.int64).max)
 
 
 @dataclass(frozen=True)
 class Attended:
-    """What the queries of every step read: computed once, before the loop."""
+    """What the queries of a step read: computed once, before the loop."""
 
     caches: tuple[KeysValues, ...]
-    tables: Tables
-    bias: ir.Value
+    seen: Seen
 
 
 def attended_prefix(g: GraphBuilder, p: PaliGemma, *, leading_tokens: int) -> Attended:
@@ -47,21 +40,41 @@ def attended_prefix(g: GraphBuilder, p: PaliGemma, *, leading_tokens: int) -> At
         values = g.input("prefix_values", g.compute, p.cache_shape)
     mask = g.input("prefix_mask", "BOOL", (p.prefix_tokens,))
     _, valid = prefix_positions(g, mask)
-    positions = g.op("Add", valid, g.constant(np.arange(leading_tokens + p.horizon)[None]))
-    layers = p.expert.layers
-    caches = tuple(zip(split_layers(g, keys, layers), split_layers(g, values, layers), strict=True))
-    return Attended(caches, rope_tables(g, positions, p.expert.head_dim), _bias(g, p, mask, leading_tokens))
+    count = leading_tokens + p.horizon
+    positions = g.op("Add", valid, g.constant(np.arange(count)[None]))
+    caches = tuple(zip(_layers(g, p, keys), _layers(g, p, values), strict=True))
+    with g.attention_block():
+        tables = rotation(g, positions, p.expert.head_dim)
+        return Attended(caches, Seen(count, tables, _mask(g, p, mask, leading_tokens)))
 
 
-def run_expert(g: GraphBuilder, p: PaliGemma, hidden: ir.Value, attended: Attended, norm: Norm) -> ir.Value:
-    """Embedded suffix FP32 [B, T, W] -> velocity FP32 [B, horizon, action channels] of its last tokens."""
+def after_first_step(g: GraphBuilder, p: PaliGemma, attended: Attended, met: Sequence[KeysValues]) -> Attended:
+    """What the actions read from the second step on, where the leading tokens, which do not change, are no queries.
+
+    `met` has what each layer met in the first step: keys and values of the prefix, the leading tokens, the actions.
+    """
+    leading = attended.seen.count - p.horizon
+    known = p.prefix_tokens + leading
+    cosine, sine = (_from(g, table, leading, axis=1) for table in attended.seen.tables)
+    seen = Seen(p.horizon, (cosine, sine), _from(g, attended.seen.mask, leading, axis=2))
+    return Attended(tuple((_until(g, key, known), _until(g, value, known)) for key, value in met), seen)
+
+
+def run_expert(
+    g: GraphBuilder, p: PaliGemma, hidden: ir.Value, attended: Attended, norm: Norm
+) -> tuple[ir.Value, list[KeysValues]]:
+    """Embedded suffix, FP32 rows [B * T, W] -> the same after the last norm, and what each layer's queries met."""
+    met = []
     for index, cached in enumerate(attended.caches):
-        hidden, _ = decoder_layer(
-            g, p.expert, hidden, index, norm=norm, tables=attended.tables, bias=attended.bias, cached=cached
-        )
-    normed, _ = norm(g, hidden, p.expert.last_norm)
-    actions = g.op("Slice", normed, g.ints(-p.horizon), g.ints(_TO_THE_END), g.ints(1))
-    return linear(g, actions, f"{p.root}action_out_proj", datatype="FP32")
+        hidden, pair = decoder_layer(g, p.expert, hidden, index, norm=norm, seen=attended.seen, cached=cached)
+        met.append(pair)
+    return norm(g, p.expert, hidden, p.expert.last_norm)[0], met
+
+
+def velocity_of(g: GraphBuilder, p: PaliGemma, actions: ir.Value) -> ir.Value:
+    """Normed rows of the actions [B * horizon, W] -> velocity FP32 [B, horizon, action channels]."""
+    channels = dense(g, actions, f"{p.root}action_out_proj", bias=True, datatype="FP32")
+    return tokens(g, channels, p.horizon, p.action_channels)
 
 
 def build_answer(g: GraphBuilder, p: PaliGemma, trace: EulerTrace, *, taps: bool) -> OnnxModel:
@@ -88,13 +101,26 @@ def _robot_units(g: GraphBuilder, checkpoint: Checkpoint, normalized: ir.Value) 
     return g.op("Add", actions, g.op("Unsqueeze", offset, g.ints(1)))
 
 
-def _bias(g: GraphBuilder, p: PaliGemma, mask: ir.Value, leading_tokens: int) -> ir.Value:
-    """[B, 1, 1, L + T], or [B, 1, H/G * T, L + T] where the leading tokens see less than the others."""
-    suffix_tokens = leading_tokens + p.horizon
-    padded = g.op("Pad", attention_bias(g, mask), g.ints(0, 0, 0, suffix_tokens), g.constant(0.0), mode="constant")
-    everyone = g.op("Unsqueeze", padded, g.ints(1, 2))
-    if not leading_tokens:
-        return everyone
-    unseen = np.zeros((1, 1, suffix_tokens, p.prefix_tokens + suffix_tokens), np.float32)
-    unseen[:, :, :leading_tokens, -p.horizon :] = MASKED
-    return group_bias(g, g.op("Add", everyone, g.constant(unseen)), p.expert.heads, p.expert.kv_heads)
+def _layers(g: GraphBuilder, p: PaliGemma, cache: ir.Value) -> tuple[ir.Value, ...]:
+    """[B, layers, 1, L, D] -> each layer's [B, L, D]."""
+    layers, _, length, width = p.cache_shape
+    joined = g.op("Reshape", cache, g.ints(-1, layers * length, width))
+    return g.op_n("Split", layers, joined, axis=1, num_outputs=layers) if layers > 1 else (joined,)
+
+
+def _mask(g: GraphBuilder, p: PaliGemma, valid: ir.Value, leading_tokens: int) -> ir.Value:
+    """Half [B, 1, T, L + T]."""
+    count = leading_tokens + p.horizon
+    prefix = g.op("Where", valid, g.constant(0.0), g.constant(UNSEEN))
+    padded = g.op("Pad", prefix, g.ints(0, 0, 0, count), g.constant(0.0), mode="constant")
+    own = np.zeros((1, 1, count, p.prefix_tokens + count), np.float32)
+    own[:, :, :leading_tokens, -p.horizon :] = UNSEEN
+    return g.halve(g.op("Add", g.op("Unsqueeze", padded, g.ints(1, 2)), g.constant(own)))
+
+
+def _from(g: GraphBuilder, x: ir.Value, start: int, *, axis: int) -> ir.Value:
+    return g.op("Slice", x, g.ints(start), g.ints(_TO_THE_END), g.ints(axis))
+
+
+def _until(g: GraphBuilder, x: ir.Value, end: int) -> ir.Value:
+    return g.op("Slice", x, g.ints(0), g.ints(end), g.ints(1))

@@ -13,13 +13,13 @@ import onnx_ir as ir
 
 from reflex_export.blocks.euler import EulerTrace, euler_loop, guidance_inputs
 from reflex_export.blocks.flow import euler_times, sinusoidal_embedding
-from reflex_export.blocks.gemma import Gate, Modulation, modulated_norm
-from reflex_export.blocks.transformer import linear
+from reflex_export.blocks.gemma import Gate, GemmaStack, Modulation, Norm, modulated_norm
+from reflex_export.blocks.operators import dense, rows
 from reflex_export.checkpoint import Checkpoint
 from reflex_export.configs.pi import PiConfig
 from reflex_export.families.common import Arithmetic, FamilyGraphs, config_of
 from reflex_export.families.paligemma import PaliGemma, read_paligemma
-from reflex_export.families.paligemma_denoise import Attended, attended_prefix, build_answer, run_expert
+from reflex_export.families.paligemma_denoise import Attended, attended_prefix, build_answer, run_expert, velocity_of
 from reflex_export.families.paligemma_encoder import build_encoder
 from reflex_export.graph.graph import Array, GraphBuilder, OnnxModel
 
@@ -38,16 +38,16 @@ def build(
     are over 0.5 as they are in prev_chunk, and has no rtc_max_guidance. `CheckpointError` names what the graphs would
     not compute.
     """
-    p = read_paligemma(checkpoint)
+    p = read_paligemma(checkpoint, precision)
     return FamilyGraphs(
         preprocess=p.preprocess(),
-        encoder=build_encoder(p, precision, taps=taps, with_state=False),
-        denoise={count: _build_denoise(p, count, precision, taps=taps) for count in steps},
+        encoder=build_encoder(p, taps=taps, with_state=False),
+        denoise={count: _build_denoise(p, count, taps=taps) for count in steps},
     )
 
 
-def _build_denoise(p: PaliGemma, steps: int, precision: Arithmetic, *, taps: bool) -> OnnxModel:
-    g = p.graph("denoise", precision)
+def _build_denoise(p: PaliGemma, steps: int, *, taps: bool) -> OnnxModel:
+    g = p.graph("denoise")
     attended = attended_prefix(g, p, leading_tokens=0)
     noise = g.input("noise", "FP32", (p.horizon, p.action_channels))
     if config_of(p.checkpoint, PiConfig).rtc_training_max_delay:
@@ -62,10 +62,11 @@ def _guided_loop(g: GraphBuilder, p: PaliGemma, noise: ir.Value, steps: int, att
     modulations = _modulations(g, p, euler_times(steps))
 
     def velocity(x: ir.Value, step: int) -> ir.Value:
-        def norm(g: GraphBuilder, hidden: ir.Value, name: str) -> tuple[ir.Value, Gate]:
-            return modulated_norm(g, hidden, _modulation([g.constant(part[step]) for part in modulations[name]]))
+        def norm(g: GraphBuilder, stack: GemmaStack, hidden: ir.Value, name: str) -> tuple[ir.Value, Gate]:
+            parts = [g.constant(part[step]) for part in modulations[name]]
+            return modulated_norm(g, stack, hidden, _modulation(parts, of_each_token=False))
 
-        return run_expert(g, p, _action_tokens(g, p, x), attended, norm)
+        return _velocity(g, p, x, attended, norm)
 
     return euler_loop(g, noise, steps, velocity, guidance)
 
@@ -75,14 +76,16 @@ def _trained_loop(g: GraphBuilder, p: PaliGemma, noise: ir.Value, steps: int, at
     previous = g.input("prev_chunk", "FP32", (p.horizon, p.action_channels))
     weights = g.input("rtc_weights", "FP32", (p.horizon,))
     given = g.op("Unsqueeze", g.op("Greater", weights, g.constant(0.5)), g.ints(2))
+    given_rows = rows(g, given, 1)
     modulations = _modulations(g, p, np.append(euler_times(steps), np.float32(0.0)))
 
     def velocity(x: ir.Value, step: int) -> ir.Value:
-        def norm(g: GraphBuilder, hidden: ir.Value, name: str) -> tuple[ir.Value, Gate]:
-            parts = [g.op("Where", given, g.constant(part[-1]), g.constant(part[step])) for part in modulations[name]]
-            return modulated_norm(g, hidden, _modulation(parts))
+        def norm(g: GraphBuilder, stack: GemmaStack, hidden: ir.Value, name: str) -> tuple[ir.Value, Gate]:
+            pairs = [(g.constant(part[-1]), g.constant(part[step])) for part in modulations[name]]
+            parts = [g.op("Where", given_rows, *pair) for pair in pairs]
+            return modulated_norm(g, stack, hidden, _modulation(parts, of_each_token=True))
 
-        return run_expert(g, p, _action_tokens(g, p, x), attended, norm)
+        return _velocity(g, p, x, attended, norm)
 
     trace = EulerTrace(g.op("Where", given, previous, noise), given=given)
     for step in range(steps):
@@ -97,12 +100,15 @@ def _trained_loop(g: GraphBuilder, p: PaliGemma, noise: ir.Value, steps: int, at
     return trace
 
 
-def _action_tokens(g: GraphBuilder, p: PaliGemma, x: ir.Value) -> ir.Value:
-    return linear(g, x, f"{p.root}action_in_proj", datatype="FP32")
+def _velocity(g: GraphBuilder, p: PaliGemma, x: ir.Value, attended: Attended, norm: Norm) -> ir.Value:
+    channels, name = rows(g, x, p.action_channels), f"{p.root}action_in_proj"
+    embedded = dense(g, channels, name, bias=True, factor=p.stream, datatype="FP32")
+    normed, _ = run_expert(g, p, embedded, attended, norm)
+    return velocity_of(g, p, normed)
 
 
-def _modulation(parts: Sequence[ir.Value]) -> Modulation:
-    return Modulation(parts[0], parts[1], parts[2] if len(parts) == len(_PARTS) else None)
+def _modulation(parts: Sequence[ir.Value], *, of_each_token: bool) -> Modulation:
+    return Modulation(parts[0], parts[1], parts[2] if len(parts) == len(_PARTS) else None, of_each_token)
 
 
 def _modulations(g: GraphBuilder, p: PaliGemma, times: Array) -> Mapping[str, Array]:

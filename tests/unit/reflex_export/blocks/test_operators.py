@@ -80,7 +80,7 @@ def attention_graph(kv_heads: int, compute: FloatType = "FP32", *, masked: bool)
     query = g.input("q", compute, (QUERIES, HEADS * WIDTH))
     key, value = (g.input(name, compute, (KEYS, kv_heads * WIDTH)) for name in "kv")
     mask = visible_keys(g, g.input("valid", "BOOL", (KEYS,)), QUERIES) if masked else None
-    mixed = attend(g, query, key, value, mask, heads=HEADS, kv_heads=kv_heads)
+    mixed = attend(g, query, key, value, mask, heads=HEADS, kv_heads=kv_heads, head_dim=WIDTH)
     g.output(mixed, "y", compute, (QUERIES, HEADS * WIDTH))
     return g.build()
 
