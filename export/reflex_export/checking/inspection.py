@@ -64,7 +64,7 @@ _CONSTANT: Final = re.compile(r"c\d+")
 """How `GraphBuilder.constant` names what is no weight."""
 _SAME_CONTENT: Final = frozenset({"Cast", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
 """Operators between a weight and the product that reads it."""
-_PRODUCTS: Final = frozenset({"MatMul", "Gemm", "Conv", "ConvTranspose"})
+_PRODUCTS: Final = frozenset({"MatMul", "Gemm", "Conv", "ConvTranspose", "Attention"})
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,8 @@ class Phase:
     """Parameters that its products read per chunk: once in the encoder, again in every denoising step."""
     flops: int
     """Per chunk; a multiply and an add are two."""
+    nodes: int = 0
+    """Operators of the graph, from which a runtime makes its kernels."""
 
 
 @dataclass(frozen=True)
@@ -268,6 +270,7 @@ class _Graph:
         self.weights: Final[dict[str, tuple[int, ...]]] = {
             tensor.name: tuple(tensor.dims) for tensor in graph.initializer
         }
+        self._nodes: Final = len(graph.node)
         self.output_names: Final = frozenset(value.name for value in graph.output)
         self._products: Final = [node for node in graph.node if node.op_type in _PRODUCTS]
         self._made_from: Final = {n.output[0]: n.input[0] for n in graph.node if n.op_type in _SAME_CONTENT}
@@ -279,8 +282,8 @@ class _Graph:
         """Without the batch axis; empty when there is no such output."""
         return self._shapes[name][1:] if name in self.output_names else ()
 
-    def flops(self) -> int:
-        return sum(self._product_flops(node) for node in self._products)
+    def work(self) -> tuple[int, int]:
+        return sum(self._product_flops(node) for node in self._products), self._nodes
 
     def reads(self) -> Iterator[str]:
         """The weight of every product that has one, as often as it is used."""
@@ -297,6 +300,8 @@ class _Graph:
 
     def _product_flops(self, node: onnx.NodeProto) -> int:
         left, right, out = (self._shape(name) for name in (*node.input[:2], node.output[0]))
+        if node.op_type == "Attention":  # Scores and mixed values: a query meets each key in all of its numbers.
+            return 4 * math.prod(left) * right[1]
         if node.op_type == "ConvTranspose":
             return 2 * math.prod(left) * math.prod(right[1:])
         if node.op_type == "Conv":
@@ -346,7 +351,7 @@ def _part_of(name: str) -> str:
 def _phases(encoder: _Graph, denoise: _Graph, steps: int) -> tuple[Phase, Phase]:
     once = sum(math.prod(encoder.weights[name]) for name in set(encoder.reads()))
     every_step = sum(math.prod(denoise.weights[name]) for name in denoise.reads())
-    return Phase("encoder", 1, once, encoder.flops()), Phase("denoise", steps, every_step, denoise.flops())
+    return Phase("encoder", 1, once, *encoder.work()), Phase("denoise", steps, every_step, *denoise.work())
 
 
 def _phase_bound(phase: Phase, gpu: Gpu) -> tuple[float, str]:

@@ -106,7 +106,9 @@ def _lines(found: Inspection) -> Iterator[str]:
         yield ""
     yield from _table(("parameters", "count", "FP16 size"), list(_parameter_rows(found)))
     yield ""
-    yield from _table(("work per chunk", "runs", "weights read", "FLOP"), [_work(phase) for phase in found.phases])
+    yield from _table(
+        ("work per chunk", "runs", "weights read", "FLOP", "nodes"), [_work(phase) for phase in found.phases]
+    )
     yield ""
     yield from _table(("GPU", "per chunk", "encoder", "denoise", "limited by", "rates from"), list(_bound_rows(found)))
     yield ""
@@ -184,7 +186,8 @@ def _parameter_rows(found: Inspection) -> Iterator[tuple[str, ...]]:
 
 
 def _work(phase: Phase) -> tuple[str, ...]:
-    return phase.name, str(phase.runs), _bytes(phase.weight_reads * BYTES_OF["fp16"]), _scaled(phase.flops, "")
+    read = _bytes(phase.weight_reads * BYTES_OF["fp16"])
+    return phase.name, str(phase.runs), read, _scaled(phase.flops, ""), f"{phase.nodes:,}"
 
 
 def _bound_rows(found: Inspection) -> Iterator[tuple[str, ...]]:
