@@ -1,6 +1,7 @@
 """The SigLIP vision tower: patches plus a position table, pre-norm blocks with full attention, a last norm.
 
-SmolVLM's and PaliGemma's towers are this one under different names; depth and widths are read from the tensors.
+SmolVLM's and PaliGemma's towers are this one under different names; depth and widths are read from the tensors. Images
+go through it as the rows of one matrix, [N * patches, width]; only attention sees where an image ends.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from reflex_export.blocks.transformer import attention, layer_norm, merge_heads, split_heads, wide_linear
+from reflex_export.blocks.operators import attend, dense, merged_dense, rows, split, tokens
+from reflex_export.blocks.transformer import layer_norm
 from reflex_export.checkpoint import TensorSource
 from reflex_export.errors import TensorShapeError
 from reflex_export.graph.graph import Array, GraphBuilder
@@ -65,8 +67,8 @@ def count_layers(tensors: TensorSource, name: str) -> int:
 
 
 def vision_tower(g: GraphBuilder, tower: VisionTower, pixels: ir.Value) -> ir.Value:
-    """FP32 [N, 3, height, width] in -1..1 -> [N, patches, width], of the type that attention has."""
-    hidden = g.op("Add", _patches(g, tower, pixels), _positions(g, tower))
+    """FP32 [N, 3, height, width] in -1..1 -> rows [N * patches, width], of the type that attention has."""
+    hidden = rows(g, g.op("Add", _patches(g, tower, pixels), _positions(g, tower)), tower.width)
     for layer in range(tower.layers):
         hidden = _layer(g, tower, hidden, f"{tower.name}.encoder.layers.{layer}")
     with g.attention_block():
@@ -116,16 +118,15 @@ def _layer(g: GraphBuilder, tower: VisionTower, hidden: ir.Value, name: str) -> 
     with g.attention_block():
         hidden = g.op("Add", hidden, _attended(g, tower, hidden, name))
     normed = layer_norm(g, hidden, f"{name}.layer_norm2", tower.epsilon)
-    active = g.op("Gelu", wide_linear(g, normed, f"{name}.mlp.fc1"), approximate="tanh")
-    return g.op("Add", hidden, wide_linear(g, g.halve(active), f"{name}.mlp.fc2"))
+    active = g.op("Gelu", dense(g, normed, f"{name}.mlp.fc1", bias=True), approximate="tanh")
+    return g.op("Add", hidden, g.widen(dense(g, active, f"{name}.mlp.fc2", bias=True)))
 
 
 def _attended(g: GraphBuilder, tower: VisionTower, hidden: ir.Value, name: str) -> ir.Value:
     """FP32: what the first half of a layer adds."""
-    heads, head_dim = tower.heads, tower.width // tower.heads
     normed = layer_norm(g, hidden, f"{name}.layer_norm1", tower.epsilon)
-    query, key, value = (
-        split_heads(g, wide_linear(g, normed, f"{name}.self_attn.{part}_proj"), heads, head_dim) for part in "qkv"
-    )
-    mixed = attention(g, query, g.halve(key), g.halve(value), None, heads=heads, kv_heads=heads, head_dim=head_dim)
-    return wide_linear(g, merge_heads(g, mixed, tower.width), f"{name}.self_attn.out_proj")
+    parts = {f"{name}.self_attn.{part}_proj": 1.0 for part in "qkv"}
+    merged = merged_dense(g, normed, f"{name}.self_attn.qkv_proj", parts, bias=True)
+    query, key, value = split(g, tokens(g, merged, tower.patches, 3 * tower.width), *[tower.width] * 3)
+    mixed = attend(g, query, key, value, heads=tower.heads, kv_heads=tower.heads, head_dim=tower.width // tower.heads)
+    return g.widen(dense(g, rows(g, mixed, tower.width), f"{name}.self_attn.out_proj", bias=True))

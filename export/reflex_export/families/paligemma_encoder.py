@@ -49,9 +49,7 @@ def _image_tokens(g: GraphBuilder, p: PaliGemma, pixels: Sequence[ir.Value]) -> 
     stacked = g.op("Concat", *[g.op("Unsqueeze", image, g.ints(1)) for image in pixels], axis=1)
     images = g.op("Reshape", stacked, g.ints(-1, 3, *p.image_size))
     with g.attention_block():
-        features = dense(
-            g, rows(g, vision_tower(g, p.tower, images), p.tower.width), p.projector, bias=True, factor=p.stream
-        )
+        features = dense(g, vision_tower(g, p.tower, images), p.projector, bias=True, factor=p.stream)
         return g.widen(g.op("Reshape", features, g.ints(-1, len(pixels) * p.tower.patches, p.language.width)))
 
 

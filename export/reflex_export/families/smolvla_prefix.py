@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from reflex_export.blocks.aloha import aloha_state_to_model
 from reflex_export.blocks.features import normalize_feature, pad_last_axis
+from reflex_export.blocks.operators import dense, rows
 from reflex_export.blocks.transformer import (
     attention,
     attention_bias,
@@ -71,18 +72,18 @@ def _image_embeddings(g: GraphBuilder, s: SmolVlaSizes, pixels: Sequence[ir.Valu
     features = vision_tower(g, s.tower, g.op("Reshape", stacked, g.ints(-1, 3, *s.image_size)))
     with g.attention_block():
         shuffled = _pixel_shuffle(g, s, features)
-        projected = wide_linear(g, shuffled, f"{s.vlm}.connector.modality_projection.proj", bias=False)
+        projected = g.widen(dense(g, shuffled, f"{s.vlm}.connector.modality_projection.proj"))
     grouped = g.op("Reshape", projected, g.ints(-1, len(pixels), s.image_tokens, s.width))
     return [g.op("Gather", grouped, g.constant(index, np.int64), axis=1) for index in range(len(pixels))]
 
 
 def _pixel_shuffle(g: GraphBuilder, s: SmolVlaSizes, features: ir.Value) -> ir.Value:
-    """[N, patches, E] -> [N, image_tokens, shuffle^2 * E]: blocks of shuffle x shuffle patches, row by row."""
+    """Rows [N * patches, E] -> [N * image_tokens, shuffle^2 * E]: blocks of shuffle x shuffle patches, row by row."""
     side, factor = math.isqrt(s.tower.patches), s.shuffle
     small = side // factor
     blocks = g.op("Reshape", features, g.ints(-1, small, factor, small, factor * s.tower.width))
     ordered = g.op("Transpose", blocks, perm=[0, 1, 3, 2, 4])
-    return g.op("Reshape", ordered, g.ints(-1, s.image_tokens, factor**2 * s.tower.width))
+    return rows(g, ordered, factor**2 * s.tower.width)
 
 
 def _camera_tokens(

@@ -15,7 +15,7 @@ import pytest
 from reflex.numerics import cosine, max_abs
 from reflex_export.checkpoint import Checkpoint
 from reflex_export.errors import CheckpointError, TensorShapeError, UnsupportedOptionError
-from reflex_export.families.common import FamilyGraphs, Precision
+from reflex_export.families.common import ARITHMETICS, FamilyGraphs, Precision
 from reflex_export.families.smolvla import build
 from support.checkpoints.altered import options_of, tensors_of, with_options, with_tensors
 from support.checkpoints.gate import FP16_COSINE, FP16_MAX_ABS, assert_meets_fp16_gate
@@ -46,6 +46,7 @@ ATOL = 1e-4
 GUIDED_RTOL = 1e-5
 """Guidance multiplies a velocity's error by up to 10 and gives values up to 50: the reference itself is 1.5e-4 away
 from the same arithmetic in float64, the graphs 1.1e-4."""
+WIDEST = ARITHMETICS["fp16"][-1]
 WIDER = ("case_2", "case_3")
 """They need `fp16_mlp` (test_fp16): one step, and five with a camera absent, are off by up to 1.1e-2 in `fp16`."""
 
@@ -118,10 +119,11 @@ def test_fp16_is_within_the_gate(name: str, case: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RECORDINGS)
 def test_fp16_of_bfloat16_weights_is_within_the_gate_for_any_number_of_steps(name: str) -> None:
+    """In the wider FP32 islands: one step is off by up to 7e-3 without, where ONNX Runtime rounds as a GPU does."""
     original = golden_checkpoint(name)
     halved = {key: tensor.astype(ml_dtypes.bfloat16) for key, tensor in tensors_of(original).items()}
     checkpoint = with_tensors(original, halved)
-    exact, half = (build(checkpoint, steps=[1, 2, 5, 10], precision=p) for p in ("fp32", "fp16"))
+    exact, half = (build(checkpoint, steps=[1, 2, 5, 10], precision=p) for p in ("fp32", WIDEST))
 
     for steps, case in ((1, "case_2"), (2, "case_4"), (5, "case_3"), (10, "case_0")):
         recorded = golden_case(name, case)
