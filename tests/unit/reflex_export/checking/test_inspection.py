@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 import pytest
 
 from reflex.errors import RepositoryError, SetupError
@@ -27,6 +28,9 @@ from reflex_export.checking.inspection import (
 from reflex_export.checkpoint import Camera, Checkpoint, Normalizer, Text
 from reflex_export.commands.inspect import inspect_command
 from reflex_export.configs import parse_config
+from reflex_export.families.common import Arithmetic
+from reflex_export.families.family_graphs import build_graphs
+from reflex_export.graph.graph import OnnxModel
 from reflex_export.reading import read_checkpoint
 from support.checkpoints.golden import golden_folder
 
@@ -36,6 +40,8 @@ PROMPT_TOKENS = 20
 TOLERANCE = 0.02
 PI0_TFLOP = {1: 1.61, 2: 2.83, 3: 4.08}
 PI0_CACHE_MB = {1: 5.1, 2: 9.8, 3: 14.5}
+MOST_OPERATORS = {"denoise": 4400, "encoder": 900}
+"""Of ten steps, and of three cameras; a GPU spends longer on starting a kernel than on what most of them do."""
 MERGED_AWAY_BYTES = 10 * 1024 * 1024 * 2
 """Ten steps' reads of a square matrix that the published figures have, and that the graph has multiplied out."""
 PI0_MS = {"H200": (2.6, 3.8, 5.1), "H100 SXM": (3.3, 4.4, 5.6), "RTX 4090": (13.9, 21.3, 28.7)}
@@ -60,9 +66,13 @@ class ShapesOnly:
 
 @cache
 def full_pi0(cameras: int, prompt_tokens: int = PROMPT_TOKENS) -> Inspection:
+    return inspect_checkpoint(full_size_pi0(cameras, prompt_tokens))
+
+
+def full_size_pi0(cameras: int, prompt_tokens: int) -> Checkpoint:
     record = json.loads((golden_folder("keys") / "pi0_full.json").read_text())
     keys = [f"observation.images.{index}" for index in range(cameras)]
-    checkpoint = Checkpoint(
+    return Checkpoint(
         family="pi0",
         config=parse_config("pi0", record["config_json_defaults"]),
         tensors=ShapesOnly({name: tuple(tensor["shape"]) for name, tensor in record["tensors"].items()}),
@@ -74,7 +84,6 @@ def full_pi0(cameras: int, prompt_tokens: int = PROMPT_TOKENS) -> Inspection:
         images=dict.fromkeys(keys, Normalizer("IDENTITY")),
         text=Text("", prompt_tokens, "right", "right", 0),
     )
-    return inspect_checkpoint(checkpoint)
 
 
 @pytest.mark.slow
@@ -115,6 +124,23 @@ def test_a_longer_prompt_costs_the_prefix_and_not_the_weights() -> None:
     assert long.cache_bytes - short.cache_bytes == 28 * 18 * 2 * 256 * 2
     assert long.phases[0].flops > short.phases[0].flops
     assert long.phases[0].weight_reads == short.phases[0].weight_reads
+
+
+@pytest.mark.parametrize("arithmetic", ["fp32", "fp16", "fp16_mlp"])
+def test_full_size_pi0_has_few_operators(arithmetic: Arithmetic) -> None:
+    graphs = build_graphs(full_size_pi0(3, 48), [10], arithmetic)
+    assert operators(graphs.denoise[10]) <= MOST_OPERATORS["denoise"]
+    assert operators(graphs.encoder) <= MOST_OPERATORS["encoder"]
+
+
+def test_what_is_told_of_operators_is_what_the_graph_has() -> None:
+    encoder, denoise = inspect_checkpoint(full_size_pi0(3, 48)).phases
+    graphs = build_graphs(full_size_pi0(3, 48), [10], "fp32")
+    assert (encoder.nodes, denoise.nodes) == (operators(graphs.encoder), operators(graphs.denoise[10]))
+
+
+def operators(model: OnnxModel) -> int:
+    return len(onnx.load_model_from_string(model.content).graph.node)
 
 
 def test_a_bound_is_the_slower_of_memory_and_compute_in_each_phase() -> None:
