@@ -189,6 +189,7 @@ COVERED_BY: Final[Mapping[str, str]] = {
     "control/reflex_control/store/tables.py": "tests/unit/reflex_control/store/test_migrating.py",
     "export/reflex_export/blocks/aloha.py": "tests/unit/reflex_export/families/test_smolvla.py",
     "export/reflex_export/blocks/gemma.py": "tests/unit/reflex_export/families/test_pi05.py",
+    "export/reflex_export/blocks/llama.py": "tests/unit/reflex_export/families/test_smolvla.py",
     "export/reflex_export/blocks/resnet.py": "tests/unit/reflex_export/families/test_act.py",
     "export/reflex_export/blocks/reverse_diffusion.py": "tests/unit/reflex_export/families/test_diffusion.py",
     "export/reflex_export/blocks/transformer.py": "tests/unit/reflex_export/families/test_act.py",

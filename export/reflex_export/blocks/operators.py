@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 import onnx_ir as ir
 
-from reflex_export.blocks.transformer import ROPE_THETA
+from reflex_export.blocks.transformer import ROPE_THETA, wavelengths
 from reflex_export.graph.graph import FloatType, GraphBuilder
 
 __all__ = [
@@ -95,8 +95,7 @@ def normed(g: GraphBuilder, hidden: ir.Value, scale: ir.Value, epsilon: float) -
 
 def rotation(g: GraphBuilder, positions: ir.Value, head_dim: int, theta: float = ROPE_THETA) -> Rotation:
     """What `rotate_heads` takes, from FP32 positions [B, T]; the angles are those of `transformer.rope_tables`."""
-    exponents = np.float32(2.0 / head_dim) * np.arange(head_dim // 2, dtype=np.float32)
-    angles = g.op("Div", g.op("Unsqueeze", positions, g.ints(2)), g.constant(np.float32(theta) ** exponents))
+    angles = g.op("Div", g.op("Unsqueeze", positions, g.ints(2)), g.constant(wavelengths(head_dim, theta)))
     return g.halve(g.op("Cos", angles)), g.halve(g.op("Sin", angles))
 
 

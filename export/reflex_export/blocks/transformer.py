@@ -36,6 +36,7 @@ __all__ = [
     "split_layers",
     "stack_layers",
     "time_bias",
+    "wavelengths",
     "wide_linear",
 ]
 
@@ -90,15 +91,17 @@ def split_heads(g: GraphBuilder, x: ir.Value, heads: int, head_dim: int) -> ir.V
 def rope_tables(
     g: GraphBuilder, positions: ir.Value, head_dim: int, theta: float = ROPE_THETA
 ) -> tuple[ir.Value, ir.Value]:
-    """Cosine and sine [B, 1, T, D], FP32, for `rotate` (rotate-half), from FP32 positions [B, T].
-
-    Wavelengths are float32, as training computed them: an angle is position / wavelength.
-    """
-    exponents = np.float32(2.0 / head_dim) * np.arange(head_dim // 2, dtype=np.float32)
-    wavelengths = np.float32(theta) ** exponents
-    angles = g.op("Div", g.op("Unsqueeze", positions, g.ints(1, 3)), g.constant(wavelengths))
+    """Cosine and sine [B, 1, T, D], FP32, for `rotate` (rotate-half), from FP32 positions [B, T]."""
+    angles = g.op("Div", g.op("Unsqueeze", positions, g.ints(1, 3)), g.constant(wavelengths(head_dim, theta)))
     cosine, sine = g.op("Cos", angles), g.op("Sin", angles)
     return g.op("Concat", cosine, cosine, axis=-1), g.op("Concat", g.op("Neg", sine), sine, axis=-1)
+
+
+def wavelengths(head_dim: int, theta: float = ROPE_THETA) -> Array:
+    """[D / 2], float32, as training computed them: an angle is position / wavelength."""
+    exponents = np.float32(2.0 / head_dim) * np.arange(head_dim // 2, dtype=np.float32)
+    lengths: Array = np.float32(theta) ** exponents
+    return lengths
 
 
 def prefix_positions(g: GraphBuilder, mask: ir.Value) -> tuple[ir.Value, ir.Value]:

@@ -17,25 +17,18 @@ from reflex_export.blocks.aloha import aloha_action_from_model
 from reflex_export.blocks.euler import euler_loop, guidance_inputs, tap_outputs, velocity_output
 from reflex_export.blocks.features import unnormalize_feature
 from reflex_export.blocks.flow import euler_times, sinusoidal_embedding
-from reflex_export.blocks.resize import build_resizing_preprocess
-from reflex_export.blocks.transformer import (
-    attention,
-    attention_bias,
-    group_bias,
-    linear,
-    merge_heads,
-    prefix_positions,
-    rms_norm,
-    rms_unit,
-    rope_tables,
-    rotate,
-    silu,
-    silu_mlp,
-    split_heads,
-    split_layers,
-    time_bias,
-    wide_linear,
+from reflex_export.blocks.llama import (
+    LlamaLayer,
+    add_attended,
+    add_gated_mlp,
+    half_norm,
+    mask_of,
+    query_key_value,
+    rotated_query,
 )
+from reflex_export.blocks.operators import Rotation, attend, dense, normed, rotation, rows, tokens, visible_keys
+from reflex_export.blocks.resize import build_resizing_preprocess
+from reflex_export.blocks.transformer import prefix_positions, silu, time_bias, wavelengths
 from reflex_export.checkpoint import Checkpoint
 from reflex_export.families.common import Arithmetic, FamilyGraphs, empty_graph
 from reflex_export.families.smolvla_prefix import build_encoder
@@ -43,6 +36,8 @@ from reflex_export.families.smolvla_sizes import ExpertLayer, SmolVlaSizes, read
 from reflex_export.graph.graph import Array, GraphBuilder, OnnxModel
 
 __all__ = ["build"]
+
+KeysValues = tuple[ir.Value, ir.Value]
 
 
 def build(
@@ -61,12 +56,15 @@ def build(
 class _Context:
     """What every step reads: computed once, before the loop."""
 
-    keys: tuple[ir.Value, ...]
-    values: tuple[ir.Value, ...]
-    self_bias: ir.Value
-    cross_bias: ir.Value
-    self_tables: tuple[ir.Value, ir.Value]
-    cross_tables: tuple[ir.Value, ir.Value]
+    caches: tuple[KeysValues, ...]
+    """Of each layer, [B, L, G * D]."""
+    seen: ir.Value
+    """By the self-attention layers."""
+    seen_prefix: ir.Value
+    """By the cross-attention layers."""
+    tables: Rotation
+    restarted_tables: Rotation
+    """Cross-attention counts positions from zero."""
 
 
 def _build_denoise(
@@ -96,110 +94,111 @@ def _build_denoise(
 
 
 def _context(g: GraphBuilder, s: SmolVlaSizes, keys: ir.Value, values: ir.Value, mask: ir.Value) -> _Context:
-    layers = len(s.expert)
-    parts = zip(s.expert, split_layers(g, keys, layers), split_layers(g, values, layers), strict=True)
-    with g.attention_block():
-        caches = [_cache(g, s, layer, key, value) for layer, key, value in parts]
     _, valid = prefix_positions(g, mask)
-    steps_ahead = g.constant(np.arange(s.horizon)[None])
-    return _Context(
-        keys=tuple(key for key, _ in caches),
-        values=tuple(value for _, value in caches),
-        self_bias=_self_bias(g, s, mask),
-        cross_bias=g.op("Unsqueeze", attention_bias(g, mask), g.ints(1, 2)),
-        self_tables=rope_tables(g, g.op("Add", valid, steps_ahead), s.head_dim),
-        cross_tables=rope_tables(g, steps_ahead, s.head_dim),
-    )
+    steps_ahead = g.constant(np.arange(s.horizon, dtype=np.float32)[None])
+    parts = zip(s.expert, _split_cache(g, s, keys), _split_cache(g, s, values), strict=True)
+    with g.attention_block():
+        return _Context(
+            caches=tuple(_cache(g, s, layer, key, value) for layer, key, value in parts),
+            seen=_seen(g, s, mask),
+            seen_prefix=visible_keys(g, mask, s.horizon),
+            tables=rotation(g, g.op("Add", valid, steps_ahead), s.head_dim),
+            restarted_tables=_restarted_tables(g, s, valid),
+        )
 
 
-def _cache(
-    g: GraphBuilder, s: SmolVlaSizes, layer: ExpertLayer, key: ir.Value, value: ir.Value
-) -> tuple[ir.Value, ir.Value]:
+def _restarted_tables(g: GraphBuilder, s: SmolVlaSizes, valid: ir.Value) -> Rotation:
+    """`operators.rotation` of the positions 0, 1, ..: constants, which `valid` FP32 [B, 1] gives the batch's size."""
+    none = g.op("Unsqueeze", g.op("Sub", valid, valid), g.ints(2))
+    angles = np.arange(s.horizon, dtype=np.float32)[None, :, None] / wavelengths(s.head_dim)
+    cosine, sine = (g.constant(turn(angles.astype(np.float64)).astype(np.float32)) for turn in (np.cos, np.sin))
+    return g.halve(g.op("Add", none, cosine)), g.halve(g.op("Add", none, sine))
+
+
+def _split_cache(g: GraphBuilder, s: SmolVlaSizes, cache: ir.Value) -> tuple[ir.Value, ...]:
+    """`cache_shape` -> [B, L, G * D] of each layer, where the heads of a token lie side by side."""
+    layers = len(s.expert)
+    ordered = g.op("Transpose", cache, perm=[0, 1, 3, 2, 4])
+    together = g.op("Reshape", ordered, g.ints(-1, layers * s.prefix_tokens, s.kv_heads * s.head_dim))
+    return g.op_n("Split", layers, together, axis=1, num_outputs=layers) if layers > 1 else (together,)
+
+
+def _cache(g: GraphBuilder, s: SmolVlaSizes, layer: ExpertLayer, key: ir.Value, value: ir.Value) -> KeysValues:
     """A cross-attention layer projects the cache of all heads together, after its rotation."""
     if layer.is_self_attention:
         return key, value
     width = s.kv_heads * s.head_dim
-    projected = (
-        linear(g, merge_heads(g, cache, width), f"{layer.name}.self_attn.{part}_proj", bias=False)
-        for cache, part in ((key, "k"), (value, "v"))
+    new_key, new_value = (
+        tokens(g, dense(g, rows(g, x, width), f"{layer.name}.self_attn.{part}_proj"), s.prefix_tokens, width)
+        for x, part in ((key, "k"), (value, "v"))
     )
-    new_key, new_value = (split_heads(g, x, s.kv_heads, s.head_dim) for x in projected)
     return new_key, new_value
 
 
-def _self_bias(g: GraphBuilder, s: SmolVlaSizes, mask: ir.Value) -> ir.Value:
-    """[B, 1, H/G * T, L + T]: the valid prefix, and the actions up to and with one's own."""
+def _seen(g: GraphBuilder, s: SmolVlaSizes, mask: ir.Value) -> ir.Value:
+    """Half [B, 1, T, L + T]: the valid prefix, and the actions up to and with one's own."""
     everyone = g.constant(np.ones((1, 1, s.horizon, 1)), np.bool_)
     prefix = g.op("And", g.op("Unsqueeze", mask, g.ints(1, 2)), everyone)
     # Broadcast over the batch without knowing it: the causal part is the same for all.
     always = g.op("Or", g.op("Slice", prefix, g.ints(0), g.ints(1), g.ints(3)), g.constant([True], np.bool_))
     causal = g.op("And", always, g.constant(np.tri(s.horizon)[None, None], np.bool_))
-    visible = g.op("Concat", prefix, causal, axis=3)
-    return group_bias(g, attention_bias(g, visible), s.heads, s.kv_heads)
+    return mask_of(g, g.op("Concat", prefix, causal, axis=3))
 
 
 def _time_biases(g: GraphBuilder, s: SmolVlaSizes, steps: int) -> Array:
+    """[steps, expert width]: all that action_time_mlp_in adds, the bias of action_in_proj within."""
     times = sinusoidal_embedding(euler_times(steps), s.expert_width, s.min_period, s.max_period)
-    return time_bias(g, f"{s.root}action_time_mlp_in", times, s.expert_width)
+    shares = time_bias(g, f"{s.root}action_time_mlp_in", times, s.expert_width).astype(np.float64)
+    biases: Array = (shares + _action_share(g, s) @ g.tensor(f"{s.root}action_in_proj.bias")).astype(np.float32)
+    return biases
 
 
 def _velocity(g: GraphBuilder, s: SmolVlaSizes, x: ir.Value, time: Array, context: _Context) -> ir.Value:
     """The expert's answer v(x, t) [B, T, max_action_dim]; the projections at both ends are FP32."""
-    actions = linear(g, x, f"{s.root}action_in_proj", datatype="FP32")
-    timed = g.op("Add", g.op("MatMul", actions, _action_share(g, s)), g.constant(time))
-    hidden = linear(g, silu(g, timed), f"{s.root}action_time_mlp_out", datatype="FP32")
-    for index, layer in enumerate(s.expert):
-        hidden = _expert_layer(g, s, hidden, layer, index, context)
-    normed = g.op("Mul", rms_unit(g, hidden, s.epsilon), g.weight(f"{s.expert_root}.norm.weight", "FP32"))
-    return linear(g, normed, f"{s.root}action_out_proj", datatype="FP32")
+    timed = g.op("Gemm", rows(g, x, s.max_action_dim), _action_weight(g, s), g.constant(time), transB=1)
+    hidden = dense(g, silu(g, timed), f"{s.root}action_time_mlp_out", bias=True, datatype="FP32")
+    for layer, cache in zip(s.expert, context.caches, strict=True):
+        hidden = _expert_layer(g, s, hidden, layer, cache, context)
+    last = normed(g, hidden, g.weight(f"{s.expert_root}.norm.weight", "FP32"), s.epsilon)
+    velocity = dense(g, last, f"{s.root}action_out_proj", bias=True, datatype="FP32")
+    return tokens(g, velocity, s.horizon, s.max_action_dim)
 
 
-def _action_share(g: GraphBuilder, s: SmolVlaSizes) -> ir.Value:
-    """The half of action_time_mlp_in [in, out] that the action goes through; the time's is in the biases."""
-    name, width = f"{s.root}action_time_mlp_in.weight", s.expert_width
-    return g.derived(f"{name}.action", (width, width), lambda: g.tensor(name)[:, :width].T, "FP32")
+def _action_weight(g: GraphBuilder, s: SmolVlaSizes) -> ir.Value:
+    """action_in_proj and the half of action_time_mlp_in that the action goes through, as one [width, actions]."""
+    name = f"{s.root}action_in_proj.weight"
+    shape = (s.expert_width, s.max_action_dim)
+    return g.derived(f"{name}.timed", shape, lambda: (_action_share(g, s) @ g.tensor(name)).astype(np.float32), "FP32")
+
+
+def _action_share(g: GraphBuilder, s: SmolVlaSizes) -> Array:
+    """The action's half of action_time_mlp_in [out, in], in float64; the time's is in the biases."""
+    share: Array = g.tensor(f"{s.root}action_time_mlp_in.weight")[:, : s.expert_width].astype(np.float64)
+    return share
 
 
 def _expert_layer(
-    g: GraphBuilder, s: SmolVlaSizes, hidden: ir.Value, layer: ExpertLayer, index: int, context: _Context
+    g: GraphBuilder, s: SmolVlaSizes, hidden: ir.Value, layer: ExpertLayer, cache: KeysValues, context: _Context
 ) -> ir.Value:
-    name = layer.name
-    attend = _self_attention if layer.is_self_attention else _cross_attention
+    llama = LlamaLayer(layer.name, s.heads, s.kv_heads, s.head_dim, s.epsilon, s.horizon)
+    attended = _self_attention if layer.is_self_attention else _cross_attention
     with g.attention_block():
-        normed = rms_norm(g, hidden, g.weight(f"{name}.input_layernorm.weight", "FP32"), s.epsilon)
-        mixed = merge_heads(g, attend(g, s, normed, name, index, context), s.heads * s.head_dim)
-        hidden = g.op("Add", hidden, wide_linear(g, mixed, f"{name}.self_attn.o_proj", bias=False))
-    normed = rms_norm(g, hidden, g.weight(f"{name}.post_attention_layernorm.weight", "FP32"), s.epsilon)
-    return g.op("Add", hidden, silu_mlp(g, normed, f"{name}.mlp"))
+        mixed = attended(g, llama, half_norm(g, llama, hidden, "input_layernorm"), cache, context)
+        hidden = add_attended(g, llama, hidden, mixed)
+    return add_gated_mlp(g, llama, hidden)
 
 
 def _self_attention(
-    g: GraphBuilder, s: SmolVlaSizes, normed: ir.Value, name: str, index: int, context: _Context
+    g: GraphBuilder, layer: LlamaLayer, half: ir.Value, cache: KeysValues, context: _Context
 ) -> ir.Value:
-    query = _query(g, s, normed, name, context.self_tables)
-    key, value = (
-        split_heads(g, linear(g, normed, f"{name}.self_attn.{part}_proj", bias=False), s.kv_heads, s.head_dim)
-        for part in "kv"
-    )
-    rotated = g.halve(rotate(g, g.widen(key), context.self_tables))
-    keys = g.op("Concat", context.keys[index], rotated, axis=2)
-    values = g.op("Concat", context.values[index], value, axis=2)
-    return attention(g, query, keys, values, context.self_bias, heads=s.heads, kv_heads=s.kv_heads, head_dim=s.head_dim)
+    query, *own = query_key_value(g, layer, half, context.tables)
+    key, value = (g.op("Concat", *pair, axis=1) for pair in zip(cache, own, strict=True))
+    return attend(g, query, key, value, context.seen, heads=layer.heads, kv_heads=layer.kv_heads)
 
 
 def _cross_attention(
-    g: GraphBuilder, s: SmolVlaSizes, normed: ir.Value, name: str, index: int, context: _Context
+    g: GraphBuilder, layer: LlamaLayer, half: ir.Value, cache: KeysValues, context: _Context
 ) -> ir.Value:
     """Positions restart at zero, and the keys are not rotated again."""
-    query = _query(g, s, normed, name, context.cross_tables)
-    keys, values = context.keys[index], context.values[index]
-    return attention(
-        g, query, keys, values, context.cross_bias, heads=s.heads, kv_heads=s.kv_heads, head_dim=s.head_dim
-    )
-
-
-def _query(
-    g: GraphBuilder, s: SmolVlaSizes, normed: ir.Value, name: str, tables: tuple[ir.Value, ir.Value]
-) -> ir.Value:
-    query = wide_linear(g, normed, f"{name}.self_attn.q_proj", bias=False)
-    return rotate(g, split_heads(g, query, s.heads, s.head_dim), tables)
+    query = rotated_query(g, layer, half, context.restarted_tables)
+    return attend(g, query, *cache, context.seen_prefix, heads=layer.heads, kv_heads=layer.kv_heads)

@@ -10,22 +10,17 @@ import onnx_ir as ir
 
 from reflex_export.blocks.aloha import aloha_state_to_model
 from reflex_export.blocks.features import normalize_feature, pad_last_axis
-from reflex_export.blocks.operators import dense, rows
-from reflex_export.blocks.transformer import (
-    attention,
-    attention_bias,
-    group_bias,
-    linear,
-    merge_heads,
-    prefix_positions,
-    rms_norm,
-    rope_tables,
-    rotate,
-    silu_mlp,
-    split_heads,
-    stack_layers,
-    wide_linear,
+from reflex_export.blocks.llama import (
+    LlamaLayer,
+    add_attended,
+    add_gated_mlp,
+    half_norm,
+    mask_of,
+    query_key_value,
+    rotated_key_value,
 )
+from reflex_export.blocks.operators import Rotation, attend, dense, rotation, rows
+from reflex_export.blocks.transformer import linear, prefix_positions
 from reflex_export.blocks.vision import vision_tower
 from reflex_export.checkpoint import Checkpoint
 from reflex_export.families.common import Arithmetic, empty_graph
@@ -34,9 +29,9 @@ from reflex_export.graph.graph import GraphBuilder, OnnxModel
 
 __all__ = ["build_encoder"]
 
+KeysValues = tuple[ir.Value, ir.Value]
 Tokens = tuple[ir.Value, ir.Value]
 """Embeddings [B, n, width], FP32, and which of them count [B, n]."""
-Tables = tuple[ir.Value, ir.Value]
 
 
 def build_encoder(checkpoint: Checkpoint, s: SmolVlaSizes, *, precision: Arithmetic, taps: bool) -> OnnxModel:
@@ -160,61 +155,50 @@ def _always(g: GraphBuilder, mask: ir.Value) -> ir.Value:
     return g.op("Or", first, g.constant([[True]], np.bool_))
 
 
-def _prefill(g: GraphBuilder, s: SmolVlaSizes, hidden: ir.Value, mask: ir.Value) -> tuple[ir.Value, ir.Value]:
+def _prefill(g: GraphBuilder, s: SmolVlaSizes, prefix: ir.Value, mask: ir.Value) -> tuple[ir.Value, ir.Value]:
     """Keys (after rotation) and values of the layers that the expert reads, stacked: `cache_shape`."""
     positions, _ = prefix_positions(g, mask)
-    tables, bias = rope_tables(g, positions, s.head_dim), _block_bias(g, s, mask)
-    wanted = [layer.vlm_layer for layer in s.expert]
-    keys, values = [], []
-    for index in range(wanted[-1] + 1):
-        name = f"{s.vlm}.text_model.layers.{index}"
-        with g.attention_block():
-            normed = rms_norm(g, hidden, g.weight(f"{name}.input_layernorm.weight", "FP32"), s.epsilon)
-            key, value = _key(g, s, normed, name, tables), _value(g, s, normed, name)
-        if index in wanted:
-            keys.append(key)
-            values.append(value)
-        # Of the last layer only keys and values are ever read: its query, output and MLP would be dead weight.
-        if index < wanted[-1]:
-            hidden = _rest_of_layer(g, s, hidden, normed, key, value, name, tables, bias)
-    return stack_layers(g, keys), stack_layers(g, values)
-
-
-def _rest_of_layer(
-    g: GraphBuilder,
-    s: SmolVlaSizes,
-    hidden: ir.Value,
-    normed: ir.Value,
-    key: ir.Value,
-    value: ir.Value,
-    name: str,
-    tables: Tables,
-    bias: ir.Value,
-) -> ir.Value:
     with g.attention_block():
-        query = rotate(g, _heads(g, s, normed, f"{name}.self_attn.q_proj", s.heads), tables)
-        mixed = attention(g, query, key, value, bias, heads=s.heads, kv_heads=s.kv_heads, head_dim=s.head_dim)
-        merged = merge_heads(g, mixed, s.heads * s.head_dim)
-        hidden = g.op("Add", hidden, wide_linear(g, merged, f"{name}.self_attn.o_proj", bias=False))
-    normed = rms_norm(g, hidden, g.weight(f"{name}.post_attention_layernorm.weight", "FP32"), s.epsilon)
-    return g.op("Add", hidden, silu_mlp(g, normed, f"{name}.mlp"))
+        tables, seen = rotation(g, positions, s.head_dim), _seen(g, s, mask)
+    hidden, wanted = rows(g, prefix, s.width), [layer.vlm_layer for layer in s.expert]
+    caches = []
+    for index in range(wanted[-1]):
+        layer = _layer(s, index)
+        hidden, cache = _decoder_layer(g, layer, hidden, tables, seen)
+        caches += [cache] if index in wanted else []
+    # Of the last layer only keys and values are ever read: its query, output and MLP would be dead weight.
+    last = _layer(s, wanted[-1])
+    with g.attention_block():
+        caches.append(rotated_key_value(g, last, half_norm(g, last, hidden, "input_layernorm"), tables))
+        keys, values = (_stacked(g, s, parts) for parts in zip(*caches, strict=True))
+    return keys, values
 
 
-def _key(g: GraphBuilder, s: SmolVlaSizes, normed: ir.Value, name: str, tables: Tables) -> ir.Value:
-    return g.halve(rotate(g, _heads(g, s, normed, f"{name}.self_attn.k_proj", s.kv_heads), tables))
+def _layer(s: SmolVlaSizes, index: int) -> LlamaLayer:
+    name = f"{s.vlm}.text_model.layers.{index}"
+    return LlamaLayer(name, s.heads, s.kv_heads, s.head_dim, s.epsilon, s.prefix_tokens)
 
 
-def _value(g: GraphBuilder, s: SmolVlaSizes, normed: ir.Value, name: str) -> ir.Value:
-    return split_heads(g, linear(g, normed, f"{name}.self_attn.v_proj", bias=False), s.kv_heads, s.head_dim)
+def _decoder_layer(
+    g: GraphBuilder, layer: LlamaLayer, hidden: ir.Value, tables: Rotation, seen: ir.Value
+) -> tuple[ir.Value, KeysValues]:
+    with g.attention_block():
+        normed = half_norm(g, layer, hidden, "input_layernorm")
+        query, key, value = query_key_value(g, layer, normed, tables)
+        mixed = attend(g, query, key, value, seen, heads=layer.heads, kv_heads=layer.kv_heads)
+        hidden = add_attended(g, layer, hidden, mixed)
+    return add_gated_mlp(g, layer, hidden), (key, value)
 
 
-def _heads(g: GraphBuilder, s: SmolVlaSizes, normed: ir.Value, name: str, heads: int) -> ir.Value:
-    return split_heads(g, wide_linear(g, normed, name, bias=False), heads, s.head_dim)
+def _stacked(g: GraphBuilder, s: SmolVlaSizes, layers: Sequence[ir.Value]) -> ir.Value:
+    """A [B, L, G * D] of each layer -> `cache_shape`, where a head's tokens follow each other."""
+    together = g.op("Concat", *layers, axis=1)
+    heads = g.op("Reshape", together, g.ints(-1, len(layers), s.prefix_tokens, s.kv_heads, s.head_dim))
+    return g.op("Transpose", heads, perm=[0, 1, 3, 2, 4])
 
 
-def _block_bias(g: GraphBuilder, s: SmolVlaSizes, mask: ir.Value) -> ir.Value:
-    """[B, 1, H/G * L, L]: valid tokens, of which only the state sees the state."""
+def _seen(g: GraphBuilder, s: SmolVlaSizes, mask: ir.Value) -> ir.Value:
+    """Half [B, 1, L, L]: valid tokens, of which only the state sees the state."""
     allowed = np.ones((1, 1, s.prefix_tokens, s.prefix_tokens), np.bool_)
     allowed[..., :-1, -1] = False
-    visible = g.op("And", g.op("Unsqueeze", mask, g.ints(1, 2)), g.constant(allowed, np.bool_))
-    return group_bias(g, attention_bias(g, visible), s.heads, s.kv_heads)
+    return mask_of(g, g.op("And", g.op("Unsqueeze", mask, g.ints(1, 2)), g.constant(allowed, np.bool_)))
