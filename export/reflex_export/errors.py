@@ -44,6 +44,11 @@ class ParityError(CheckpointError):
 
     code = "parity"
 
+    def __init__(self, message: str, figure: str = "") -> None:
+        """`figure` is what was measured, in a few words."""
+        super().__init__(message)
+        self.figure = figure
+
 
 class SourceError(CheckpointError):
     """A file or a hub repository is not there; the message says what to fetch, and where it is looked for."""

@@ -1,7 +1,8 @@
 """Does the exported policy compute what the trained one did?
 
 Against recorded cases where there are some; an FP16 policy without any against its own FP32 graphs, on generated
-observations. The gates: FP32 max-abs 1e-4; FP16 cosine 0.99999 and max-abs 5e-3, on the normalised chunk.
+observations. The gates: FP32 max-abs 1e-4; FP16 cosine 0.99999 and max-abs 5e-3, on the normalised chunk. A CPU only
+simulates FP16: what it finds has a margin where an error of twice the size would still pass.
 """
 
 from __future__ import annotations
@@ -30,7 +31,10 @@ from reflex.policy_config import COMPONENT_ROLES, PolicyConfig, TensorConfig
 from reflex_export.families.common import Precision
 from reflex_export.graph.graph import Array
 
-__all__ = ["GATES", "Gate", "Parity", "PolicyRunner", "gate_of"]
+__all__ = ["GATES", "MARGIN", "Gate", "Parity", "PolicyRunner", "gate_of"]
+
+MARGIN: Final = 2.0
+"""How much larger an error of FP16 may be on a GPU than simulated on a CPU; 1.6 times was seen (docs/adr/0028)."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,13 @@ class Gate:
 
     cosine: float
     max_abs: float
+
+    def with_margin(self, factor: float = MARGIN) -> Gate:
+        """What an error must reach that may grow by `factor`: a small angle's cosine falls by its square."""
+        return Gate(1 - (1 - self.cosine) / factor**2, self.max_abs / factor)
+
+    def is_met(self, cosine: float, max_abs: float) -> bool:
+        return cosine >= self.cosine and max_abs <= self.max_abs
 
 
 GATES: Final[Mapping[Precision, Gate]] = {"fp32": Gate(0.99999, 1e-4), "fp16": Gate(0.99999, 5e-3)}
@@ -84,8 +95,12 @@ class Parity:
     def verdict(self) -> str:
         if not self.cases:
             return "not checked"
-        passed = self.cosine >= self.gate.cosine and self.max_abs <= self.gate.max_abs
-        return "passed" if passed else "failed"
+        return "passed" if self.gate.is_met(self.cosine, self.max_abs) else "failed"
+
+    @property
+    def has_margin(self) -> bool:
+        """Whether an error of twice the size would pass as well."""
+        return bool(self.cases) and self.gate.with_margin().is_met(self.cosine, self.max_abs)
 
     def record(self) -> dict[str, float | str]:
         """What reflex_config.json keeps."""

@@ -62,6 +62,7 @@ def parity_sentence(policy: str, parity: Mapping[str, float | str]) -> str:
     if "max_abs" not in parity:
         return f"{policy}: its numbers were not compared; pass recorded cases of its step count with --cases{left_out}"
     used = ARITHMETIC_WORDS.get(str(parity.get("arithmetic")), "")
+    used += f" ({parity['passed_over']})" if "passed_over" in parity else ""
     return (
         f"{policy}: parity {parity['verdict']} against {parity['against']}: max-abs {float(parity['max_abs']):.2e}, "
         f"cosine {float(parity['cosine']):.7f} over {counted(round(float(parity['cases'])), 'case')}{left_out}, "

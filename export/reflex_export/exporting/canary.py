@@ -19,6 +19,7 @@ __all__ = ["canary_of", "canary_tolerance"]
 
 SHARE: Final = 1e-3
 """Of the largest expected action: what another build of the runtime may differ by; FP16 twenty times more."""
+NO_ANSWER: Final = "no finite answer"
 
 
 def canary_of(runner: Runner, config: PolicyConfig, checkpoint: Checkpoint) -> Mapping[str, Array]:
@@ -34,9 +35,9 @@ def _no_answer(config: PolicyConfig, checkpoint: Checkpoint) -> ParityError:
     what = f"{config.policy_id} answers a typical observation with what is no number"
     name = _first_not_finite(checkpoint.tensors)
     if name is not None:
-        return ParityError(f"{what}, since {name} in its weights is not finite; fetch or train them again")
+        return ParityError(f"{what}, since {name} in its weights is not finite; fetch or train them again", NO_ANSWER)
     if config.precision != "fp32":
-        return ParityError(f"{what}; its weights are finite, so try --precision fp32")
+        return ParityError(f"{what}; its weights are finite, so try --precision fp32", NO_ANSWER)
     return ParityError(f"{what}, although its weights are finite: they are too large to compute with; train them again")
 
 

@@ -16,7 +16,16 @@ from reflex_export.checkpoint import Checkpoint
 from reflex_export.configs import FamilyConfig
 from reflex_export.graph.graph import FloatType, GraphBuilder, OnnxModel
 
-__all__ = ["ARITHMETICS", "Arithmetic", "FamilyGraphs", "Precision", "arithmetic_of", "config_of", "empty_graph"]
+__all__ = [
+    "ARITHMETICS",
+    "Arithmetic",
+    "FamilyGraphs",
+    "Precision",
+    "arithmetic_of",
+    "arithmetics_of",
+    "config_of",
+    "empty_graph",
+]
 
 T = TypeVar("T", bound=FamilyConfig)
 
@@ -25,7 +34,8 @@ Arithmetic = Literal["fp32", "fp16", "fp16_mlp"]
 whole attention blocks, their cache and the word embeddings, so that the MLPs are what is left of FP16. A family without
 attention has no difference between the two."""
 ARITHMETICS: Final[Mapping[Precision, tuple[Arithmetic, ...]]] = {"fp32": ("fp32",), "fp16": ("fp16", "fp16_mlp")}
-"""Where what meets the gate of a precision is looked for, the fastest first."""
+"""Where what meets the gate of a precision is looked for, the fastest first and the safest last."""
+WITHOUT_ATTENTION: Final = frozenset({"diffusion"})
 
 
 @dataclass(frozen=True)
@@ -41,6 +51,12 @@ class FamilyGraphs:
 
     Flow matching adds velocity_change FP32 [steps].
     """
+
+
+def arithmetics_of(family: str, precision: Precision) -> tuple[Arithmetic, ...]:
+    """Those of a precision that make different graphs of this family."""
+    several = ARITHMETICS[precision]
+    return several[:1] if family in WITHOUT_ATTENTION else several
 
 
 def arithmetic_of(config: PolicyConfig) -> Arithmetic:

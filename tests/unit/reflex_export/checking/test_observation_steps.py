@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import typer
 
-from reflex.embodiments import bundled_embodiments
 from reflex.errors import RepositoryError
 from reflex.export_options import ExportOptions
 from reflex.model_repository import CONFIG_FILE
@@ -25,19 +24,12 @@ from reflex_export.exporting.pipeline import export_checkpoint
 from reflex_export.graph.graph import Array
 from support.checkpoints.altered import with_options
 from support.checkpoints.golden import golden_checkpoint, golden_folder
+from support.checkpoints.planar import two_axes
 
 CHECKPOINT = golden_checkpoint("diffusion")
 CASE = golden_folder("diffusion") / "case_0.npz"
 TOP = "image.observation.images.top"
 Change = Callable[[dict[str, Any]], object]
-
-
-def two_axes(path: Path) -> str:
-    """An embodiment as wide as the recorded policy."""
-    arm = json.loads((Path(bundled_embodiments.__code__.co_filename).parent / "ur5.json").read_text())
-    short = {key: value[:2] if isinstance(value, list) and key != "sources" else value for key, value in arm.items()}
-    path.write_text(json.dumps({**short, "name": "two"}))
-    return str(path)
 
 
 @pytest.fixture(scope="module")
