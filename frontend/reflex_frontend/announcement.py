@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from reflex.policy_config import PolicyConfig
+from reflex.readiness.precision_proof import precision_proof, proof_in_words, proof_remedy
 from reflex.serving.listener import EVERY_ADDRESS
 from reflex_frontend.callers.sessions import NO_KEYSET, Sessions
 from reflex_frontend.exchange.routing import Router
@@ -74,7 +75,7 @@ class Announcement:
         return "; ".join(part for part in parts if part)
 
     def warnings(self) -> Iterator[str]:
-        """One for each trained policy that was not held against its checkpoint, or missed its gate.
+        """One for each trained policy that was not held against its checkpoint, missed its gate, or was not measured.
 
         And one for each thing that an export warned of, and for answers that are held back.
         """
@@ -85,6 +86,7 @@ class Announcement:
             )
         for config in self._policies():
             yield from _unproven(config)
+            yield from _only_simulated(config, self.settings.serving_device)
             yield from (f"{config.model_version} was exported with a warning: {told}" for told in config.warnings)
 
     def _policies(self) -> Iterator[PolicyConfig]:
@@ -105,7 +107,9 @@ class Announcement:
         shown = []
         for slot in self.router.slots.values():
             policy = slot.loaded.policy
-            shown.append(f"{policy.config.model_version}{_meant_for(policy)}")
+            proof = precision_proof(policy.config, self.settings.serving_device)
+            precision = "" if proof is None else f" ({proof_in_words(proof)})"
+            shown.append(f"{policy.config.model_version}{_meant_for(policy)}{precision}")
         if not self.router.has_two:
             return shown[0]
         return f"{shown[0]} to {self.router.split} % of the episodes and {shown[1]} to the rest"
@@ -126,3 +130,12 @@ def _unproven(config: PolicyConfig) -> Iterator[str]:
         f"{config.model_version}: its numbers {told} those of its checkpoint; "
         f"`reflex verify REPOSITORY --policy {config.policy_id}` says how far they are apart"
     )
+
+
+def _only_simulated(config: PolicyConfig, serving: str | None) -> Iterator[str]:
+    """Of what was compared with nothing, `_unproven` tells already."""
+    proof = precision_proof(config, serving)
+    if not config.trained or proof is None or proof["by"] == "nothing":
+        return
+    if remedy := proof_remedy(config, proof):
+        yield f"{config.model_version}: {proof_in_words(proof)}; {remedy}"

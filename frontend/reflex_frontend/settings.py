@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from reflex.api_keys import is_well_formed
 from reflex.errors import SetupError
+from reflex.readiness.precision_proof import CPU
 from reflex.serve_options import MAX_CLAMPED_PERCENT
 from reflex.serving.setting_words import in_plain_words
 from reflex.serving.step_rule import DEFAULT_TOLERANCE
@@ -189,6 +190,11 @@ class Settings(BaseSettings):
     def asks_who_calls(self) -> bool:
         """Whether strangers are kept out."""
         return self.api_keys is not None or self.asks_for_sessions
+
+    @property
+    def serving_device(self) -> str | None:
+        """The device that computes; None where a Triton elsewhere decides that."""
+        return CPU if self.triton is None else None
 
     @property
     def triton_admin_metadata(self) -> tuple[tuple[str, str], ...]:

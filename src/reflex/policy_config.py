@@ -26,8 +26,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
+from reflex.device_parity import DeviceParityConfig
 from reflex.errors import RepositoryError
 from reflex.model_repository import CONFIG_FILE, policies_of, what_it_is_instead
 
@@ -231,7 +240,16 @@ class PolicyConfig(_Strict):
     """None: keys are found by their names alone."""
     canary: CanaryConfig | None = None
     parity: dict[str, float | str] | None = None
+    device_parity: tuple[DeviceParityConfig, ...] = ()
+    """What was measured on devices that serve, the newest last; left out of the file where nothing was."""
     versions: dict[str, str] = {}
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_there(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        fields: dict[str, object] = write(self)
+        if not fields.get("device_parity"):
+            fields.pop("device_parity", None)
+        return fields
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> PolicyConfig:
@@ -250,6 +268,8 @@ class PolicyConfig(_Strict):
             raise ValueError(f"action_space must say of each of the {self.action_dim} axes")
         if self.openpi is not None and not {*self.openpi.images.values()} - {None} <= {*names}:
             raise ValueError(f"openpi.images must map to cameras, which are {names}")
+        if any(measured.export_id != self.export_id for measured in self.device_parity):
+            raise ValueError("device_parity is of another export")
         if self.n_action_steps is not None and self.n_action_steps > self.horizon:
             raise ValueError(f"n_action_steps is {self.n_action_steps}, more than the horizon, {self.horizon}")
         return self

@@ -28,12 +28,14 @@ from reflex.wire import (
     DEADLINE_HEADER,
     EPISODE_HEADER,
     PAGE_HEADERS,
+    PRECISION_PROOF_FIELD,
     READ_HEADERS,
     ActBody,
     ActResult,
     GuardViolation,
     HealthReport,
     ObserversHealth,
+    PrecisionProof,
     SlotHealth,
     Timing,
 )
@@ -259,3 +261,14 @@ def test_the_frames_of_a_stream_are_documented_field_by_field(frame: Any) -> Non
     documented = set(re.findall(r"`([a-z_]+)`", section))
 
     assert fields_of(frame) - fields_of(ActBody) - {"type"} <= documented
+
+
+def test_every_field_of_the_proof_of_a_precision_is_described_and_documented() -> None:
+    service = act_service(FakeTriton(), time.monotonic)
+    described = build_app(Server(service, Settings.load({}))).openapi()["paths"]["/config"]["get"]["responses"]["200"]
+    schema = described["content"]["application/json"]["schema"]["properties"][PRECISION_PROOF_FIELD]
+
+    assert {*schema["properties"]} == {*PrecisionProof.__annotations__}
+    assert {*schema["required"]} == {*PrecisionProof.__required_keys__}
+    for name in PrecisionProof.__annotations__:
+        assert f"`{name}`" in DOCUMENT.partition("| field of `precision_proof`")[2]

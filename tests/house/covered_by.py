@@ -315,6 +315,7 @@ COVERED_BY: Final[Mapping[str, str]] = {
     "src/reflex/control/opening.py": "tests/unit/reflex/sdk/test_signatures.py",
     "src/reflex/control/objects.py": "tests/unit/reflex/control/test_clients.py",
     "src/reflex/export_options.py": "tests/unit/reflex/cli/test_export.py",
+    "src/reflex/device_parity.py": "tests/unit/reflex/readiness/test_device_parity.py",
     "src/reflex/sdk/asking.py": "tests/unit/reflex/sdk/test_signatures.py",
     "src/reflex/sdk/deployments.py": "tests/unit/reflex/sdk/test_signatures.py",
     "src/reflex/sdk/records.py": "tests/unit/reflex/sdk/test_signatures.py",

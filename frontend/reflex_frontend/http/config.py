@@ -7,19 +7,40 @@ from typing import Any
 
 import orjson
 
-from reflex.wire import EMBODIMENT_FIELD
+from reflex.readiness.precision_proof import precision_proof
+from reflex.wire import EMBODIMENT_FIELD, PRECISION_PROOF_FIELD
 from reflex_frontend.exchange.routing import Router
 from reflex_frontend.policy.policy import ServedPolicy
 
-__all__ = ["config_of", "configs_of"]
+__all__ = ["config_of", "config_schema", "configs_of"]
 
 
-def configs_of(router: Router) -> bytes:
-    """The one policy's, or those of both by slot."""
-    configs = {name: config_of(slot.loaded.policy) for name, slot in router.slots.items()}
+def configs_of(router: Router, serving: str | None = None) -> bytes:
+    """The one policy's, or those of both by slot. `serving` is the device that computes, where it is known."""
+    configs = {name: config_of(slot.loaded.policy, serving) for name, slot in router.slots.items()}
     return orjson.dumps(configs if router.has_two else configs["a"])
 
 
-def config_of(policy: ServedPolicy) -> dict[str, Any]:
+def config_of(policy: ServedPolicy, serving: str | None = None) -> dict[str, Any]:
     """One policy's, ready to be written as JSON."""
-    return policy.config.model_dump(mode="json") | {EMBODIMENT_FIELD: dataclasses.asdict(policy.embodiment)}
+    proof = precision_proof(policy.config, serving)
+    told = {} if proof is None else {PRECISION_PROOF_FIELD: proof}
+    return policy.config.model_dump(mode="json") | {EMBODIMENT_FIELD: dataclasses.asdict(policy.embodiment)} | told
+
+
+def config_schema() -> dict[str, Any]:
+    """As the OpenAPI document tells it: the one field that is in no file and of no other place."""
+    number = {"type": "number"}
+    proof: dict[str, Any] = {
+        "by": {"enum": ["nothing", "simulation", "measurement"]},
+        "verdict": {"enum": ["passed", "failed", "not checked"]},
+        "max_abs": {"oneOf": [number, {"enum": ["nan", "inf"]}], "description": "of a normalised chunk"},
+        "gate_max_abs": {**number, "description": "what it had to reach"},
+        "margin": {"enum": ["kept", "used up"], "description": "of a simulation"},
+        "device": {"type": "string", "description": "where it was measured"},
+        "measured_at": {"type": "string", "format": "date-time"},
+        "is_serving_device": {"type": "boolean", "description": "absent where the server does not know what serves"},
+    }
+    what = "how the precision of FP16, or of an engine, is known; absent for FP32 without one"
+    described = {"type": "object", "properties": proof, "required": ["by", "verdict"], "description": what}
+    return {"type": "object", "properties": {PRECISION_PROOF_FIELD: described}}

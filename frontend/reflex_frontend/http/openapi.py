@@ -24,6 +24,7 @@ from reflex.wire import (
     RtcReason,
     SessionMode,
 )
+from reflex_frontend.http.config import config_schema
 from reflex_frontend.policy.policy import ServedPolicy
 
 __all__ = ["document_routes"]
@@ -63,7 +64,7 @@ def _paths(policy: ServedPolicy) -> Schema:
         "/act": {"post": _act(policy)},
         "/health": {"get": _get("Whether this instance should get traffic", health, {"503": not_now})},
         "/health/live": {"get": _get("Whether the process itself is alive", {"type": "object"})},
-        "/config": {"get": _get("The policy's reflex_config.json, and its embodiment", {"type": "object"})},
+        "/config": {"get": _get("The policy's reflex_config.json, and its embodiment", config_schema())},
         "/v1/actions/metadata": {"get": _get("What a client must know before it asks", {"type": "object"})},
         "/metrics": {"get": {"summary": "Prometheus metrics", "operationId": "metrics", "responses": {
             "200": {"description": "Exposition", "content": {"text/plain": {"schema": {"type": "string"}}}}}}},

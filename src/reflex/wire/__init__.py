@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from reflex.wire.answers import (
     EMBODIMENT_FIELD,
+    PRECISION_PROOF_FIELD,
     A2c2Reason,
     ActBody,
     ActExecution,
@@ -17,6 +18,7 @@ from reflex.wire.answers import (
     GuardViolation,
     HealthReport,
     ObserversHealth,
+    PrecisionProof,
     RtcReason,
     SessionMode,
     SlotHealth,
@@ -102,6 +104,7 @@ __all__ = [
     "MIN_DEADLINE_MS",
     "ORIGIN_HEADER",
     "PAGE_HEADERS",
+    "PRECISION_PROOF_FIELD",
     "READ_HEADERS",
     "RETRY_AFTER_HEADER",
     "ROUTING_HEADERS",
@@ -116,6 +119,7 @@ __all__ = [
     "GuardViolation",
     "HealthReport",
     "ObserversHealth",
+    "PrecisionProof",
     "RtcReason",
     "SessionMode",
     "SlotHealth",

@@ -7,6 +7,7 @@ from typing import Any, Final, Literal, NotRequired, TypedDict
 
 __all__ = [
     "EMBODIMENT_FIELD",
+    "PRECISION_PROOF_FIELD",
     "A2c2Reason",
     "ActBody",
     "ActExecution",
@@ -17,6 +18,7 @@ __all__ = [
     "GuardViolation",
     "HealthReport",
     "ObserversHealth",
+    "PrecisionProof",
     "RtcReason",
     "SessionMode",
     "SlotHealth",
@@ -38,6 +40,30 @@ A2c2Reason = Literal["latency_low", "other_policy", "untrained"]
 
 EMBODIMENT_FIELD: Final = "embodiment_details"
 """Of `/config`, beside the fields of the policy's own file: every field of the `reflex.embodiments.Embodiment`."""
+
+
+PRECISION_PROOF_FIELD: Final = "precision_proof"
+"""Of `/config`: a `PrecisionProof`, where a policy computes otherwise than its checkpoint in FP32; else absent."""
+
+
+class PrecisionProof(TypedDict):
+    """How it is known that a policy's arithmetic is near enough to its checkpoint's."""
+
+    by: Literal["nothing", "simulation", "measurement"]
+    """A simulation of FP16 on a CPU, or a measurement on a device that serves."""
+    verdict: Literal["passed", "failed", "not checked"]
+    max_abs: NotRequired[float | str]
+    """The largest difference of a normalised chunk; `nan` or `inf` where it is not finite."""
+    gate_max_abs: NotRequired[float]
+    """What it had to reach."""
+    margin: NotRequired[Literal["kept", "used up"]]
+    """Of a simulation: whether an error of twice the size would pass as well."""
+    device: NotRequired[str]
+    """Where it was measured."""
+    measured_at: NotRequired[str]
+    """ISO 8601, UTC."""
+    is_serving_device: NotRequired[bool]
+    """Whether that is the device that serves; absent where the server does not know which one does."""
 
 
 class ActBody(TypedDict):

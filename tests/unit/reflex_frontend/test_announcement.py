@@ -12,6 +12,7 @@ import pytest
 from reflex.policy_config import PolicyConfig
 from reflex_frontend.announcement import Announcement
 from reflex_frontend.settings import Settings
+from support.checkpoints.measured import measured_on
 from support.fakes import FakeTriton, act_service, policy_config
 
 URL, TRITON = "http://0.0.0.0:8000", "127.0.0.1:43001"
@@ -118,3 +119,39 @@ def test_what_an_export_warned_of_is_said_again_where_it_is_served() -> None:
     told = "action and observation.state: reads as radians"
     config = policy_config(trained=True, parity={"verdict": "passed"}, warnings=(told,))
     assert list(announcement(config).warnings()) == [f"small@abababababab was exported with a warning: {told}"]
+
+
+SIMULATED: dict[str, float | str] = {"verdict": "passed", "max_abs": 2e-3, "gate_max_abs": 5e-3, "margin": "kept"}
+
+
+def test_fp16_that_was_only_simulated_is_said_in_the_ready_line_and_warned_of() -> None:
+    found = announcement(policy_config(trained=True, precision="fp16", parity=SIMULATED))
+
+    assert "small@abababababab (FP16 only simulated on a CPU: 2.0e-03 of 5e-03) on Triton" in found.ready_line(1)
+    (warning,) = found.warnings()
+    assert warning.startswith("small@abababababab: FP16 only simulated on a CPU: 2.0e-03 of 5e-03; `reflex verify ")
+
+
+def test_fp16_that_was_measured_says_where() -> None:
+    config = policy_config(
+        trained=True, precision="fp16", parity=SIMULATED, device_parity=(measured_on("NVIDIA H200"),)
+    )
+    here, elsewhere = announcement(config, triton="grpc://gpu:8001"), announcement(config)
+
+    assert "(measured on NVIDIA H200: 2.4e-03 of 5e-03)" in here.ready_line(1)
+    assert [*here.warnings()] == []
+    assert "(measured on NVIDIA H200, which does not serve here: 2.4e-03 of 5e-03)" in elsewhere.ready_line(1)
+    assert len([*elsewhere.warnings()]) == 1
+
+
+def test_an_untrained_policy_says_it_in_the_ready_line_alone() -> None:
+    found = announcement(policy_config(precision="fp16", parity=SIMULATED))
+
+    assert ") (FP16 only simulated on a CPU: " in found.ready_line(1)
+    assert [*found.warnings()] == []
+
+
+def test_what_was_compared_with_nothing_is_one_warning_and_no_second() -> None:
+    (warning,) = announcement(policy_config(trained=True, precision="fp16", parity=None)).warnings()
+
+    assert "never compared" in warning

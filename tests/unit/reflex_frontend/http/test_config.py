@@ -6,8 +6,10 @@ from typing import Any
 
 from reflex.client.embodiment import embodiment_of
 from reflex.embodiments import load_embodiment
-from reflex.wire import EMBODIMENT_FIELD
+from reflex.policy_config import PolicyConfig
+from reflex.wire import EMBODIMENT_FIELD, PRECISION_PROOF_FIELD
 from reflex_frontend.http.config import configs_of
+from support.checkpoints.measured import measured_on
 from support.fakes import FakeTriton, act_service, policy_config
 
 ONE = policy_config(cameras={"base": False})
@@ -33,3 +35,18 @@ def test_two_policies_are_told_by_their_slots_each_with_its_embodiment() -> None
 
     assert [config[slot]["policy_id"] for slot in ("a", "b")] == ["small", "other"]
     assert {config[slot][EMBODIMENT_FIELD]["control_hz"] for slot in ("a", "b")} == {20}
+
+
+def test_a_policy_in_fp32_says_nothing_of_its_precision_and_one_in_fp16_how_it_is_known() -> None:
+    half = policy_config(precision="fp16", parity={"verdict": "passed", "max_abs": 3e-3, "gate_max_abs": 5e-3})
+    measured = half.model_copy(update={"device_parity": (measured_on("NVIDIA H200"),)})
+
+    def proof(config: PolicyConfig, serving: str | None) -> Any:
+        router = act_service(FakeTriton(), time.monotonic, config=config).router
+        return json.loads(configs_of(router, serving)).get(PRECISION_PROOF_FIELD)
+
+    assert proof(ONE, "cpu") is None
+    assert proof(half, "cpu") == {"by": "simulation", "verdict": "passed", "max_abs": 3e-3, "gate_max_abs": 5e-3}
+    assert proof(measured, "NVIDIA H200")["is_serving_device"] is True
+    assert proof(measured, "NVIDIA L4")["is_serving_device"] is False
+    assert "is_serving_device" not in proof(measured, None)

@@ -1,0 +1,38 @@
+"""How far a policy was from its checkpoint on a device that serves: what was measured, and where."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["DeviceParityConfig"]
+
+Figure = float | Annotated[str, Field(pattern=r"^-?(nan|inf)$")]
+"""JSON has no number for what is not finite."""
+
+
+class DeviceParityConfig(BaseModel):
+    """One measurement, of one export on one device."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    export_id: Annotated[str, Field(min_length=8)]
+    engine: Literal["onnx", "tensorrt", "tensorrt-rtx"]
+    """What ran there."""
+    device: Annotated[str, Field(min_length=1)]
+    """As its driver calls it."""
+    compute_capability: Annotated[str, Field(pattern=r"^\d+\.\d+$")]
+    driver: str
+    runtime: dict[str, str]
+    """Versions, by the library's name."""
+    measured_at: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
+    verdict: Literal["passed", "failed"]
+    against: str
+    cosine: Figure
+    max_abs: Figure
+    worst: str
+    gate_cosine: float
+    gate_max_abs: float
+    cases: dict[str, Figure]
+    """Largest difference of each case, by its name."""

@@ -1,0 +1,92 @@
+"""How it is known that a policy's arithmetic is near enough to its checkpoint's: told by server, export and inspection.
+
+FP32 that runs from ONNX is what was compared, so nothing is said of it. FP16 is simulated on a CPU, and an engine makes
+other kernels of the same graph: both are known only where they were measured on the device that serves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, cast
+
+from reflex.device_parity import DeviceParityConfig
+from reflex.policy_config import PolicyConfig
+from reflex.wire import PrecisionProof
+
+__all__ = ["CPU", "precision_proof", "proof_in_words", "proof_remedy"]
+
+CPU: Final = "cpu"
+"""The serving device that is no GPU."""
+
+
+def precision_proof(config: PolicyConfig, serving: str | None = None) -> PrecisionProof | None:
+    """None where there is nothing to say. `serving` is the device's name, None where nobody knows it."""
+    if config.precision == "fp32" and config.engine == "onnx":
+        return None
+    measured = _measured(config, serving)
+    if measured is None:
+        return _simulated(config)
+    proof: PrecisionProof = {
+        "by": "measurement",
+        "verdict": measured.verdict,
+        "max_abs": measured.max_abs,
+        "gate_max_abs": measured.gate_max_abs,
+        "device": measured.device,
+        "measured_at": measured.measured_at,
+    }
+    return proof if serving is None else {**proof, "is_serving_device": measured.device == serving}
+
+
+def proof_in_words(proof: PrecisionProof) -> str:
+    """A few words; the figures where there are any."""
+    match proof["by"]:
+        case "nothing":
+            return "its precision compared with nothing"
+        case "simulation":
+            return f"FP16 only simulated on a CPU: {_how_near(proof)}"
+        case _:
+            where = {True: ", which serves", False: ", which does not serve here", None: ""}
+            verb = "measured" if proof["verdict"] == "passed" else "missed its gate"
+            return f"{verb} on {proof['device']}{where[proof.get('is_serving_device')]}: {_how_near(proof)}"
+
+
+def proof_remedy(config: PolicyConfig, proof: PrecisionProof) -> str | None:
+    """What to do about it; None where nothing is to be done."""
+    command = f"`reflex verify REPOSITORY --policy {config.policy_id} --device cuda`"
+    if proof["by"] == "measurement" and proof["verdict"] != "passed":
+        return "export it again with --precision fp32, or serve it on another device"
+    if config.engine != "onnx":
+        return None if proof["by"] == "measurement" else "build its engines where they serve: `reflex engines build`"
+    if proof["by"] == "measurement" and proof.get("is_serving_device") is not False:
+        return None
+    return f"{command} measures it on the GPU that serves"
+
+
+def _measured(config: PolicyConfig, serving: str | None) -> DeviceParityConfig | None:
+    """The newest of what runs; of the serving device where it was measured there."""
+    several = [one for one in config.device_parity if one.engine == config.engine]
+    here = [one for one in several if one.device == serving]
+    return max(here or several, key=lambda one: one.measured_at, default=None)
+
+
+def _simulated(config: PolicyConfig) -> PrecisionProof:
+    record: Mapping[str, float | str] = config.parity or {}
+    if "max_abs" not in record:
+        return {"by": "nothing", "verdict": "not checked"}
+    proof = cast(
+        "PrecisionProof",
+        {
+            "by": "simulation",
+            "verdict": record["verdict"],
+            "max_abs": record["max_abs"],
+            "gate_max_abs": record["gate_max_abs"],
+        },
+    )
+    if "margin" in record:
+        proof["margin"] = "kept" if record["margin"] == "kept" else "used up"
+    return proof
+
+
+def _how_near(proof: PrecisionProof) -> str:
+    figure = f"{float(proof['max_abs']):.1e} of {proof['gate_max_abs']:.0e}"
+    return f"{figure}, without the margin that a GPU may need" if proof.get("margin") == "used up" else figure

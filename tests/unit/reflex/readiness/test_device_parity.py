@@ -1,0 +1,50 @@
+"""A measurement on a device is part of a policy's record, and of no other export's."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from reflex.device_parity import DeviceParityConfig
+from reflex.policy_config import PolicyConfig
+from support.checkpoints.measured import measured_on
+from support.fakes import policy_config
+
+
+def test_a_record_that_was_measured_is_written_and_read_again() -> None:
+    config = policy_config(device_parity=(measured_on("NVIDIA H200"),))
+
+    assert PolicyConfig.model_validate_json(config.model_dump_json()) == config
+
+
+def test_a_record_without_a_measurement_does_not_speak_of_one() -> None:
+    assert "device_parity" not in policy_config().model_dump(mode="json")
+    assert "device_parity" not in json.loads(policy_config().model_dump_json(indent=2))
+
+
+def test_a_measurement_of_another_export_contradicts_the_record() -> None:
+    with pytest.raises(ValidationError, match="device_parity is of another export"):
+        policy_config(device_parity=(measured_on("NVIDIA H200", export_id="another-export"),))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"device": ""},
+        {"compute_capability": "nine"},
+        {"measured_at": "yesterday"},
+        {"verdict": "not checked"},
+        {"max_abs": "much"},
+        {"surprise": 1},
+    ],
+)
+def test_what_is_no_measurement_is_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        DeviceParityConfig(**(measured_on("NVIDIA H200").model_dump() | fields))
+
+
+def test_a_figure_that_is_not_finite_is_kept_as_its_word() -> None:
+    assert measured_on("NVIDIA H200", verdict="failed", max_abs="nan").max_abs == "nan"

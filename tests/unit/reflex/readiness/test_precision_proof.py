@@ -1,0 +1,89 @@
+"""What is told of a policy whose arithmetic is not that of its checkpoint, and what can be done about it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from reflex.readiness.precision_proof import CPU, precision_proof, proof_in_words, proof_remedy
+from support.checkpoints.measured import measured_on
+from support.fakes import policy_config
+
+SIMULATED = {"verdict": "passed", "max_abs": 2.3e-3, "gate_max_abs": 5e-3, "margin": "kept"}
+
+
+def told(serving: str | None = None, **fields: Any) -> tuple[str, str | None]:
+    config = policy_config(**({"precision": "fp16", "parity": SIMULATED} | fields))
+    proof = precision_proof(config, serving)
+    assert proof is not None
+    return proof_in_words(proof), proof_remedy(config, proof)
+
+
+def test_fp32_that_runs_from_onnx_is_what_was_compared_and_nothing_is_said() -> None:
+    assert precision_proof(policy_config(precision="fp32"), CPU) is None
+
+
+def test_fp16_that_was_only_simulated_says_so_and_which_command_measures_it() -> None:
+    words, remedy = told(CPU)
+
+    assert words == "FP16 only simulated on a CPU: 2.3e-03 of 5e-03"
+    assert remedy == "`reflex verify REPOSITORY --policy small --device cuda` measures it on the GPU that serves"
+
+
+def test_a_simulation_that_used_the_margin_up_says_that_too() -> None:
+    config = policy_config(precision="fp16", parity=SIMULATED | {"margin": "used up", "max_abs": 3e-3})
+
+    assert (precision_proof(config) or {}).get("margin") == "used up"
+    assert told(parity=config.parity)[0].endswith("3.0e-03 of 5e-03, without the margin that a GPU may need")
+
+
+def test_what_was_never_compared_has_no_figure() -> None:
+    assert precision_proof(policy_config(precision="fp16", parity={"verdict": "not checked"})) == {
+        "by": "nothing",
+        "verdict": "not checked",
+    }
+    assert told(parity=None)[0] == "its precision compared with nothing"
+
+
+@pytest.mark.parametrize(
+    ("serving", "where", "is_to_be_measured"),
+    [
+        ("NVIDIA H200", "NVIDIA H200, which serves", False),
+        ("NVIDIA L4", "NVIDIA H200, which does not serve here", True),
+        (None, "NVIDIA H200", False),
+    ],
+)
+def test_a_measurement_names_its_device_and_whether_that_one_serves(
+    serving: str | None, where: str, is_to_be_measured: bool
+) -> None:
+    words, remedy = told(serving, device_parity=(measured_on("NVIDIA H200"),))
+
+    assert words == f"measured on {where}: 2.4e-03 of 5e-03"
+    assert (remedy is not None) is is_to_be_measured
+
+
+def test_of_several_measurements_that_of_the_serving_device_counts_else_the_newest() -> None:
+    several = (
+        measured_on("NVIDIA L4", max_abs=1e-3, measured_at="2026-11-01T00:00:00Z"),
+        measured_on("NVIDIA H200", max_abs=2e-3, measured_at="2026-11-02T00:00:00Z"),
+    )
+
+    assert told("NVIDIA L4", device_parity=several)[0].startswith("measured on NVIDIA L4, which serves: 1.0e-03")
+    assert told("NVIDIA T4", device_parity=several)[0].startswith("measured on NVIDIA H200, which does not")
+
+
+def test_a_gate_that_was_missed_on_a_device_is_said_with_what_to_do() -> None:
+    failed = measured_on("NVIDIA H200", verdict="failed", max_abs=6.1e-3)
+    words, remedy = told("NVIDIA H200", device_parity=(failed,))
+
+    assert words == "missed its gate on NVIDIA H200, which serves: 6.1e-03 of 5e-03"
+    assert remedy == "export it again with --precision fp32, or serve it on another device"
+
+
+def test_an_engine_is_proven_by_no_measurement_of_the_onnx() -> None:
+    words, remedy = told(engine="tensorrt", parity=None, device_parity=(measured_on("NVIDIA H200"),))
+
+    assert words == "its precision compared with nothing"
+    assert remedy == "build its engines where they serve: `reflex engines build`"
+    assert told(engine="tensorrt", device_parity=(measured_on("NVIDIA H200", engine="tensorrt"),))[1] is None
