@@ -1,17 +1,18 @@
 """What an export refuses, in one tree: each message says what is wrong with which file and what to do about it.
 
-SetupError                     reflex.errors
-└── CheckpointError            a checkpoint that cannot be exported as it is
-    ├── ParityError            the graphs differ from the trained policy by more than the gate allows
-    ├── SourceError            a file or a hub repository that is not there, or cannot be had without a network
-    ├── TensorFileError        a safetensors file that is damaged, or of a format that is never read
-    ├── MissingTensorError     a tensor that the policy needs and the files lack
-    ├── TensorShapeError       a tensor whose shape contradicts the config or another tensor
-    ├── StatisticsError        normalisation statistics that are missing or of the wrong length
-    ├── UnitsError             statistics that cannot be those of the robot that the export names
-    ├── TokenizerError         a tokenizer that is missing, damaged, or of another vocabulary than the embedding
-    ├── UnknownFamilyError     a policy type that nothing here can export
-    └── UnsupportedOptionError an option or a processor step whose effect is not in the graphs
+SetupError                         reflex.errors
+├── CheckpointError                a checkpoint that cannot be exported as it is
+│   ├── ParityError                the graphs differ from the trained policy by more than the gate allows
+│   ├── SourceError                a file or a hub repository that is not there, or cannot be had without a network
+│   ├── TensorFileError            a safetensors file that is damaged, or of a format that is never read
+│   ├── MissingTensorError         a tensor that the policy needs and the files lack
+│   ├── TensorShapeError           a tensor whose shape contradicts the config or another tensor
+│   ├── StatisticsError            normalisation statistics that are missing or of the wrong length
+│   ├── UnitsError                 statistics that cannot be those of the robot that the export names
+│   ├── TokenizerError             a tokenizer that is missing, damaged, or of another vocabulary than the embedding
+│   ├── UnknownFamilyError         a policy type that nothing here can export
+│   └── UnsupportedOptionError     an option or a processor step whose effect is not in the graphs
+└── DeviceError                    the device that shall measure a policy is not there, or cannot run it
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from reflex.errors import SetupError
 
 __all__ = [
     "CheckpointError",
+    "DeviceError",
     "MissingTensorError",
     "ParityError",
     "SourceError",
@@ -102,3 +104,9 @@ class UnsupportedOptionError(CheckpointError):
     """An option or a processor step changes the numbers in a way that the graphs do not compute."""
 
     code = "unsupported_option"
+
+
+class DeviceError(SetupError):
+    """No policy can be measured on this device; the message says what is missing."""
+
+    code = "device"

@@ -27,6 +27,8 @@ from reflex.policy_config import (
     PromptConfig,
     read_policy_config,
 )
+from reflex.readiness.precision_proof import precision_proof
+from reflex.wire import PrecisionProof
 from reflex_export.adapter_record import adapter_record
 from reflex_export.checkpoint import Checkpoint
 from reflex_export.families.family_graphs import build_graphs, default_steps
@@ -165,6 +167,8 @@ class Inspection:
     exported_from: str | None = None
     parity: str | None = None
     """The verdict; None where none is recorded."""
+    precision_proof: PrecisionProof | None = None
+    """How the precision of a repository's policy is known; None where there is nothing to say."""
 
     @property
     def parameters(self) -> int:
@@ -255,6 +259,7 @@ def inspect_policy(folder: Path) -> Inspection:
         engine=config.engine,
         exported_from=config.source,
         parity=str(config.parity["verdict"]) if config.parity else None,
+        precision_proof=precision_proof(config),
     )
 
 

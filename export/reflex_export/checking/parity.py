@@ -28,10 +28,12 @@ from reflex.errors import RepositoryError
 from reflex.model_repository import model_file
 from reflex.numerics import cosine, max_abs
 from reflex.policy_config import COMPONENT_ROLES, PolicyConfig, TensorConfig
+from reflex_export.checking.serving_device import PROCESSOR, ServingDevice
+from reflex_export.errors import DeviceError
 from reflex_export.families.common import Precision
 from reflex_export.graph.graph import Array
 
-__all__ = ["GATES", "MARGIN", "Gate", "Parity", "PolicyRunner", "gate_of"]
+__all__ = ["GATES", "MARGIN", "Gate", "Parity", "PolicyRunner", "gate_of", "told_number"]
 
 MARGIN: Final = 2.0
 """How much larger an error of FP16 may be on a GPU than simulated on a CPU; 1.6 times was seen (docs/adr/0028)."""
@@ -79,6 +81,8 @@ class Parity:
     cases: int = 0
     skipped: list[str] = field(default_factory=list)
     """Recorded cases of another step count."""
+    each: dict[str, float] = field(default_factory=dict)
+    """The largest difference of each case."""
 
     def compare(self, name: str, found: Array, expected: Array) -> None:
         """Count one normalised chunk."""
@@ -86,6 +90,7 @@ class Parity:
             difference = max_abs(found.ravel(), expected.ravel())
             angle = cosine(found, expected)
         self.cases += 1
+        self.each[name] = difference
         if not self.worst or _is_beyond(difference, self.max_abs):
             self.max_abs, self.worst = difference, name
         if _is_beyond(-angle, -self.cosine):
@@ -112,8 +117,8 @@ class Parity:
             **left_out,
             "against": self.against,
             "cases": float(self.cases),
-            "cosine": _told(self.cosine),
-            "max_abs": _told(self.max_abs),
+            "cosine": told_number(self.cosine),
+            "max_abs": told_number(self.max_abs),
             "worst": self.worst,
             "gate_cosine": self.gate.cosine,
             "gate_max_abs": self.gate.max_abs,
@@ -121,15 +126,16 @@ class Parity:
 
 
 class PolicyRunner:
-    """A policy's models in a folder, one after the other in ONNX Runtime on the CPU, as the ensemble runs them."""
+    """A policy's models in a folder, one after the other in ONNX Runtime, as the ensemble runs them."""
 
-    def __init__(self, models: Iterable[Path]) -> None:
-        """`RepositoryError` names a model that cannot be loaded."""
+    def __init__(self, models: Iterable[Path], device: ServingDevice = PROCESSOR) -> None:
+        """`RepositoryError` names a model that cannot be loaded, `DeviceError` a device that cannot run it."""
+        self._device = device
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         # Three sessions whose threads wait busily for the next operator take each other's cores: twice the CPU.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._sessions = [(path, _session(path, options)) for path in models]
+        self._sessions = [(path, _session(path, options, device)) for path in models]
 
     @classmethod
     def of(cls, repository: Path, config: PolicyConfig) -> PolicyRunner:
@@ -154,10 +160,19 @@ class PolicyRunner:
             try:
                 answers = session.run(names, feeds)
             except (Fail, InvalidArgument, RuntimeException) as exc:
-                reason = str(exc).splitlines()[0]
-                raise RepositoryError(f"{path} fails on a request ({reason}); export the policy again") from exc
+                raise _failure(path, "fails on a request", exc, self._device) from exc
             known.update(zip(names, answers, strict=True))
         return known
+
+
+def _failure(path: Path, what: str, exc: Exception, device: ServingDevice) -> RepositoryError | DeviceError:
+    reason = str(exc).splitlines()[0]
+    if device.is_processor:
+        return RepositoryError(f"{path} {what} ({reason}); export the policy again")
+    return DeviceError(
+        f"{path} {what} on {device.name} ({reason}); see by `nvidia-smi` whether its memory is free, or verify on the "
+        "CPU by --device cpu"
+    )
 
 
 def _tensor(value: onnxruntime.NodeArg) -> TensorConfig:
@@ -165,7 +180,7 @@ def _tensor(value: onnxruntime.NodeArg) -> TensorConfig:
     return TensorConfig(name=value.name, datatype=DATATYPES.get(value.type, value.type), shape=sizes)
 
 
-def _told(value: float) -> float | str:
+def told_number(value: float) -> float | str:
     """JSON has no number for what is not finite: the word, which `float` reads back."""
     return value if math.isfinite(value) else str(value)
 
@@ -175,9 +190,11 @@ def _is_beyond(value: float, worst: float) -> bool:
     return not math.isnan(worst) and not value <= worst
 
 
-def _session(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+def _session(path: Path, options: onnxruntime.SessionOptions, device: ServingDevice) -> onnxruntime.InferenceSession:
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except (Fail, InvalidArgument, InvalidGraph, InvalidProtobuf, NoSuchFile) as exc:
-        reason = str(exc).splitlines()[0]
-        raise RepositoryError(f"{path} cannot be loaded ({reason}); export the policy again") from exc
+        # Its own fallback would compute on the CPU, and print that where JSON is expected.
+        session = onnxruntime.InferenceSession(str(path), options, providers=list(device.providers), enable_fallback=0)
+    except (Fail, InvalidArgument, InvalidGraph, InvalidProtobuf, NoSuchFile, RuntimeException) as exc:
+        raise _failure(path, "cannot be loaded", exc, device) from exc
+    device.require(session)
+    return session

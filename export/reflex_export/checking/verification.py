@@ -23,6 +23,7 @@ from reflex_export.checking.memory import available_bytes, check_bytes, require_
 from reflex_export.checking.observations import varied_inputs
 from reflex_export.checking.parity import Parity, PolicyRunner, gate_of
 from reflex_export.checking.recorded import read_case
+from reflex_export.checking.serving_device import PROCESSOR, ServingDevice
 from reflex_export.checking.tapped import write_tapped
 from reflex_export.checkpoint import Checkpoint
 from reflex_export.families.common import arithmetic_of
@@ -63,11 +64,16 @@ class Verification:
 
 
 def verify_policy(
-    repository: Path, config: PolicyConfig, checkpoint: Checkpoint, cases: Path | None, progress: Progress = unseen
+    repository: Path,
+    config: PolicyConfig,
+    checkpoint: Checkpoint,
+    cases: Path | None,
+    progress: Progress = unseen,
+    device: ServingDevice = PROCESSOR,
 ) -> Verification:
-    """Run the policy's ONNX models on the CPU; `SetupError` when something of what that needs is missing."""
+    """Run the policy's ONNX models on the device; `SetupError` when something of what that needs is missing."""
     progress(Stage("loading the policy"))
-    models = _Models(repository, config, checkpoint)
+    models = _Models(repository, config, checkpoint, device)
     if cases is None:
         return _against_fp32(models, progress)
     parity = Parity(gate_of(config.precision), "recorded cases")
@@ -82,14 +88,14 @@ def verify_policy(
 class _Models:
     """The published policy, and how to make what it is compared with."""
 
-    def __init__(self, repository: Path, config: PolicyConfig, checkpoint: Checkpoint) -> None:
-        self.config, self.checkpoint = config, checkpoint
+    def __init__(self, repository: Path, config: PolicyConfig, checkpoint: Checkpoint, device: ServingDevice) -> None:
+        self.config, self.checkpoint, self.device = config, checkpoint, device
         self.paths = {role: model_file(repository, config.component(role)) for role in COMPONENT_ROLES}
-        self.runner = PolicyRunner(self.paths.values())
+        self.runner = PolicyRunner(self.paths.values(), device)
         require_same_inputs(f"the ONNX of {config.policy_id}", self.runner.inputs(), config)
 
     def fp32(self, afterwards: ExitStack) -> PolicyRunner:
-        """The checkpoint's FP32 graphs, with taps."""
+        """The checkpoint's FP32 graphs, with taps, on the CPU."""
         steps = self.config.denoising_steps
         graphs = build_graphs(self.checkpoint, (steps,), "fp32", taps=True)
         needed = check_bytes(graphs, "fp32") * (2 if self.config.precision == "fp32" else 1)
@@ -107,7 +113,7 @@ class _Models:
             (folder / role).mkdir()
             paths.append(write_tapped(graph, self.paths[role], folder / role))
         whole = [path for path in paths if path is not None]
-        return PolicyRunner(whole) if len(whole) == len(paths) else None
+        return PolicyRunner(whole, self.device) if len(whole) == len(paths) else None
 
 
 def _against_fp32(models: _Models, progress: Progress) -> Verification:

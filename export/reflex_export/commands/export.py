@@ -16,7 +16,7 @@ from reflex.policy_config import PolicyConfig
 from reflex_export.checkpoint import Checkpoint
 from reflex_export.commands.engines import engines_as_json, print_engines
 from reflex_export.commands.progress_bars import shown_progress
-from reflex_export.commands.verify import parity_sentence
+from reflex_export.commands.verify import parity_sentence, proof_sentence
 from reflex_export.engines import BuildOptions, require_engine
 from reflex_export.exporting.pipeline import ExportReport, check_options, export_checkpoint
 from reflex_export.exporting.policy_record import source_of
@@ -78,6 +78,8 @@ def _print_for_people(report: ExportReport, repository: Path) -> None:
         say(f"warning: {warning}")
     for config in report.policies:
         say(parity_sentence(config.policy_id, config.parity or {}))
+        if proof := proof_sentence(config):
+            say(f"{config.policy_id}: {proof}")
     for policy in report.engines:
         print_engines(policy)
     if report.published:

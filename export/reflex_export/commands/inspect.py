@@ -14,6 +14,7 @@ from reflex.console import print_json, reported_errors
 from reflex.errors import SetupError
 from reflex.export_options import ReadingOptions
 from reflex.policy_config import MergedAdapterConfig, PromptConfig
+from reflex.readiness.precision_proof import proof_in_words
 from reflex_export.checking.inspection import (
     GPUS,
     CameraSize,
@@ -80,6 +81,7 @@ def _as_json(found: Inspection) -> dict[str, Any]:
         "exported_from": found.exported_from,
         "adapter": None if found.adapter is None else found.adapter.model_dump(mode="json"),
         "parity": found.parity,
+        "precision_proof": found.precision_proof,
         "parameters": {"live": found.parameters, "stored": found.stored_parameters, "parts": dict(found.parts)},
         "weight_bytes": {name: found.parameters * size for name, size in BYTES_OF.items()},
         "cache": {"shape": list(found.cache_shape), "bytes": found.cache_bytes},
@@ -148,9 +150,11 @@ def _publication(found: Inspection) -> dict[str, str]:
     if found.engine is None:
         return {}
     origin = f" from {found.exported_from}" if found.exported_from else ""
-    return {
+    told = {
         "exported": f"in {found.precision}{origin}, served by {found.engine}, parity {found.parity or 'not checked'}"
     }
+    proof = found.precision_proof
+    return told if proof is None else {**told, "precision": proof_in_words(proof)}
 
 
 def _adapter(adapter: MergedAdapterConfig) -> str:

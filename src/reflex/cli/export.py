@@ -122,20 +122,27 @@ def verify(
         Path | None,
         typer.Option(metavar="PATH", help="A folder of recorded cases (case_*.npz). Default: generated ones."),
     ] = None,
+    device: Annotated[
+        Literal["cpu", "cuda"],
+        typer.Option(help="Where it runs. What is measured on a GPU is written into the policy's record."),
+    ] = "cpu",
     *,
     as_json: JsonOption = False,
     **reading: Unpack[ReadingOptions],
 ) -> None:
     """Hold a policy of a repository against its checkpoint, and say where they part; fails when it misses its gate.
 
+    FP16 is only known on the device that serves: measure it there.
+
     Example:
 
     \b
       reflex verify models --policy pick_cup
+      reflex verify models --policy pick_cup_fp16 --device cuda
     """
     with ended_by_interruption(repository, as_json=as_json):
         verifier = load_extra("reflex_export.commands.verify", "export", as_json=as_json)
         code: int = verifier.verify_command(
-            repository, policy=policy, source=source, cases=cases, as_json=as_json, **reading
+            repository, policy=policy, source=source, cases=cases, device=device, as_json=as_json, **reading
         )
     raise typer.Exit(code)

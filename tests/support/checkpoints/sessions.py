@@ -10,6 +10,7 @@ import onnxruntime
 import pytest
 
 from reflex_export.checking import parity
+from reflex_export.checking.serving_device import ServingDevice
 
 __all__ = ["each_graph_loaded_once"]
 
@@ -22,10 +23,10 @@ def each_graph_loaded_once() -> Iterator[None]:
     """
     load, loaded = parity._session, dict[bytes, onnxruntime.InferenceSession]()
 
-    def session(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
-        content = b"".join(file.read_bytes() for file in sorted(path.parent.iterdir()))
+    def session(path: Path, options: onnxruntime.SessionOptions, device: ServingDevice) -> onnxruntime.InferenceSession:
+        content = device.name.encode() + b"".join(file.read_bytes() for file in sorted(path.parent.iterdir()))
         if content not in loaded:
-            loaded[content] = load(path, options)
+            loaded[content] = load(path, options, device)
         return loaded[content]
 
     with pytest.MonkeyPatch.context() as patch:

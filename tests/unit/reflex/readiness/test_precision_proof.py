@@ -33,8 +33,10 @@ def test_fp16_that_was_only_simulated_says_so_and_which_command_measures_it() ->
 
 def test_a_simulation_that_used_the_margin_up_says_that_too() -> None:
     config = policy_config(precision="fp16", parity=SIMULATED | {"margin": "used up", "max_abs": 3e-3})
+    proof = precision_proof(config)
 
-    assert (precision_proof(config) or {}).get("margin") == "used up"
+    assert proof is not None
+    assert proof["margin"] == "used up"
     assert told(parity=config.parity)[0].endswith("3.0e-03 of 5e-03, without the margin that a GPU may need")
 
 

@@ -224,7 +224,7 @@ def test_a_model_that_cannot_be_loaded_is_named(tmp_path: Path, content: bytes |
 
 def test_no_thread_of_a_graph_waits_busily_for_its_next_operator(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[onnxruntime.SessionOptions] = []
-    monkeypatch.setattr(checking, "_session", lambda _path, options: seen.append(options))
+    monkeypatch.setattr(checking, "_session", lambda _path, options, _device: seen.append(options))
 
     PolicyRunner([Path("preprocess"), Path("denoise")])
 
