@@ -48,6 +48,7 @@ SEVERAL_MODULES: Final = (
     "tests/unit/reflex_frontend/act/test_act_refusals.py",
     "tests/unit/reflex_frontend/act/test_act_resent.py",
     "tests/unit/reflex_frontend/observing/recording/test_episode_files.py",
+    "tests/unit/reflex_frontend/policy/test_admission_order.py",
     "tests/unit/reflex_frontend/policy/test_silent_model.py",
     "tests/unit/reflex_frontend/rollout/test_unloading.py",
     "tests/unit/reflex_frontend/streams/test_act_stream_callers.py",

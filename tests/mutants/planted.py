@@ -11,6 +11,7 @@ __all__ = ["PLANTED", "Plant", "planted_in"]
 
 MOTION: Final = "runner/reflex_runner/motion"
 LOOP: Final = "runner/reflex_runner/loop"
+ADMISSION: Final = "frontend/reflex_frontend/policy/admission.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,38 @@ def _one_line(text: str) -> str:
 
 
 PLANTED: Final = (
+    Plant(
+        "who came first is next, whatever the deadlines", ADMISSION,
+        "heapq.heappush(self._waiting, waiter)", "self._waiting.append(waiter)",
+    ),
+    Plant(
+        "a place goes to who cannot use it any more", ADMISSION,
+        "if self.now() + self.quickest_s <= waiter.deadline:", "if waiter.deadline:",
+    ),
+    Plant(
+        "an urgent request is let in before those that it makes late", ADMISSION,
+        "if self.is_full or late or self._would_make_late(deadline):", "if self.is_full or late:",
+    ),
+    Plant(
+        "a place that comes in the instant of giving up is lost", ADMISSION,
+        "self.leave(None)  # the place came in the same instant: pass it on", "pass",
+    ),
+    Plant(
+        "who gave up stands in the queue for ever", ADMISSION,
+        "self._waiting.remove(waiter)\n            heapq.heapify(self._waiting)", "pass",
+    ),
+    Plant(
+        "the queue is no heap once somebody gave up", ADMISSION,
+        "            heapq.heapify(self._waiting)\n", "",
+    ),
+    Plant(
+        "what was prepared counts for ever", ADMISSION,
+        "self._preparing -= 1", "self._preparing -= 0",
+    ),
+    Plant(
+        "who is refused prepares all the same", ADMISSION,
+        "        if self._has_to_wait:\n            self._refuse_hopeless(deadline)\n", "",
+    ),
     Plant(
         "clamped before it is known to be finite", f"{MOTION}/command_guard.py",
         "self._guard.check(wanted[None], previous=self.commanded)",

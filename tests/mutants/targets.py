@@ -53,7 +53,13 @@ def _tests_of(name: str) -> str:
 TARGETS: Final = (
     Target("src/reflex/guard.py", (f"{UNIT}/reflex/test_guard.py",)),
     Target("src/reflex/client/call.py", (f"{UNIT}/reflex/client/test_call.py",)),
-    Target("frontend/reflex_frontend/policy/admission.py", (f"{UNIT}/reflex_frontend/policy/test_admission.py",)),
+    Target(
+        "frontend/reflex_frontend/policy/admission.py",
+        (
+            f"{UNIT}/reflex_frontend/policy/test_admission.py",
+            f"{UNIT}/reflex_frontend/policy/test_admission_order.py",
+        ),
+    ),
     Target("frontend/reflex_frontend/policy/breaker.py", (f"{UNIT}/reflex_frontend/policy/test_breaker.py",)),
     Target("frontend/reflex_frontend/policy/plausibility.py", (f"{UNIT}/reflex_frontend/policy/test_plausibility.py",)),
     Target("frontend/reflex_frontend/policy/vitals.py", (f"{UNIT}/reflex_frontend/policy/test_vitals.py",)),

@@ -30,7 +30,7 @@ def test_free_places_are_taken_without_waiting() -> None:
     run_virtual(main)
 
 
-def test_places_are_handed_over_first_come_first_served() -> None:
+def test_equal_deadlines_are_served_in_the_order_in_which_they_came() -> None:
     async def main(now: Clock) -> None:
         gate, order = admission(now, queue=5), []
 
