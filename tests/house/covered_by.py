@@ -270,7 +270,6 @@ COVERED_BY: Final[Mapping[str, str]] = {
     "frontend/reflex_frontend/observing/recording/images.py": "tests/unit/reflex_frontend/observing/recording/test_entry.py",
     "frontend/reflex_frontend/observing/recording/observer.py": "tests/unit/reflex_frontend/observing/test_observers.py",
     "frontend/reflex_frontend/observing/traced_act.py": "tests/unit/reflex_frontend/observing/test_tracing.py",
-    "frontend/reflex_frontend/policy/loaded_policy.py": "tests/unit/reflex_frontend/exchange/test_routing.py",
     "frontend/reflex_frontend/policy/revival.py": "tests/unit/reflex_frontend/rollout/test_reloading.py",
     "frontend/reflex_frontend/policy/stage_times.py": "tests/unit/reflex_frontend/observing/test_tracing.py",
     "frontend/reflex_frontend/policy/workers.py": "tests/unit/reflex_frontend/act/test_act.py",

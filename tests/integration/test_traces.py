@@ -24,7 +24,7 @@ from support.server import ServerProcess, running_server
 from support.waiting import HANGS_S, wait_until
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
-STAGES = ["receive", "route", "queue", "decode", "infer", "guard", "respond"]
+STAGES = ["receive", "route", "decode", "queue", "infer", "guard", "respond"]
 SERVER, CLIENT = 2, 3
 ROUNDS = 40
 

@@ -150,7 +150,7 @@ def running_collector(mood: Mood = "answer", bound: socket.socket | None = None)
 
 def traced_act(passed: int = 6, trace: Trace = TRACE, **changes: Any) -> TracedAct:
     """Stages are left at seconds 1 to 6; the answer is there at 7, and sent at 8."""
-    names = ("received_at", "routed_at", "queued_at", "decoded_at", "inferred_at", "guarded_at")
+    names = ("received_at", "routed_at", "decoded_at", "queued_at", "inferred_at", "guarded_at")
     stage_times = StageTimes(trace=trace, **{name: float(second) for second, name in enumerate(names[:passed], 1)})
     fields: dict[str, Any] = {
         "began_at": 0.0, "answered_at": 7.0, "ended_at": 8.0, "wall_ahead_s": 1000.0, "status": 200,

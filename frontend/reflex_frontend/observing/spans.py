@@ -198,8 +198,8 @@ def _left(act: TracedAct) -> tuple[tuple[str, float | None], ...]:
     return (
         ("receive", stage_times.received_at),
         ("route", stage_times.routed_at),
-        ("queue", stage_times.queued_at),
         ("decode", stage_times.decoded_at),
+        ("queue", stage_times.queued_at),
         ("infer", stage_times.inferred_at),
         ("guard", stage_times.guarded_at),
     )

@@ -1,4 +1,4 @@
-"""One loaded policy, and one inference with it: fit > admit > decode and tokenise > infer > guard."""
+"""One loaded policy, and one inference with it: fit > decode and tokenise > admit > infer > guard."""
 
 from __future__ import annotations
 
@@ -74,10 +74,13 @@ class LoadedPolicy:
         check_steps(request, self.policy.config)
         sources = camera_sources(request, self.policy.config)
         stage_times.routed_at = routed_at = now()
+        stage_times.decoded_at = routed_at  # who is refused at once is refused by the queue, with nothing decoded
+        with self.admission.preparing(deadline):
+            stage_times.decoded_at = None
+            tensors, pixels = await self._observed(request, sources, deadline, guidance)
+        stage_times.decoded_at = decoded_at = now()
         await self.admission.enter(deadline)
         stage_times.queued_at = admitted_at = now()
-        tensors, pixels = await self._observed(request, sources, deadline, guidance)
-        stage_times.decoded_at = decoded_at = now()
         metadata = stage_times.trace.metadata if stage_times.trace else ()
         chunk = await self.runner.infer(tensors, deadline, metadata, staged)
         stage_times.inferred_at = inferred_at = now()
@@ -85,9 +88,9 @@ class LoadedPolicy:
         self.vitals.plausibility.check(result)
         stage_times.guarded_at = guarded_at = now()
         timing: Timing = {
-            "decode_ms": _ms(decoded_at - admitted_at),
-            "queue_ms": _ms(admitted_at - routed_at),
-            "infer_ms": _ms(inferred_at - decoded_at),
+            "decode_ms": _ms(decoded_at - routed_at),
+            "queue_ms": _ms(admitted_at - decoded_at),
+            "infer_ms": _ms(inferred_at - admitted_at),
             "guard_ms": _ms(guarded_at - inferred_at),
         }
         return Outcome(self, chunk.actions, result, timing, pixels, guarded_at, chunk.normalized, chunk.velocity_change)
@@ -109,17 +112,11 @@ class LoadedPolicy:
     async def _observed(
         self, request: ActRequest, sources: Mapping[str, ImageSource], deadline: float, guidance: Guidance | None
     ) -> tuple[list[RawTensor], Mapping[str, Pixels]]:
-        """Holds a place in flight on entry, and gives it back when the model need not run."""
-        is_whole = False
-        try:
-            pixels = {name: await self._pixels(source, deadline) for name, source in sources.items()}
-            tensors = self.tensors(request, pixels, guidance)
-            if self.workers.now() >= deadline:
-                raise DeadlineExceededError("deadline_exceeded", "the deadline passed before the model could run")
-            is_whole = True
-        finally:
-            if not is_whole:
-                self.admission.leave(None)
+        """What the model is asked, and the pictures in it. Nobody waits for this: it holds no place in flight."""
+        pixels = {name: await self._pixels(source, deadline) for name, source in sources.items()}
+        tensors = self.tensors(request, pixels, guidance)
+        if self.workers.now() >= deadline:
+            raise DeadlineExceededError("deadline_exceeded", "the deadline passed before the model could run")
         return tensors, pixels
 
     async def _pixels(self, source: ImageSource, deadline: float) -> Pixels:

@@ -17,9 +17,10 @@ class StageTimes:
     """Read and parsed."""
     routed_at: float | None = None
     """A slot is chosen, and the request fits its policy."""
-    queued_at: float | None = None
     decoded_at: float | None = None
     """The images too; the prompt is tokenised."""
+    queued_at: float | None = None
+    """There is a place in flight."""
     inferred_at: float | None = None
     guarded_at: float | None = None
     trace: Trace | None = None

@@ -31,7 +31,7 @@ from support.collector import traced_act
 from support.promise import Promise
 from support.waiting import HANGS_S, wait_until
 
-STAGES = ("receive", "route", "queue", "decode", "infer", "guard", "respond")
+STAGES = ("receive", "route", "decode", "queue", "infer", "guard", "respond")
 
 
 def exporting(exporter: SpanExporter) -> SpansOfActs:

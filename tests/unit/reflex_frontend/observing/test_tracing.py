@@ -78,8 +78,8 @@ def reached(act: TracedAct) -> list[float]:
     times = (
         stage_times.received_at,
         stage_times.routed_at,
-        stage_times.queued_at,
         stage_times.decoded_at,
+        stage_times.queued_at,
         stage_times.inferred_at,
     )
     return [moment for moment in (*times, stage_times.guarded_at) if moment is not None]
@@ -129,7 +129,7 @@ def test_a_broken_traceparent_is_ignored_and_the_ratio_decides() -> None:
     [
         ({"instruction": "x"}, FakeTriton(), 400, "missing_field", 0),
         ({**ACT, "state": [1]}, FakeTriton(), 422, "state_dim_mismatch", 1),
-        ({**ACT, "image_b64": "bm8="}, FakeTriton(), 400, "invalid_image", 3),
+        ({**ACT, "image_b64": "bm8="}, FakeTriton(), 400, "invalid_image", 2),
         (ACT, FakeTriton(TritonCallError("model", "broken")), 500, "inference_failed", 4),
         (ACT, FakeTriton(outputs(chunk(float("nan")))), 500, "non_finite_action", 4),
     ],
