@@ -1,0 +1,1 @@
+"""`make gpu-check`: what one card makes of the policies; `make gpu-pack`: the same without network."""
