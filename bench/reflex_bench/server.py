@@ -46,8 +46,8 @@ def nonce_server(*options: str, delay_ms: float = 0) -> Iterator[Served]:
 
 
 @contextlib.contextmanager
-def reflex_server(repository: Path, *options: str) -> Iterator[Served]:
-    """`reflex serve` on a model repository, stopped at the end."""
+def reflex_server(repository: Path, *options: str, start_s: float = START_TIMEOUT_S) -> Iterator[Served]:
+    """`reflex serve` on a model repository, stopped at the end; `RuntimeError` when it is not ready by `start_s`."""
     with tempfile.TemporaryDirectory(prefix="reflex-bench-") as folder:
         log, port = Path(folder) / "serve.log", _free_port()
         arguments = ["serve", "--model-repository", str(repository), "--port", str(port), *options]
@@ -56,7 +56,7 @@ def reflex_server(repository: Path, *options: str) -> Iterator[Served]:
                 [sys.executable, "-m", "reflex.cli", *arguments], stdout=output, stderr=output, env=os.environ
             )
         try:
-            _wait_ready(process, port, log)
+            _wait_ready(process, port, log, start_s)
             triton = re.search(r"Triton at (\S+) after", log.read_text())
             assert triton is not None
             yield Served(port, process.pid, triton[1], repository)
@@ -71,8 +71,8 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _wait_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    deadline = time.monotonic() + START_TIMEOUT_S
+def _wait_ready(process: subprocess.Popen[bytes], port: int, log: Path, start_s: float) -> None:
+    deadline = time.monotonic() + start_s
     while time.monotonic() < deadline and process.poll() is None:
         with contextlib.suppress(urllib.error.URLError, ConnectionError):
             urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2)

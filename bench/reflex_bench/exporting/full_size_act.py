@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import signal
 import socket
@@ -27,6 +26,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from reflex.policy_config import read_policy_config
+from reflex_bench.exporting.cameras import with_cameras
 from reflex_bench.observation import INSTRUCTION, jpeg_base64
 
 __all__ = ["AnsweredAct", "TooSlowError", "answer_act"]
@@ -85,7 +85,7 @@ def answer_act(checkpoint: Path, scratch: Path) -> list[str]:
 
 def _answer(checkpoint: Path, scratch: Path, cameras: int, steps: int) -> AnsweredAct:
     repository = scratch / "models"
-    lean = _with_cameras(checkpoint, scratch / "lean", cameras)
+    lean = with_cameras(checkpoint, scratch / "lean", cameras)
     command = [
         sys.executable,
         "-m",
@@ -101,18 +101,6 @@ def _answer(checkpoint: Path, scratch: Path, cameras: int, steps: int) -> Answer
         times, chunks = zip(*(_timed_act(port, names) for _ in range(1 + WARM_REQUESTS)), strict=True)
     shape = (len(chunks[0]), len(chunks[0][0]))
     return AnsweredAct(cameras, steps, ready_s, times[0], statistics.median(times[1:]), shape)
-
-
-def _with_cameras(checkpoint: Path, folder: Path, count: int) -> Path:
-    """The same checkpoint for a robot with fewer cameras; the weights are the same file."""
-    shutil.copytree(checkpoint, folder, ignore=shutil.ignore_patterns("model.safetensors"))
-    os.link(checkpoint / "model.safetensors", folder / "model.safetensors")
-    config = json.loads((folder / "config.json").read_text())
-    cameras = [name for name, feature in config["input_features"].items() if feature["type"] == "VISUAL"]
-    for name in cameras[count:]:
-        del config["input_features"][name]
-    (folder / "config.json").write_text(json.dumps(config))
-    return folder
 
 
 @contextlib.contextmanager
