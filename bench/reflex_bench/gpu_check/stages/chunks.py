@@ -1,0 +1,61 @@
+"""Milliseconds of a chunk, by family, cameras and batch, beside what the card could do at best."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from reflex_bench.gpu_check.bounds import SIZES, Ceilings, lower_bound
+from reflex_bench.gpu_check.plan import Plan
+from reflex_bench.gpu_check.policies import MadePolicy, drop_policy, make_policy
+from reflex_bench.gpu_check.rows import Emit, Keys, LeftOut, Row
+from reflex_bench.gpu_check.timed_graphs import GraphPair
+from reflex_bench.gpu_check.ways import Way, WayError
+
+__all__ = ["measure_chunks"]
+
+PARTS = ("encoder", "denoise", "together")
+
+
+def measure_chunks(
+    plan: Plan, ways: Sequence[Way], ceilings: Ceilings | None, golden: Path, scratch: Path, emit: Emit
+) -> None:
+    """The first policy of each family is measured in all batches, and stays on the disk for the stages that come."""
+    if plan.is_small:
+        emit(LeftOut("lower bounds beside the figures: those are of the published sizes, these policies are small"))
+    seen: set[str] = set()
+    for family, cameras in plan.policies:
+        made = make_policy(plan, golden, scratch, family, cameras)
+        batches = plan.batches[:1] if family in seen else plan.batches
+        for way in ways:
+            try:
+                _measure(plan, made, way, batches, None if plan.is_small else ceilings, emit)
+            except (WayError, RuntimeError) as exc:
+                emit(LeftOut(f"{family}, {cameras} camera(s), {way}: {str(exc).splitlines()[0][:300]}"))
+        if family in seen:
+            drop_policy(made)
+        seen.add(family)
+
+
+def _measure(
+    plan: Plan, made: MadePolicy, way: Way, batches: Sequence[int], ceilings: Ceilings | None, emit: Emit
+) -> None:
+    pair = GraphPair(made.encoder, made.denoise(), way)
+    for batch in batches:
+        figures = dict(zip(PARTS, pair.measure(batch, plan.rounds), strict=True))
+        for part, ms in figures.items():
+            note = "; ".join(filter(None, (_beside(made, part, ms, batch, plan.steps, ceilings), pair.note)))
+            emit(_row(made, way, part, batch, ms, note))
+
+
+def _row(made: MadePolicy, way: Way, part: str, batch: int, ms: float, note: str) -> Row:
+    keys: Keys = {"family": made.family, "cameras": made.cameras, "way": way, "part": part, "batch": batch}
+    return Row(f"{made.family}, {made.cameras} camera(s), {way}, batch {batch}: {part}", ms, "ms", note, keys)
+
+
+def _beside(made: MadePolicy, part: str, ms: float, batch: int, steps: int, ceilings: Ceilings | None) -> str:
+    if ceilings is None:
+        return ""
+    bound = lower_bound(SIZES[made.family], ceilings, cameras=made.cameras, batch=batch, steps=steps)
+    least = {"encoder": bound.encoder_ms, "denoise": bound.denoise_ms, "together": bound.together_ms}[part]
+    return f"{ms / least:.1f} x the bound of {least:.2f}"
