@@ -58,7 +58,7 @@ ENVIRONMENT_READERS: Final[Mapping[str, str]] = {
     "runner/reflex_runner/so101/places.py": "REFLEX_SO101_PORT, and the variables by which LeRobot finds calibrations",
     f"{EMBEDDED}server.py": "Triton inherits the environment, which also says where the cache lies",
     f"{EMBEDDED}launch.py": "becomes tritonserver and hands the environment on",
-    f"{EMBEDDED}backends/onnxruntime/model.py": "runs in Triton's stub; we speak to it through the environment",
+    f"{EMBEDDED}backends/onnxruntime/reflex_session.py": "runs in Triton's stub; we speak through the environment",
 }
 """Which file reads the environment past the settings, and why. An entry without use is a violation itself."""
 

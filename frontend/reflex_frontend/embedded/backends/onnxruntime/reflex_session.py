@@ -1,0 +1,98 @@
+"""From a model's config.pbtxt and its graph file to a session of ONNX Runtime on the CPU.
+
+Parameters of the config that it knows: `intra_op_thread_count`, `inter_op_thread_count`, and every `session.*` entry of
+ONNX Runtime's session options (`session.intra_op.allow_spinning` is "0" unless set).
+"""
+
+import os
+from pathlib import Path
+
+import onnxruntime
+
+__all__ = ["LoadError", "open_session", "reason_of"]
+
+DATATYPES = {
+    "TYPE_BOOL": "tensor(bool)",
+    "TYPE_UINT8": "tensor(uint8)",
+    "TYPE_UINT16": "tensor(uint16)",
+    "TYPE_UINT32": "tensor(uint32)",
+    "TYPE_UINT64": "tensor(uint64)",
+    "TYPE_INT8": "tensor(int8)",
+    "TYPE_INT16": "tensor(int16)",
+    "TYPE_INT32": "tensor(int32)",
+    "TYPE_INT64": "tensor(int64)",
+    "TYPE_FP16": "tensor(float16)",
+    "TYPE_FP32": "tensor(float)",
+    "TYPE_FP64": "tensor(double)",
+}
+
+
+class LoadError(Exception):
+    """Why a model cannot be loaded, for a person."""
+
+
+def open_session(config: dict, folder: Path) -> onnxruntime.InferenceSession:
+    """The model of `config`, whose version's folder that is; `LoadError` where the two do not agree."""
+    session = _load(_model_file(config, folder), _session_options(config))
+    _check(config["input"], session.get_inputs(), "input", config["max_batch_size"])
+    _check(config["output"], session.get_outputs(), "output", config["max_batch_size"])
+    return session
+
+
+def reason_of(error: Exception) -> str:
+    """Without the `[ONNXRuntimeError] : 7 : ` in front."""
+    return str(error).removeprefix("[ONNXRuntimeError] : ").partition(" : ")[2] or str(error)
+
+
+def _model_file(config: dict, folder: Path) -> Path:
+    path = folder / (config.get("default_model_filename") or "model.onnx")
+    if not path.is_file():
+        raise LoadError(f"{path} is missing; export the policy again")
+    return path
+
+
+def _session_options(config: dict) -> onnxruntime.SessionOptions:
+    parameters = {name: value["string_value"] for name, value in config.get("parameters", {}).items()}
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = int(parameters.get("intra_op_thread_count") or _threads(config))
+    options.inter_op_num_threads = int(parameters.get("inter_op_thread_count") or 1)
+    # Spinning makes a pool a little quicker and takes whole cores from the frontend.
+    entries = {"session.intra_op.allow_spinning": "0", "session.inter_op.allow_spinning": "0"}
+    entries |= {name: value for name, value in parameters.items() if name.startswith("session.")}
+    for name, value in entries.items():
+        options.add_session_config_entry(name, value)
+    return options
+
+
+def _threads(config: dict) -> int:
+    """What the frontend allotted to a model, shared among the model's instances."""
+    allotted = int(os.environ.get("REFLEX_ONNX_THREADS") or len(os.sched_getaffinity(0)))
+    instances = sum(group.get("count", 1) for group in config.get("instance_group", []))
+    return max(1, allotted // max(1, instances))
+
+
+def _load(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as exc:
+        raise LoadError(f"{path} cannot be loaded: {reason_of(exc)}") from exc
+
+
+def _check(wanted: list[dict], found: list, kind: str, max_batch_size: int) -> None:
+    """Compare the config's tensors with the model's, name by name, so that a wrong export fails at load."""
+    by_name = {tensor.name: tensor for tensor in found}
+    for tensor in wanted:
+        name = tensor["name"]
+        if name not in by_name:
+            offered = ", ".join(sorted(by_name))
+            raise LoadError(f"config.pbtxt has {kind} '{name}', the model has only {offered}")
+        if DATATYPES.get(tensor["data_type"]) != by_name[name].type:
+            raise LoadError(
+                f"{kind} '{name}' is {tensor['data_type']} in config.pbtxt and {by_name[name].type} in the model"
+            )
+        shape = by_name[name].shape
+        if kind == "input" and max_batch_size > 1 and shape and isinstance(shape[0], int) and shape[0] > 0:
+            raise LoadError(
+                f"max_batch_size is {max_batch_size}, but the first axis of {kind} '{name}' is fixed at {shape[0]}"
+            )
