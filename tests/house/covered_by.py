@@ -253,6 +253,9 @@ COVERED_BY: Final[Mapping[str, str]] = {
     "frontend/reflex_frontend/act/body_budget.py": "tests/unit/reflex_frontend/exchange/test_routing.py",
     "frontend/reflex_frontend/embedded/backends/onnxruntime/model.py": "tests/integration/test_embedded_triton.py",
     "frontend/reflex_frontend/embedded/backends/onnxruntime/reflex_batch.py": "tests/integration/test_embedded_triton.py",
+    "frontend/reflex_frontend/embedded/backends/onnxruntime/reflex_ensemble.py": (
+        "tests/integration/test_embedded_triton.py"
+    ),
     "frontend/reflex_frontend/embedded/backends/onnxruntime/reflex_session.py": "tests/integration/test_embedded_triton.py",
     "frontend/reflex_frontend/embedded/child.py": "tests/integration/test_embedded_triton.py",
     "frontend/reflex_frontend/embedded/options.py": "tests/unit/reflex_frontend/embedded/test_command.py",

@@ -3,11 +3,11 @@
 When a batch fails, its requests are run one by one, so that only the bad one gets an error.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-__all__ = ["Feed", "Outcome", "run_each", "run_together"]
+__all__ = ["Feed", "Outcome", "Run", "run_each", "run_together"]
 
 Feed = dict[str, np.ndarray]
 """The inputs of one request by name, with their batch axis."""
@@ -21,10 +21,12 @@ def run_each(run: Run, feeds: Sequence[Feed]) -> list[Outcome]:
     return [_outcome(run, feed) for feed in feeds]
 
 
-def run_together(run: Run, feeds: Sequence[Feed]) -> list[Outcome]:
-    """In as few runs as their shapes allow, an outcome for each, in their order."""
+def run_together(run: Run, feeds: Sequence[Feed], most_rows: int = 0) -> list[Outcome]:
+    """In as few runs as their shapes and `most_rows` allow (0: any), an outcome for each, in their order."""
+    if len(feeds) == 1:
+        return run_each(run, feeds)
     outcomes: list[Outcome] = [[]] * len(feeds)
-    for members in _same_shapes(feeds):
+    for members in _pieces(feeds, most_rows):
         for index, outcome in zip(members, _run_batch(run, [feeds[i] for i in members]), strict=True):
             outcomes[index] = outcome
     return outcomes
@@ -40,7 +42,7 @@ def _outcome(run: Run, feed: Feed) -> Outcome:
 def _run_batch(run: Run, feeds: list[Feed]) -> list[Outcome]:
     if len(feeds) == 1:
         return run_each(run, feeds)
-    sizes = [next(iter(feed.values())).shape[0] for feed in feeds]
+    sizes = [_rows(feed) for feed in feeds]
     whole = {name: np.concatenate([feed[name] for feed in feeds]) for name in feeds[0]}
     try:
         outputs = run(whole)
@@ -51,6 +53,23 @@ def _run_batch(run: Run, feeds: list[Feed]) -> list[Outcome]:
         return run_each(run, feeds)
     ends = np.cumsum(sizes)
     return [[output[end - size : end] for output in outputs] for size, end in zip(sizes, ends, strict=True)]
+
+
+def _pieces(feeds: Sequence[Feed], most_rows: int) -> Iterator[list[int]]:
+    """Indices of the requests that run together."""
+    for members in _same_shapes(feeds):
+        piece, rows = [], 0
+        for index in members:
+            if piece and most_rows and rows + _rows(feeds[index]) > most_rows:
+                yield piece
+                piece, rows = [], 0
+            piece.append(index)
+            rows += _rows(feeds[index])
+        yield piece
+
+
+def _rows(feed: Feed) -> int:
+    return next(iter(feed.values())).shape[0]
 
 
 def _same_shapes(feeds: Sequence[Feed]) -> list[list[int]]:
