@@ -32,6 +32,7 @@ NO_OPTION: Final = (
     "triton_admin_header",
     "receive_timeout_s",
     "hang_restart_s",
+    "keep_ensembles",
     "slo_window_s",
 )
 """By environment variable only: secrets, which others see in an argument list, and what hardly anybody needs."""
@@ -178,6 +179,8 @@ class Settings(BaseSettings):
     """From the first byte of a request to the last of its body."""
     hang_restart_s: Annotated[float, Field(gt=0)] = 10.0
     """An embedded Triton that has not answered for so long is killed and started again."""
+    keep_ensembles: bool = False
+    """An embedded Triton runs each model of an ensemble in a process of its own, not all in one."""
     slo_window_s: Annotated[float, Field(ge=2, le=600)] = 30.0
     """What `slo` is measured over, in whole seconds."""
 

@@ -254,7 +254,7 @@ COVERED_BY: Final[Mapping[str, str]] = {
     "frontend/reflex_frontend/embedded/backends/onnxruntime/model.py": "tests/integration/test_embedded_triton.py",
     "frontend/reflex_frontend/embedded/backends/onnxruntime/reflex_batch.py": "tests/integration/test_embedded_triton.py",
     "frontend/reflex_frontend/embedded/backends/onnxruntime/reflex_ensemble.py": (
-        "tests/integration/test_embedded_triton.py"
+        "tests/integration/embedded/test_one_process.py"
     ),
     "frontend/reflex_frontend/embedded/backends/onnxruntime/reflex_session.py": "tests/integration/test_embedded_triton.py",
     "frontend/reflex_frontend/embedded/child.py": "tests/integration/test_embedded_triton.py",

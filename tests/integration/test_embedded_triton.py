@@ -104,7 +104,7 @@ def test_an_ensemble_answers_and_its_requests_are_batched(repository: Path) -> N
             answers = await asyncio.gather(*(_infer(stub, "affine", "x", x) for x in inputs))
             for x, y in zip(inputs, answers, strict=True):
                 np.testing.assert_array_equal(y, 2 * x + 1)
-            statistics = await stub.ModelStatistics(service_pb2.ModelStatisticsRequest(name="double"))
+            statistics = await stub.ModelStatistics(service_pb2.ModelStatisticsRequest(name="affine"))
             assert statistics.model_stats[0].execution_count < len(inputs)
             assert triton.failure is None
 
@@ -159,7 +159,7 @@ def test_a_lost_triton_is_replaced_at_the_same_address_and_leaves_nothing(
         async with _serving(repository, "affine", "user", on_event=events.append) as (triton, stub):
             group, address, before = _pid(triton), triton.grpc_address, regions(owner_prefix())
             starts, began = triton.restarts, len(events)  # a start may have failed before, on a busy machine
-            assert len(before) == 3  # one a stub
+            assert len(before) == 2  # one a stub
             if how == "killed":
                 os.kill(group, signal.SIGKILL)
             else:
@@ -228,7 +228,7 @@ def test_stop_is_quick_and_leaves_no_process_no_memory_and_no_file(repository: P
         async with _serving(repository, "affine", "user") as (triton, _):
             group, folder = _pid(triton), Path(triton.grpc_address.removeprefix("unix:")).parent
             assert (folder / "tmp").is_dir()
-            assert len(living_of_group(group)) == 5  # tritonserver, three stubs, the guardian
+            assert len(living_of_group(group)) == 4  # tritonserver, two stubs, the guardian
             before_s = time.monotonic()
             await triton.stop()
             promise("the embedded Triton stops", time.monotonic() - before_s, at_most=1.5)
@@ -270,8 +270,8 @@ def test_kill_9_of_the_frontend_takes_triton_its_stubs_and_their_memory_along(
         group, prefix = int(words[0]), owner_prefix(owner.pid)
         if ready:
             asyncio.run(_ready_at(words[1]))
-            assert len(living_of_group(group)) == 5
-            assert len(regions(prefix)) == 3
+            assert len(living_of_group(group)) == 4
+            assert len(regions(prefix)) == 2
         else:
             wait_until(lambda: len(living_of_group(group)) > 2, "the first stub has just been born")
         owner.kill()

@@ -18,6 +18,7 @@ SERVING_MARK = "Started GRPCInferenceService"
 
 HEADER = re.compile(r"^(?P<level>[EWI])\d{4} [\d:.]+ +\d+ \S+\] ?")
 FAILED_MODEL = re.compile(r"failed to load '(?P<model>[^']+)' version \d+: (?P<why>.*)")
+ITS_MODEL = re.compile(r"its model (?P<model>\S+): (?P<why>.*)")
 PLAIN_FAILURES = (
     re.compile(r"error while loading shared libraries: (?P<why>.*)"),
     re.compile(r"failed to start GRPC service: (?P<why>.*)"),
@@ -61,7 +62,7 @@ class TritonLog:
         for line in self._lines:
             match = FAILED_MODEL.search(line)
             if match:
-                return f"model '{match['model']}': {_clean(match['why'])}"
+                return _of_a_model(match["model"], _clean(match["why"]))
         for pattern in PLAIN_FAILURES:
             for line in self._lines:
                 match = pattern.search(_without_header(line))
@@ -73,6 +74,12 @@ class TritonLog:
         self._lines.append(line)
         self.serving = self.serving or SERVING_MARK in line
         self.drained = self.drained or DRAINED_MARK in line
+
+
+def _of_a_model(model: str, why: str) -> str:
+    """An ensemble that runs as one model says which of its own models is to blame."""
+    part = ITS_MODEL.match(why)
+    return f"model '{part['model']}': {part['why']}" if part else f"model '{model}': {why}"
 
 
 def _telling(line: str) -> bool:

@@ -17,6 +17,8 @@ class EmbeddedOptions:
     models: tuple[str, ...]
     tolerates_broken_models: bool = False
     """Whether Triton goes on when one of them cannot be loaded."""
+    keeps_ensembles: bool = False
+    """Whether each model of an ensemble has a process of its own, and can be asked by itself."""
     threads: int | None = None
     """Threads of one model instance; None leaves one of the usable cores to the frontend."""
     log_path: Path | None = None

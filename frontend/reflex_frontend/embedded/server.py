@@ -25,6 +25,7 @@ from reflex_frontend.embedded.layout import (
 )
 from reflex_frontend.embedded.locate import Installation, locate
 from reflex_frontend.embedded.options import EmbeddedOptions, TritonEvent
+from reflex_frontend.embedded.private_repository import PrivateRepository
 from reflex_frontend.embedded.run_folder import RunFolder
 from reflex_frontend.embedded.start_watch import (
     DIED,
@@ -36,6 +37,9 @@ from reflex_frontend.embedded.start_watch import (
 )
 
 __all__ = ["EmbeddedTriton"]
+
+REFRESH_S = 1.0
+"""Between two looks at what else came to the repository: another frontend of this user may want it of this Triton."""
 
 VAIN_STARTS = ((dead_before_serving, DIED), (still_before_serving, STILL))
 
@@ -56,6 +60,7 @@ class EmbeddedTriton:
         self._folder: RunFolder | None = None
         self._child: Child | None = None
         self._keeper: asyncio.Task[None] | None = None
+        self._private: PrivateRepository | None = None
         self.restarts = 0
         self.last_exit: int | None = None
         """Exit code of the last process that ended; negative is the number of the signal."""
@@ -99,7 +104,9 @@ class EmbeddedTriton:
         self._threads = self._options.threads or default_threads(usable_cores())
         self._folder = RunFolder()
         try:
-            self._child = self._spawn(self._folder)
+            if not self._options.keeps_ensembles:
+                self._private = PrivateRepository(self._repository, self._folder.path)
+            self._child = await self._spawn(self._folder)
         except BaseException:
             self._folder.remove()
             self._folder = None
@@ -128,6 +135,7 @@ class EmbeddedTriton:
         if self._child is None:
             yield
             return
+        await self._refresh()
         async with unless_one_dies(self._child, models):
             yield
 
@@ -141,10 +149,13 @@ class EmbeddedTriton:
             self._on_event(TritonEvent(kind="hung", message=f"{reason}; starting it again", pid=self._child.pid))
             self._child.kill()
 
-    def _spawn(self, folder: RunFolder) -> Child:
+    async def _spawn(self, folder: RunFolder) -> Child:
+        await self._refresh()
+        repository = self._repository if self._private is None else self._private.path
+        models = self.models if self._private is None else self._private.to_load(self.models)
         prefix = f"{owner_prefix()}{next(self._run_numbers)}_"
-        run = Run(self._installation, self._backends, self._repository, prefix, self._threads)
-        command = trampoline(run, folder, server_arguments(run, folder, self._options, self.models))
+        run = Run(self._installation, self._backends, repository, prefix, self._threads)
+        command = trampoline(run, folder, server_arguments(run, folder, self._options, models))
         environment = server_environment(run, os.environ) | {"TMPDIR": str(folder.temporary)}
         child = Child(command, environment, prefix, folder, self._options.log_path)
         self._on_event(TritonEvent(kind="started", message=f"Triton started (pid {child.pid})", pid=child.pid))
@@ -154,6 +165,7 @@ class EmbeddedTriton:
         while True:
             async with asyncio.TaskGroup() as tasks:
                 watches = [tasks.create_task(self._watch_start(child, *each)) for each in VAIN_STARTS]
+                watches.append(tasks.create_task(self._watch_repository()))
                 await child.wait()
                 for watch in watches:
                     watch.cancel()
@@ -166,13 +178,25 @@ class EmbeddedTriton:
         if await is_in_vain(child):
             self.report_hang(reason)
 
+    async def _watch_repository(self) -> None:
+        """Until cancelled."""
+        while self._private is not None:
+            await asyncio.sleep(REFRESH_S)
+            if self._private.is_outdated():
+                await self._refresh()
+
+    async def _refresh(self) -> None:
+        """Let Triton see what the repository on disk holds by now."""
+        if self._private is not None:
+            await asyncio.to_thread(self._private.refresh)
+
     async def _respawn(self, folder: RunFolder) -> Child:
         """Start again after the delay, and again when the machine cannot start a process at the moment."""
         while True:
             await asyncio.sleep(self._next_delay_s())
             self.restarts += 1
             try:
-                return self._spawn(folder)
+                return await self._spawn(folder)
             except (OSError, SetupError) as exc:
                 self._failure = str(exc)
                 self._on_event(TritonEvent(kind="exited", message=f"Triton cannot be started: {exc}",

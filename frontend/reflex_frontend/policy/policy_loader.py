@@ -141,7 +141,8 @@ class PolicyLoader:
 
     def _resize(self, admission: Admission, policy: ServedPolicy, counted: Mapping[str, int]) -> None:
         """To the instances that Triton runs, if it has said so: a default differs with the backend and the machine."""
-        instances = counted.get(policy.config.component(DENOISE))
+        # Of an ensemble that the embedded Triton runs as one model, that one's.
+        instances = counted.get(policy.config.component(DENOISE), counted.get(policy.config.policy_id))
         if instances is not None:
             admission.resize(*self._room(policy, instances))
 

@@ -45,7 +45,11 @@ class TritonBackend:
             wanted = list(policies)
             models = tuple(dict.fromkeys(model for config in wanted for model in config.models))
             options = EmbeddedOptions(
-                model_repository=repository, models=models, tolerates_broken_models=len(wanted) > 1
+                model_repository=repository,
+                models=models,
+                tolerates_broken_models=len(wanted) > 1,
+                # A prefix is kept between two of its models: they must be there one by one.
+                keeps_ensembles=settings.keep_ensembles or settings.prefix_cache_mb is not None,
             )
             self._embedded = EmbeddedTriton(options, on_event=self._note)
 

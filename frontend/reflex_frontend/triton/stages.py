@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from reflex_frontend.errors import TritonCallError
 from reflex_frontend.triton.gateway import Metadata, Outputs, RawTensor, Target, Triton, arrays_of
 
 __all__ = ["Prefix", "PrefixMemory", "Stage", "StagedCall", "Stages", "read_stages"]
@@ -19,6 +20,8 @@ Prefix = tuple[RawTensor, ...]
 """What the denoise model takes besides the request's own inputs; nobody may change it."""
 ITEM_BYTES: Final = {"TYPE_BOOL": 1, "TYPE_UINT8": 1, "TYPE_FP16": 2, "TYPE_BF16": 2, "TYPE_INT64": 8}
 """Of the types that are not four bytes long."""
+UNKNOWN_MODEL: Final = "unknown model"
+"""What Triton says of a model that is not loaded (triton core)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +130,19 @@ class StagedCall:
         self._prefix = self.memory.find(self._observed)
         self.is_hit = self._prefix is not None
         if self._prefix is None and self.memory.is_worth_keeping():
-            self._prefix = await self.stages.make_prefix(triton, inputs, metadata)
+            self._prefix = await self._made(triton, inputs, metadata)
         if self._prefix is None:
             return await triton.infer(inputs, metadata)
         return await self.stages.denoise(triton, inputs, self._prefix, metadata)
+
+    async def _made(self, triton: Triton, inputs: Sequence[RawTensor], metadata: Metadata) -> Prefix | None:
+        """None where Triton runs the ensemble as one model: there is nothing to ask one by one."""
+        try:
+            return await self.stages.make_prefix(triton, inputs, metadata)
+        except TritonCallError as failure:
+            if UNKNOWN_MODEL not in failure.detail:
+                raise
+            return None
 
     def remember(self) -> None:
         """What was asked last turned out well."""

@@ -73,6 +73,7 @@ FIELDS: list[tuple[str, object, str, object, object, object]] = [
     ("json_logs", False, "1", True, False, False),
     ("receive_timeout_s", 5.0, "2.5", 2.5, 1, 1.0),
     ("hang_restart_s", 10.0, "3", 3.0, 4, 4.0),
+    ("keep_ensembles", False, "1", True, False, False),
     ("slo_window_s", 30.0, "5", 5.0, 10, 10.0),
 ]
 
