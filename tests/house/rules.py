@@ -56,6 +56,7 @@ ENVIRONMENT_READERS: Final[Mapping[str, str]] = {
     "integrations/lerobot_policy_reflex/lerobot_policy_reflex/keys.py": "the key: LeRobot prints its settings",
     "runner/reflex_runner/simulation/engine.py": "MUJOCO_GL, which MuJoCo reads when it is imported",
     "runner/reflex_runner/so101/places.py": "REFLEX_SO101_PORT, and the variables by which LeRobot finds calibrations",
+    "src/reflex/gpus/libraries.py": "LD_LIBRARY_PATH, where the loader looks for CUDA's libraries",
     f"{EMBEDDED}server.py": "Triton inherits the environment, which also says where the cache lies",
     f"{EMBEDDED}launch.py": "becomes tritonserver and hands the environment on",
     f"{EMBEDDED}backends/onnxruntime/reflex_session.py": "runs in Triton's stub; we speak through the environment",
