@@ -258,6 +258,7 @@ COVERED_BY: Final[Mapping[str, str]] = {
     ),
     "frontend/reflex_frontend/embedded/backends/onnxruntime/reflex_bound.py": "tests/unit/reflex_frontend/embedded/backends/test_bound.py",
     "frontend/reflex_frontend/embedded/backends/onnxruntime/reflex_cache.py": "tests/unit/reflex_frontend/embedded/backends/test_cache.py",
+    "frontend/reflex_frontend/embedded/backends/onnxruntime/reflex_device.py": "tests/unit/reflex_frontend/embedded/backends/test_device.py",
     "frontend/reflex_frontend/embedded/backends/onnxruntime/reflex_session.py": "tests/integration/test_embedded_triton.py",
     "frontend/reflex_frontend/embedded/child.py": "tests/integration/test_embedded_triton.py",
     "frontend/reflex_frontend/embedded/options.py": "tests/unit/reflex_frontend/embedded/test_command.py",

@@ -59,6 +59,7 @@ ENVIRONMENT_READERS: Final[Mapping[str, str]] = {
     "src/reflex/gpus/libraries.py": "LD_LIBRARY_PATH, where the loader looks for CUDA's libraries",
     f"{EMBEDDED}server.py": "Triton inherits the environment, which also says where the cache lies",
     f"{EMBEDDED}launch.py": "becomes tritonserver and hands the environment on",
+    f"{EMBEDDED}backends/onnxruntime/reflex_device.py": "as the one below: the device that the frontend has chosen",
     f"{EMBEDDED}backends/onnxruntime/reflex_session.py": "runs in Triton's stub; we speak through the environment",
 }
 """Which file reads the environment past the settings, and why. An entry without use is a violation itself."""

@@ -33,6 +33,9 @@ OTHER_VARIABLES: Final = frozenset(
         "REFLEX_CONNECT_RETRY_SECONDS",
         "REFLEX_CONVEX_URL",
         "REFLEX_NO_RECORD",
+        "REFLEX_ONNX_CACHE",
+        "REFLEX_ONNX_CARD",
+        "REFLEX_ONNX_DEVICE",
         "REFLEX_ONNX_THREADS",
         "REFLEX_SO101_PORT",
     }

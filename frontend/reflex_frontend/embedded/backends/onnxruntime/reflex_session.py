@@ -1,13 +1,16 @@
-"""From a model's config.pbtxt and its graph file to a session of ONNX Runtime on the CPU.
+"""From a model's config.pbtxt and its graph file to a session of ONNX Runtime, on the CPU or on a GPU.
 
 Parameters of the config that it knows: `intra_op_thread_count`, `inter_op_thread_count`, and every `session.*` entry of
 ONNX Runtime's session options (`session.intra_op.allow_spinning` is "0" unless set).
 """
 
 import os
+import sys
 from pathlib import Path
 
 import onnxruntime
+from reflex_bound import BoundSession
+from reflex_device import CPU, DeviceError, device_of, open_on, sentence_of
 
 __all__ = ["LoadError", "open_session", "reason_of"]
 
@@ -32,15 +35,21 @@ class LoadError(Exception):
 
 
 def open_session(config: dict, folder: Path) -> onnxruntime.InferenceSession:
-    """The model of `config`, whose version's folder that is; `LoadError` where the two do not agree."""
-    session = _load(_model_file(config, folder), _session_options(config))
+    """The model of `config`, whose version's folder that is; `LoadError` where the two do not agree.
+
+    On a GPU it is a `BoundSession`, which runs as a session does.
+    """
+    path, device = _model_file(config, folder), device_of(config)
+    session = _load(path, _session_options(config)) if device == CPU else _load_on(device, path, config)
     _check(config["input"], session.get_inputs(), "input", config["max_batch_size"])
     _check(config["output"], session.get_outputs(), "output", config["max_batch_size"])
     return session
 
 
 def reason_of(error: Exception) -> str:
-    """Without the `[ONNXRuntimeError] : 7 : ` in front."""
+    """Without the `[ONNXRuntimeError] : 7 : ` in front; of a GPU's error, what it means."""
+    if told := sentence_of(str(error)):
+        return told
     return str(error).removeprefix("[ONNXRuntimeError] : ").partition(" : ")[2] or str(error)
 
 
@@ -77,6 +86,17 @@ def _load(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.Infere
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as exc:
         raise LoadError(f"{path} cannot be loaded: {reason_of(exc)}") from exc
+
+
+def _load_on(device: str, path: Path, config: dict) -> BoundSession:
+    try:
+        session = open_on(device, path, lambda: _session_options(config), config)
+    except DeviceError as exc:
+        raise LoadError(str(exc)) from exc
+    sys.stderr.write(
+        f"reflex: {config['name']} runs on {device}, {'as' if session.captures else 'without'} CUDA graphs\n"
+    )
+    return session
 
 
 def _check(wanted: list[dict], found: list, kind: str, max_batch_size: int) -> None:

@@ -1,0 +1,158 @@
+"""The choice of a provider, with the real ONNX Runtime of this environment; and its errors, as the GPU tells them.
+
+Where `REFLEX_TEST_ONNXRUNTIME_GPU` names the Python of an environment with `onnxruntime-gpu` and NVIDIA's plugin, the
+same is tried with them, as far as they load on a machine without a driver.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from support.gpus.backend import BACKEND, backend_module, doubling, model_config
+from support.gpus.standin import RTX_4090, Standin
+
+device = backend_module("reflex_device")
+session = backend_module("reflex_session")
+
+GPU_PYTHON = os.environ.get("REFLEX_TEST_ONNXRUNTIME_GPU")
+
+
+@pytest.mark.parametrize(
+    ("config", "where"),
+    [
+        ({}, "cuda"),
+        ({"instance_group": [{"kind": "KIND_CPU"}]}, "cpu"),
+        ({"instance_group": [{"kind": "KIND_GPU"}]}, "cuda"),
+        ({"dims": (-1, -1, 3)}, "cpu"),
+    ],
+)
+def test_a_model_runs_on_the_chosen_device_unless_it_asks_for_the_cpu_or_takes_any_size(
+    monkeypatch: pytest.MonkeyPatch, config: dict[str, Any], where: str
+) -> None:
+    monkeypatch.setenv("REFLEX_ONNX_DEVICE", "cuda")
+    assert device.device_of(model_config(**config)) == where
+    monkeypatch.delenv("REFLEX_ONNX_DEVICE")
+    assert device.device_of(model_config(**config)) == "cpu"
+
+
+ILLEGAL = "CUDA failure 700: an illegal memory access was encountered ; GPU=0 ; expr=cudaStreamSynchronize(stream)"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ILLEGAL, "the GPU is lost (CUDA failure 700)"),
+        ("CUDA failure 999: unknown error ; GPU=0", "the GPU is lost (CUDA failure 999)"),
+        ("CUDA failure 719: unspecified launch failure", "the GPU is lost"),
+        ("CUDA failure 2: out of memory ; GPU=0", "the GPU's memory ran out"),
+        ("Failed to allocate memory for requested buffer of size 536870912", "the GPU's memory ran out"),
+        ("CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED", "the GPU's memory ran out"),
+    ],
+)
+def test_an_error_of_the_gpu_is_told_in_words_with_what_to_do(error: str, said: str) -> None:
+    sentence = session.reason_of(RuntimeError(f"[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : {error}"))
+    assert sentence.startswith(said)
+    assert "`" in sentence
+
+
+def test_other_errors_stay_what_they_are() -> None:
+    assert device.sentence_of("Got invalid dimensions for input: x") is None
+    assert device.sentence_of("CUDA failure 1: invalid argument") is None
+
+
+def loaded_on(wanted: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What a model's load error says."""
+    doubling(folder / "model.onnx")
+    monkeypatch.setenv("REFLEX_ONNX_DEVICE", wanted)
+    with pytest.raises(session.LoadError) as refused:
+        session.open_session(model_config(), folder)
+    return str(refused.value)
+
+
+def test_a_package_without_cuda_is_no_reason_to_run_on_the_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = loaded_on("cuda", tmp_path, monkeypatch)
+    assert said.startswith("device cuda: the package onnxruntime here computes on the CPU alone")
+
+
+def test_a_package_without_the_plugin_is_no_reason_to_run_on_the_cpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert loaded_on("trt-rtx", tmp_path, monkeypatch).startswith("device trt-rtx: No module named")
+
+
+def test_a_provider_that_onnxruntime_passes_over_silently_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+    monkeypatch.setattr(onnxruntime, "InferenceSession", _as_with_cuda)
+    said = loaded_on("cuda", tmp_path, monkeypatch)
+    assert said.startswith("device cuda: its provider cannot be loaded: ")
+
+
+def _as_with_cuda(path: str, options: Any, **_: Any) -> Any:
+    return onnxruntime.capi.onnxruntime_inference_collection.InferenceSession(
+        path, options, providers=["CPUExecutionProvider"]
+    )
+
+
+def test_the_cpu_stays_a_plain_session(tmp_path: Path) -> None:
+    doubling(tmp_path / "model.onnx")
+    opened = session.open_session(model_config(), tmp_path)
+    assert type(opened) is onnxruntime.InferenceSession
+    assert (opened.run(["y"], {"x": np.ones((1, 4), np.float32)})[0] == 2.0).all()
+
+
+def test_the_plugin_is_given_the_batches_that_come_and_its_cache_hangs_on_them() -> None:
+    assert device._profile(model_config(dims=(3, 64), max_batch_size=8)) == {
+        "nv_profile_min_shapes": "x:1x3x64",
+        "nv_profile_opt_shapes": "x:1x3x64",
+        "nv_profile_max_shapes": "x:8x3x64",
+    }
+    assert device._profile(model_config(max_batch_size=0)) == {}
+
+
+TRY = """
+import json, sys
+sys.path.insert(0, {backend!r})
+import reflex_session
+try:
+    reflex_session.open_session(json.loads({config!r}), __import__("pathlib").Path({folder!r}))
+except reflex_session.LoadError as exc:
+    print("LOAD ERROR", exc)
+"""
+
+
+def with_gpu_packages(folder: Path, wanted: str, libraries: Path) -> str:
+    """What the load error says in that other environment, where the loader looks into `libraries`, too."""
+    doubling(folder / "model.onnx")
+    code = TRY.format(backend=str(BACKEND), config=json.dumps(model_config()), folder=str(folder))
+    environment = os.environ | {"REFLEX_ONNX_DEVICE": wanted, "LD_LIBRARY_PATH": str(libraries)}
+    run = subprocess.run([str(GPU_PYTHON), "-c", code], env=environment, capture_output=True, text=True, check=False)
+    (line,) = [line for line in run.stdout.splitlines() if line.startswith("LOAD ERROR ")] or [run.stderr]
+    return line.removeprefix("LOAD ERROR ")
+
+
+if GPU_PYTHON:
+
+    def test_onnxruntime_gpu_without_cudas_libraries_names_the_one_that_is_missing(tmp_path: Path) -> None:
+        said = with_gpu_packages(tmp_path, "cuda", tmp_path)
+        assert said.startswith("device cuda: its provider cannot be loaded: libcublasLt.so.13: cannot open")
+
+    def test_nvidias_plugin_without_a_driver_names_the_library_that_is_missing(tmp_path: Path) -> None:
+        said = with_gpu_packages(tmp_path, "trt-rtx", tmp_path)
+        assert said.startswith("device trt-rtx: ")
+        assert "libcuda.so.1" in said
+
+    def test_nvidias_plugin_with_a_driver_alone_goes_on_to_its_next_library(tmp_path: Path) -> None:
+        Standin([RTX_4090]).write(tmp_path / "libcuda.so.1")
+        said = with_gpu_packages(tmp_path, "trt-rtx", tmp_path)
+        assert "libcuda.so.1: cannot open" not in said
+        assert "libnvidia-ml.so.1" in said
