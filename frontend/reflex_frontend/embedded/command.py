@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from reflex_frontend.embedded.device import HIDDEN
 from reflex_frontend.embedded.locate import Installation
 from reflex_frontend.embedded.options import EmbeddedOptions
 from reflex_frontend.embedded.run_folder import PORT, RunFolder
@@ -29,6 +30,8 @@ class Run:
     repository: Path
     region_prefix: str
     threads: int
+    device: Mapping[str, str] = field(default_factory=lambda: dict(HIDDEN))
+    """What the models are told of the device, and who sees it."""
 
 
 def trampoline(run: Run, folder: RunFolder, arguments: list[str]) -> list[str]:
@@ -49,7 +52,8 @@ def server_arguments(run: Run, folder: RunFolder, options: EmbeddedOptions, mode
         "--disable-auto-complete-config",
         "--strict-readiness=true",
         # With several policies one that cannot load must not take the others with it.
-        f"--exit-on-error={str(not options.tolerates_broken_models).lower()}",
+        # While `auto` may still take another device, the failure of one must be seen.
+        f"--exit-on-error={str(options.device.may_step_down or not options.tolerates_broken_models).lower()}",
         f"--exit-timeout-secs={options.exit_timeout_s}",
         f"--backend-config=python,shm-region-prefix-name={run.region_prefix}",
         f"--backend-config=python,stub-timeout-seconds={STUB_START_S}",
@@ -74,12 +78,12 @@ def server_environment(run: Run, inherited: Mapping[str, str]) -> dict[str, str]
         "LD_LIBRARY_PATH": _joined(run.installation.libraries, run.installation.libpython.parent,
                                    kept.get("LD_LIBRARY_PATH")),
         "PATH": _joined(run.installation.python_bin, kept.get("PATH", os.defpath)),
-        "CUDA_VISIBLE_DEVICES": "",  # the embedded Triton computes on the CPU; a found GPU would only cost memory
         "OMP_NUM_THREADS": str(run.threads),
         "OPENBLAS_NUM_THREADS": "1",  # numpy only copies here; its pool would cost a thread per core and stub
         "PYTHONUNBUFFERED": "1",  # a model's prints reach the log before a crash does
         "ORT_DISABLE_TELEMETRY": "1",  # the package onnxruntime reports its use to its maker, and waits to, at its end
         "REFLEX_ONNX_THREADS": str(run.threads),
+        **run.device,
     }  # fmt: skip
 
 

@@ -27,6 +27,7 @@ from reflex_frontend.embedded.locate import Installation
 __all__ = ["backend_directory", "cache_candidates", "cache_folder", "is_shell_safe", "shell_safe_repository"]
 
 OWN_BACKENDS = Path(__file__).parent / "backends"
+RTX_BACKEND = "tensorrt_rtx"
 IMPORT_WATCHDOG = (
     b"import reflex_stub_watchdog  # ends this stub with its tritonserver; first, so that nothing is missed\n"
 )
@@ -88,8 +89,10 @@ def _files(installation: Installation) -> dict[str, bytes]:
     # Triton refuses a backend library that is a link out of the directory, so it is copied.
     names = ("libtriton_python.so", "triton_python_backend_utils.py")
     files = {f"python/{name}": (installation.backend / name).read_bytes() for name in names}
-    for path in sorted(OWN_BACKENDS.glob("*/*.py")):
+    for path in sorted((*OWN_BACKENDS.glob("*/*.py"), *OWN_BACKENDS.glob("*/*.sh"))):
         files[f"{path.parent.name}/{path.name}"] = path.read_bytes()
+        # What was built for `tensorrt_rtx` has its graph beside it, which the same library compiles for this card.
+        files[f"{RTX_BACKEND}/{path.name}"] = path.read_bytes()
     return files
 
 

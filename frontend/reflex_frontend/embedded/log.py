@@ -14,6 +14,7 @@ __all__ = ["TritonLog"]
 KEPT_LINES = 400
 TAIL_LINES = 12
 DRAINED_MARK = "All models are stopped"
+GRAPHS_MARK = "as CUDA graphs"
 SERVING_MARK = "Started GRPCInferenceService"
 
 HEADER = re.compile(r"^(?P<level>[EWI])\d{4} [\d:.]+ +\d+ \S+\] ?")
@@ -44,6 +45,8 @@ class TritonLog:
         self._partial = b""
         self.serving = False
         """Whether the process has opened its gRPC port, which it does once every model is loaded."""
+        self.replays_graphs = False
+        """Whether a model has said that its runs are CUDA graphs."""
         self.drained = False
         """Whether the process, asked to stop, has answered everything that was in flight."""
 
@@ -73,6 +76,7 @@ class TritonLog:
     def _add(self, line: str) -> None:
         self._lines.append(line)
         self.serving = self.serving or SERVING_MARK in line
+        self.replays_graphs = self.replays_graphs or GRAPHS_MARK in line
         self.drained = self.drained or DRAINED_MARK in line
 
 

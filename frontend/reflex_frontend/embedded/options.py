@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+
+from reflex_frontend.embedded.device import DeviceInUse
 
 __all__ = ["EmbeddedOptions", "TritonEvent"]
 
@@ -19,6 +21,8 @@ class EmbeddedOptions:
     """Whether Triton goes on when one of them cannot be loaded."""
     keeps_ensembles: bool = False
     """Whether each model of an ensemble has a process of its own, and can be asked by itself."""
+    device: DeviceInUse = field(default_factory=DeviceInUse)
+    """What the models compute on; the processor unless somebody chose."""
     threads: int | None = None
     """Threads of one model instance; None leaves one of the usable cores to the frontend."""
     log_path: Path | None = None

@@ -8,6 +8,7 @@ import itertools
 import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from dataclasses import dataclass
 from pathlib import Path
 
 from reflex.errors import RepositoryError, SetupError
@@ -65,6 +66,7 @@ class EmbeddedTriton:
         self.last_exit: int | None = None
         """Exit code of the last process that ended; negative is the number of the signal."""
         self._failure: str | None = None
+        options.device.replays_graphs = lambda: self._child is not None and self._child.log.replays_graphs
         self.models = options.models
         """What the next start loads; who loads and unloads models through gRPC keeps it up to date."""
 
@@ -100,7 +102,7 @@ class EmbeddedTriton:
         if self._keeper is not None:
             raise RuntimeError("the embedded Triton is already started")
         _check_models(self._options)
-        self._installation, self._backends, self._repository = await asyncio.to_thread(_prepare, self._options)
+        self._prepared = await asyncio.to_thread(_prepare, self._options)
         self._threads = self._options.threads or default_threads(usable_cores())
         self._folder = RunFolder()
         try:
@@ -154,7 +156,9 @@ class EmbeddedTriton:
         repository = self._repository if self._private is None else self._private.path
         models = self.models if self._private is None else self._private.to_load(self.models)
         prefix = f"{owner_prefix()}{next(self._run_numbers)}_"
-        run = Run(self._installation, self._backends, repository, prefix, self._threads)
+        ready = self._prepared
+        device = self._options.device.environment(os.environ, ready.backends, ready.cache)
+        run = Run(ready.installation, ready.backends, repository, prefix, self._threads, device)
         command = trampoline(run, folder, server_arguments(run, folder, self._options, models))
         environment = server_environment(run, os.environ) | {"TMPDIR": str(folder.temporary)}
         child = Child(command, environment, prefix, folder, self._options.log_path)
@@ -209,12 +213,16 @@ class EmbeddedTriton:
         self._failed_starts = 0 if child.log.serving else self._failed_starts + 1
         if child.uptime_s >= self._options.healthy_after_s:
             self._delay_s = self._options.restart_delay_s
+        steps_down = self._failure is not None and self._options.device.step_down(self._failure)
+        if steps_down:
+            self._failed_starts, self._delay_s = 0, self._options.restart_delay_s
         gives_up = self._failed_starts == self._options.max_failed_starts
         how = _how_it_ended(child.exit_code)
         self._on_event(
             TritonEvent(
                 kind="gave_up" if gives_up else "exited",
-                message=f"Triton {how}: {self._failure}" if self._failure else f"Triton {how}",
+                message=(f"Triton {how}: {self._failure}" if self._failure else f"Triton {how}")
+                + (f"; --device auto takes {self._options.device.name} now" if steps_down else ""),
                 pid=child.pid,
                 exit_code=child.exit_code,
                 restart_in_s=None if gives_up else self._delay_s,
@@ -240,12 +248,21 @@ def _check_models(options: EmbeddedOptions) -> None:
             )
 
 
-def _prepare(options: EmbeddedOptions) -> tuple[Installation, Path, Path]:
+@dataclass(frozen=True)
+class _Prepared:
+    installation: Installation
+    backends: Path
+    repository: Path
+    cache: Path
+
+
+def _prepare(options: EmbeddedOptions) -> _Prepared:
     """Everything that touches the disk before the first start."""
     remove_regions_of_dead_owners()
     installation = locate()
     cache = cache_folder(cache_candidates(os.environ))
-    return installation, backend_directory(installation, cache), shell_safe_repository(options.model_repository, cache)
+    repository = shell_safe_repository(options.model_repository, cache)
+    return _Prepared(installation, backend_directory(installation, cache), repository, cache)
 
 
 def _how_it_ended(exit_code: int | None) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final, Literal, get_args
 
 from reflex.errors import SetupError
@@ -54,6 +55,9 @@ class Choice:
     """A sentence for each better way that `auto` could not take; none where there is no driver at all."""
 
 
+NONE_FAILED: Final[Mapping[Device, str]] = MappingProxyType({})
+
+
 def read_machine() -> Machine:
     """This one. The libraries are only looked for where there is a driver that could use them."""
     driver = read_driver()
@@ -65,11 +69,14 @@ def ways(machine: Machine) -> dict[Device, Gpu | str | None]:
     return {"trt-rtx": _trt_rtx(machine), "cuda": _cuda(machine), "cpu": None}
 
 
-def choose(wanted: Wanted, machine: Machine) -> Choice:
-    """What `--device` comes to on this machine; `SetupError` where the device that is named does not work."""
+def choose(wanted: Wanted, machine: Machine, failed: Mapping[Device, str] = NONE_FAILED) -> Choice:
+    """What `--device` comes to on this machine; `SetupError` where the device that is named does not work.
+
+    `failed` says of devices that were tried why they did not work after all.
+    """
     if wanted == "cpu":
         return Choice("cpu")
-    found = ways(machine)
+    found: dict[Device, Gpu | str | None] = {**ways(machine), **failed}
     if wanted != "auto":
         way = found[wanted]
         if isinstance(way, str):

@@ -36,6 +36,7 @@ OTHER_VARIABLES: Final = frozenset(
         "REFLEX_ONNX_CACHE",
         "REFLEX_ONNX_CARD",
         "REFLEX_ONNX_DEVICE",
+        "REFLEX_ONNX_GPU",
         "REFLEX_ONNX_THREADS",
         "REFLEX_SO101_PORT",
     }

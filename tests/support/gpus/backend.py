@@ -27,7 +27,7 @@ def backend_module(name: str) -> Any:
 
 def doubling(path: Path, *, width: int = 4, batched: bool = True) -> Path:
     """A model that doubles `x` to `y`, by a product of matrices."""
-    shape = ["batch", width] if batched else [1, width]
+    shape: list[str | int | None] = ["batch", width] if batched else [1, width]
     values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in ("x", "y")]
     twice = numpy_helper.from_array(2 * np.eye(width, dtype=np.float32), "twice")
     graph = helper.make_graph(

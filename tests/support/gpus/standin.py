@@ -45,7 +45,8 @@ class Standin:
     """What a function returns in place of success."""
 
     def write(self, path: Path) -> Path:
-        """As a file that the loader takes."""
+        """As a file that the loader takes; a new one, for the old one may be in use."""
+        path.unlink(missing_ok=True)
         functions = {
             "cuInit": b"",
             "cuDriverGetVersion": _store(self.cuda),

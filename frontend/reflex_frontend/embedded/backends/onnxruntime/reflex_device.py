@@ -36,6 +36,8 @@ LOST = re.compile(
     r"|unspecified launch failure|illegal memory access|device-side assert|uncorrectable ECC|GPU is lost",
     re.IGNORECASE,
 )
+COMMENT = re.compile(r"#.*")
+ON_CPU = re.compile(r"\bkind\s*:\s*KIND_CPU\b")
 NOT_ALL_ON_GPU = re.compile(r"cannot use the (?:CUDA )?graph capture feature|cannot use the CUDA Graph", re.IGNORECASE)
 
 
@@ -46,10 +48,13 @@ class DeviceError(Exception):
         super().__init__(f"device {device}: {why}")
 
 
-def device_of(config: dict) -> str:
-    """Where this model runs. Of pictures of any size no graph can be made, and they are prepared beside the GPU."""
+def device_of(config: dict, written: str) -> str:
+    """Where this model runs. Of pictures of any size no graph can be made, and they are prepared beside the GPU.
+
+    `written` is its config.pbtxt: a Triton that sees no card itself makes KIND_CPU of every group without a kind.
+    """
     wanted = os.environ.get("REFLEX_ONNX_DEVICE") or CPU
-    if any(group.get("kind") == "KIND_CPU" for group in config.get("instance_group", [])):
+    if ON_CPU.search(COMMENT.sub("", written)):
         return CPU
     return CPU if any(-1 in map(int, tensor["dims"]) for tensor in config["input"]) else wanted
 

@@ -39,7 +39,9 @@ def open_session(config: dict, folder: Path) -> onnxruntime.InferenceSession:
 
     On a GPU it is a `BoundSession`, which runs as a session does.
     """
-    path, device = _model_file(config, folder), device_of(config)
+    path = _model_file(config, folder)
+    written = folder.parent / "config.pbtxt"
+    device = device_of(config, written.read_text(encoding="utf-8") if written.is_file() else "")
     session = _load(path, _session_options(config)) if device == CPU else _load_on(device, path, config)
     _check(config["input"], session.get_inputs(), "input", config["max_batch_size"])
     _check(config["output"], session.get_outputs(), "output", config["max_batch_size"])

@@ -26,21 +26,21 @@ GPU_PYTHON = os.environ.get("REFLEX_TEST_ONNXRUNTIME_GPU")
 
 
 @pytest.mark.parametrize(
-    ("config", "where"),
+    ("config", "written", "where"),
     [
-        ({}, "cuda"),
-        ({"instance_group": [{"kind": "KIND_CPU"}]}, "cpu"),
-        ({"instance_group": [{"kind": "KIND_GPU"}]}, "cuda"),
-        ({"dims": (-1, -1, 3)}, "cpu"),
+        ({}, "", "cuda"),
+        ({}, "instance_group [{ kind: KIND_CPU count: 1 }]", "cpu"),
+        ({}, "# kind: KIND_CPU\ninstance_group [{ kind: KIND_GPU }]", "cuda"),
+        ({"dims": (-1, -1, 3)}, "", "cpu"),
     ],
 )
 def test_a_model_runs_on_the_chosen_device_unless_it_asks_for_the_cpu_or_takes_any_size(
-    monkeypatch: pytest.MonkeyPatch, config: dict[str, Any], where: str
+    monkeypatch: pytest.MonkeyPatch, config: dict[str, Any], written: str, where: str
 ) -> None:
     monkeypatch.setenv("REFLEX_ONNX_DEVICE", "cuda")
-    assert device.device_of(model_config(**config)) == where
+    assert device.device_of(model_config(**config), written) == where
     monkeypatch.delenv("REFLEX_ONNX_DEVICE")
-    assert device.device_of(model_config(**config)) == "cpu"
+    assert device.device_of(model_config(**config), written) == "cpu"
 
 
 ILLEGAL = "CUDA failure 700: an illegal memory access was encountered ; GPU=0 ; expr=cudaStreamSynchronize(stream)"
