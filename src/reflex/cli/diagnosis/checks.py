@@ -5,16 +5,18 @@ Each takes facts and returns a `Check`; `machine.py` finds the facts. A failed c
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from reflex.gpus import Gpu, Machine, choose, ways
 from reflex.triton_wheel import WHEEL, libpython_name, stub_of, stub_versions, triton_root
 from reflex.wording.install import fresh_environment_line, install_line, pip_line, reinstall_line
 
 __all__ = [
     "Check",
+    "check_devices",
     "check_extra",
     "check_glibc",
     "check_gpu",
@@ -155,15 +157,40 @@ def check_port(port: int, problem: str | None, server: str | None = None) -> Che
     return Check(f"port {port}", "ok", "free")
 
 
-def check_gpu(gpus: str | None, problem: str | None) -> Check:
-    """GPU and driver as `nvidia-smi` names them; None means that there is no nvidia-smi."""
-    if problem is not None:
-        return Check(
-            "gpu", "warn", f"nvidia-smi does not work: {problem}", "reinstall the driver: sudo ubuntu-drivers install"
-        )
-    if not gpus:
-        return Check("gpu", "info", "none found; the embedded Triton runs on the CPU")
-    return Check("gpu", "ok", "; ".join(line.strip() for line in gpus.splitlines() if line.strip()))
+def check_gpu(machine: Machine | None) -> Check:
+    """Cards and driver as the driver tells them; None means that it does not answer."""
+    if machine is None:
+        return Check("gpu", "warn", "NVIDIA's driver does not answer", "sudo reboot")
+    driver = machine.driver
+    if driver.problem == "absent":
+        return Check("gpu", "info", "no NVIDIA driver; the embedded Triton runs on the CPU")
+    if driver.problem is not None:
+        detail, fix = _split(str(ways(machine)["cuda"]))
+        return Check("gpu", "warn", detail, fix)
+    runs = f"CUDA {driver.cuda[0]}.{driver.cuda[1]}" if driver.cuda else "an unknown CUDA"
+    cards = "; ".join(map(str, driver.gpus))
+    return Check("gpu", "ok", f"{cards}; driver {driver.release or 'of an unknown release'}, {runs}")
+
+
+def check_devices(machine: Machine | None) -> Iterator[Check]:
+    """One for each `--device`, and what `auto` comes to. Where there is a GPU and no way to it, that is a warning."""
+    found = {"cpu": None} if machine is None else ways(machine)
+    gpu_works = any(isinstance(way, Gpu) for way in found.values())
+    is_wanted = machine is not None and machine.driver.problem != "absent" and not gpu_works
+    for device, way in found.items():
+        name = f"--device {device}"
+        if isinstance(way, str):
+            yield Check(name, "warn", *_split(way)) if is_wanted else Check(name, "info", way)
+        else:
+            yield Check(name, "ok", "ONNX Runtime on the processor" if way is None else f"ONNX Runtime on {way.name}")
+    taken = "cpu" if machine is None else choose("auto", machine).device
+    yield Check("--device auto", "info", f"takes {taken}")
+
+
+def _split(sentence: str) -> tuple[str, str | None]:
+    """What is wrong, and what to do."""
+    wrong, _, remedy = sentence.rpartition("; ")
+    return (wrong, remedy) if wrong else (sentence, None)
 
 
 def check_shadowing(versions: Mapping[str, str], module_version: str, local: Path | None) -> Check:

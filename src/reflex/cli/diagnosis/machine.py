@@ -7,10 +7,9 @@ import importlib
 import importlib.metadata
 import importlib.util
 import platform
-import shutil
 import socket
-import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -18,6 +17,7 @@ from typing import Final
 import reflex
 from reflex.cli.diagnosis import checks
 from reflex.cli.diagnosis.checks import Check
+from reflex.gpus import Machine, read_machine
 from reflex.triton_wheel import PYTHON_VERSION, find_libpython, pytriton_folder
 
 __all__ = ["check_machine"]
@@ -28,7 +28,7 @@ MODULES_OF_EXTRA: Final[Mapping[str, tuple[str, ...]]] = {
               "tritonclient", "uvicorn"),
     "embedded": ("pytriton", "onnxruntime"),
 }  # fmt: skip
-NVIDIA_SMI_TIMEOUT_S: Final = 10
+DRIVER_TIMEOUT_S: Final = 10
 HEALTH_TIMEOUT_S: Final = 1
 HEALTH_BYTES: Final = 64 * 1024
 
@@ -48,7 +48,9 @@ def check_machine(port: int) -> Iterator[Check]:
     yield checks.check_onnxruntime(*_onnxruntime())
     problem = port_problem(port)
     yield checks.check_port(port, problem, None if problem is None else server_at(port))
-    yield checks.check_gpu(*_gpus())
+    machine = _machine()
+    yield checks.check_gpu(machine)
+    yield from checks.check_devices(machine)
 
 
 def port_problem(port: int) -> str | None:
@@ -90,21 +92,13 @@ def _onnxruntime() -> tuple[str | None, str | None]:
     return str(module.__version__), None
 
 
-def _gpus() -> tuple[str | None, str | None]:
-    command = shutil.which("nvidia-smi")
-    if command is None:
-        return None, None
-    query = [command, "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
-    try:
-        done = subprocess.run(query, capture_output=True, text=True, timeout=NVIDIA_SMI_TIMEOUT_S, check=False)  # noqa: S603
-    except subprocess.TimeoutExpired:
-        return None, f"no answer within {NVIDIA_SMI_TIMEOUT_S} s"
-    except OSError as exc:
-        return None, str(exc)
-    if done.returncode != 0:
-        said = (done.stderr or done.stdout).strip().splitlines()
-        return None, said[0] if said else f"exit code {done.returncode}"
-    return done.stdout, None
+def _machine() -> Machine | None:
+    """GPUs, driver and libraries; None when the driver does not answer, which nothing interrupts."""
+    found: list[Machine] = []
+    reading = threading.Thread(target=lambda: found.append(read_machine()), daemon=True)
+    reading.start()
+    reading.join(DRIVER_TIMEOUT_S)
+    return found[0] if found else None
 
 
 def _owners_of_reflex() -> dict[str, str]:

@@ -10,7 +10,9 @@ import pytest
 from reflex.cli.diagnosis import checks
 from reflex.cli.diagnosis.checks import Check
 from reflex.cli.diagnosis.machine import check_machine, port_problem, server_at
+from reflex.gpus import Libraries, Machine, read_driver
 from reflex.wording.install import install_line, pip_line, reinstall_line
+from support.gpus.standin import H200, RTX_4090, Standin
 
 
 def test_an_old_python_fails_and_a_new_one_does_not() -> None:
@@ -82,10 +84,54 @@ def test_a_port_that_somebody_listens_on_fails_with_another_to_use() -> None:
     assert checks.check_port(port, port_problem(port)).status == "ok"
 
 
-def test_no_gpu_is_no_failure_and_a_broken_driver_is_a_warning() -> None:
-    assert checks.check_gpu(None, None).status == "info"
-    assert checks.check_gpu(None, "driver/library version mismatch").status == "warn"
-    assert checks.check_gpu("NVIDIA L4, 570.1, 23034 MiB\n", None) == Check("gpu", "ok", "NVIDIA L4, 570.1, 23034 MiB")
+ON_GPU = Libraries("1.31.1", "13.0", ("onnxruntime-gpu",))
+
+
+def machine_with(folder: Path, standin: Standin | None, libraries: Libraries = ON_GPU) -> Machine:
+    library = folder / "libcuda.so.1"
+    if standin is not None:
+        standin.write(library)
+    (folder / "version").write_text("580.95.05")
+    return Machine(read_driver(str(library), folder / "version"), libraries)
+
+
+def told(machine: Machine | None) -> dict[str, tuple[str, str, str | None]]:
+    every = [checks.check_gpu(machine), *checks.check_devices(machine)]
+    return {check.name: (check.status, check.detail, check.fix) for check in every}
+
+
+def test_no_gpu_is_no_failure(tmp_path: Path) -> None:
+    found = told(machine_with(tmp_path, None))
+    assert {name: status for name, (status, _, _) in found.items()} == {
+        "gpu": "info", "--device trt-rtx": "info", "--device cuda": "info", "--device cpu": "ok",
+        "--device auto": "info",
+    }  # fmt: skip
+    assert found["--device auto"][1] == "takes cpu"
+
+
+def test_a_card_is_told_with_its_driver_and_the_ways_that_it_has(tmp_path: Path) -> None:
+    found = told(machine_with(tmp_path, Standin([H200])))
+    assert found["gpu"][:2] == (
+        "ok", "NVIDIA H200, compute capability 9.0, 141 GiB; driver 580.95.05, CUDA 13.0",
+    )  # fmt: skip
+    assert found["--device cuda"] == ("ok", "ONNX Runtime on NVIDIA H200", None)
+    assert found["--device trt-rtx"][0] == "info"
+    assert "9.0" in found["--device trt-rtx"][1]
+    assert found["--device auto"][1] == "takes cuda"
+
+
+def test_a_card_without_a_way_to_it_is_a_warning_with_the_line_to_type(tmp_path: Path) -> None:
+    found = told(machine_with(tmp_path, Standin([RTX_4090]), Libraries()))
+    assert found["--device cuda"] == ("warn", "the package onnxruntime-gpu is not installed", install_line("gpu"))
+    assert found["--device trt-rtx"][2] == install_line("gpu-rtx")
+
+
+def test_a_driver_that_is_broken_or_hangs_is_a_warning(tmp_path: Path) -> None:
+    status, detail, fix = told(machine_with(tmp_path, Standin(results={"cuInit": 804})))["gpu"]
+    assert (status, fix) == ("warn", "restart the machine")
+    assert "804" in detail
+    assert told(None)["gpu"][0] == "warn"
+    assert told(None)["--device auto"][1] == "takes cpu"
 
 
 def test_another_distribution_with_the_same_import_name_fails() -> None:
