@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from reflex.policy_config import PolicyConfig
 from reflex.readiness.precision_proof import precision_proof, proof_in_words, proof_remedy
 from reflex.serving.listener import EVERY_ADDRESS
 from reflex_frontend.callers.sessions import NO_KEYSET, Sessions
+from reflex_frontend.embedded.device import DeviceInUse
 from reflex_frontend.exchange.routing import Router
 from reflex_frontend.policy.policy import ServedPolicy
 from reflex_frontend.settings import Settings
@@ -30,6 +31,7 @@ class Announcement:
     url: str
     triton: str
     sessions: Sessions | None = None
+    device: DeviceInUse = field(default_factory=DeviceInUse.elsewhere)
 
     async def wait(self) -> None:
         """Until every slot is ready; says what is being waited for."""
@@ -53,8 +55,8 @@ class Announcement:
         host = self.settings.host
         reached = f"; robots use this machine's address in place of {host}" if host in EVERY_ADDRESS else ""
         return (
-            f"ready: POST {self.url}/act serves {self._served()} on Triton at {self.triton} after {took_s:.1f} s; "
-            f"Ctrl-C stops{reached}"
+            f"ready: POST {self.url}/act serves {self._served()} on Triton at {self.triton}{self._card()} "
+            f"after {took_s:.1f} s; Ctrl-C stops{reached}"
         )
 
     def also(self) -> str:
@@ -84,9 +86,10 @@ class Announcement:
                 f"every answer is held back for {self.settings.inject_latency_ms:g} ms (--inject-latency-ms): "
                 "for trials of a slow server, not for a robot at work"
             )
+        yield from (f"--device auto: {sentence}" for sentence in self.device.passed_over)
         for config in self._policies():
             yield from _unproven(config)
-            yield from _only_simulated(config, self.settings.serving_device)
+            yield from _only_simulated(config, self.device.serving)
             yield from (f"{config.model_version} was exported with a warning: {told}" for told in config.warnings)
 
     def _policies(self) -> Iterator[PolicyConfig]:
@@ -95,6 +98,9 @@ class Announcement:
             yield from (variant.policy.config for variant in slot.variants)
         if self.shadow is not None:
             yield self.shadow
+
+    def _card(self) -> str:
+        return f" on {self.device.card} ({self.device.name})" if self.device.card else ""
 
     def _waited_for(self) -> str | None:
         reasons = (slot.loaded.vitals.warming_reason for slot in self.router.slots.values())
@@ -107,7 +113,7 @@ class Announcement:
         shown = []
         for slot in self.router.slots.values():
             policy = slot.loaded.policy
-            proof = precision_proof(policy.config, self.settings.serving_device)
+            proof = precision_proof(policy.config, self.device.serving)
             precision = "" if proof is None else f" ({proof_in_words(proof)})"
             shown.append(f"{policy.config.model_version}{_meant_for(policy)}{precision}")
         if not self.router.has_two:

@@ -18,8 +18,11 @@ from typing import Final, TypeVar
 from reflex.correction.files import read_head
 from reflex.correction.head import CorrectionHead
 from reflex.errors import SetupError
+from reflex.gpus import Wanted, read_machine
+from reflex.policy_config import PolicyConfig
 from reflex_frontend.callers.keys import KeyRing
 from reflex_frontend.callers.keyset_file import KeysetFile, require_signatures
+from reflex_frontend.embedded.device import DeviceInUse
 from reflex_frontend.motion.correction import require_correctable
 from reflex_frontend.motion.fitness import require_prefix, require_rtc
 from reflex_frontend.observing.recording.directory import prepare_directory
@@ -34,6 +37,9 @@ __all__ = ["Beforehand", "look_beforehand"]
 DISK_S: Final = 10.0
 """For a key file or a new folder. What a policy needs may take longer: it is as long as the disk is slow."""
 
+DRIVER_S: Final = 30.0
+"""For a driver that has to wake its cards up; those of a large machine take some seconds."""
+
 T = TypeVar("T")
 
 
@@ -45,6 +51,7 @@ class Beforehand:
     keyset_file: KeysetFile | None
     repository: Path
     policy_set: PolicySet
+    device: DeviceInUse
     correction_head: CorrectionHead | None = None
 
 
@@ -78,7 +85,34 @@ async def look_beforehand(settings: Settings) -> Beforehand:
             require_velocity_change(policy.config, "--tell-velocity-change")
     if head is not None:
         require_correctable(head, policy_set.answering)
-    return Beforehand(keys, keyset_file, repository, policy_set, head)
+    device = DeviceInUse.elsewhere()
+    if settings.triton is None:
+        for config in policy_set.configs:
+            _require_servable_engine(config)
+        device = await _device(settings.device)
+    return Beforehand(keys, keyset_file, repository, policy_set, device, head)
+
+
+async def _device(wanted: Wanted) -> DeviceInUse:
+    """Of a driver that hangs nobody would learn otherwise why nothing goes on."""
+    if wanted == "cpu":
+        return DeviceInUse()
+    answer = _in_its_own_thread(read_machine)
+    done, _ = await asyncio.wait((answer,), timeout=DRIVER_S)
+    if not done:
+        answer.cancel()
+        raise SetupError(
+            f"NVIDIA's driver has not answered for {DRIVER_S:g} s; restart the machine, or serve with --device cpu"
+        )
+    return DeviceInUse(wanted, answer.result())
+
+
+def _require_servable_engine(config: PolicyConfig) -> None:
+    if config.engine == "tensorrt":
+        raise SetupError(
+            f"{config.policy_id} runs as engines of TensorRT, which the embedded Triton has no backend for; serve it "
+            "from NVIDIA's container with --triton grpc://HOST:8001, or export it again and serve its ONNX here"
+        )
 
 
 async def _soon(option: str, read: Callable[..., T], *arguments: object) -> T:

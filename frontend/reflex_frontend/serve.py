@@ -108,7 +108,7 @@ async def _serve(settings: Settings) -> int:
 
 async def _serve_found(settings: Settings, found: Beforehand, stop: asyncio.Event, started: float) -> None:
     listener = listen(settings.host, settings.port)
-    backend = TritonBackend(settings, found.repository, found.policy_set.configs)
+    backend = TritonBackend(settings, found.repository, found.policy_set.configs, found.device)
     try:
         await backend.start()
         async with asyncio.TaskGroup() as tasks:
@@ -138,7 +138,7 @@ async def _serve_policies(
     policy_set, keys = found.policy_set, found.keys
     router = Router(_slots(policy_set, loader, settings), settings.split if len(policy_set.slots) > 1 else 100)
     instance = Instance(time.monotonic)
-    metrics = Metrics(policy_set.slots, settings.robot_id)
+    metrics = Metrics(policy_set.slots, settings.robot_id, found.device.mode)
     if keys is not None:
         keys.watch()
     watching = observers_at_work(settings, router, policy_set.shadow, loader, instance, metrics)
@@ -150,7 +150,7 @@ async def _serve_policies(
             observers=observers.all, keys=keys, sessions=sessions, tracing=tracing, rtc=_rtc(settings),
             adaptive=_adaptive(settings), tells_velocity_change=settings.tell_velocity_change,
             injected_latency_s=settings.inject_latency_ms / 1000.0, corrector=_corrector(settings, found),
-            prefixes=_prefixes(settings),
+            prefixes=_prefixes(settings), device=found.device,
         )  # fmt: skip
 
         def note_policy(slot: SlotName, policy: ServedPolicy) -> None:
@@ -162,7 +162,13 @@ async def _serve_policies(
             variants_of=functools.partial(needed_variants, settings),
         )  # fmt: skip
         shadow = policy_set.shadow.config if policy_set.shadow else None
-        announcement = Announcement(router, settings, shadow, url_of(listener), backend.address, sessions)
+        announcement = Announcement(router, settings, shadow, url_of(listener), backend.address, sessions, found.device)
+
+        def note_device() -> None:
+            for name, slot in router.slots.items():
+                metrics.replace_policy(name, slot.loaded.policy)
+
+        found.device.on_change = note_device
         async with admin_routes(settings, router, rollout, observers):
             announcing = loader.start_task(_announce(announcement, started))
             await _run_http(settings, service, backend, listener, stop)

@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from reflex.api_keys import is_well_formed
 from reflex.errors import SetupError
-from reflex.readiness.precision_proof import CPU
+from reflex.gpus import Wanted
 from reflex.serve_options import MAX_CLAMPED_PERCENT
 from reflex.serving.setting_words import in_plain_words
 from reflex.serving.step_rule import DEFAULT_TOLERANCE
@@ -143,6 +143,8 @@ class Settings(BaseSettings):
     """What the admin routes ask for; None makes one and leaves it in a file for this user."""
     triton: str | None = None
     """`grpc://host:port` or `unix:/path` of a Triton elsewhere; None starts the embedded one."""
+    device: Wanted = "auto"
+    """What the embedded Triton computes on."""
     triton_admin_header: SecretStr | None = None
     """`name=value` that this Triton asks for before it loads a model (its --grpc-restricted-protocol)."""
     host: str = "127.0.0.1"
@@ -195,11 +197,6 @@ class Settings(BaseSettings):
         return self.api_keys is not None or self.asks_for_sessions
 
     @property
-    def serving_device(self) -> str | None:
-        """The device that computes; None where a Triton elsewhere decides that."""
-        return CPU if self.triton is None else None
-
-    @property
     def triton_admin_metadata(self) -> tuple[tuple[str, str], ...]:
         """The header as gRPC metadata, with the prefix that Triton gives its name."""
         if self.triton_admin_header is None:
@@ -232,6 +229,8 @@ class Settings(BaseSettings):
             raise ValueError(
                 "--adaptive-steps and --slo-mode degrade both choose the number of denoising steps; leave one out"
             )
+        if self.triton is not None and self.device != "auto":
+            raise ValueError("--device is what the embedded Triton computes on: leave it out, or leave out --triton")
         if not self.guard and "max_clamped_share" in self.model_fields_set:
             raise ValueError("--max-clamped-share needs the guard: leave out --no-guard")
         for field, (enabling, needed) in NEEDED.items():

@@ -46,6 +46,14 @@ SERVE_OPTIONS: Final = (
         metavar="URL",
     ),
     ServeOption(
+        "device",
+        str,
+        "What the embedded Triton computes on: cpu, cuda (onnxruntime-gpu), trt-rtx (TensorRT for RTX), or auto, the "
+        "best that works here. One that is named and does not work is refused. Default: auto.",
+        metavar="DEVICE",
+        default="auto",
+    ),
+    ServeOption(
         "model_repository",
         Path,
         "The model repository that `reflex export` wrote. Default: the demo policy that comes with Reflex.",

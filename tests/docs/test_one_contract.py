@@ -8,7 +8,7 @@ import json
 import re
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import httpx
 import numpy as np
@@ -20,6 +20,7 @@ from reflex import wire
 from reflex.client.acting import Observation, act_call
 from reflex.client.mock import chunk as mock_chunk
 from reflex.errors import ServiceError
+from reflex.gpus import Driver, Gpu, Libraries, Machine
 from reflex.guard import Violation
 from reflex.signed.signing import Keyset, SigningKey
 from reflex.wire import (
@@ -42,6 +43,7 @@ from reflex.wire import (
 from reflex.wire.stream import HelloFrame, ObservationFrame, ReadyFrame
 from reflex_frontend.callers.ended import EndedSessions
 from reflex_frontend.callers.sessions import Sessions
+from reflex_frontend.embedded.device import DeviceInUse
 from reflex_frontend.exchange.exchange import Exchange
 from reflex_frontend.http.app import Server, build_app
 from reflex_frontend.motion.correction import Corrector
@@ -58,6 +60,10 @@ from support.outside.control_stand_in import credential
 DOCUMENT = (REPOSITORY / "docs" / "http-api.md").read_text(encoding="utf-8")
 KEY = SigningKey.generate("k1")
 ACT: ActBody = {"instruction": "pick", "state": [0.1] * 6, "episode_id": "e", "seed": 7}
+
+
+H200: Final = Gpu(0, "NVIDIA H200", (9, 0), 141 * 2**30)
+ON_CUDA_ALONE: Final = Libraries("1.31.1", "13.0", ("onnxruntime-gpu",))
 
 
 class EverythingLooksOn:
@@ -87,7 +93,7 @@ class Keys:
 
 
 def everything() -> httpx.ASGITransport:
-    """Two policies, an objective, a name, a recording, a shadow, sessions, a trial, --rtc, a head, velocities: all."""
+    """Two policies, an objective, a name, a recording, a shadow, sessions, a trial, --rtc, a head, a GPU: all."""
     triton = FakeTriton({**outputs(), "velocity_change": np.zeros((1, 10), np.float32)})
     service = act_service(
         triton, time.monotonic, config=policy_config(cameras={"base": False}, n_action_steps=3), second=triton
@@ -105,6 +111,7 @@ def everything() -> httpx.ASGITransport:
         "tells_velocity_change": True,
         "prefixes": PrefixCache(time.monotonic, 1_000_000),
         "injected_latency_s": 0.001,
+        "device": DeviceInUse("auto", Machine(Driver((13, 0), gpus=(H200,)), ON_CUDA_ALONE)),
     }
     service = dataclasses.replace(service, robot_id="arm-7", **looking)
     app = build_app(Server(service, Settings.load({"robot_id": "arm-7"})))

@@ -22,6 +22,7 @@ from reflex_frontend.act.resent import Key, ResentAnswers
 from reflex_frontend.act.telling import motion_told
 from reflex_frontend.callers.keys import KeyRing
 from reflex_frontend.callers.sessions import Sessions
+from reflex_frontend.embedded.device import DeviceInUse
 from reflex_frontend.exchange.exchange import Exchange
 from reflex_frontend.exchange.instance import Instance
 from reflex_frontend.exchange.observer import Observer
@@ -73,6 +74,8 @@ class ActService:
     adaptive: AdaptiveSteps | None = None
     """Chooses the number of denoising steps; None: it is the policy's, or the objective's."""
     tells_velocity_change: bool = False
+    device: DeviceInUse = field(default_factory=DeviceInUse.elsewhere)
+    """What the policies run on."""
     prefixes: PrefixCache | None = None
     """Spares the model what an episode's last observation has told it already; None: it is told everything."""
 
@@ -302,7 +305,10 @@ class ActService:
         if self.tells_velocity_change and outcome.velocity_change is not None:
             telemetry["velocity_change"] = list(outcome.velocity_change)
         config = outcome.loaded.policy.config
-        return act_result(config, outcome.result, request.request_id, latency_ms, outcome.timing, telemetry)
+        mode = self.device.mode(config)
+        return act_result(
+            config, outcome.result, request.request_id, latency_ms, outcome.timing, telemetry, inference_mode=mode
+        )
 
 
 def _policy_time_s(exchange: Exchange, at: float) -> float:

@@ -54,9 +54,12 @@ def act_result(
     latency_ms: float,
     timing: Timing,
     telemetry: ActTelemetry = _NOTHING,
+    *,
+    inference_mode: str | None = None,
 ) -> ActResult:
     """The 200 of /act, field by field as in docs/http-api.md; `telemetry` are the fields of what is switched on.
 
+    `inference_mode` is what the policy runs on here, where that is not what its export says.
     Its actions are a float32 array [num_actions, action_dim]: each transport writes them in its own way.
     """
     execution: ActExecution = {} if config.n_action_steps is None else {"n_action_steps": config.n_action_steps}
@@ -67,7 +70,7 @@ def act_result(
         "latency_ms": round(latency_ms, 3),
         "hz": round(1000.0 / max(latency_ms, 0.001), 3),
         "denoising_steps": config.denoising_steps,
-        "inference_mode": config.inference_mode,
+        "inference_mode": inference_mode or config.inference_mode,
         "guard_clamped": result.clamped,
         "guard_violations": [violation.as_dict() for violation in result.violations],
         "request_id": request_id,

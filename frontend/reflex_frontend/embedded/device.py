@@ -12,6 +12,7 @@ from typing import Final
 
 from reflex.gpus import Choice, Device, Driver, Libraries, Machine, Wanted, choose
 from reflex.policy_config import PolicyConfig
+from reflex.readiness.precision_proof import CPU
 
 __all__ = ["HIDDEN", "DeviceInUse"]
 
@@ -51,6 +52,11 @@ class DeviceInUse:
     def card(self) -> str | None:
         """The GPU's name; None on the processor, and elsewhere."""
         return None if self.choice is None or self.choice.gpu is None else self.choice.gpu.name
+
+    @property
+    def serving(self) -> str | None:
+        """What computes, as a policy's record names it: the card's name, or the processor; None elsewhere."""
+        return None if self.choice is None else self.card or CPU
 
     @property
     def passed_over(self) -> tuple[str, ...]:

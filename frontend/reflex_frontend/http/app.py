@@ -125,7 +125,7 @@ def _add_observability(app: FastAPI, server: Server) -> None:
 
     async def config(request: Request) -> Response:
         await server.service.check_reader(request.scope["headers"])
-        return Response(configs_of(server.service.router, server.settings.serving_device), media_type=JSON)
+        return Response(configs_of(server.service.router, server.service.device), media_type=JSON)
 
     async def metrics(_request: Request) -> Response:
         return Response(_exposition(server), media_type=CONTENT_TYPE)

@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
 from reflex.readiness.precision_proof import precision_proof
 from reflex.wire import EMBODIMENT_FIELD, PRECISION_PROOF_FIELD
+from reflex_frontend.embedded.device import DeviceInUse
 from reflex_frontend.exchange.routing import Router
 from reflex_frontend.policy.policy import ServedPolicy
 
 __all__ = ["config_of", "config_schema", "configs_of"]
 
+ELSEWHERE: Final = DeviceInUse.elsewhere()
 
-def configs_of(router: Router, serving: str | None = None) -> bytes:
-    """The one policy's, or those of both by slot. `serving` is the device that computes, where it is known."""
-    configs = {name: config_of(slot.loaded.policy, serving) for name, slot in router.slots.items()}
+
+def configs_of(router: Router, device: DeviceInUse = ELSEWHERE) -> bytes:
+    """The one policy's, or those of both by slot."""
+    configs = {name: config_of(slot.loaded.policy, device) for name, slot in router.slots.items()}
     return orjson.dumps(configs if router.has_two else configs["a"])
 
 
-def config_of(policy: ServedPolicy, serving: str | None = None) -> dict[str, Any]:
-    """One policy's, ready to be written as JSON."""
-    proof = precision_proof(policy.config, serving)
+def config_of(policy: ServedPolicy, device: DeviceInUse = ELSEWHERE) -> dict[str, Any]:
+    """One policy's, ready to be written as JSON; its mode is the one in which it runs here."""
+    config = policy.config.model_dump(mode="json") | {"inference_mode": device.mode(policy.config)}
+    proof = precision_proof(policy.config, device.serving)
     told = {} if proof is None else {PRECISION_PROOF_FIELD: proof}
-    return policy.config.model_dump(mode="json") | {EMBODIMENT_FIELD: dataclasses.asdict(policy.embodiment)} | told
+    return config | {EMBODIMENT_FIELD: dataclasses.asdict(policy.embodiment)} | told
 
 
 def config_schema() -> dict[str, Any]:

@@ -26,11 +26,17 @@ def health_of(service: ActService, robot_id: str | None) -> tuple[int, HealthRep
         "policy_hash": config.policy_hash,
         "guard_active": slot.loaded.guard is not None,
         "time": iso_of(time.time_ns() // 1_000_000),
-        "inference_mode": config.inference_mode,
+        "inference_mode": service.device.mode(config),
         "uptime_seconds": round(service.instance.uptime_s, 3),
         "robot_id": robot_id,
-        "cuda_graphs_active": False,
+        "cuda_graphs_active": service.device.replays_graphs(),
     }
+    if service.device.name is not None:
+        body["device"] = service.device.name
+    if service.device.card is not None:
+        body["gpu"] = service.device.card
+    if service.device.passed_over:
+        body["device_passed_over"] = list(service.device.passed_over)
     if reason is not None:
         body["reason"] = reason
     if service.injected_latency_s:

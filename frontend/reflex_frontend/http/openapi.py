@@ -298,6 +298,9 @@ def _health_schema() -> Schema:
         "cuda_graphs_active": {"type": "boolean"},
     }
     optional: Schema = {
+        "device": {"enum": ["cpu", "cuda", "trt-rtx"], "description": "absent where Triton runs elsewhere"},
+        "gpu": {"type": "string", "description": "the card's name; absent without one"},
+        "device_passed_over": {"type": "array", "items": {"type": "string"}, "description": "by --device auto"},
         "reason": {"type": "string", "description": "why it is not ready; absent when it is"},
         "injected_latency_ms": {
             "type": "number",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from reflex.policy_config import PolicyConfig
 from reflex.wire import SlotName
 from reflex_frontend.observing.shadow import Comparison
 from reflex_frontend.policy.policy import ServedPolicy
@@ -29,8 +30,8 @@ STREAM_OUTCOMES: Final = ("chunk", "superseded", "late", "refused", "abandoned")
 class SlotMetrics:
     """What is counted for one slot. The policy in it may change; its embodiment may not."""
 
-    def __init__(self, families: _Families, slot: str, policy: ServedPolicy) -> None:
-        embodiment, mode = policy.config.embodiment, policy.config.inference_mode
+    def __init__(self, families: _Families, slot: str, policy: ServedPolicy, mode: str) -> None:
+        embodiment = policy.config.embodiment
         self._latency = families.latency.labels(embodiment, slot, mode)
         self._clamped = families.clamped.labels(embodiment)
         self._slot_clamped = families.slot_clamped.labels(slot)
@@ -81,14 +82,26 @@ class PrefixMetrics:
         self._evicted_counted = evicted_total
 
 
+def _as_exported(config: PolicyConfig) -> str:
+    return config.inference_mode
+
+
 class Metrics:
     """One registry per server, so that two servers in one process do not share counts."""
 
-    def __init__(self, policies: Mapping[SlotName, ServedPolicy], robot_id: str | None) -> None:
+    def __init__(
+        self,
+        policies: Mapping[SlotName, ServedPolicy],
+        robot_id: str | None,
+        mode_of: Callable[[PolicyConfig], str] = _as_exported,
+    ) -> None:
+        self._mode_of = mode_of
         self.registry = CollectorRegistry()
         self._families = _Families(self.registry)
         self._policies = dict(policies)
-        self._slots = {name: SlotMetrics(self._families, name, policy) for name, policy in policies.items()}
+        self._slots = {
+            name: SlotMetrics(self._families, name, policy, mode_of(policy.config)) for name, policy in policies.items()
+        }
         first = next(iter(policies.values()))
         self._embodiment = first.config.embodiment
         self._action_names = first.embodiment.action_names
@@ -128,7 +141,7 @@ class Metrics:
         self._families.robot_info.remove(self._robot_id, self._embodiment, old.config.model_version)
         self._families.policy_info.remove(name, old.config.model_version)
         self._policies[name] = policy
-        self._slots[name] = SlotMetrics(self._families, name, policy)
+        self._slots[name] = SlotMetrics(self._families, name, policy, self._mode_of(policy.config))
         for slot, served in self._policies.items():
             self._show_policy(slot, served)
 

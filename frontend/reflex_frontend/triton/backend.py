@@ -9,6 +9,7 @@ from typing import Final
 
 from reflex.policy_config import PolicyConfig
 from reflex_frontend.embedded import EmbeddedOptions, EmbeddedTriton, TritonEvent
+from reflex_frontend.embedded.device import DeviceInUse
 from reflex_frontend.settings import Settings
 from reflex_frontend.triton.gateway import TritonGateway
 from reflex_frontend.triton.model_control import TritonModelControl
@@ -32,6 +33,7 @@ class TritonBackend:
         settings: Settings,
         repository: Path,
         policies: Iterable[PolicyConfig],
+        device: DeviceInUse | None = None,
     ) -> None:
         self.on_down: Callable[[str], None] = lambda _reason: None
         """Told in words why Triton is gone."""
@@ -50,6 +52,7 @@ class TritonBackend:
                 tolerates_broken_models=len(wanted) > 1,
                 # A prefix is kept between two of its models: they must be there one by one.
                 keeps_ensembles=settings.keep_ensembles or settings.prefix_cache_mb is not None,
+                device=DeviceInUse() if device is None else device,
             )
             self._embedded = EmbeddedTriton(options, on_event=self._note)
 

@@ -244,6 +244,12 @@ class HealthReport(ObserversHealth):
     uptime_seconds: NotRequired[float]
     robot_id: NotRequired[str | None]
     cuda_graphs_active: NotRequired[bool]
+    device: NotRequired[str]
+    """What the embedded Triton computes on: `cpu`, `cuda` or `trt-rtx`; absent where Triton runs elsewhere."""
+    gpu: NotRequired[str]
+    """The card's name; absent without one."""
+    device_passed_over: NotRequired[list[str]]
+    """A sentence for each better device that `--device auto` could not take; absent where there is none."""
     reason: NotRequired[str]
     slo_violated: NotRequired[bool]
     """Whether the latency objective is missed, by one of two policies at least; absent without one."""

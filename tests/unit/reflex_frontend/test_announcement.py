@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from reflex.gpus import Libraries, Machine, read_driver
 from reflex.policy_config import PolicyConfig
 from reflex_frontend.announcement import Announcement
+from reflex_frontend.embedded.device import DeviceInUse
 from reflex_frontend.settings import Settings
 from support.checkpoints.measured import measured_on
 from support.fakes import FakeTriton, act_service, policy_config
+from support.gpus.standin import H200, Standin
 
 URL, TRITON = "http://0.0.0.0:8000", "127.0.0.1:43001"
 
@@ -29,7 +34,9 @@ def announcement(
 ) -> Announcement:
     async def made() -> Announcement:
         router = act_service(FakeTriton(), time.monotonic, config=config).router
-        return Announcement(router, Settings.load(settings), shadow, URL, TRITON)
+        # As `serve` has it: a Triton of its own computes on the processor.
+        device = DeviceInUse.elsewhere() if "triton" in settings else DeviceInUse()
+        return Announcement(router, Settings.load(settings), shadow, URL, TRITON, device=device)
 
     return asyncio.run(made())
 
@@ -38,6 +45,16 @@ def test_the_ready_line_has_the_form_that_scripts_look_for() -> None:
     line = announcement().ready_line(1.25)
     assert line.startswith(f"ready: POST {URL}/act serves small@abababababab (untrained: ")
     assert line.endswith(f" on Triton at {TRITON} after 1.2 s; Ctrl-C stops")
+
+
+def test_a_card_is_named_and_what_auto_passed_over_is_warned_of(tmp_path: Path) -> None:
+    driver = read_driver(str(Standin([H200]).write(tmp_path / "libcuda.so.1")))
+    found = DeviceInUse("auto", Machine(driver, Libraries("1.31.1", "13.0", ("onnxruntime-gpu",))))
+    told = dataclasses.replace(announcement(), device=found)
+
+    assert f" on Triton at {TRITON} on NVIDIA H200 (cuda) after 1.2 s; Ctrl-C stops" in told.ready_line(1.25)
+    (warning,) = told.warnings()
+    assert warning.startswith("--device auto: trt-rtx: NVIDIA H200 has compute capability 9.0")
 
 
 def test_a_policy_that_is_for_the_simulator_alone_says_so() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -18,15 +19,18 @@ from typer.testing import CliRunner
 
 from reflex.cli import app
 from reflex.errors import SetupError
+from reflex.gpus import Driver, Libraries, Machine
 from reflex_frontend import beforehand
 from reflex_frontend.beforehand import Beforehand, look_beforehand
 from reflex_frontend.callers import watched_file
+from reflex_frontend.policy.shipped import shipped_repository
 from reflex_frontend.serve import _serve
 from reflex_frontend.settings import Settings
 from reflex_frontend.triton.backend import TritonBackend
 from support.motion.heads import head_for, written
 from support.waiting import HANGS_S
 
+SHIPPED = shipped_repository()
 WRONG: Mapping[str, tuple[list[str], str]] = {
     "no key file": (["--api-keys", "{}/absent"], "the key file cannot be read"),
     "a pipe without end": (["--api-keys", "{}/pipe"], "is no file, but a pipe"),
@@ -82,6 +86,39 @@ def test_kept_observations_need_room_for_one() -> None:
     ):
         look(prefix_cache_mb=0.04)
     assert look(prefix_cache_mb=1).policy_set.slots["a"].stages is not None
+
+
+def test_a_device_that_is_named_and_does_not_work_is_refused_before_anything_starts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(beforehand, "read_machine", lambda: Machine(Driver(problem="no device"), Libraries()))
+    with pytest.raises(SetupError, match=r"--device cuda: the driver finds no GPU .* or serve with --device cpu"):
+        look(device="cuda")
+    found = look(device="auto").device
+    assert found.name == "cpu"
+    assert [sentence.partition(":")[0] for sentence in found.passed_over] == ["trt-rtx", "cuda"]
+    assert look(triton="grpc://gpu-box").device.name is None
+    with pytest.raises(SetupError, match="--device is what the embedded Triton computes on"):
+        look(triton="grpc://gpu-box", device="cuda")
+
+
+def test_a_driver_that_hangs_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = threading.Event()
+    monkeypatch.setattr(beforehand, "DRIVER_S", 0.01)
+    monkeypatch.setattr(beforehand, "read_machine", answers.wait)
+    with pytest.raises(SetupError, match="NVIDIA's driver has not answered"):
+        look()
+    assert look(device="cpu").device.name == "cpu"
+    answers.set()
+
+
+def test_engines_of_tensorrt_are_refused_by_the_embedded_triton_alone(tmp_path: Path) -> None:
+    shutil.copytree(SHIPPED, tmp_path / "models", ignore=shutil.ignore_patterns("pick_*", "sim_*"))
+    config = tmp_path / "models" / "demo" / "reflex_config.json"
+    config.write_text(config.read_text().replace('"engine": "onnx"', '"engine": "tensorrt"'))
+    with pytest.raises(SetupError, match="demo runs as engines of TensorRT"):
+        look(model_repository=tmp_path / "models")
+    assert look(model_repository=tmp_path / "models", triton="grpc://gpu-box").device.name is None
 
 
 def test_a_folder_is_no_key_file(tmp_path: Path) -> None:

@@ -2,15 +2,19 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 from reflex.client.embodiment import embodiment_of
 from reflex.embodiments import load_embodiment
+from reflex.gpus import Libraries, Machine, read_driver
 from reflex.policy_config import PolicyConfig
 from reflex.wire import EMBODIMENT_FIELD, PRECISION_PROOF_FIELD
+from reflex_frontend.embedded.device import DeviceInUse
 from reflex_frontend.http.config import configs_of
 from support.checkpoints.measured import measured_on
 from support.fakes import FakeTriton, act_service, policy_config
+from support.gpus.standin import H200, RTX_4090, Card, Standin
 
 ONE = policy_config(cameras={"base": False})
 
@@ -37,16 +41,21 @@ def test_two_policies_are_told_by_their_slots_each_with_its_embodiment() -> None
     assert {config[slot][EMBODIMENT_FIELD]["control_hz"] for slot in ("a", "b")} == {20}
 
 
-def test_a_policy_in_fp32_says_nothing_of_its_precision_and_one_in_fp16_how_it_is_known() -> None:
+def test_a_policy_in_fp32_says_nothing_of_its_precision_and_one_in_fp16_how_it_is_known(tmp_path: Path) -> None:
     half = policy_config(precision="fp16", parity={"verdict": "passed", "max_abs": 3e-3, "gate_max_abs": 5e-3})
     measured = half.model_copy(update={"device_parity": (measured_on("NVIDIA H200"),)})
 
-    def proof(config: PolicyConfig, serving: str | None) -> Any:
+    def proof(config: PolicyConfig, device: DeviceInUse) -> Any:
         router = act_service(FakeTriton(), time.monotonic, config=config).router
-        return json.loads(configs_of(router, serving)).get(PRECISION_PROOF_FIELD)
+        return json.loads(configs_of(router, device)).get(PRECISION_PROOF_FIELD)
 
-    assert proof(ONE, "cpu") is None
-    assert proof(half, "cpu") == {"by": "simulation", "verdict": "passed", "max_abs": 3e-3, "gate_max_abs": 5e-3}
-    assert proof(measured, "NVIDIA H200")["is_serving_device"] is True
-    assert proof(measured, "NVIDIA L4")["is_serving_device"] is False
-    assert "is_serving_device" not in proof(measured, None)
+    def on(card: Card) -> DeviceInUse:
+        driver = read_driver(str(Standin((card,)).write(tmp_path / card.name)), tmp_path / "no version")
+        return DeviceInUse("cuda", Machine(driver, Libraries("1.31.1", "13.0", ("onnxruntime-gpu",), (), "0.5.0", 13)))
+
+    assert proof(ONE, DeviceInUse()) is None
+    simulated = {"by": "simulation", "verdict": "passed", "max_abs": 3e-3, "gate_max_abs": 5e-3}
+    assert proof(half, DeviceInUse()) == simulated
+    assert proof(measured, on(H200))["is_serving_device"] is True
+    assert proof(measured, on(RTX_4090))["is_serving_device"] is False
+    assert "is_serving_device" not in proof(measured, DeviceInUse.elsewhere())

@@ -10,14 +10,17 @@ from typing import Any
 import pytest
 
 from reflex.api_keys import KeyEntry, add_entry, digest_of
+from reflex.gpus import Libraries, Machine, read_driver
 from reflex.signed.moments import ms_of
 from reflex.wire import ObserversHealth, SlotName
 from reflex_frontend.act.act import ActService
 from reflex_frontend.callers.keys import KeyRing
+from reflex_frontend.embedded.device import DeviceInUse
 from reflex_frontend.http.health import health_of
 from reflex_frontend.policy.slo_monitor import SloMonitor
 from reflex_frontend.slo import parse_slo
 from support.fakes import FakeTriton, act_service
+from support.gpus.standin import H200, Standin
 
 ONE_POLICY = {
     "status", "model_loaded", "model_version", "policy_hash", "guard_active", "time", "inference_mode",
@@ -41,6 +44,22 @@ def test_one_ready_policy_is_200_with_the_fields_of_the_contract() -> None:
     status, body = health_of(act_service(FakeTriton(), time.monotonic), "arm-7")
     assert (status, set(body)) == (200, ONE_POLICY)
     assert (body["status"], body["model_loaded"], body["robot_id"]) == ("ready", True, "arm-7")
+
+
+def test_device_and_card_are_named_with_what_was_passed_over(tmp_path: Path) -> None:
+    driver = read_driver(str(Standin([H200]).write(tmp_path / "libcuda.so.1")))
+    device = DeviceInUse("auto", Machine(driver, Libraries("1.31.1", "13.0", ("onnxruntime-gpu",))))
+    device.replays_graphs = lambda: True
+    service = dataclasses.replace(act_service(FakeTriton(), time.monotonic), device=device)
+
+    body = health_of(service, None)[1]
+    assert (body["device"], body["gpu"], body["inference_mode"]) == ("cuda", "NVIDIA H200", "onnx_cuda")
+    assert body["cuda_graphs_active"] is True
+    assert [sentence.partition(":")[0] for sentence in body["device_passed_over"]] == ["trt-rtx"]
+
+    body = health_of(dataclasses.replace(service, device=DeviceInUse()), None)[1]
+    assert (body["device"], body["inference_mode"], body["cuda_graphs_active"]) == ("cpu", "onnx_cpu", False)
+    assert {"gpu", "device_passed_over"}.isdisjoint(body)
 
 
 @pytest.mark.parametrize(
