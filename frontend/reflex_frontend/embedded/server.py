@@ -107,7 +107,7 @@ class EmbeddedTriton:
         self._folder = RunFolder()
         try:
             if not self._options.keeps_ensembles:
-                self._private = PrivateRepository(self._repository, self._folder.path)
+                self._private = PrivateRepository(self._prepared.repository, self._folder.path)
             self._child = await self._spawn(self._folder)
         except BaseException:
             self._folder.remove()
@@ -153,7 +153,7 @@ class EmbeddedTriton:
 
     async def _spawn(self, folder: RunFolder) -> Child:
         await self._refresh()
-        repository = self._repository if self._private is None else self._private.path
+        repository = self._prepared.repository if self._private is None else self._private.path
         models = self.models if self._private is None else self._private.to_load(self.models)
         prefix = f"{owner_prefix()}{next(self._run_numbers)}_"
         ready = self._prepared
