@@ -227,6 +227,7 @@ COVERED_BY: Final[Mapping[str, str]] = {
     "export/reflex_export/engines/warmup.py": "tests/unit/reflex_export/engines/test_engines.py",
     "export/reflex_export/engines/worker.py": "tests/unit/reflex_export/commands/test_progress_bars.py",
     "export/reflex_export/errors.py": "tests/unit/reflex_export/reading/test_features.py",
+    "export/reflex_export/engines/gpu_memory.py": "tests/unit/reflex_export/engines/test_plan_runner.py",
     "export/reflex_export/publishing/rewriting.py": "tests/unit/reflex_export/checking/test_device_record.py",
     "export/reflex_export/exporting/name_taken.py": "tests/unit/reflex_export/exporting/test_export_refusals.py",
     "export/reflex_export/exporting/pipeline.py": "tests/unit/reflex_export/exporting/test_export_refusals.py",

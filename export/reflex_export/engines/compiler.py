@@ -18,7 +18,7 @@ from reflex_export.engines.profile import Profile
 from reflex_export.engines.record import BuildOptions, LayerPrecision
 from reflex_export.engines.toolkit import Toolkit, load_toolkit
 
-__all__ = ["BuildJob", "PhaseReport", "compile_plan"]
+__all__ = ["BuildJob", "PhaseReport", "compile_plan", "quiet_logger"]
 
 PhaseReport = Callable[[str, float | None], None]
 """Called with a phase's name, and how much of it is done from 0 to 1 where that is known."""
@@ -46,7 +46,7 @@ def compile_plan(job: BuildJob, report: PhaseReport) -> LayerPrecision:
     """Build and write the plan; `EngineError` carries TensorRT's own words."""
     toolkit = load_toolkit(job.options.engine)
     trt = toolkit.api
-    logger = _logger(trt)
+    logger = quiet_logger(trt)
     report("reading the graph", None)
     builder = trt.Builder(logger)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
@@ -148,7 +148,9 @@ def _with_built_layers(trt: Any, plan: Any, logger: Any, precision: LayerPrecisi
     return dataclasses.replace(precision, built_layers=plan_types(inspection or ""))
 
 
-def _logger(trt: Any) -> Any:  # noqa: ANN401
+def quiet_logger(trt: Any) -> Any:  # noqa: ANN401
+    """Its words are kept, and printed nowhere."""
+
     class ErrorLog(trt.ILogger):  # type: ignore[misc]  # the base class is known only at run time
         """Keeps what TensorRT calls an error: it returns None and says why only here."""
 
