@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["DeviceParityConfig"]
+__all__ = ["DeviceParityConfig", "with_newest"]
 
 Figure = float | Annotated[str, Field(pattern=r"^-?(nan|inf)$")]
 """JSON has no number for what is not finite."""
@@ -36,3 +36,14 @@ class DeviceParityConfig(BaseModel):
     gate_max_abs: float
     cases: dict[str, Figure]
     """Largest difference of each case, by its name."""
+
+
+def with_newest(
+    several: tuple[DeviceParityConfig, ...], measured: DeviceParityConfig
+) -> tuple[DeviceParityConfig, ...]:
+    """With it at the end, in place of what was measured of the same on that device before."""
+    return (*(one for one in several if _what(one) != _what(measured)), measured)
+
+
+def _what(measured: DeviceParityConfig) -> tuple[str, str, str]:
+    return measured.device, measured.compute_capability, measured.engine

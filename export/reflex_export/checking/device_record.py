@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from reflex.device_parity import DeviceParityConfig
+from reflex.device_parity import DeviceParityConfig, with_newest
 from reflex.errors import RepositoryError
 from reflex.policy_config import PolicyConfig
 from reflex_export.checking.parity import Parity, told_number
@@ -42,9 +42,7 @@ def device_parity(
 
 def with_measurement(config: PolicyConfig, measured: DeviceParityConfig) -> PolicyConfig:
     """The same record with it, in place of what was measured of the same on that device before."""
-    key = (measured.device, measured.compute_capability, measured.engine)
-    kept = [one for one in config.device_parity if (one.device, one.compute_capability, one.engine) != key]
-    return config.model_copy(update={"device_parity": (*kept, measured)})
+    return config.model_copy(update={"device_parity": with_newest(config.device_parity, measured)})
 
 
 def record_measurement(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from reflex.console import print_json, reported_errors, say
+from reflex_export.checking.engine_parity import measure_engines
 from reflex_export.commands.progress_bars import shown_progress
 from reflex_export.engines.build import stage_of
 from reflex_export.engines.cache import LOCK_TIMEOUT_S
@@ -50,6 +51,7 @@ def build_command(
             activate=activate,
             cache=cache,
             progress=lambda step: show(stage_of(step)),
+            measure=measure_engines,
         )
     if as_json:
         print_json({"engines": [engines_as_json(each) for each in built]})
@@ -77,7 +79,7 @@ def build_shared_command(
     started_s = time.monotonic()
     with reported_errors(as_json=as_json), shown_progress() as show:
         options = BuildOptions(engine or installed_engine())
-        order = SharedBuild(repository, folder, options, policy, cache, lock_timeout_s)
+        order = SharedBuild(repository, folder, options, policy, cache, lock_timeout_s, measure_engines)
         shared = build_shared(order, note, progress=lambda step: show(stage_of(step)))
     took_s = time.monotonic() - started_s
     if as_json:

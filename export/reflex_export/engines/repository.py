@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from reflex.device_parity import DeviceParityConfig, with_newest
 from reflex.durable_files import copy_file, link_file, replace_file
 from reflex.errors import RepositoryError
 from reflex.model_repository import (
@@ -37,12 +38,16 @@ from reflex_export.engines.toolkit import Engine
 from reflex_export.engines.warmup import engine_blocks
 from reflex_export.publishing.transaction import STAGED, publish, scratch_folder
 
-__all__ = ["BACKENDS", "ComponentEngine", "PolicyEngines", "build_repository", "build_staged"]
+__all__ = ["BACKENDS", "ComponentEngine", "Measure", "PolicyEngines", "build_repository", "build_staged"]
 
 BACKENDS: Final[Mapping[Engine, str]] = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
 """Triton's name for the backend that loads such a plan. It comes with a `tensorrt`, and with no `tensorrt_rtx`."""
 MANIFEST_FILE: Final = "engine.json"
 PREPROCESS_SUFFIX: Final = "_preprocess"
+
+
+Measure = Callable[[Path, PolicyConfig, Mapping[str, Path], Engine], DeviceParityConfig | None]
+"""Runs a policy's plans, by model name, on the GPU that serves; an error of it publishes nothing."""
 
 
 @dataclass(frozen=True)
@@ -80,26 +85,35 @@ def build_repository(
     activate: bool | None = None,
     cache: Path | None = None,
     progress: ProgressReport | None = None,
+    measure: Measure | None = None,
 ) -> tuple[PolicyEngines, ...]:
     """Build and publish the engines of one policy, or of all when `policy` is None.
 
     It waits while an export or another build is at work in the repository. `activate` says whether config.pbtxt shall
     name the engine's backend; None does so where Triton itself has that backend. All of a policy's engines are built
-    before the first is published. `SetupError` says what is missing.
+    before the first is published; those that become active are measured by `measure` first. `SetupError` says what is
+    missing.
     """
     chosen = options or BuildOptions(engine)
     if chosen.engine != engine:
         raise ValueError(f"options are for {chosen.engine}, not {engine}")
-    plan = _Plan(chosen, best_batch, engine == "tensorrt" if activate is None else activate, cache, progress)
+    is_active = engine == "tensorrt" if activate is None else activate
+    plan = _Plan(chosen, best_batch, is_active, cache, progress, measure)
     names = [policy] if policy is not None else some_policies_of(repository)
     return tuple(_rebuild(repository, name, plan) for name in names)
 
 
 def build_staged(
-    folder: Path, names: Sequence[str], options: BuildOptions, *, cache: Path | None, progress: ProgressReport | None
+    folder: Path,
+    names: Sequence[str],
+    options: BuildOptions,
+    *,
+    cache: Path | None,
+    progress: ProgressReport | None,
+    measure: Measure | None = None,
 ) -> tuple[PolicyEngines, ...]:
     """Engines of policies in a folder that is no repository yet, so that only its owner knows of it."""
-    plan = _Plan(options, 1, options.engine == "tensorrt", cache, progress)
+    plan = _Plan(options, 1, options.engine == "tensorrt", cache, progress, measure)
     return tuple(_add_engines(folder, _build_policy(folder, name, plan), plan) for name in names)
 
 
@@ -112,6 +126,7 @@ class _Plan:
     activate: bool
     cache: Path | None
     progress: ProgressReport | None
+    measure: Measure | None
 
 
 @dataclass(frozen=True)
@@ -129,6 +144,7 @@ class _BuiltPolicy:
 
     config: PolicyConfig
     components: tuple[_Built, ...]
+    measured: DeviceParityConfig | None = None
 
 
 def _rebuild(repository: Path, name: str, plan: _Plan) -> PolicyEngines:
@@ -155,7 +171,13 @@ def _build_policy(repository: Path, name: str, plan: _Plan) -> _BuiltPolicy:
     folder = repository / name
     config = read_policy_config(folder)
     wanted = [part for part in _components(folder) if not part.endswith(PREPROCESS_SUFFIX)]
-    return _BuiltPolicy(config, tuple(_build_component(repository / part, config, plan) for part in wanted))
+    components = tuple(_build_component(repository / part, config, plan) for part in wanted)
+    if plan.measure is None or not plan.activate:
+        return _BuiltPolicy(config, components)
+    if plan.progress is not None:
+        plan.progress(BuildProgress(repository, "measuring them on the GPU", None))
+    plans = {component.name: component.record.plan for component in components}
+    return _BuiltPolicy(config, components, plan.measure(repository, config, plans, plan.options.engine))
 
 
 def _add_engines(folder: Path, built: _BuiltPolicy, plan: _Plan) -> PolicyEngines:
@@ -218,12 +240,17 @@ def _is_written(path: Path, sha256: str, size_bytes: int) -> bool:
 
 
 def _described(built: _BuiltPolicy, engine: Engine) -> bytes:
-    """reflex_config.json of the policy with its engines. The parity record goes: it was measured without them."""
+    """reflex_config.json of the policy with its engines. The parity record goes: it was measured without them.
+
+    What was measured with them comes; what was measured of the ONNX stays.
+    """
     config = built.config
+    measured = config.device_parity if built.measured is None else with_newest(config.device_parity, built.measured)
     changes = {
         "engine": engine,
         "inference_mode": "onnx_trt_fp16" if config.precision == "fp16" else "decomposed",
         "parity": None,
+        "device_parity": measured,
         "versions": {**config.versions, engine: built.components[0].record.manifest.version},
     }
     return config.model_copy(update=changes).model_dump_json(indent=2).encode() + b"\n"

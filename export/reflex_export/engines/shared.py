@@ -20,7 +20,7 @@ from reflex.file_lock import file_lock
 from reflex.shared_engines import LOCK, make_current
 from reflex_export.engines.build import ProgressReport, target_of
 from reflex_export.engines.record import RECIPE, BuildOptions
-from reflex_export.engines.repository import PolicyEngines, build_repository
+from reflex_export.engines.repository import Measure, PolicyEngines, build_repository
 from reflex_export.engines.toolkit import load_toolkit
 
 __all__ = ["SharedBuild", "SharedEngines", "build_shared"]
@@ -45,6 +45,7 @@ class SharedBuild:
     cache: Path | None
     """None: that of the user."""
     lock_timeout_s: float
+    measure: Measure | None = None
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,13 @@ def _build_into(place: Path, order: SharedBuild, progress: ProgressReport | None
         _copy(order.repository, partial)
         options = order.options
         built = build_repository(
-            partial, order.policy, options.engine, options=options, cache=order.cache, progress=progress
+            partial,
+            order.policy,
+            options.engine,
+            options=options,
+            cache=order.cache,
+            progress=progress,
+            measure=order.measure,
         )
         take_name(partial, place)
     finally:

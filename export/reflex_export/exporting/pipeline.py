@@ -15,6 +15,7 @@ from reflex.model_repository import model_file
 from reflex.policy_config import CanaryConfig, MergedAdapterConfig, PolicyConfig
 from reflex_export.adapter_record import adapter_record
 from reflex_export.checking.comparison import Fp32Answers, parity_of
+from reflex_export.checking.engine_parity import measure_engines
 from reflex_export.checking.memory import available_bytes, check_bytes, require_memory
 from reflex_export.checking.parity import Parity, PolicyRunner, gate_of
 from reflex_export.checking.recorded import find_cases
@@ -144,6 +145,7 @@ class _Export:
             BuildOptions(self.options.engine),
             cache=self.options.engine_cache,
             progress=lambda step: self.progress(stage_of(step)),
+            measure=measure_engines,
         )
         return tuple(policy.moved_to(self.options.repository) for policy in built)
 

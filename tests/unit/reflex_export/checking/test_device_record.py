@@ -147,7 +147,9 @@ def test_a_device_is_kept_once_with_its_newest_figures_and_others_stay(repositor
     found = kept(kept(kept(config, "A", 1e-3), "B", 2e-3), "A", 3e-3)
 
     assert [(one.device, one.max_abs) for one in found.device_parity] == [("B", 2e-3), ("A", 3e-3)]
-    assert (precision_proof(found, "A") or {})["max_abs"] == 3e-3  # type: ignore[typeddict-item]
+    proof = precision_proof(found, "A")
+    assert proof is not None
+    assert proof["max_abs"] == 3e-3
 
 
 def test_a_figure_that_is_no_number_is_kept_as_its_word(repository: Path) -> None:
