@@ -18,8 +18,7 @@ from reflex_export.checking.engine_parity import compare_engines, measure_engine
 from reflex_export.checking.parity import PolicyRunner
 from reflex_export.checking.serving_device import ServingDevice
 from reflex_export.engines import repository as engines
-from reflex_export.engines.build import BuildOptions
-from reflex_export.engines.record import EngineManifest, EngineRecord, LayerPrecision
+from reflex_export.engines.record import BuildOptions, EngineManifest, EngineRecord, LayerPrecision
 from reflex_export.errors import ParityError
 from reflex_export.graph.graph import Array
 from support.checkpoints.measured import measured_on

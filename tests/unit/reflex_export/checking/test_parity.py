@@ -13,6 +13,8 @@ from reflex.errors import RepositoryError
 from reflex.policy_config import PolicyConfig
 from reflex_export.checking import parity as checking
 from reflex_export.checking.parity import Gate, Parity, PolicyRunner, gate_of
+from reflex_export.checking.serving_device import ServingDevice
+from reflex_export.errors import DeviceError
 from reflex_export.graph.graph import GraphBuilder
 
 Chunk = npt.NDArray[np.float32]
@@ -229,3 +231,57 @@ def test_no_thread_of_a_graph_waits_busily_for_its_next_operator(monkeypatch: py
     PolicyRunner([Path("preprocess"), Path("denoise")])
 
     assert [each.get_session_config_entry("session.intra_op.allow_spinning") for each in seen] == ["0", "0"]
+
+
+def test_half_a_gate_is_a_quarter_of_its_angle() -> None:
+    halved = Gate(cosine=0.99, max_abs=0.5).with_margin()
+
+    assert (halved.cosine, halved.max_abs) == (pytest.approx(0.9975), 0.25)
+    assert Gate(cosine=0.99, max_abs=0.5).with_margin(5.0).max_abs == 0.1
+
+
+@pytest.mark.parametrize(
+    ("cosine", "max_abs", "is_met"),
+    [(0.99, 0.5, True), (1.0, 0.0, True), (0.98, 0.5, False), (0.99, 0.51, False), (float("nan"), 0.0, False)],
+)
+def test_a_gate_is_met_by_both_figures_up_to_their_bounds(cosine: float, max_abs: float, is_met: bool) -> None:
+    assert Gate(cosine=0.99, max_abs=0.5).is_met(cosine, max_abs) is is_met
+
+
+@pytest.mark.parametrize(("by", "has_margin"), [(0.25, True), (0.26, False), (0.5, False)])
+def test_a_comparison_has_a_margin_while_twice_its_error_would_pass(
+    parity: Parity, by: float, has_margin: bool
+) -> None:
+    parity.gate = Gate(cosine=0.9, max_abs=0.5)
+    parity.compare("case_0", shifted(by), EXPECTED)
+
+    assert (parity.verdict, parity.has_margin) == ("passed", has_margin)
+
+
+def test_what_was_compared_with_nothing_has_no_margin(parity: Parity) -> None:
+    assert not parity.has_margin
+
+
+def test_every_case_keeps_its_own_figure(parity: Parity) -> None:
+    parity.compare("case_0", shifted(0.25), EXPECTED)
+    parity.compare("case_1", EXPECTED, EXPECTED)
+
+    assert parity.each == {"case_0": 0.25, "case_1": 0.0}
+
+
+@pytest.mark.filterwarnings("ignore:Specified provider")
+def test_a_device_whose_provider_is_not_taken_is_refused(tmp_path: Path) -> None:
+    absent = ServingDevice("GPU", (("CUDAExecutionProvider", {}), ("CPUExecutionProvider", {})))
+
+    with pytest.raises(DeviceError, match="ONNX Runtime cannot compute on GPU"):
+        PolicyRunner([model(tmp_path / "1", "Neg", "x", "y")], absent)
+
+
+def test_a_model_that_fails_on_a_device_names_it_and_one_that_cannot_be_loaded_too(tmp_path: Path) -> None:
+    path = model(tmp_path / "1", "Neg", "x", "y")
+    with pytest.raises(DeviceError, match=r"model\.onnx fails on a request on GPU \("):
+        PolicyRunner([path], ServingDevice("GPU")).run({"x": np.zeros((1, 3), np.float32)})
+
+    path.write_bytes(b"no graph")
+    with pytest.raises(DeviceError, match=r"model\.onnx cannot be loaded on GPU \("):
+        PolicyRunner([path], ServingDevice("GPU"))

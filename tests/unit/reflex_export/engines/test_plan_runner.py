@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,11 +28,12 @@ class HostDriver:
 
     def __getattr__(self, name: str) -> Any:
         """By the driver's name; what does nothing here succeeds."""
-        does = {
+        known: dict[str, Callable[..., int]] = {
             "cuDevicePrimaryCtxRetain": self.retain, "cuDevicePrimaryCtxRelease_v2": self.release,
             "cuMemAlloc_v2": self.allocate, "cuMemFree_v2": self.free,
             "cuMemcpyHtoD_v2": self.upload, "cuMemcpyDtoH_v2": self.download,
-        }.get(name, lambda *_: 0)  # fmt: skip
+        }  # fmt: skip
+        does: Callable[..., int] = known.get(name, lambda *_: 0)
         return lambda *arguments: self.results.get(name) or does(*arguments)
 
     def retain(self, *_: object) -> int:
@@ -67,7 +69,8 @@ class Doubling:
     num_io_tensors = 2
 
     def __init__(self, *, loads: bool = True, runs: bool = True) -> None:
-        self.loads, self.runs, self.addresses, self.shape = loads, runs, dict[str, int](), (0,)
+        self.loads, self.runs, self.addresses = loads, runs, dict[str, int]()
+        self.shape: tuple[int, ...] = ()
 
     def api(self) -> Any:
         runtime = SimpleNamespace(deserialize_cuda_engine=lambda _content: self if self.loads else None)
