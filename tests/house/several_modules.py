@@ -43,6 +43,7 @@ SEVERAL_MODULES: Final = (
     "tests/unit/reflex_export/reading/test_any_json.py",
     "tests/unit/reflex_export/reading/test_nothing_ignored.py",
     "tests/unit/reflex_export/test_no_telemetry.py",
+    "tests/unit/reflex_bench/fleet/test_order_and_batches.py",
     "tests/unit/reflex_frontend/act/test_act_injected.py",
     "tests/unit/reflex_frontend/act/test_act_objective.py",
     "tests/unit/reflex_frontend/act/test_act_refusals.py",
