@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -27,7 +29,7 @@ from reflex_export.graph.graph import GraphBuilder, OnnxModel
 from reflex_export.publishing.staged import StagedModel, StagedPolicy, identity_of, staging, write_contract
 from reflex_export.publishing.triton_config import Component, ensemble_inputs
 
-__all__ = ["Fault", "preprocess_graph", "set_behaviour", "write_nonce_policy"]
+__all__ = ["Fault", "PythonPart", "preprocess_graph", "set_behaviour", "write_nonce_policy"]
 
 Fault = Literal["nan", "inf", "wrong_shape", "error", "exit"] | None
 """A non-finite value, a chunk one step short, an error answer, or a model process that dies.
@@ -40,7 +42,20 @@ ACTION_DIM: Final = 7
 HORIZON: Final = 50
 MAX_TOKENS: Final = 48
 DENOISE_MAX_BATCH: Final = 8
+MAX_BATCH: Final = MappingProxyType({"preprocess": 4, "encoder": 2, "denoise": DENOISE_MAX_BATCH})
 _PYTHON_MODEL: Final = Path(__file__).with_name("python_models") / "nonce_denoise.py"
+
+
+@dataclass(frozen=True, slots=True)
+class PythonPart:
+    """A Python model in the place of a graph, with its inputs and outputs."""
+
+    file: Path
+    max_batch: int
+    options: Mapping[str, str]
+
+
+NO_PARTS: Final[Mapping[str, PythonPart]] = MappingProxyType({})
 
 
 def write_nonce_policy(
@@ -51,15 +66,19 @@ def write_nonce_policy(
     fault: Fault = None,
     control_file: Path | None = None,
     cameras: Sequence[str] = ("image",),
+    parts: Mapping[str, PythonPart] = NO_PARTS,
 ) -> None:
     """Write the policy's four directories into `repository`.
 
     With a delay, a fault or a control file the denoise component is a Python model: it sleeps `delay_ms` per batch and
-    injects the fault; `set_behaviour` changes both while it is being served. Otherwise all three are ONNX graphs.
+    injects the fault; `set_behaviour` changes both while it is being served. Otherwise all three are ONNX graphs,
+    except `parts`, by role.
     """
     tokenizer = build_tokenizer()
     with staging(repository) as staged:
-        models = _write_models(staged, name, cameras, _options(delay_ms, fault, control_file))
+        if options := _options(delay_ms, fault, control_file):
+            parts = {**parts, "denoise": PythonPart(_PYTHON_MODEL, DENOISE_MAX_BATCH, options)}
+        models = _write_models(staged, name, cameras, parts)
         config = _config(name, cameras, models, tokenizer)
         for model in models:
             staged.write_component_config(model, config.export_id)
@@ -117,22 +136,19 @@ def _denoise() -> OnnxModel:
 
 
 def _write_models(
-    staged: StagedPolicy, name: str, cameras: Sequence[str], options: Mapping[str, str]
+    staged: StagedPolicy, name: str, cameras: Sequence[str], parts: Mapping[str, PythonPart]
 ) -> tuple[StagedModel, ...]:
-    preprocess, encoder, denoise = _build_models(cameras)
-    return (
-        staged.write_model(f"{name}_preprocess", "preprocess", preprocess, 4),
-        staged.write_model(f"{name}_encoder", "encoder", encoder, 2),
-        _write_python_denoise(staged, f"{name}_denoise", denoise, options)
-        if options
-        else staged.write_model(f"{name}_denoise", "denoise", denoise, DENOISE_MAX_BATCH),
+    return tuple(
+        _write_part(staged, f"{name}_{role}", role, graph, parts[role])
+        if role in parts
+        else staged.write_model(f"{name}_{role}", role, graph, MAX_BATCH[role])
+        for role, graph in zip(MAX_BATCH, _build_models(cameras), strict=True)
     )
 
 
-def _write_python_denoise(staged: StagedPolicy, name: str, graph: OnnxModel, options: Mapping[str, str]) -> StagedModel:
-    """In the place of the graph, with its inputs and outputs."""
-    component = Component("denoise", graph.inputs, graph.outputs, DENOISE_MAX_BATCH, "python", options)
-    return staged.write_files(name, component, {"model.py": _PYTHON_MODEL.read_bytes()})
+def _write_part(staged: StagedPolicy, name: str, role: str, graph: OnnxModel, part: PythonPart) -> StagedModel:
+    component = Component(role, graph.inputs, graph.outputs, part.max_batch, "python", part.options)
+    return staged.write_files(name, component, {"model.py": part.file.read_bytes()})
 
 
 def _options(delay_ms: float, fault: Fault, control_file: Path | None) -> dict[str, str]:
