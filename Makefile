@@ -34,7 +34,7 @@ ENDURING := $(addprefix tests/,chaos/test_two_policies.py chaos/test_rolling_upg
 # What is marked slow, but for what the targets of these run.
 RUN_ELSEWHERE := $(ENDURING) tests/helm tests/observability tests/browser tests/compose
 
-.PHONY: help install serve up sim demo train-default test promises endurance snapshots check fmt bench bench-control bench-export bench-rollout expert-bench example-request demo-policy fuzz chaos soak whole-runs recording-kills runner-kills guard-properties runner-histories mutants parity-table compose-test helm-test lerobot-test rerun-test observability-test dashboard-test clean bench-datasets diagnose-table training-kills lerobot-training-test runner-install runner-hour served-equals-in-process
+.PHONY: help install serve up sim demo train-default test promises endurance snapshots check fmt bench bench-control bench-export bench-fleet bench-rollout expert-bench example-request demo-policy fuzz chaos soak whole-runs recording-kills runner-kills guard-properties runner-histories mutants parity-table compose-test helm-test lerobot-test rerun-test observability-test dashboard-test clean bench-datasets diagnose-table training-kills lerobot-training-test runner-install runner-hour served-equals-in-process
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -99,6 +99,9 @@ bench-export: $(STAMP) ## full-size export beside a file copy, and a full-size /
 
 bench-rollout: $(STAMP) ## what recording, shadow, keys, sessions and tracing cost /act, measured in turns (ARGS='--rounds 1000')
 	$(BIN)/python -m reflex_bench.rollout_bench $(ARGS)
+
+bench-fleet: $(STAMP) ## how many robots one GPU serves with 98 % of their deadlines kept, with measured times in place of a GPU: a table (three minutes; ARGS='--model smolvla', ARGS='--quick')
+	$(BIN)/python -m reflex_bench.fleet $(ARGS)
 
 bench-control: $(STAMP) ## a thousand robots' heartbeats at one control plane for ten minutes: a table (ARGS='--seconds 60')
 	$(BIN)/python -m reflex_bench.control_bench $(ARGS)
