@@ -25,6 +25,7 @@ UNUSED = (
 """Without a shadow, an objective, real-time chunking, a correction, variants or kept prefixes these have no values."""
 LABELS = {
     "reflex_act_latency_seconds": {"embodiment", "policy_slot", "inference_mode"},
+    "reflex_queue_seconds": {"policy_slot"},
     "reflex_act_total": {"embodiment", "status"},
     "reflex_guard_clamped_total": {"embodiment"},
     "reflex_cache_hit_total": {"embodiment", "policy_slot"},
@@ -65,6 +66,7 @@ GAUGES = {
 HISTOGRAMS = {
     *("reflex_act_latency_seconds", "reflex_shadow_latency_seconds", "reflex_shadow_cosine_distance"),
     "reflex_shadow_max_abs",
+    "reflex_queue_seconds",
 }
 
 

@@ -269,7 +269,9 @@ class ActService:
 
     def _count(self, exchange: Exchange, routing: Routing, outcome: Outcome) -> None:
         latency_s = outcome.finished_at - exchange.received_at
-        self.metrics.of_slot(routing.slot.name).observe_success(latency_s, clamped=outcome.result.clamped)
+        counts = self.metrics.of_slot(routing.slot.name)
+        counts.observe_success(latency_s, clamped=outcome.result.clamped)
+        counts.queue.observe(outcome.timing["queue_ms"] / 1000.0)
         if exchange.continuation is not None:
             self.metrics.count_rtc(routing.slot.name, exchange.continuation.reason or "applied")
         if exchange.cache_hit is not None:

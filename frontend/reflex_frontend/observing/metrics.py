@@ -33,6 +33,7 @@ class SlotMetrics:
     def __init__(self, families: _Families, slot: str, policy: ServedPolicy, mode: str) -> None:
         embodiment = policy.config.embodiment
         self._latency = families.latency.labels(embodiment, slot, mode)
+        self.queue = families.queue.labels(slot)
         self._clamped = families.clamped.labels(embodiment)
         self._slot_clamped = families.slot_clamped.labels(slot)
         self.in_flight = families.in_flight.labels(slot)
@@ -222,15 +223,15 @@ class _Families:
             LATENCY_BUCKETS_S,
             *("embodiment", SLOT, "inference_mode"),
         )
+        self.queue = histogram(
+            "reflex_queue_seconds", "How long the 200s waited for a place in flight", LATENCY_BUCKETS_S, SLOT
+        )
         self.clamped = counter("reflex_guard_clamped", "Answers in which ActionGuard changed an action", "embodiment")
         self.slot_clamped = counter("reflex_slot_guard_clamped", "The same, of each slot", SLOT)
         self.implausible = counter("reflex_implausible_actions", "Chunks of each slot refused as implausible", SLOT)
         self.rtc = counter("reflex_rtc", "Answers by whether they continue a chunk", SLOT, "result")
         self.steps = counter(
-            "reflex_answers_by_steps",
-            "Answers by denoising steps, of slots that may take fewer",
-            SLOT,
-            "steps",
+            "reflex_answers_by_steps", "Answers by denoising steps, of slots that may take fewer", SLOT, "steps"
         )
         self.a2c2 = counter("reflex_a2c2", "Chunks by whether they were corrected", SLOT, "result")
         self.in_flight = gauge("reflex_in_flight_requests", "Requests that Triton works on", SLOT)

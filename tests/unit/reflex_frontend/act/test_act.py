@@ -65,6 +65,7 @@ def test_actions_out_of_range_are_clamped_reported_and_counted() -> None:
         assert {violation["kind"] for violation in answer["guard_violations"]} == {"above_range"}
         assert max(step[0] for step in answer["actions"]) <= 2.8973
         assert b"reflex_guard_clamped_total{" in frontend.service.metrics.exposition()
+        assert b'reflex_queue_seconds_count{policy_slot="a"} 1.0' in frontend.service.metrics.exposition()
 
     serve(scenario, FakeTriton(outputs(wild)))
 

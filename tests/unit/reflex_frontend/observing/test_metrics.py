@@ -9,6 +9,7 @@ from support.fakes import served_policy
 
 LABELS = {
     "reflex_act_latency_seconds": {"embodiment", "policy_slot", "inference_mode", "le"},
+    "reflex_queue_seconds": {"policy_slot", "le"},
     "reflex_act": {"embodiment", "status"},
     "reflex_guard_clamped": {"embodiment"},
     "reflex_cache_hit": {"embodiment", "policy_slot"},
