@@ -1,0 +1,163 @@
+"""Unpacks what `make gpu-pack` packed, runs the check, and says where its JSON is.
+
+    python3 run.py [--into FOLDER] [options of the check, like --small or --output FILE]
+
+Needs Python's own library alone; it lies as `run.py` beside the pieces and their MANIFEST.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+__all__ = ["MANIFEST", "install", "main"]
+
+MANIFEST = "MANIFEST.json"
+UNPACKED = "UNPACKED"
+SOURCES = ("bench", "src", "frontend", "export")
+BLOCK_BYTES = 1 << 20
+
+
+class RefusedError(Exception):
+    """Something is missing; the message says what to do."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python3 run.py", description=__doc__, add_help=False)
+    parser.add_argument("--into", type=Path, default=None)
+    options, passed_on = parser.parse_known_args(arguments)
+    packed = Path(__file__).resolve().parent
+    into = options.into or packed / "unpacked"
+    try:
+        manifest = _manifest(packed)
+        _require_python(manifest)
+        _unpack(packed, manifest, into)
+        _require_modules(manifest, into)
+    except RefusedError as exc:
+        print(f"gpu-check: {exc}", file=sys.stderr)
+        return 1
+    command = [sys.executable, "-m", "reflex_bench.gpu_check", *passed_on]
+    return subprocess.run(command, env=_environment(into), check=False).returncode
+
+
+def _manifest(packed: Path) -> dict[str, Any]:
+    try:
+        manifest: dict[str, Any] = json.loads((packed / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as exc:
+        raise RefusedError(f"{packed / MANIFEST} is missing or broken; copy the whole folder again") from exc
+    return manifest
+
+
+def _require_python(manifest: dict[str, Any]) -> None:
+    here = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    if manifest["wheels"] and here != manifest["python"]:
+        raise RefusedError(
+            f"its packages are for Python {manifest['python']}, this is {here}; start run.py with that one, or pack "
+            f"again: make gpu-pack ARGS='--python {here}'"
+        )
+
+
+def _unpack(packed: Path, manifest: dict[str, Any], into: Path) -> None:
+    """Once; a folder that was left half unpacked is made anew."""
+    mark = into / UNPACKED
+    if mark.is_file() and mark.read_text(encoding="ascii") == manifest["id"]:
+        return
+    _require_pieces(packed, manifest)
+    free_bytes = shutil.disk_usage(packed if not into.parent.exists() else into.parent).free
+    if free_bytes < manifest["unpacked_bytes"]:
+        needed = manifest["unpacked_bytes"] >> 20
+        raise RefusedError(f"{into.parent} has no room for {needed} MiB; name another folder with --into")
+    shutil.rmtree(into, ignore_errors=True)
+    into.mkdir(parents=True)
+    with tarfile.open(fileobj=_Joined(packed, manifest), mode="r|") as archive:  # type: ignore[call-overload]
+        archive.extractall(into, filter="data")
+    for wheel in sorted((into / "wheels").glob("*.whl")):
+        install(wheel, into / "site")
+    mark.write_text(manifest["id"], encoding="ascii")
+
+
+def _require_pieces(packed: Path, manifest: dict[str, Any]) -> None:
+    for piece in manifest["pieces"]:
+        path = packed / piece["name"]
+        if not path.is_file():
+            raise RefusedError(f"{piece['name']} of {len(manifest['pieces'])} pieces is missing; copy it beside run.py")
+        if path.stat().st_size != piece["bytes"] or _sha256(path) != piece["sha256"]:
+            raise RefusedError(f"{piece['name']} is not what was packed; copy it again")
+
+
+def install(wheel: Path, site: Path) -> None:
+    """As `pip install --target` does, without scripts; what stands under `.data` belongs to the packages too."""
+    with zipfile.ZipFile(wheel) as archive:
+        for entry in archive.infolist():
+            placed = Path(archive.extract(entry, site))
+            if entry.external_attr >> 16 & 0o111 and placed.is_file():
+                placed.chmod(0o755)  # a program, such as tritonserver, which zipfile leaves as a plain file
+    wheel.unlink()
+    for data in site.glob("*.data"):
+        for kind in ("purelib", "platlib"):
+            if (data / kind).is_dir():
+                shutil.copytree(data / kind, site, dirs_exist_ok=True)
+        shutil.rmtree(data)
+
+
+def _require_modules(manifest: dict[str, Any], into: Path) -> None:
+    code = (
+        "import importlib.util, sys\n"
+        "print(' '.join(name for name in sys.argv[1:] if importlib.util.find_spec(name) is None))"
+    )
+    command = [sys.executable, "-c", code, *manifest["modules"]]
+    done = subprocess.run(command, env=_environment(into), capture_output=True, text=True, check=False)
+    if done.returncode or done.stdout.split():
+        raise RefusedError(
+            f"this Python lacks {', '.join(done.stdout.split()) or done.stderr.strip()}; install that, or pack again "
+            "with its wheels"
+        )
+
+
+def _environment(into: Path) -> dict[str, str]:
+    paths = [*(str(into / name) for name in SOURCES), str(into / "site")]
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    return {**kept, "PYTHONPATH": os.pathsep.join(paths), "ORT_DISABLE_TELEMETRY": "1"}
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+class _Joined:
+    """The pieces as one file that is read once."""
+
+    def __init__(self, packed: Path, manifest: dict[str, Any]) -> None:
+        self._blocks = self._read(packed, manifest)
+        self._rest = b""
+
+    def read(self, size: int) -> bytes:
+        while len(self._rest) < size and (block := next(self._blocks, b"")):
+            self._rest += block
+        taken, self._rest = self._rest[:size], self._rest[size:]
+        return taken
+
+    @staticmethod
+    def _read(packed: Path, manifest: dict[str, Any]) -> Iterator[bytes]:
+        for piece in manifest["pieces"]:
+            with (packed / piece["name"]).open("rb") as file:
+                while block := file.read(BLOCK_BYTES):
+                    yield block
+
+
+if __name__ == "__main__":
+    sys.exit(main())

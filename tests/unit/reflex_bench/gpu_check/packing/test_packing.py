@@ -1,0 +1,126 @@
+"""A pack is whole, runs where only Python and its packages are, and says what is missing where something is."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from reflex_bench.gpu_check.packing import __main__ as packing
+from reflex_bench.gpu_check.packing import run_packed
+from reflex_bench.gpu_check.packing.wheels import wanted
+from support.waiting import HANGS_S
+
+PIECE_BYTES = 4_000_000
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder, wheels = tmp_path_factory.mktemp("pack") / "pack", tmp_path_factory.mktemp("wheels")
+    packing.pack(folder, wheels, "3.12", PIECE_BYTES)
+    return folder
+
+
+def ran(packed: Path, into: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """run.py from an empty folder, as somebody would who has only the pack."""
+    into.mkdir()
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [sys.executable, str(packed / "run.py"), "--into", str(into / "unpacked"), *arguments]
+    return subprocess.run(
+        command, cwd=into, env=environment, capture_output=True, text=True, timeout=HANGS_S, check=False
+    )
+
+
+def test_a_pack_unpacks_into_an_empty_folder_and_runs_the_check_there(packed: Path, tmp_path: Path) -> None:
+    done = ran(packed, tmp_path / "there", "--small", "--only", "ceilings", "--seconds", "2000", "--output", "gpu.json")
+
+    assert done.returncode == 0, done.stderr
+    written = json.loads((tmp_path / "there" / "gpu.json").read_text())
+    assert written["commit"] == json.loads((packed / "MANIFEST.json").read_text())["commit"]
+    assert written["stages"][1]["rows"][0]["keys"]["ceiling"] == "copy"
+
+
+def test_a_wheel_is_installed_with_its_data_and_its_programs_can_be_run(tmp_path: Path) -> None:
+    wheel = tmp_path / "thing-1-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        program = zipfile.ZipInfo("thing/server")
+        program.external_attr = 0o100755 << 16
+        archive.writestr(program, "#!/bin/sh")
+        archive.writestr("thing/__init__.py", "")
+        archive.writestr("thing-1.data/purelib/thing/late.py", "late = 1")
+
+    run_packed.install(wheel, tmp_path / "site")
+
+    assert os.access(tmp_path / "site/thing/server", os.X_OK)
+    assert not os.access(tmp_path / "site/thing/__init__.py", os.X_OK)
+    assert (tmp_path / "site/thing/late.py").read_text() == "late = 1"
+    assert sorted(path.name for path in (tmp_path / "site").iterdir()) == ["thing"]
+    assert not wheel.exists()
+
+
+def test_no_piece_is_larger_than_asked_for(packed: Path) -> None:
+    sizes = [path.stat().st_size for path in sorted(packed.glob("piece-*"))]
+
+    assert len(sizes) > 2
+    assert set(sizes[:-1]) == {PIECE_BYTES}
+    assert 0 < sizes[-1] <= PIECE_BYTES
+
+
+def broken(packed: Path, folder: Path, **changed: object) -> Path:
+    """The same pack, with something in its manifest changed."""
+    folder.mkdir()
+    for path in packed.iterdir():
+        (folder / path.name).symlink_to(path)
+    manifest = json.loads((packed / "MANIFEST.json").read_text())
+    (folder / "MANIFEST.json").unlink()
+    (folder / "MANIFEST.json").write_text(json.dumps(manifest | changed))
+    (folder / "run.py").unlink()
+    (folder / "run.py").write_bytes((packed / "run.py").read_bytes())
+    return folder
+
+
+def test_a_piece_that_is_missing_or_another_one_is_named(packed: Path, tmp_path: Path) -> None:
+    copy = broken(packed, tmp_path / "copy")
+    (copy / "piece-001").unlink()
+    missing = ran(copy, tmp_path / "a")
+    (copy / "piece-001").write_bytes(b"another")
+    other = ran(copy, tmp_path / "b")
+
+    assert (missing.returncode, other.returncode) == (1, 1)
+    assert "piece-001" in missing.stderr
+    assert "copy it beside run.py" in missing.stderr
+    assert "is not what was packed; copy it again" in other.stderr
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"wheels": 3, "python": "3.9"}, "packages are for Python 3.9"),
+        ({"unpacked_bytes": 1 << 60}, "name another folder with --into"),
+        ({"modules": ["numpy", "no_such_module"]}, "this Python lacks no_such_module"),
+    ],
+)
+def test_what_the_machine_lacks_is_a_sentence(
+    packed: Path, tmp_path: Path, changed: dict[str, object], sentence: str
+) -> None:
+    done = ran(broken(packed, tmp_path / "copy", **changed), tmp_path / "there")
+
+    assert done.returncode == 1
+    assert sentence in done.stderr
+
+
+def test_the_wheels_are_the_locked_ones_with_the_runtime_of_the_kind() -> None:
+    requirements = packing.ROOT / "requirements"
+    names = {kind: set(wanted(requirements, kind)) for kind in ("cuda", "trt-rtx", "cpu")}  # type: ignore[arg-type]
+
+    assert len(names["cuda"] - names["cpu"]) == 1
+    [runtime] = names["cuda"] - names["cpu"]
+    assert runtime.startswith("onnxruntime-gpu==")
+    assert names["trt-rtx"] - names["cpu"] == {"onnxruntime-ep-nv-tensorrt-rtx-cu13"}
+    assert not any(name.startswith("torch") for name in names["cuda"])
+    assert "numpy==1.26.4" not in set(wanted(requirements, "cpu", ["numpy"]))
