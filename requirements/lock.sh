@@ -23,4 +23,5 @@ lock control.txt ../pyproject.toml --extra control \
 lock export.txt ../pyproject.toml --extra export
 lock triton-cpu.txt --no-deps triton-cpu.in
 lock tensorrt-rtx.txt --no-deps tensorrt-rtx.in
+lock gpu.txt --no-deps gpu.in
 lock build.txt build.in

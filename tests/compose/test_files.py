@@ -89,6 +89,7 @@ def test_only_what_people_and_robots_call_is_published_and_on_loopback_unless_to
 
     assert published == {
         "frontend": ["${REFLEX_BIND:-127.0.0.1}:${REFLEX_PORT:-8000}:8000"],
+        "frontend-gpu": ["${REFLEX_BIND:-127.0.0.1}:${REFLEX_PORT:-8000}:8000"],
         "control": ["${REFLEX_CONTROL_BIND:-127.0.0.1}:${REFLEX_CONTROL_PORT:-8100}:8100"],
         "grafana": ["127.0.0.1:${GRAFANA_PORT:-3000}:3000"],
     }
@@ -115,6 +116,33 @@ def test_the_gpu_triton_gets_the_gpu_pools_and_shared_memory() -> None:
     assert service["shm_size"] == "${TRITON_SHM_SIZE:-1g}"
     assert [mount["read_only"] for mount in service["volumes"]] == [True]
     assert service["networks"] == {"inference": {"aliases": ["triton"]}}
+
+
+def test_the_server_on_a_gpu_is_the_frontend_with_a_card_in_place_of_a_triton_elsewhere() -> None:
+    frontend, on_gpu = SERVICES["frontend"], SERVICES["frontend-gpu"]
+    [device] = on_gpu["deploy"]["resources"]["reservations"]["devices"]
+    elsewhere = {"REFLEX_TRITON", "REFLEX_TRITON_ADMIN_HEADER"}
+
+    assert (device["driver"], device["capabilities"], on_gpu["profiles"]) == ("nvidia", ["gpu"], ["gpu-rtx"])
+    assert (on_gpu["command"], on_gpu["entrypoint"]) == (frontend["command"], frontend["entrypoint"])
+    assert on_gpu["environment"] == {
+        **{name: value for name, value in frontend["environment"].items() if name not in elsewhere},
+        "REFLEX_DEVICE": "${REFLEX_DEVICE:-auto}",
+    }
+    assert "engines:/cache" in on_gpu["volumes"]
+
+
+def test_the_gpu_image_brings_cuda_and_every_way_of_running_and_wants_only_a_base() -> None:
+    text = (REPOSITORY / "docker" / "gpu" / "Dockerfile").read_text(encoding="utf-8")
+    pins = pins_of(REPOSITORY / "requirements" / "gpu.txt")
+
+    assert set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) == {"${CUDA_BASE}"}
+    assert "nvcr.io" not in text
+    assert {"onnxruntime-gpu", "onnxruntime-ep-nv-tensorrt-rtx-cu13", "nvidia-cudnn-cu13", "nvidia-pytriton"} <= set(
+        pins
+    )
+    assert "onnxruntime" not in pins, "two packages of one import name overwrite each other"
+    assert pins["onnxruntime-gpu"] == pins_of(REPOSITORY / "requirements" / "triton-cpu.txt")["onnxruntime"]
 
 
 @pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.parent.name)
