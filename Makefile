@@ -34,7 +34,7 @@ ENDURING := $(addprefix tests/,chaos/test_two_policies.py chaos/test_rolling_upg
 # What is marked slow, but for what the targets of these run.
 RUN_ELSEWHERE := $(ENDURING) tests/helm tests/observability tests/browser tests/compose
 
-.PHONY: help install serve up sim demo train-default test promises endurance snapshots check fmt bench bench-control bench-export bench-fleet bench-rollout expert-bench example-request demo-policy fuzz chaos soak whole-runs recording-kills runner-kills guard-properties runner-histories mutants parity-table compose-test helm-test lerobot-test rerun-test observability-test dashboard-test clean bench-datasets diagnose-table training-kills lerobot-training-test runner-install runner-hour served-equals-in-process
+.PHONY: help install serve up sim demo train-default test promises endurance snapshots check fmt bench bench-control bench-export bench-fleet bench-rollout expert-bench example-request demo-policy fuzz chaos soak whole-runs recording-kills runner-kills guard-properties runner-histories mutants parity-table compose-test helm-test lerobot-test rerun-test observability-test dashboard-test clean bench-datasets gpu-check gpu-pack diagnose-table training-kills lerobot-training-test runner-install runner-hour served-equals-in-process
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -108,6 +108,12 @@ bench-control: $(STAMP) ## a thousand robots' heartbeats at one control plane fo
 
 bench-datasets: $(STAMP) ## how fast a dataset of 100,000 frames is validated, and in how much memory (minutes)
 	$(BIN)/python -m reflex_bench.dataset_bench $(ARGS)
+
+gpu-check: $(STAMP) ## what the card of this machine makes of the policies: parity, ms per chunk beside the bound, /act (eight minutes at most; ARGS=--small: on the processor)
+	$(BIN)/python -m reflex_bench.gpu_check $(ARGS)
+
+gpu-pack: $(STAMP) ## that for a machine without network: build/gpu-pack with the packages and run.py (ARGS='--python 3.12 --for cuda')
+	$(BIN)/python -m reflex_bench.gpu_check.packing $(ARGS)
 
 diagnose-table: $(STAMP) ## what `reflex diagnose` says of every seeded fault and healthy set-up: a table (minutes; ARGS='--policy pick_up_the_cube --served')
 	PYTHONPATH=tests $(BIN)/python -m support.diagnosis.table $(ARGS)
