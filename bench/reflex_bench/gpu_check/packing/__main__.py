@@ -65,8 +65,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def pack(folder: Path, wheels: Path, python: str, piece_bytes: int) -> dict[str, Any]:
     """Sources, recorded checkpoints and wheels as pieces in `folder`, which is made anew; returns the manifest."""
+    if folder.exists() and any(folder.iterdir()) and not (folder / run_packed.MANIFEST).exists():
+        raise PackError(f"{folder} holds something else than a pack; name another folder with --output")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    (folder / run_packed.MANIFEST).touch()
     pieces = _Pieces(folder, piece_bytes)
     with tarfile.open(fileobj=pieces, mode="w|") as archive:  # type: ignore[call-overload]
         for name in _tracked():

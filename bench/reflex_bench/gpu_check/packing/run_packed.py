@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import venv
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--into", type=Path, default=None)
     options, passed_on = parser.parse_known_args(arguments)
     packed = Path(__file__).resolve().parent
-    into = options.into or packed / "unpacked"
+    into = (options.into or packed / "unpacked").resolve()
     try:
         manifest = _manifest(packed)
         _require_python(manifest)
@@ -46,8 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RefusedError as exc:
         print(f"gpu-check: {exc}", file=sys.stderr)
         return 1
-    command = [sys.executable, "-m", "reflex_bench.gpu_check", *passed_on]
-    return subprocess.run(command, env=_environment(into), check=False).returncode
+    command = [str(_python(into)), "-m", "reflex_bench.gpu_check", *passed_on]
+    return subprocess.run(command, env=_environment(), check=False).returncode
 
 
 def _manifest(packed: Path) -> dict[str, Any]:
@@ -69,21 +70,39 @@ def _require_python(manifest: dict[str, Any]) -> None:
 
 def _unpack(packed: Path, manifest: dict[str, Any], into: Path) -> None:
     """Once; a folder that was left half unpacked is made anew."""
-    mark = into / UNPACKED
-    if mark.is_file() and mark.read_text(encoding="ascii") == manifest["id"]:
+    mark, made = into / UNPACKED, f"{manifest['id']} {into}"
+    if mark.is_file() and mark.read_text(encoding="utf-8") == made:
         return
     _require_pieces(packed, manifest)
     free_bytes = shutil.disk_usage(packed if not into.parent.exists() else into.parent).free
     if free_bytes < manifest["unpacked_bytes"]:
         needed = manifest["unpacked_bytes"] >> 20
         raise RefusedError(f"{into.parent} has no room for {needed} MiB; name another folder with --into")
+    if into.exists() and any(into.iterdir()) and not mark.exists():
+        raise RefusedError(f"{into} holds something else; name an empty folder with --into")
     shutil.rmtree(into, ignore_errors=True)
     into.mkdir(parents=True)
+    mark.touch()
     with tarfile.open(fileobj=_Joined(packed, manifest), mode="r|") as archive:  # type: ignore[call-overload]
         archive.extractall(into, filter="data")
+    site = _make_environment(into)
     for wheel in sorted((into / "wheels").glob("*.whl")):
-        install(wheel, into / "site")
-    mark.write_text(manifest["id"], encoding="ascii")
+        install(wheel, site)
+    mark.write_text(made, encoding="utf-8")
+
+
+def _make_environment(into: Path) -> Path:
+    """A virtual environment, for Triton's processes look in no other place; behind its packages the machine's own."""
+    venv.EnvBuilder(symlinks=True).create(into / "venv")
+    [site] = (into / "venv").glob("lib/python3*/site-packages")
+    machine = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
+    for name, paths in (("a_sources", [str(into / name) for name in SOURCES]), ("z_machine", machine)):
+        (site / f"{name}.pth").write_text("".join(f"{path}\n" for path in paths), encoding="utf-8")
+    return site
+
+
+def _python(into: Path) -> Path:
+    return into / "venv" / "bin" / "python"
 
 
 def _require_pieces(packed: Path, manifest: dict[str, Any]) -> None:
@@ -115,8 +134,8 @@ def _require_modules(manifest: dict[str, Any], into: Path) -> None:
         "import importlib.util, sys\n"
         "print(' '.join(name for name in sys.argv[1:] if importlib.util.find_spec(name) is None))"
     )
-    command = [sys.executable, "-c", code, *manifest["modules"]]
-    done = subprocess.run(command, env=_environment(into), capture_output=True, text=True, check=False)
+    command = [str(_python(into)), "-c", code, *manifest["modules"]]
+    done = subprocess.run(command, env=_environment(), capture_output=True, text=True, check=False)
     if done.returncode or done.stdout.split():
         raise RefusedError(
             f"this Python lacks {', '.join(done.stdout.split()) or done.stderr.strip()}; install that, or pack again "
@@ -124,10 +143,9 @@ def _require_modules(manifest: dict[str, Any], into: Path) -> None:
         )
 
 
-def _environment(into: Path) -> dict[str, str]:
-    paths = [*(str(into / name) for name in SOURCES), str(into / "site")]
-    kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    return {**kept, "PYTHONPATH": os.pathsep.join(paths), "ORT_DISABLE_TELEMETRY": "1"}
+def _environment() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+    return {**kept, "ORT_DISABLE_TELEMETRY": "1"}
 
 
 def _sha256(path: Path) -> str:

@@ -28,7 +28,7 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def ran(packed: Path, into: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """run.py from an empty folder, as somebody would who has only the pack."""
-    into.mkdir()
+    into.mkdir(exist_ok=True)
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     command = [sys.executable, str(packed / "run.py"), "--into", str(into / "unpacked"), *arguments]
     return subprocess.run(
@@ -43,6 +43,17 @@ def test_a_pack_unpacks_into_an_empty_folder_and_runs_the_check_there(packed: Pa
     written = json.loads((tmp_path / "there" / "gpu.json").read_text())
     assert written["commit"] == json.loads((packed / "MANIFEST.json").read_text())["commit"]
     assert written["stages"][1]["rows"][0]["keys"]["ceiling"] == "copy"
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(packed: Path, tmp_path: Path) -> None:
+    (kept := tmp_path / "there" / "unpacked" / "mine").mkdir(parents=True)
+    done = ran(packed, tmp_path / "there")
+
+    assert done.returncode == 1
+    assert "holds something else; name an empty folder with --into" in done.stderr
+    with pytest.raises(packing.PackError, match="--output"):
+        packing.pack(kept.parent, tmp_path, "3.12", PIECE_BYTES)
+    assert kept.is_dir()
 
 
 def test_a_wheel_is_installed_with_its_data_and_its_programs_can_be_run(tmp_path: Path) -> None:
@@ -116,7 +127,7 @@ def test_what_the_machine_lacks_is_a_sentence(
 
 def test_the_wheels_are_the_locked_ones_with_the_runtime_of_the_kind() -> None:
     requirements = packing.ROOT / "requirements"
-    names = {kind: set(wanted(requirements, kind)) for kind in ("cuda", "trt-rtx", "cpu")}  # type: ignore[arg-type]
+    names = {kind: set(wanted(requirements, kind)) for kind in ("cuda", "trt-rtx", "cpu")}
 
     assert len(names["cuda"] - names["cpu"]) == 1
     [runtime] = names["cuda"] - names["cpu"]
