@@ -13,7 +13,7 @@ import pytest
 
 from reflex_bench.gpu_check.packing import __main__ as packing
 from reflex_bench.gpu_check.packing import run_packed
-from reflex_bench.gpu_check.packing.wheels import wanted
+from reflex_bench.gpu_check.packing.wheels import PackError, wanted
 from support.waiting import HANGS_S
 
 PIECE_BYTES = 4_000_000
@@ -51,7 +51,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(packed: Path, tmp_path
 
     assert done.returncode == 1
     assert "holds something else; name an empty folder with --into" in done.stderr
-    with pytest.raises(packing.PackError, match="--output"):
+    with pytest.raises(PackError, match="--output"):
         packing.pack(kept.parent, tmp_path, "3.12", PIECE_BYTES)
     assert kept.is_dir()
 
