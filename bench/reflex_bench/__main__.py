@@ -7,24 +7,21 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import itertools
 import json
 import os
 import platform
 import sys
-from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from pathlib import Path
 
 import uvloop
 
-from reflex_bench.http_load import connect, http_request
 from reflex_bench.loads import Call, Row, closed_loop, open_loop, percentile, sequential
-from reflex_bench.observation import act_request, act_tensors, jpeg_base64
+from reflex_bench.observation import act_request, jpeg_base64
 from reflex_bench.openpi_bench import openpi_rows
+from reflex_bench.request_path.calls import act_calls, direct_calls, get_call
+from reflex_bench.request_path.crossings import crossings_rows
 from reflex_bench.server import Served, nonce_server
-from reflex_frontend.policy.policy import load_policy
-from reflex_frontend.triton.gateway import TritonGateway
 
 ROUNDS = 5
 CLIENTS = (8, 32)
@@ -39,8 +36,11 @@ def main() -> int:
         if options.openpi:
             rows += openpi_rows(served.port)
         else:
-            uvloop.run(_measure_fast_model(served, options.seconds, rows))
-    if not options.openpi:
+            with nonce_server(env={"REFLEX_KEEP_ENSEMBLES": "1"}) as kept:
+                rows += uvloop.run(crossings_rows(kept, served, options.seconds))
+            if not options.crossings:
+                uvloop.run(_measure_fast_model(served, options.seconds, rows))
+    if not (options.openpi or options.crossings):
         with nonce_server(delay_ms=SLOW_MODEL_MS) as served:
             uvloop.run(_measure_slow_model(served, options.seconds, rows))
     _print(rows)
@@ -54,15 +54,16 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m reflex_bench", description=__doc__)
     parser.add_argument("--seconds", type=float, default=5.0, help="length of each throughput and open-loop run")
     parser.add_argument("--openpi", action="store_true", help="what openpi's protocol adds to the model, and no more")
+    parser.add_argument("--crossings", action="store_true", help="one process for a policy against three, and no more")
     parser.add_argument("--output", type=Path, default=Path("bench/results/serve.json"))
     return parser.parse_args()
 
 
 async def _measure_fast_model(served: Served, seconds: float, rows: list[Row]) -> None:
     image = jpeg_base64()
-    act = await _act_calls(served, image, max(CLIENTS))
-    direct, close = _direct_calls(served, image, max(CLIENTS))
-    health = await _get_call(served, "/health")
+    act = await act_calls(served, image, max(CLIENTS))
+    direct, close = direct_calls(served, image, max(CLIENTS))
+    health = await get_call(served, "/health")
     await closed_loop(act[:8], 1.0)  # warm up both paths
     await closed_loop(direct[:8], 1.0)
     rows += await _latencies(act[0], direct[0], health)
@@ -134,8 +135,8 @@ async def _open_loops(served: Served, request: bytes, so_far: list[Row], seconds
 
 
 async def _measure_slow_model(served: Served, seconds: float, rows: list[Row]) -> None:
-    act = await _act_calls(served, jpeg_base64(), 8)
-    health = await _get_call(served, "/health")
+    act = await act_calls(served, jpeg_base64(), 8)
+    health = await get_call(served, "/health")
     load = asyncio.create_task(closed_loop(act, max(seconds, 3.0)))
     await asyncio.sleep(0.5)
     latencies = []
@@ -146,56 +147,6 @@ async def _measure_slow_model(served: Served, seconds: float, rows: list[Row]) -
     p99 = 1e3 * percentile(latencies, 0.99)
     rows.append(Row("100 ms model, 8 clients", rate, "/s"))
     rows.append(Row("/health p99 beside them", p99, "ms", "< 20", p99 < 20))
-
-
-async def _act_calls(served: Served, image: str, count: int) -> list[Call]:
-    """`count` clients of /act, each with its own connection and its own nonces, each answer checked."""
-    nonces = itertools.count(1)
-    body = act_request(0.0, image)
-    head, _, rest = body.partition(b'"state": [0.0')
-    padded = b'"state": ['
-
-    async def client() -> Call:
-        connection = await connect(served.port)
-
-        async def call() -> None:
-            nonlocal connection
-            if not connection.is_open:  # the server closes what stays silent
-                connection = await connect(served.port)
-            nonce = next(nonces) % 900 + 100
-            answer = await connection.send(head + padded + b"%d" % nonce + rest)
-            if answer.status != 200 or not answer.body.startswith(b'{"actions":[[%d.0,' % nonce):
-                raise RuntimeError(f"status {answer.status}, or the answer to another request: {answer.body[:200]!r}")
-
-        return call
-
-    return [await client() for _ in range(count)]
-
-
-def _direct_calls(served: Served, image: str, count: int) -> tuple[list[Call], Callable[[], Awaitable[None]]]:
-    """The same observation as tensors over the same gRPC stub that the frontend uses."""
-    policy = load_policy(served.repository, None)
-    gateway = TritonGateway(served.triton, policy.config.policy_id)
-    tensors = act_tensors(policy, 7.0, image)
-
-    async def call() -> None:
-        outputs = await gateway.infer(tensors)
-        if outputs["actions"][0, 0, 0] != 7.0:
-            raise RuntimeError("the answer to another request")
-
-    return [call] * count, gateway.close
-
-
-async def _get_call(served: Served, path: str) -> Call:
-    connection = await connect(served.port)
-    request = http_request("GET", path)
-
-    async def call() -> None:
-        answer = await connection.send(request)
-        if answer.status != 200:
-            raise RuntimeError(f"{path}: {answer.status} {answer.body[:200]!r}")
-
-    return call
 
 
 def _print(rows: list[Row]) -> None:

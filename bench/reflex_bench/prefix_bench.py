@@ -131,7 +131,9 @@ def _subject(repository: Path, name: str) -> _Subject:
 
 
 async def _measured(subject: _Subject, rounds: int) -> Measured:
-    triton = EmbeddedTriton(EmbeddedOptions(model_repository=subject.repository, models=(subject.policy,)))
+    # As a server that keeps prefixes has it: each model can be asked by itself.
+    options = EmbeddedOptions(model_repository=subject.repository, models=(subject.policy,), keeps_ensembles=True)
+    triton = EmbeddedTriton(options)
     await triton.start()
     try:
         await _ready(triton.grpc_address, subject.policy)

@@ -13,15 +13,17 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from reflex_bench.nonce_policy import write_nonce_policy
 
 __all__ = ["Served", "nonce_server", "reflex_server"]
 
 START_TIMEOUT_S = 60.0
+NO_ENV: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,25 +37,30 @@ class Served:
 
 
 @contextlib.contextmanager
-def nonce_server(*options: str, delay_ms: float = 0) -> Iterator[Served]:
+def nonce_server(*options: str, delay_ms: float = 0, env: Mapping[str, str] = NO_ENV) -> Iterator[Served]:
     """`reflex serve` with the nonce policy, guard off (a nonce is no joint position), stopped at the end."""
     with tempfile.TemporaryDirectory(prefix="reflex-bench-") as folder:
         repository = Path(folder) / "models"
         repository.mkdir()
         write_nonce_policy(repository, delay_ms=delay_ms)
-        with reflex_server(repository, "--no-guard", *options) as served:
+        with reflex_server(repository, "--no-guard", *options, env=env) as served:
             yield served
 
 
 @contextlib.contextmanager
-def reflex_server(repository: Path, *options: str, start_s: float = START_TIMEOUT_S) -> Iterator[Served]:
+def reflex_server(
+    repository: Path, *options: str, env: Mapping[str, str] = NO_ENV, start_s: float = START_TIMEOUT_S
+) -> Iterator[Served]:
     """`reflex serve` on a model repository, stopped at the end; `RuntimeError` when it is not ready by `start_s`."""
     with tempfile.TemporaryDirectory(prefix="reflex-bench-") as folder:
         log, port = Path(folder) / "serve.log", _free_port()
         arguments = ["serve", "--model-repository", str(repository), "--port", str(port), *options]
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "reflex.cli", *arguments], stdout=output, stderr=output, env=os.environ
+                [sys.executable, "-m", "reflex.cli", *arguments],
+                stdout=output,
+                stderr=output,
+                env={**os.environ, **env},
             )
         try:
             _wait_ready(process, port, log, start_s)

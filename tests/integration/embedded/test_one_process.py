@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from onnx import TensorProto, helper
 from tritonclient.grpc import service_pb2
 
 from reflex.model_repository import model_file
+from reflex_bench.loads import percentile, sequential
 from reflex_bench.nonce_policy import write_nonce_policy
 from reflex_frontend.embedded import EmbeddedOptions, EmbeddedTriton
 from reflex_frontend.policy.policy import load_policy
@@ -23,6 +26,7 @@ from reflex_frontend.triton.channel import open_channel, service_call
 from reflex_frontend.triton.gateway import RawTensor, Target, TritonGateway
 from reflex_frontend.triton.model_control import TritonModelControl
 from reflex_frontend.triton.stages import StagedCall
+from support.promise import Promise
 from support.waiting import HANGS_S, eventually
 
 COMPONENT = """
@@ -93,6 +97,19 @@ def on_triton(repository: Path) -> Iterator[Callable[[Scenario], None]]:
             yield lambda scenario: runner.run(asyncio.wait_for(scenario(triton), 2 * HANGS_S))
         finally:
             runner.run(triton.stop())
+
+
+@contextlib.asynccontextmanager
+async def serving(repository: Path, model: str) -> AsyncIterator[EmbeddedTriton]:
+    """A Triton that keeps ensembles."""
+    options = EmbeddedOptions(model_repository=repository, models=(model,), keeps_ensembles=True)
+    triton = EmbeddedTriton(options)
+    await triton.start()
+    try:
+        await until_ready(triton, model)
+        yield triton
+    finally:
+        await triton.stop()
 
 
 async def until_ready(triton: EmbeddedTriton, model: str) -> None:
@@ -225,20 +242,33 @@ def test_a_graph_that_cannot_be_loaded_is_named(repository: Path, on_triton: Cal
     on_triton(scenario)
 
 
+@pytest.mark.timing
+def test_one_process_is_quicker_than_three(
+    repository: Path, on_triton: Callable[[Scenario], None], promise: Promise
+) -> None:
+    async def scenario(triton: EmbeddedTriton) -> None:
+        async with serving(repository, "nonce") as kept:
+            canary = load_policy(repository, "nonce").canary
+            assert canary is not None
+            took: dict[EmbeddedTriton, list[float]] = {triton: [], kept: []}
+            asked = {each: TritonGateway(each.grpc_address, "nonce") for each in took}
+            for _ in range(12):
+                for each, gateway in asked.items():
+                    took[each] += await sequential(partial(gateway.infer, canary.inputs), 25)
+            ratio = percentile(took[triton], 0.5) / percentile(took[kept], 0.5)
+            promise("a policy in one process over one for each model", ratio, at_most=0.6, unit="x")
+
+    on_triton(scenario)
+
+
 def test_kept_ensembles_are_asked_model_by_model(repository: Path) -> None:
     async def scenario() -> None:
-        options = EmbeddedOptions(model_repository=repository, models=("whole",), keeps_ensembles=True)
-        triton = EmbeddedTriton(options)
-        await triton.start()
-        try:
-            await until_ready(triton, "whole")
+        async with serving(repository, "whole") as triton:
             assert await ask(triton, 1, "sum", "picked") == {"sum": 21.0, "picked": 11.0}
             with pytest.raises(Exception, match="in ensemble 'whole', ONNX Runtime"):
                 await ask(triton, 99, "sum", "picked")
             gateway = TritonGateway(triton.grpc_address, "add", ("y",))
             given = await gateway.infer([RawTensor("h", "FP32", (1, 1), np.array([1], np.float32).tobytes())])
             assert float(given["y"][0, 0]) == 11.0
-        finally:
-            await triton.stop()
 
     asyncio.run(scenario())
