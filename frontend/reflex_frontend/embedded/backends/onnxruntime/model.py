@@ -64,7 +64,7 @@ def _graph_answers(config: dict, folder: Path):  # noqa: ANN202
 
 def _ensemble_answers(ensemble: Ensemble):  # noqa: ANN202
     def answers(requests: list, feeds: list[Feed], wanted: list) -> list:
-        outputs = {name for names in wanted for name in names}
+        outputs = frozenset(name for names in wanted for name in names)
         return ensemble.run_all(feeds, outputs, lambda index: requests[index].is_cancelled())
 
     return answers

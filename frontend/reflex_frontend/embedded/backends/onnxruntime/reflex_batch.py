@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-__all__ = ["Feed", "Outcome", "run_each", "run_together"]
+__all__ = ["Feed", "Outcome", "Run", "run_each", "run_together"]
 
 Feed = dict[str, np.ndarray]
 """The inputs of one request by name, with their batch axis."""

@@ -5,21 +5,24 @@ answers lies where ONNX Runtime put it. The requests of a batch go through each 
 take; one that fails in a model is out of the following ones, and the others go on.
 """
 
+import functools
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnxruntime
-from reflex_batch import Feed, Outcome, run_each, run_together
+from reflex_batch import Feed, Outcome, Run, run_each, run_together
 from reflex_session import LoadError, open_session, reason_of
 
 __all__ = ["Ensemble", "StepError", "open_ensemble"]
 
 IS_LONG_S = 0.005
 """To ask whether a request was cancelled costs a way to Triton and back."""
+
+MOST_PLANS = 64
+"""One for each choice of outputs that somebody asked for."""
 
 
 class StepError(Exception):
@@ -37,55 +40,79 @@ class Step:
     batches: bool
     most_rows: int
 
-    def run(self, values: Sequence[Feed], wanted: Collection[str]) -> list[Outcome]:
-        """For each request, by the ensemble's names, what is `wanted` of what this model gives."""
-        names = [name for name, outer in self.outputs.items() if outer in wanted] or None
-        feeds = [{name: known[outer] for name, outer in self.inputs.items() if outer in known} for known in values]
-
-        def run(feed: Feed) -> list[np.ndarray]:
-            return self.session.run(names, feed)
-
-        return run_together(run, feeds, self.most_rows) if self.batches else run_each(run, feeds)
-
-    def given(self, wanted: Collection[str]) -> list[str]:
-        """The names of what `run` gives, in its order."""
-        return [outer for outer in self.outputs.values() if outer in wanted] or list(self.outputs.values())
+    def feed(self, known: Feed) -> Feed:
+        """What the model reads, as far as it is there: an input may be one that need not be given."""
+        return {name: known[outer] for name, outer in self.inputs.items() if outer in known}
 
 
 @dataclass(frozen=True)
+class Planned:
+    """One step when certain outputs are asked for: what it is to give, and what nobody reads after it."""
+
+    step: Step
+    run: Run
+    gives: tuple[str, ...]
+    unread: tuple[str, ...]
+
+    def run_all(self, values: Sequence[Feed]) -> list[Outcome]:
+        """For each request what `gives` says, or what went wrong."""
+        feeds = [self.step.feed(known) for known in values]
+        if self.step.batches:
+            return run_together(self.run, feeds, self.step.most_rows)
+        return run_each(self.run, feeds)
+
+
 class Ensemble:
     """The steps in their order."""
 
-    name: str
-    steps: tuple[Step, ...]
+    def __init__(self, name: str, steps: Sequence[Step]) -> None:
+        self.name = name
+        self._steps = steps
+        self._plans: dict[frozenset[str], list[Planned]] = {}
 
     def run_all(
-        self, feeds: Sequence[Feed], outputs: Collection[str], is_cancelled: Callable[[int], bool]
+        self, feeds: Sequence[Feed], outputs: frozenset[str], is_cancelled: Callable[[int], bool]
     ) -> list[Feed | Exception]:
-        """For each request its tensors by name, `outputs` among them, or what went wrong."""
+        """For each request its tensors by name, `outputs` among them, or what went wrong. Takes `feeds` over."""
         results: list[Feed | Exception] = list(feeds)
         began = time.monotonic()
-        for number, step in enumerate(self.steps):
-            if number and time.monotonic() - began > IS_LONG_S:
+        for planned in self._plan(outputs):
+            if time.monotonic() - began > IS_LONG_S:
                 self._drop_cancelled(results, is_cancelled)
             alive = [index for index, result in enumerate(results) if not isinstance(result, Exception)]
             if alive:
-                self._run_step(step, results, alive, self._read_after(number) | set(outputs))
+                self._run_step(planned, results, alive)
         return results
 
-    def _run_step(self, step: Step, results: list[Feed | Exception], alive: list[int], wanted: set[str]) -> None:
-        names = step.given(wanted)
-        outcomes = step.run([results[index] for index in alive], wanted)
-        for index, outcome in zip(alive, outcomes, strict=True):
-            if isinstance(outcome, Exception):
-                text = f"in ensemble '{self.name}', {step.model}: ONNX Runtime: {reason_of(outcome)}"
-                results[index] = StepError(text)
-            else:
-                known = results[index] | dict(zip(names, outcome, strict=True))
-                results[index] = {name: value for name, value in known.items() if name in wanted}
+    def _plan(self, outputs: frozenset[str]) -> list[Planned]:
+        if outputs not in self._plans:
+            if len(self._plans) >= MOST_PLANS:
+                self._plans.clear()
+            self._plans[outputs] = [self._planned(number, outputs) for number in range(len(self._steps))]
+        return self._plans[outputs]
 
-    def _read_after(self, number: int) -> set[str]:
-        return {outer for step in self.steps[number + 1 :] for outer in step.inputs.values()}
+    def _planned(self, number: int, outputs: frozenset[str]) -> Planned:
+        step = self._steps[number]
+        read = outputs.union(*(later.inputs.values() for later in self._steps[number + 1 :]))
+        # A model of which nobody reads anything runs all the same: what it says of a request counts.
+        names = [name for name, outer in step.outputs.items() if outer in read] or list(step.outputs)
+        return Planned(
+            step=step,
+            run=functools.partial(step.session.run, names),
+            gives=tuple(step.outputs[name] for name in names),
+            unread=tuple(outer for outer in step.inputs.values() if outer not in read),
+        )
+
+    def _run_step(self, planned: Planned, results: list[Feed | Exception], alive: list[int]) -> None:
+        for index, outcome in zip(alive, planned.run_all([results[index] for index in alive]), strict=True):
+            if isinstance(outcome, Exception):
+                reason = reason_of(outcome)
+                results[index] = StepError(f"in ensemble '{self.name}', {planned.step.model}: ONNX Runtime: {reason}")
+                continue
+            known = results[index]
+            for name in planned.unread:
+                known.pop(name, None)
+            known.update(zip(planned.gives, outcome, strict=True))
 
     def _drop_cancelled(self, results: list[Feed | Exception], is_cancelled: Callable[[int], bool]) -> None:
         """Nobody waits for them: the following models need not run."""
@@ -99,7 +126,7 @@ def open_ensemble(told: dict[str, Any], instance_group: list[dict[str, Any]]) ->
 
     `instance_group` is the ensemble's own: each instance is a process that has all of its models.
     """
-    return Ensemble(told["ensemble"], tuple(_step(step, instance_group) for step in told["steps"]))
+    return Ensemble(told["ensemble"], [_step(step, instance_group) for step in told["steps"]])
 
 
 def _step(told: dict[str, Any], instance_group: list[dict[str, Any]]) -> Step:
