@@ -9,7 +9,8 @@ A link is replaced in one step, so that a Triton that looks meanwhile sees eithe
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Sequence
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 from reflex.model_repository import TRITON_CONFIG_FILE
@@ -27,20 +28,25 @@ class PrivateRepository:
         self.path = folder / "models"
         self._fused: dict[str, FusedModel] = {}
         self._seen: int | None = None
+        self._refreshing = threading.Lock()
 
     def refresh(self) -> None:
-        """Bring it in line with the repository on disk."""
-        self._seen = self._changed_at()
-        models = read_models(self._repository)
-        self._fused = fuse(self._repository, models)
-        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Bring it in line with the repository on disk; `OSError` when that cannot be read, and all stays as it is."""
+        with self._refreshing:
+            self._refresh()
+
+    def _refresh(self) -> None:
+        seen = self._changed_at()
         wanted = {path.name: path.absolute() for path in self._repository.iterdir() if path.is_dir()}
+        self._fused = fuse(self._repository, read_models(self._repository))
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         wanted |= {name: self._written(model) for name, model in self._fused.items()}
         for link in self.path.iterdir():
             if link.name not in wanted:
                 link.unlink(missing_ok=True)
         for name, target in wanted.items():
             _point(self.path / name, target)
+        self._seen = seen
 
     def is_outdated(self) -> bool:
         """Whether a model has come to the repository on disk, or gone, since it was last looked at."""
@@ -50,10 +56,6 @@ class PrivateRepository:
         """Of `models` those that are no part of another one of them: that one has them in its own process."""
         held = {part for model in models if model in self._fused for part in self._fused[model].components}
         return [model for model in models if model not in held]
-
-    def fused(self, models: Collection[str]) -> list[str]:
-        """Which of `models` are ensembles that run as one."""
-        return [model for model in models if model in self._fused]
 
     def _changed_at(self) -> int | None:
         try:

@@ -137,7 +137,8 @@ class EmbeddedTriton:
         if self._child is None:
             yield
             return
-        await self._refresh()
+        with contextlib.suppress(OSError):  # Triton itself says what is wrong with the model
+            await self._refresh()
         async with unless_one_dies(self._child, models):
             yield
 
@@ -187,7 +188,8 @@ class EmbeddedTriton:
         while self._private is not None:
             await asyncio.sleep(REFRESH_S)
             if self._private.is_outdated():
-                await self._refresh()
+                with contextlib.suppress(OSError):  # a disk that comes back is seen by the next look
+                    await self._refresh()
 
     async def _refresh(self) -> None:
         """Let Triton see what the repository on disk holds by now."""

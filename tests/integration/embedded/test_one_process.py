@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
+import json
 import shutil
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from functools import partial
@@ -21,6 +23,8 @@ from reflex.model_repository import model_file
 from reflex_bench.loads import percentile, sequential
 from reflex_bench.nonce_policy import write_nonce_policy
 from reflex_frontend.embedded import EmbeddedOptions, EmbeddedTriton
+from reflex_frontend.embedded.fusion import fuse, read_models
+from reflex_frontend.embedded.layout import OWN_BACKENDS
 from reflex_frontend.policy.policy import load_policy
 from reflex_frontend.triton.channel import open_channel, service_call
 from reflex_frontend.triton.gateway import RawTensor, Target, TritonGateway
@@ -272,3 +276,24 @@ def test_kept_ensembles_are_asked_model_by_model(repository: Path) -> None:
             assert float(given["y"][0, 0]) == 11.0
 
     asyncio.run(scenario())
+
+
+def test_a_request_that_was_cancelled_is_dropped_between_two_models(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked only of requests that take long, of which there are none here: so without Triton."""
+    monkeypatch.syspath_prepend(str(OWN_BACKENDS / "onnxruntime"))
+    ensemble = importlib.import_module("reflex_ensemble")
+    monkeypatch.setattr(ensemble, "IS_LONG_S", -1.0)
+    told = json.loads(fuse(repository, read_models(repository))["whole"].steps)
+    whole = ensemble.open_ensemble(told, [])
+    asked: list[int] = []
+
+    def is_cancelled(index: int) -> bool:
+        asked.append(index)
+        return index == 1 and len(asked) > 3  # after the first model
+
+    feeds = [{"index": np.array([[index]], np.int64)} for index in range(3)]
+    first, dropped, last = whole.run_all(feeds, frozenset({"sum"}), is_cancelled)
+    assert (first["sum"], last["sum"]) == (20.0, 22.0)
+    assert str(dropped) == "in ensemble 'whole', the request was cancelled"

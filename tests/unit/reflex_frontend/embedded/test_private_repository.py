@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -70,3 +71,25 @@ def test_what_comes_and_goes_on_disk_comes_and_goes(repository: Path, private: P
     (repository / "slow").rename(repository.parent / "away")
     private.refresh()
     assert not (private.path / "slow").is_symlink()
+
+
+def test_a_repository_that_is_gone_for_a_while_changes_nothing(repository: Path, private: PrivateRepository) -> None:
+    before = {path.name: path.readlink() for path in private.path.iterdir()}
+    away = repository.rename(repository.with_name("unmounted"))
+    with pytest.raises(OSError, match="No such file"):
+        private.refresh()
+    assert {path.name: path.readlink() for path in private.path.iterdir()} == before
+    assert private.is_outdated()
+    away.rename(repository)
+    assert not private.is_outdated()
+    assert private.to_load(["fast", "fast_denoise"]) == ["fast"]
+
+
+def test_two_refreshes_at_once_do_not_meet(repository: Path, private: PrivateRepository) -> None:
+    names = {path.name for path in repository.iterdir() if path.is_dir()}
+    with ThreadPoolExecutor(4) as pool:
+        for number in range(8):
+            os.utime(repository / "fast_denoise" / "1" / "model.onnx", ns=(number, number))
+            for each in [pool.submit(private.refresh) for _ in range(4)]:
+                each.result()
+    assert {path.name for path in private.path.iterdir()} == names
