@@ -11,6 +11,7 @@ import ipaddress
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from reflex.errors import InvalidRequestError, SetupError
@@ -25,6 +26,8 @@ LOCAL_NAMES: Final = ("localhost", "*.localhost")
 HOST_VALUE: Final = re.compile(
     r"(?:\[(?P<v6>[0-9a-f:.]{2,45})\]|(?P<name>[a-z0-9._-]{1,253}?)\.?)(?::\d{1,5})?", re.ASCII
 )
+KEPT_ANSWERS: Final = 16
+"""Who asks, asks again by the same name; the names are the callers', so there is an end to how many are kept."""
 HOST_PATTERN: Final = re.compile(r"(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*", re.ASCII)
 
 
@@ -51,6 +54,7 @@ class AllowedHosts:
                 "--allowed-hosts NAME",
             )
 
+    @lru_cache(maxsize=KEPT_ANSWERS)  # noqa: B019 - there is one of these for as long as the process lives
     def _allows(self, host: bytes) -> bool:
         found = HOST_VALUE.fullmatch(host.decode("latin-1").lower())
         if found is None:
