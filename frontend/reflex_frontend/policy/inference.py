@@ -19,11 +19,16 @@ from reflex_frontend.errors import TritonCallError
 from reflex_frontend.policy.admission import Admission
 from reflex_frontend.policy.policy import ServedPolicy
 from reflex_frontend.policy.vitals import Vitals
-from reflex_frontend.triton.gateway import Metadata, Outputs, RawTensor, Triton
+from reflex_frontend.triton.gateway import LOST_GPU, Metadata, Outputs, RawTensor, Triton
 from reflex_frontend.triton.stages import StagedCall
 
 __all__ = ["Actions", "Chunk", "ModelRunner"]
 
+FAILED: Final = "the model failed on this request; the same request may succeed"
+UNANSWERED: Final = "Triton is not answering; it is being looked after"
+GPU_MEMORY: Final = "the GPU's memory ran out"
+"""What the backend says of such a failure."""
+OUT_OF_MEMORY: Final = f"{GPU_MEMORY} on this request; the same request may succeed when less runs there"
 SILENT: Final = "the model does not answer in time"
 PATIENCE_S: Final = 0.4
 """A client's deadline that left the model less than this tells nothing about the model."""
@@ -175,12 +180,13 @@ class ModelRunner:
         elif not breaker.is_open:
             self._count_failure(f"the model failed: {_first_line(failure.detail)}")
         if breaker.is_open and failure.kind != "model":
+            is_gpu_lost = LOST_GPU in failure.detail.lower()
             return UnavailableError(
                 "circuit_open",
-                "Triton is not answering; it is being looked after",
+                "the GPU is lost; the model is being loaded anew" if is_gpu_lost else UNANSWERED,
                 retry_after_s=max(breaker.probe_in_s, 0.05),
             )
-        return InferenceError("inference_failed", "the model failed on this request; the same request may succeed")
+        return InferenceError("inference_failed", OUT_OF_MEMORY if GPU_MEMORY in failure.detail else FAILED)
 
     def _checked(self, outputs: Outputs) -> Chunk:
         actions = outputs.get("actions")

@@ -23,7 +23,17 @@ from tritonclient.grpc import service_pb2
 from reflex_frontend.errors import FailureKind, TritonCallError
 from reflex_frontend.triton.channel import open_channel, service_call
 
-__all__ = ["Metadata", "Outputs", "RawTensor", "Target", "Triton", "TritonGateway", "arrays_of", "count_instances"]
+__all__ = [
+    "LOST_GPU",
+    "Metadata",
+    "Outputs",
+    "RawTensor",
+    "Target",
+    "Triton",
+    "TritonGateway",
+    "arrays_of",
+    "count_instances",
+]
 
 CALL_CAP_S: Final = 30.0
 """No call outlives this, whatever its request's deadline: its place in flight must come back even from a dead peer."""
@@ -37,6 +47,8 @@ UNREADY: Final = ("not ready", "is stopping", "not at ready")
 """UNAVAILABLE with one of these texts (triton core's) comes from a live Triton; any other is the connection."""
 DEAD_STUB: Final = "stub process"
 """INTERNAL with this text: the Python process of a model has ended (triton python_backend)."""
+LOST_GPU: Final = "the gpu is lost"
+"""INTERNAL with this text (the backend's): whatever the process does on that GPU fails from now on."""
 
 Outputs = Mapping[str, npt.NDArray[Any]]
 Metadata = tuple[tuple[str, str], ...]
@@ -252,7 +264,7 @@ def _failure(error: grpc.aio.AioRpcError) -> TritonCallError:
         return TritonCallError(_unavailable_kind(text.lower()), text)
     if code in (grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED):
         return TritonCallError("cancelled", text or code.name)
-    is_dead = DEAD_STUB in text.lower()
+    is_dead = any(sign in text.lower() for sign in (DEAD_STUB, LOST_GPU))
     return TritonCallError("dead" if is_dead else "model", text or code.name)
 
 

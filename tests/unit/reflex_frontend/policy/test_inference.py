@@ -121,6 +121,27 @@ def test_a_model_that_cannot_answer_by_itself_again_opens_the_breaker_at_once(ki
     on_bench(FakeTriton(TritonCallError(kind, "Stub process 'x' is not healthy")), scenario)
 
 
+def test_a_gpu_that_is_lost_is_said_to_the_client_and_in_health() -> None:
+    detail = "ONNX Runtime: the GPU is lost (CUDA failure 700); `dmesg | grep Xid` says why"
+
+    async def scenario(bench: Bench) -> None:
+        error = await bench.fails(UnavailableError)
+        assert "the GPU is lost" in error.message
+        assert bench.vitals.breaker.reason == f"the model cannot answer: {detail}"
+
+    on_bench(FakeTriton(TritonCallError("dead", detail)), scenario)
+
+
+def test_memory_of_the_gpu_that_ran_out_is_said_to_the_client_and_in_health() -> None:
+    async def scenario(bench: Bench) -> None:
+        for _ in range(5):
+            error = await bench.fails(InferenceError)
+            assert (error.code, "the GPU's memory ran out" in error.message) == ("inference_failed", True)
+        assert "the GPU's memory ran out" in (bench.vitals.breaker.reason or "")
+
+    on_bench(FakeTriton(TritonCallError("model", "ONNX Runtime: the GPU's memory ran out; see `nvidia-smi`")), scenario)
+
+
 @pytest.mark.parametrize(
     "answer",
     [
