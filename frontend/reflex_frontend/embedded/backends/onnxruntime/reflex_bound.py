@@ -1,9 +1,10 @@
 """A session whose inputs and outputs stay in the same places of the GPU's memory, so that its runs can be replayed.
 
 For each set of shapes there is one set of buffers and one CUDA graph. What a model gives can be handed to the next one
-where it lies (`run_on_device`): a policy's keys and values never leave the GPU between encoder and denoise.
+where it lies (`stay`): a policy's keys and values never leave the GPU between encoder and denoise.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,12 +72,16 @@ class BoundSession:
             self.run(list(self._outputs), feed)
         return self
 
-    def run(self, names: list[str], feed: dict) -> list[np.ndarray]:
-        """As a session's `run`; inputs are arrays, or what another model left on this device."""
-        return [_taken(value) for value in self.run_on_device(names, feed)]
+    def run(self, names: list[str] | None, feed: dict, stay: Collection[str] = ()) -> list:
+        """As a session's `run`; inputs are arrays, or what another model left on this device.
 
-    def run_on_device(self, names: list[str], feed: dict) -> list[onnxruntime.OrtValue]:
-        """The outputs where they are. They hold until the next run of the same shapes."""
+        The outputs that are to `stay` are given where they are. They hold until the next run of the same shapes.
+        """
+        wanted = names or list(self._outputs)
+        values = self._run_on_device(wanted, feed)
+        return [value if name in stay else _taken(value) for name, value in zip(wanted, values, strict=True)]
+
+    def _run_on_device(self, names: list[str], feed: dict) -> list[onnxruntime.OrtValue]:
         if not self.captures:
             return self._run_once(names, feed)
         key = tuple((name, *_shape_of(feed[name])) for name in self._inputs)

@@ -1,8 +1,9 @@
 """An ensemble of ONNX models in one process: its dataflow, from session to session.
 
 Arrays go from one session to the next without a copy: ONNX Runtime reads a contiguous array where it lies, and what it
-answers lies where ONNX Runtime put it. The requests of a batch go through each model together, in pieces that it can
-take; one that fails in a model is out of the following ones, and the others go on.
+answers lies where ONNX Runtime put it; between two models on a GPU, in its memory. The requests of a batch go through
+each model together, in pieces that it can take; one that fails in a model is out of the following ones, and the others
+go on.
 """
 
 import functools
@@ -14,6 +15,7 @@ from typing import Any
 
 import onnxruntime
 from reflex_batch import Feed, Outcome, Run, run_each, run_together
+from reflex_bound import BoundSession
 from reflex_session import LoadError, open_session, reason_of
 
 __all__ = ["Ensemble", "StepError", "open_ensemble"]
@@ -40,6 +42,11 @@ class Step:
     batches: bool
     most_rows: int
 
+    @property
+    def is_bound(self) -> bool:
+        """Whether it runs on a GPU, and takes what another model left there."""
+        return isinstance(self.session, BoundSession)
+
     def feed(self, known: Feed) -> Feed:
         """What the model reads, as far as it is there: an input may be one that need not be given."""
         return {name: known[outer] for name, outer in self.inputs.items() if outer in known}
@@ -51,12 +58,16 @@ class Planned:
 
     step: Step
     run: Run
+    run_alone: Run
+    """For one request: what only models on the GPU read stays there. Of several each would be given the same place."""
     gives: tuple[str, ...]
     unread: tuple[str, ...]
 
     def run_all(self, values: Sequence[Feed]) -> list[Outcome]:
         """For each request what `gives` says, or what went wrong."""
         feeds = [self.step.feed(known) for known in values]
+        if len(feeds) == 1:
+            return run_each(self.run_alone, feeds)
         if self.step.batches:
             return run_together(self.run, feeds, self.step.most_rows)
         return run_each(self.run, feeds)
@@ -96,12 +107,21 @@ class Ensemble:
         read = outputs.union(*(later.inputs.values() for later in self._steps[number + 1 :]))
         # A model of which nobody reads anything runs all the same: what it says of a request counts.
         names = [name for name, outer in step.outputs.items() if outer in read] or list(step.outputs)
+        run = functools.partial(step.session.run, names)
+        stay = {name for name in names if step.outputs[name] in self._read_on_gpu(number) - outputs}
         return Planned(
             step=step,
-            run=functools.partial(step.session.run, names),
+            run=run,
+            run_alone=functools.partial(run, stay=stay) if step.is_bound and stay else run,
             gives=tuple(step.outputs[name] for name in names),
             unread=tuple(outer for outer in step.inputs.values() if outer not in read),
         )
+
+    def _read_on_gpu(self, number: int) -> set[str]:
+        """What the following models read, and all of them on the GPU."""
+        later = self._steps[number + 1 :]
+        elsewhere = {outer for step in later if not step.is_bound for outer in step.inputs.values()}
+        return {outer for step in later for outer in step.inputs.values()} - elsewhere
 
     def _run_step(self, planned: Planned, results: list[Feed | Exception], alive: list[int]) -> None:
         for index, outcome in zip(alive, planned.run_all([results[index] for index in alive]), strict=True):

@@ -12,6 +12,7 @@ import pytest
 from support.gpus.backend import backend_module, doubling, model_config
 
 bound = backend_module("reflex_bound")
+ensemble = backend_module("reflex_ensemble")
 
 
 @pytest.fixture
@@ -62,11 +63,55 @@ def test_what_one_model_leaves_on_the_device_another_one_takes_where_it_is(
     session: onnxruntime.InferenceSession,
 ) -> None:
     encoder, denoise = made(session), made(session)
-    (left,) = encoder.run_on_device(["y"], rows(2, 5.0))
+    (left,) = encoder.run(["y"], rows(2, 5.0), stay=["y"])
     assert isinstance(left, onnxruntime.OrtValue)
     assert (denoise.run(["y"], {"x": left})[0] == 20.0).all()
     without = bound.BoundSession(session, model_config(), "cpu", captures=False)
     assert (without.run(["y"], {"x": left})[0] == 20.0).all()
+
+
+class Noting:
+    """A step's session that notes what it is given."""
+
+    def __new__(cls, session: onnxruntime.InferenceSession, seen: list[type]) -> Any:
+        class Noted(bound.BoundSession):  # type: ignore[misc]  # a module without types
+            def run(self, names: Any, feed: dict[str, Any], stay: Any = ()) -> Any:
+                seen.append(type(feed["x"]))
+                return super().run(names, feed, stay)
+
+        return Noted(session, model_config(), "cpu", captures=True)
+
+
+@pytest.mark.parametrize(("requests", "kind"), [(1, onnxruntime.OrtValue), (2, np.ndarray)])
+def test_in_an_ensemble_a_lone_requests_tensors_stay_on_the_device_between_its_models(
+    session: onnxruntime.InferenceSession, requests: int, kind: type
+) -> None:
+    seen: list[type] = []
+    steps = tuple(
+        ensemble.Step(name, Noting(session, seen), {"x": before}, {"y": after}, batches=True, most_rows=4)
+        for name, before, after in (("encoder", "x", "prefix"), ("denoise", "prefix", "actions"))
+    )
+    whole = ensemble.Ensemble("policy", steps)
+    results = whole.run_all([rows(1, float(n + 1)) for n in range(requests)], frozenset({"actions"}), lambda _: False)
+    assert [result["actions"].tolist() for result in results] == [[[4.0 * (n + 1)] * 4] for n in range(requests)]
+    assert seen == [np.ndarray, kind]
+
+
+def test_what_is_read_on_the_processor_or_by_the_caller_does_not_stay(session: onnxruntime.InferenceSession) -> None:
+    on_device, plain = made(session), session
+    kinds = (("encoder", on_device), ("other", plain), ("denoise", on_device))
+    names = iter(["x", "prefix", "kept", "actions"])
+    before = next(names)
+    steps = []
+    for name, each in kinds:
+        after = next(names)
+        steps.append(ensemble.Step(name, each, {"x": before}, {"y": after}, batches=True, most_rows=4))
+        before = after
+    (result,) = ensemble.Ensemble("policy", tuple(steps)).run_all(
+        [rows(1)], frozenset({"actions", "kept"}), lambda _: False
+    )
+    assert result["actions"].tolist() == [[8.0] * 4]
+    assert result["kept"].tolist() == [[4.0] * 4]
 
 
 def test_an_output_of_any_size_is_never_captured(session: onnxruntime.InferenceSession) -> None:
