@@ -28,6 +28,7 @@ def test_the_wheel_is_the_one_that_the_extra_asks_for() -> None:
     project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
 
     assert WHEEL in project["optional-dependencies"]["embedded"]
+    assert WHEEL in project["optional-dependencies"]["gpu"]
 
 
 def test_a_package_that_is_not_installed_has_no_folder(monkeypatch: pytest.MonkeyPatch) -> None:

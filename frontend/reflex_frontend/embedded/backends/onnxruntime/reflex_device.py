@@ -38,6 +38,7 @@ LOST = re.compile(
 )
 COMMENT = re.compile(r"#.*")
 ON_CPU = re.compile(r"\bkind\s*:\s*KIND_CPU\b")
+NOT_LOADED = re.compile(r"Failed to load library \S+ with error: (.*)")
 NOT_ALL_ON_GPU = re.compile(r"cannot use the (?:CUDA )?graph capture feature|cannot use the CUDA Graph", re.IGNORECASE)
 
 
@@ -69,7 +70,7 @@ def open_on(device: str, path: Path, options: NewOptions, config: dict) -> Bound
     except DeviceError:
         raise
     except Exception as exc:
-        raise DeviceError(device, sentence_of(str(exc)) or str(exc)) from exc
+        raise DeviceError(device, sentence_of(str(exc)) or _plainly(str(exc))) from exc
 
 
 def sentence_of(error: str) -> str | None:
@@ -81,6 +82,14 @@ def sentence_of(error: str) -> str | None:
         )
     found = LOST.search(error)
     return None if found is None else f"the GPU is lost ({found[0]}); `dmesg | grep Xid` says why"
+
+
+def _plainly(error: str) -> str:
+    """Without codes and paths: these words go as far as /health."""
+    found = NOT_LOADED.search(error)
+    if found is not None:
+        return f"its library cannot be loaded: {found[1]}; `reflex doctor` says more"
+    return error.removeprefix("[ONNXRuntimeError] : ").rpartition(" : ")[2]
 
 
 def _open_cuda(path: Path, options: NewOptions, config: dict) -> BoundSession:

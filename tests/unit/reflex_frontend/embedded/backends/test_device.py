@@ -119,6 +119,14 @@ def test_the_plugin_is_given_the_batches_that_come_and_its_cache_hangs_on_them()
     assert device._profile(model_config(max_batch_size=0)) == {}
 
 
+def test_what_onnxruntime_says_of_a_library_goes_on_without_codes_and_paths() -> None:
+    said = "[ONNXRuntimeError] : 1 : FAIL : Failed to load library /x/libp.so with error: libcuda.so.1: cannot open"
+    assert device._plainly(said) == (
+        "its library cannot be loaded: libcuda.so.1: cannot open; `reflex doctor` says more"
+    )
+    assert device._plainly("[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : no kernel image") == "no kernel image"
+
+
 TRY = """
 import json, sys
 sys.path.insert(0, {backend!r})
