@@ -6,12 +6,14 @@ import asyncio
 import gc
 from collections.abc import Sequence
 
+import grpc
+import grpc.aio
 import numpy as np
 import pytest
 
 from reflex.errors import DeadlineExceededError, InferenceError, ServiceError, UnavailableError
 from reflex_frontend.errors import FailureKind, TritonCallError
-from reflex_frontend.triton.gateway import Outputs, RawTensor
+from reflex_frontend.triton.gateway import Outputs, RawTensor, _failure
 from reflex_frontend.triton.stages import StagedCall
 from support.fakes import FakeTriton, chunk, outputs, served_policy
 from support.motion.staged import stages_of
@@ -130,6 +132,17 @@ def test_a_gpu_that_is_lost_is_said_to_the_client_and_in_health() -> None:
         assert bench.vitals.breaker.reason == f"the model cannot answer: {detail}"
 
     on_bench(FakeTriton(TritonCallError("dead", detail)), scenario)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [("Stub process 'x' is not healthy", "dead"), ("ONNX Runtime: the GPU is lost (CUDA failure 700)", "dead"),
+     ("ONNX Runtime: the GPU's memory ran out", "model"), ("no", "model")],
+)  # fmt: skip
+def test_a_model_whose_gpu_is_lost_is_as_good_as_dead(text: str, kind: str) -> None:
+    nothing = grpc.aio.Metadata()
+    error = grpc.aio.AioRpcError(grpc.StatusCode.INTERNAL, nothing, nothing, details=text)
+    assert _failure(error).kind == kind
 
 
 def test_memory_of_the_gpu_that_ran_out_is_said_to_the_client_and_in_health() -> None:

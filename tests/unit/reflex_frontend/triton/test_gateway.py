@@ -15,7 +15,7 @@ import pytest
 from tritonclient.grpc import service_pb2
 
 from reflex_frontend.errors import TritonCallError
-from reflex_frontend.triton.gateway import Outputs, RawTensor, Target, Triton, TritonGateway, _failure, arrays_of
+from reflex_frontend.triton.gateway import Outputs, RawTensor, Target, Triton, TritonGateway, arrays_of
 from support.fakes import FakeTriton, chunk, outputs
 
 PIXELS = np.arange(300, dtype=np.uint8)
@@ -349,17 +349,6 @@ def test_a_model_that_is_asked_for_nothing_special_gives_what_the_ensemble_is_as
     given, sent = raw_with(Peer(response(chunk()[None])), Target("small_denoise"), None)
     assert [output.name for output in sent.outputs] == ["actions"]
     np.testing.assert_array_equal(arrays_of(given)["actions"], chunk()[None])
-
-
-@pytest.mark.parametrize(
-    ("text", "kind"),
-    [("Stub process 'x' is not healthy", "dead"), ("ONNX Runtime: the GPU is lost (CUDA failure 700)", "dead"),
-     ("ONNX Runtime: the GPU's memory ran out", "model"), ("no", "model")],
-)  # fmt: skip
-def test_a_model_whose_gpu_is_lost_is_as_good_as_dead(text: str, kind: str) -> None:
-    nothing = grpc.aio.Metadata()
-    error = grpc.aio.AioRpcError(grpc.StatusCode.INTERNAL, nothing, nothing, details=text)
-    assert _failure(error).kind == kind
 
 
 def test_an_output_that_does_not_come_is_the_models_failure() -> None:
