@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Final
 
 from reflex.errors import SetupError
+from reflex.gpus import DEVICES, read_machine
 from reflex_frontend.embedded.command import Run, server_environment
 from reflex_frontend.embedded.cores import default_threads, usable_cores
+from reflex_frontend.embedded.device import DeviceInUse
 from reflex_frontend.embedded.layout import backend_directory, is_shell_safe
 from reflex_frontend.embedded.locate import locate
 
@@ -41,15 +43,26 @@ def command_and_environment(
     """For exec: tritonserver with `arguments` and our backends; `SetupError` when it could not serve."""
     repository = _repository(arguments)
     installation = locate()
+    directory = backend_directory(installation, backends)
     run = Run(
         installation=installation,
-        backends=backend_directory(installation, backends),
+        backends=directory,
         repository=repository,
         region_prefix="reflex_",
         threads=default_threads(usable_cores()),
+        device=_device(inherited).environment(inherited, directory, backends),
     )
     command = [str(installation.server), *arguments, f"--backend-directory={run.backends}"]
     return command, server_environment(run, inherited)
+
+
+def _device(inherited: Mapping[str, str]) -> DeviceInUse:
+    """What REFLEX_DEVICE says, the processor without it; whoever runs the container restarts it on no other device."""
+    wanted = inherited.get("REFLEX_DEVICE") or "cpu"
+    known = next((device for device in DEVICES if device == wanted), None)
+    if known is None:
+        raise SetupError(f"REFLEX_DEVICE: must be one of {', '.join(DEVICES)}")
+    return DeviceInUse(known, None if known == "cpu" else read_machine())
 
 
 def is_ready(port: int) -> bool:

@@ -14,13 +14,16 @@ from pathlib import Path
 import pytest
 
 from reflex.errors import SetupError
+from reflex.gpus import Driver, Gpu, Libraries, Machine
 from reflex_frontend.embedded import __main__ as entry
+from reflex_frontend.embedded import standalone
 from reflex_frontend.embedded.standalone import command_and_environment, is_ready, is_there
 from support.promise import Promise
 from support.server import free_port
 from support.waiting import HANGS_S, wait_until
 
 REPOSITORY = Path(__file__).parents[4]
+ON_CUDA = Libraries("1.31.1", "13.0", ("onnxruntime-gpu",))
 
 
 @pytest.fixture
@@ -66,6 +69,24 @@ def test_the_arguments_reach_tritonserver_unchanged_and_the_backends_are_ours(ba
     assert (Path(option.removeprefix("--backend-directory=")) / "onnxruntime" / "model.py").is_file()
     assert "nvidia_pytriton.libs" in environment["LD_LIBRARY_PATH"]
     assert "PYTHONPATH" not in environment
+
+
+def test_a_device_comes_by_a_variable_and_is_the_processor_without(
+    backends: Path, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backends.mkdir()
+    gpu = Machine(Driver((13, 0), "580.1", (Gpu(0, "NVIDIA H200", (9, 0), 2**37),)), ON_CUDA)
+    monkeypatch.setattr(standalone, "read_machine", lambda: gpu)
+
+    def told(**variables: str) -> dict[str, str]:
+        return command_and_environment([f"--model-repository={models}"], {"PATH": "/bin", **variables}, backends)[1]
+
+    assert told(REFLEX_DEVICE="auto")["REFLEX_ONNX_DEVICE"] == "cuda"
+    assert "REFLEX_ONNX_DEVICE" not in told()
+    with pytest.raises(SetupError, match="--device trt-rtx: NVIDIA H200"):
+        told(REFLEX_DEVICE="trt-rtx")
+    with pytest.raises(SetupError, match="REFLEX_DEVICE: must be one of auto, cpu, cuda, trt-rtx"):
+        told(REFLEX_DEVICE="gpu")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnxruntime
 
-__all__ = ["BoundSession"]
+__all__ = ["BoundSession", "can_capture"]
 
 MOST_GRAPHS = 32
 """Of the shapes beyond those, none is kept: what comes then runs without a graph."""
@@ -31,6 +31,13 @@ NUMPY = {
 NO_GRAPH = "-1"
 GRAPH_KEYS = ("gpu_graph_id", "cuda_graph_annotation_id")
 """Of ONNX Runtime's own CUDA provider, and of NVIDIA's plugin."""
+
+
+def can_capture(config: dict) -> bool:
+    """Whether all shapes of a model are known, and not too many to keep a graph for each."""
+    return config["max_batch_size"] <= MOST_GRAPHS and all(
+        int(size) >= 0 for tensor in (*config["input"], *config["output"]) for size in tensor["dims"]
+    )
 
 
 @dataclass
@@ -55,7 +62,7 @@ class BoundSession:
         self._outputs = {tensor["name"]: [int(size) for size in tensor["dims"]] for tensor in config["output"]}
         self._types = {tensor.name: NUMPY[tensor.type] for tensor in (*session.get_inputs(), *session.get_outputs())}
         self._bound: dict[tuple, _Bound] = {}
-        self.captures = captures and not any(-1 in dims for dims in self._outputs.values())
+        self.captures = captures and can_capture(config)
         """Whether runs are replayed as CUDA graphs."""
 
     def get_inputs(self) -> list:

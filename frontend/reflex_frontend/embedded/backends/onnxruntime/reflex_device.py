@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import onnxruntime
-from reflex_bound import BoundSession
+from reflex_bound import BoundSession, can_capture
 from reflex_cache import cached
 
 NewOptions = Callable[[], onnxruntime.SessionOptions]
@@ -25,9 +25,7 @@ CUDA_OPTIONS = {
     "device_id": "0",
     "use_tf32": "0",  # FP32 is FP32: ten bits of mantissa would not pass the parity check
     "arena_extend_strategy": "kSameAsRequested",  # shapes are fixed; powers of two would waste up to half the memory
-    "enable_cuda_graph": "1",
 }
-RTX_OPTIONS = {"enable_cuda_graph": "1"}
 OUT_OF_MEMORY = re.compile(
     r"out of memory|CUDA failure 2\b|Failed to allocate memory|STATUS_ALLOC_FAILED|OutOfMemory|bad_alloc", re.IGNORECASE
 )
@@ -96,7 +94,8 @@ def _open_cuda(path: Path, options: NewOptions, config: dict) -> BoundSession:
     if hasattr(onnxruntime, "preload_dlls"):
         onnxruntime.preload_dlls()
     try:
-        session, captures = _cuda_session(path, options(), CUDA_OPTIONS), True
+        captures = can_capture(config)
+        session = _cuda_session(path, options(), CUDA_OPTIONS | {"enable_cuda_graph": str(int(captures))})
     except Exception as exc:
         if NOT_ALL_ON_GPU.search(str(exc)) is None:
             raise
@@ -130,13 +129,13 @@ def _open_rtx(path: Path, options: NewOptions, config: dict) -> BoundSession:
     devices = _rtx_devices()
 
     def opened(cache: Path | None) -> BoundSession:
-        wanted = RTX_OPTIONS | _profile(config) | ({} if cache is None else {"nv_runtime_cache_path": str(cache)})
+        wanted = _rtx_options(config) | ({} if cache is None else {"nv_runtime_cache_path": str(cache)})
         own = options()
         own.add_provider_for_devices(devices[:1], wanted)
         session = onnxruntime.InferenceSession(str(path), own)
         if PROVIDERS["trt-rtx"] not in session.get_providers():
             raise DeviceError("trt-rtx", "ONNX Runtime did not take its provider; `reflex doctor` says more")
-        return BoundSession(session, config, "cuda", captures=True).warmed_up()
+        return BoundSession(session, config, "cuda", captures=can_capture(config)).warmed_up()
 
     root = os.environ.get("REFLEX_ONNX_CACHE")
     return opened(None) if not root else cached(Path(root), path, _key_parts(config), opened)
@@ -157,6 +156,10 @@ def _rtx_devices() -> list:
     return devices
 
 
+def _rtx_options(config: dict) -> dict[str, str]:
+    return {"enable_cuda_graph": str(int(can_capture(config)))} | _profile(config)
+
+
 def _profile(config: dict) -> dict[str, str]:
     """Batches from one to the greatest; one robot's is what it is tuned for."""
     if config["max_batch_size"] < 1:
@@ -174,5 +177,5 @@ def _key_parts(config: dict) -> list[str]:
     from importlib.metadata import version
 
     plugin = version("onnxruntime-ep-nv-tensorrt-rtx-cu13")
-    options = sorted((RTX_OPTIONS | _profile(config)).items())
+    options = sorted(_rtx_options(config).items())
     return [onnxruntime.__version__, plugin, os.environ.get("REFLEX_ONNX_CARD", ""), repr(options)]

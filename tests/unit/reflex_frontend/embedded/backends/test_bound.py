@@ -52,8 +52,8 @@ def test_each_set_of_shapes_has_one_graph_and_is_warmed_up_beforehand(
 def test_shapes_beyond_the_most_run_without_a_graph(
     session: onnxruntime.InferenceSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bound, "MOST_GRAPHS", 1)
     model = made(session)
+    monkeypatch.setattr(bound, "MOST_GRAPHS", 1)
     assert (model.run(["y"], rows(1))[0] == 2.0).all()
     assert (model.run(["y"], rows(4))[0] == 2.0).all()
     assert len(model._bound) == 1

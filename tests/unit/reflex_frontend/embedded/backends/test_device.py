@@ -127,6 +127,14 @@ def test_what_onnxruntime_says_of_a_library_goes_on_without_codes_and_paths() ->
     assert device._plainly("[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : no kernel image") == "no kernel image"
 
 
+@pytest.mark.parametrize(
+    ("config", "captures"),
+    [({}, "1"), ({"max_batch_size": 64}, "0"), ({"output": [{"name": "y", "dims": ["-1"]}]}, "0")],
+)
+def test_graphs_are_asked_for_where_every_shape_is_known(config: dict[str, Any], captures: str) -> None:
+    assert device._rtx_options(model_config(**config))["enable_cuda_graph"] == captures
+
+
 TRY = """
 import json, sys
 sys.path.insert(0, {backend!r})
