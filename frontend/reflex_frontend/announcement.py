@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from reflex.policy_config import PolicyConfig
 from reflex.readiness.precision_proof import precision_proof, proof_in_words, proof_remedy
 from reflex.serving.listener import EVERY_ADDRESS
+from reflex.wire import PrecisionProof
 from reflex_frontend.callers.sessions import NO_KEYSET, Sessions
 from reflex_frontend.embedded.device import DeviceInUse
 from reflex_frontend.exchange.routing import Router
@@ -88,8 +89,9 @@ class Announcement:
             )
         yield from (f"--device auto: {sentence}" for sentence in self.device.passed_over)
         for config in self._policies():
-            yield from _unproven(config)
-            yield from _only_simulated(config, self.device.serving)
+            proof = precision_proof(config, self.device.serving)
+            yield from _unproven(config, proof)
+            yield from _only_simulated(config, proof)
             yield from (f"{config.model_version} was exported with a warning: {told}" for told in config.warnings)
 
     def _policies(self) -> Iterator[PolicyConfig]:
@@ -127,7 +129,10 @@ def _meant_for(policy: ServedPolicy) -> str:
     return " (trained, simulation only: not for a real robot)" if policy.embodiment.simulation else ""
 
 
-def _unproven(config: PolicyConfig) -> Iterator[str]:
+def _unproven(config: PolicyConfig, proof: PrecisionProof | None) -> Iterator[str]:
+    """What was measured where it serves needs no other comparison: an engine's record has none."""
+    if proof is not None and proof["by"] == "measurement":
+        return
     verdict = (config.parity or {}).get("verdict", "not checked")
     if not config.trained or verdict == "passed":
         return
@@ -138,10 +143,9 @@ def _unproven(config: PolicyConfig) -> Iterator[str]:
     )
 
 
-def _only_simulated(config: PolicyConfig, serving: str | None) -> Iterator[str]:
-    """Of what was compared with nothing, `_unproven` tells already."""
-    proof = precision_proof(config, serving)
-    if not config.trained or proof is None or proof["by"] == "nothing":
+def _only_simulated(config: PolicyConfig, proof: PrecisionProof | None) -> Iterator[str]:
+    """Of what was compared with nothing, or missed its gate when it was exported, `_unproven` tells already."""
+    if not config.trained or proof is None or (proof["by"] != "measurement" and proof["verdict"] != "passed"):
         return
     if remedy := proof_remedy(config, proof):
         yield f"{config.model_version}: {proof_in_words(proof)}; {remedy}"

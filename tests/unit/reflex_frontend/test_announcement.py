@@ -172,3 +172,26 @@ def test_what_was_compared_with_nothing_is_one_warning_and_no_second() -> None:
     (warning,) = announcement(policy_config(trained=True, precision="fp16", parity=None)).warnings()
 
     assert "never compared" in warning
+
+
+def test_a_simulation_that_missed_its_gate_is_one_warning() -> None:
+    failed = SIMULATED | {"verdict": "failed", "max_abs": 6e-3}
+    (warning,) = announcement(policy_config(trained=True, precision="fp16", parity=failed)).warnings()
+
+    assert "failed their gate" in warning
+
+
+def test_an_engine_that_was_measured_needs_no_other_comparison_and_one_that_was_not_is_warned_of() -> None:
+    engine = policy_config(trained=True, precision="fp16", engine="tensorrt", parity=None)
+    measured = engine.model_copy(update={"device_parity": (measured_on("NVIDIA H200", engine="tensorrt"),)})
+
+    assert [*announcement(measured, triton="grpc://gpu:8001").warnings()] == []
+    assert len([*announcement(engine, triton="grpc://gpu:8001").warnings()]) == 1
+
+
+def test_a_gate_that_was_missed_on_the_device_is_warned_of_with_what_to_do() -> None:
+    missed = measured_on("NVIDIA H200", verdict="failed", max_abs=6.1e-3)
+    config = policy_config(trained=True, precision="fp16", parity=SIMULATED, device_parity=(missed,))
+    (warning,) = announcement(config, triton="grpc://gpu:8001").warnings()
+
+    assert "missed its gate on NVIDIA H200: 6.1e-03 of 5e-03; export it again with --precision fp32" in warning
