@@ -35,7 +35,8 @@ PATIENT_S = 120.0
 
 def main() -> int:
     options = _options()
-    report = Report(options.policy or options.model, options.form)
+    served_as = "it is served" if options.policy else f"{options.form} on Triton"
+    report = Report(options.policy or options.model, served_as)
     seconds, rounds = (4.0, 15) if options.quick else (10.0, 100)
     plan = Plan(options.seconds or seconds, rounds, options.most, options.left, time.monotonic() + PATIENT_S)
     try:

@@ -28,6 +28,7 @@ class Report:
 
     policy: str
     form: str
+    """As what Triton has it, in words."""
     lone_p50_ms: dict[str, float] = field(default_factory=dict)
     served: dict[str, Served] = field(default_factory=dict)
     is_whole: bool = True
@@ -59,7 +60,7 @@ class Report:
 
 def table(report: Report) -> str:
     """For people."""
-    lines = [f"{report.policy}, as {report.form} on Triton: robots with {KEPT_SHARE:.0%} of their deadlines kept", ""]
+    lines = [f"{report.policy}, as {report.form}: robots with {KEPT_SHARE:.0%} of their deadlines kept", ""]
     lines.append(f"{'':<36}{'robots':>8}{'chunks/s':>10}{'alone, p50':>13}")
     for name in report.served | dict.fromkeys(report.lone_p50_ms):
         served, alone_ms = report.served.get(name), report.lone_p50_ms.get(name)

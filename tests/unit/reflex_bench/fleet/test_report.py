@@ -11,12 +11,13 @@ GOOD = {"ours": 44.9, "theirs": 44.5}
 
 def report(ours: int, theirs: int, alone: dict[str, float] | None = None) -> Report:
     served = {"ours": Served(ours, ours * 0.575, {}), "theirs": Served(theirs, theirs * 0.575, {})}
-    return Report("pi0", "one", GOOD if alone is None else alone, served)
+    return Report("pi0", "one on Triton", GOOD if alone is None else alone, served)
 
 
 def test_a_report_that_keeps_both_targets_misses_nothing() -> None:
     assert report(45, 30).missed() == []
     assert "1.500" in table(report(45, 30))
+    assert table(report(45, 30)).startswith("pi0, as one on Triton: robots with 98% of their deadlines kept")
 
 
 @pytest.mark.parametrize(
