@@ -18,7 +18,7 @@ from reflex_bench.gpu_check.plan import Plan
 from reflex_export.exporting.pipeline import export_checkpoint
 from reflex_export.reading import read_checkpoint
 
-__all__ = ["MadePolicy", "drop_policy", "made_policy", "make_policy"]
+__all__ = ["MadePolicy", "drop_checkpoint", "drop_policy", "made_policy", "make_policy"]
 
 NAME: Final = "checked"
 
@@ -74,6 +74,11 @@ def make_policy(plan: Plan, golden: Path, scratch: Path, family: str, cameras: i
 def drop_policy(made: MadePolicy) -> None:
     """Gigabytes that nobody will read again."""
     shutil.rmtree(made.repository)
+
+
+def drop_checkpoint(scratch: Path, family: str) -> None:
+    """What the policies of a family were made from; there is none of a small run."""
+    shutil.rmtree(scratch / f"{family}-checkpoint", ignore_errors=True)
 
 
 def _halved(listed: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from reflex_bench.gpu_check.bounds import SIZES, Ceilings, lower_bound
 from reflex_bench.gpu_check.plan import Plan
-from reflex_bench.gpu_check.policies import MadePolicy, drop_policy, make_policy
+from reflex_bench.gpu_check.policies import MadePolicy, drop_checkpoint, drop_policy, make_policy
 from reflex_bench.gpu_check.rows import Emit, Keys, LeftOut, Row
 from reflex_bench.gpu_check.timed_graphs import GraphPair
 from reflex_bench.gpu_check.ways import Way, WayError
@@ -24,7 +24,7 @@ def measure_chunks(
     if plan.is_small:
         emit(LeftOut("lower bounds beside the figures: those are of the published sizes, these policies are small"))
     seen: set[str] = set()
-    for family, cameras in plan.policies:
+    for number, (family, cameras) in enumerate(plan.policies):
         made = make_policy(plan, golden, scratch, family, cameras)
         batches = plan.batches[:1] if family in seen else plan.batches
         for way in ways:
@@ -35,6 +35,8 @@ def measure_chunks(
         if family in seen:
             drop_policy(made)
         seen.add(family)
+        if all(later != family for later, _ in plan.policies[number + 1 :]):
+            drop_checkpoint(scratch, family)
 
 
 def _measure(
