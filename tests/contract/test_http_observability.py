@@ -105,6 +105,7 @@ def test_health_of_a_ready_server_has_exactly_the_promised_fields(demo: Served) 
         "inference_mode": "onnx_cpu",
         "robot_id": "arm-7",
         "cuda_graphs_active": False,
+        "device": "cpu",
     }
     assert 0 < uptime_s < demo.client.get("/health").json()["uptime_seconds"]
 
