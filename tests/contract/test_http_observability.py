@@ -185,6 +185,7 @@ def test_every_field_of_a_200_and_of_health_is_in_the_reference(demo: Served) ->
     assert answered - switched_off == set(demo.act().json())
     health = {row[0].strip("`") for row in documented_rows("GET /health")}
     optional = {"reason", "slots", "slo_violated", "shadow", "recording", "keys", "sessions", "injected_latency_ms"}
+    optional |= {"gpu", "device_passed_over"}
     assert health - optional == set(demo.client.get("/health").json())
     assert optional <= health
 
