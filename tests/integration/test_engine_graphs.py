@@ -10,6 +10,7 @@ from onnx import TensorProto, helper
 
 from integration.engine_builds import RTX, build, entries
 from reflex.errors import SetupError
+from reflex_export.blocks.operators import attend, rows, split, tokens
 from reflex_export.engines import (
     BuildOptions,
     EngineError,
@@ -17,9 +18,14 @@ from reflex_export.engines import (
     PrecisionError,
     build_engine,
 )
+from reflex_export.engines.promise import promised_multiplications
+from reflex_export.graph.graph import GraphBuilder
 from unit.reflex_export.engines.graphs import attention_block, linear, save
 
 pytestmark = pytest.mark.slow
+
+TOKENS, HEADS, ODD_WIDTH = 16, 4, 2
+"""TensorRT for RTX has no kernel for heads of two numbers."""
 
 
 def test_fp16_layers_are_proven_and_the_fp32_islands_are_known(tmp_path: Path) -> None:
@@ -31,6 +37,20 @@ def test_fp16_layers_are_proven_and_the_fp32_islands_are_known(tmp_path: Path) -
     assert precision.multiplications["fp16"] == 16 * 64 * (3 * 64 + 16 + 16 + 64)
     assert precision.layers["fp32"] >= 6  # the norm, the softmax, the residual
     assert record.manifest.plan_bytes > 10_000
+
+
+def test_attention_that_no_kernel_takes_is_spelled_out_and_counted(tmp_path: Path) -> None:
+    g = GraphBuilder("attention", compute="FP16")
+    width = HEADS * ODD_WIDTH
+    merged = tokens(g, rows(g, g.input("merged", "FP16", (TOKENS, 3 * width)), 3 * width), TOKENS, 3 * width)
+    mixed = attend(g, *split(g, merged, width, width, width), heads=HEADS, kv_heads=HEADS, head_dim=ODD_WIDTH)
+    g.output(mixed, "mixed", "FP16", (TOKENS, HEADS * ODD_WIDTH))
+    g.build().save(tmp_path)
+
+    record = build(tmp_path / "model.onnx", tmp_path / "cache", precision="fp16")
+
+    wanted = {"fp16": 2 * TOKENS * TOKENS * HEADS * ODD_WIDTH}
+    assert record.manifest.precision.multiplications == promised_multiplications(tmp_path / "model.onnx") == wanted
 
 
 def test_an_fp32_graph_that_claims_fp16_is_refused_built_or_cached(tmp_path: Path) -> None:

@@ -51,6 +51,7 @@ def compile_plan(job: BuildJob, report: PhaseReport) -> LayerPrecision:
     builder = trt.Builder(logger)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     _parse(trt, network, job.onnx, logger)
+    _allow_any_attention(trt, network)
     precision = network_precision(trt, network)
     config = _configuration(toolkit, builder, job)
     config.progress_monitor = _monitor(trt, report)
@@ -70,6 +71,15 @@ def _parse(trt: Any, network: Any, path: Path, logger: Any) -> None:  # noqa: AN
         raise GraphRefusedError(_refusal(path, [parser.get_error(i) for i in range(parser.num_errors)], logger))
     if not network.num_inputs or not network.num_outputs:
         raise GraphRefusedError(f"{path} has no inputs or no outputs; export the policy again")
+
+
+def _allow_any_attention(trt: Any, network: Any) -> None:  # noqa: ANN401
+    """Where no kernel of TensorRT takes a head's width or type, attention is spelled out; else the build would fail."""
+    for index in range(network.num_layers):
+        layer = network.get_layer(index)
+        if layer.type.name == "ATTENTION_INPUT":
+            layer.__class__ = trt.IAttentionInputLayer  # the bindings' own way to a layer's special properties
+            layer.attention.decomposable = True
 
 
 def _refusal(path: Path, errors: list[Any], logger: Any) -> str:  # noqa: ANN401

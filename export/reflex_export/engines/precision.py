@@ -26,7 +26,7 @@ FORMAT_WORDS: Final[Mapping[str, str]] = {
     "int64": "int64", "int32": "int32", "int8": "int8", "uint8": "uint8", "bool": "bool", "fp8": "fp8",
 }  # fmt: skip
 """Words of the inspector's free text, like `Half` or `Row major linear FP16 format`."""
-PRODUCTS: Final = frozenset({"MATRIX_MULTIPLY", "CONVOLUTION", "DECONVOLUTION", "EINSUM"})
+PRODUCTS: Final = frozenset({"MATRIX_MULTIPLY", "CONVOLUTION", "DECONVOLUTION", "EINSUM", "ATTENTION_INPUT"})
 LEAST_SHARE: Final[Mapping[Precision, float]] = {"fp32": 0.5, "fp16": 0.1, "bf16": 0.1}
 """Of the graph's multiplications. FP16 with attention in FP32 has 13 to 70 % FP16, where the MLPs are small least."""
 KEPT_SHARE: Final = 0.9
@@ -34,7 +34,21 @@ KEPT_SHARE: Final = 0.9
 
 
 def network_precision(trt: Any, network: Any) -> LayerPrecision:  # noqa: ANN401 - TensorRT's bindings carry no types
-    """The types of a parsed network; `trt` is TensorRT's module."""
+    """The types of a parsed network at batch 1; `trt` is TensorRT's module. Rows of all requests together, whose number
+    is open, are then counted as those of one.
+    """
+    inputs = [network.get_input(index) for index in range(network.num_inputs)]
+    shapes = [tuple(tensor.shape) for tensor in inputs]
+    for tensor, shape in zip(inputs, shapes, strict=True):
+        tensor.shape = (1, *shape[1:]) if shape[:1] == (-1,) else shape
+    try:
+        return _counted(trt, network)
+    finally:
+        for tensor, shape in zip(inputs, shapes, strict=True):
+            tensor.shape = shape
+
+
+def _counted(trt: Any, network: Any) -> LayerPrecision:  # noqa: ANN401
     layers: Counter[str] = Counter()
     products: Counter[str] = Counter()
     multiplications: Counter[str] = Counter()
@@ -116,8 +130,11 @@ def _format_type(text: str) -> str:
 
 
 def _multiplications(trt: Any, layer: Any) -> int:  # noqa: ANN401
-    """At batch 1: every element of the output is a sum over `depth` products."""
+    """At batch 1: every element of the output is a sum over `depth` products; attention has two products."""
     source = tuple(layer.get_input(0).shape)
+    if layer.type.name == "ATTENTION_INPUT":
+        keys = layer.get_input(1).shape[-2]
+        return 2 * math.prod(max(1, int(size)) for size in (*source, keys))
     classes = {"CONVOLUTION": trt.IConvolutionLayer, "DECONVOLUTION": trt.IDeconvolutionLayer}
     if layer.type.name in classes:
         layer.__class__ = classes[layer.type.name]  # the bindings' own way to a layer's special properties

@@ -19,7 +19,7 @@ TYPE_NAMES: Final[Mapping[int, str]] = {
     onnx.TensorProto.BFLOAT16: "bf16",
 }
 CONVOLUTIONS: Final = frozenset({"Conv", "ConvTranspose"})
-PRODUCTS: Final = CONVOLUTIONS | {"MatMul", "Gemm", "Einsum"}
+PRODUCTS: Final = CONVOLUTIONS | {"MatMul", "Gemm", "Einsum", "Attention"}
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,11 @@ class _Tensor:
 
 def promised_multiplications(path: Path) -> dict[str, int]:
     """The graph's multiplications at batch 1 by the type of their first operand; its weights are not read."""
-    graph = onnx.shape_inference.infer_shapes(onnx.load(path, load_external_data=False)).graph
+    model = onnx.load(path, load_external_data=False)
+    for value in model.graph.input:
+        for batch in value.type.tensor_type.shape.dim[:1]:
+            batch.dim_value = 1
+    graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
     tensors = dict(_tensors(graph))
     counted: Counter[str] = Counter()
     for node in graph.node:
@@ -52,6 +56,9 @@ def _tensors(graph: onnx.GraphProto) -> Iterator[tuple[str, _Tensor]]:
 def _multiplications(node: onnx.NodeProto, tensors: Mapping[str, _Tensor]) -> int:
     """Every element of the output is a sum over `depth` products, as `precision` counts them in the network."""
     first, second = (tensors.get(name) for name in node.input[:2])
+    if node.op_type == "Attention":  # Two products: of each query with each key, and of the shares with the values.
+        keys = second.shape[-2] if second is not None else 1
+        return 2 * keys * math.prod(tensors[node.output[0]].shape)
     if node.op_type in CONVOLUTIONS and second is not None:
         depth = math.prod(second.shape[1:] if node.op_type == "Conv" else second.shape[:1] + second.shape[2:])
     else:
