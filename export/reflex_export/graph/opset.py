@@ -10,7 +10,7 @@ __all__ = ["opset_of"]
 PLAIN: Final = (20, 9)
 """The first opset with Gelu, and its IR version; ONNX Runtime 1.17 and TensorRT 10.0 read it."""
 FUSED: Final = (23, 11)
-"""ONNX Runtime 1.24, TensorRT 10.15 and TensorRT for RTX 1.3 read it."""
+"""ONNX Runtime reads it from 1.24 on, TensorRT from 10.15; tried with ONNX Runtime 1.31 and TensorRT for RTX 1.7."""
 FUSED_OPERATORS: Final = frozenset({"Attention", "RMSNormalization", "RotaryEmbedding"})
 
 
