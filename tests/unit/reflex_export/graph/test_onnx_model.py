@@ -12,12 +12,14 @@ import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 import onnx
+import onnx_ir as ir
 import pytest
 
 from reflex.model_repository import MODEL_FILE
 from reflex_export.errors import CheckpointError
+from reflex_export.graph.float16 import HalfConverter
 from reflex_export.graph.graph import GraphBuilder
-from reflex_export.graph.onnx_model import DATA_FILE, OnnxModel
+from reflex_export.graph.onnx_model import DATA_FILE, OnnxModel, StoredPart, StoredTensor
 from reflex_export.reading.tensors import open_file
 from support.checkpoints.random_checkpoint import write_safetensors
 from support.leftovers import leaves_no_thread
@@ -102,3 +104,27 @@ def _peak_bytes_of(work: Callable[[], object]) -> int:
 def _status_bytes(field: str) -> int:
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:"))
+
+
+def merged(*parts: StoredPart) -> StoredTensor:
+    return StoredTensor("merged", ir.DataType.FLOAT16, parts)
+
+
+def test_a_merged_weight_is_its_parts_one_after_the_other_each_with_its_factor() -> None:
+    upper, lower = random()[:3], random()[3:5].astype(ml_dtypes.bfloat16)
+    weight = merged(
+        StoredPart("upper", upper.shape, lambda: upper), StoredPart("lower", lower.shape, lambda: lower, 2.0**-4)
+    )
+
+    written = weight.content(HalfConverter()).numpy()
+
+    assert (weight.shape, weight.nbytes) == ((5, WIDTH), 5 * WIDTH * 2)
+    expected = np.concatenate([upper, lower.astype(np.float32) / 16]).astype(np.float16)
+    assert np.array_equal(written, expected)
+
+
+def test_a_part_of_another_shape_is_refused_by_its_own_name() -> None:
+    weight = merged(StoredPart("upper", (3, WIDTH), lambda: random()[:2]))
+
+    with pytest.raises(CheckpointError, match=r"upper has the shape \(2, 2048\), expected \(3, 2048\)"):
+        weight.content(HalfConverter())
