@@ -121,12 +121,13 @@ def attend(
     heads: int,
     kv_heads: int,
     head_dim: int | None = None,
+    factor: float = 1.0,
 ) -> ir.Value:
     """Grouped-query attention: half tokens [B, T, H * D], [B, L, G * D] twice -> [B, T, H * D].
 
-    Scores are scaled by D^-0.5: without `head_dim` TensorRT works that out anew in every node, with ten layers. `mask`
-    is half and added to them; its last axes are [T, L], which are not broadcast.
+    Scores are scaled by D^-0.5: without `head_dim` TensorRT works that out anew in every node, with ten layers; with it
+    they are multiplied by `factor` too. `mask` is half and added to them; its last axes are [T, L], not broadcast.
     """
-    scale = {} if head_dim is None else {"scale": head_dim**-0.5}
+    scale = {} if head_dim is None else {"scale": factor * head_dim**-0.5}
     inputs = (query, key, value) if mask is None else (query, key, value, mask)
     return g.op("Attention", *inputs, q_num_heads=heads, kv_num_heads=kv_heads, **scale)

@@ -63,8 +63,8 @@ class _Context:
     seen_prefix: ir.Value
     """By the cross-attention layers."""
     tables: Rotation
-    restarted_tables: Rotation
-    """Cross-attention counts positions from zero."""
+    restarted_tables: tuple[Rotation, ...]
+    """By step: cross-attention counts positions from zero."""
 
 
 def _build_denoise(
@@ -79,9 +79,9 @@ def _build_denoise(
     noise = g.input("noise", "FP32", (s.horizon, s.max_action_dim))
     guidance = guidance_inputs(g, s.horizon, s.max_action_dim)
 
-    context = _context(g, s, keys, values, mask)
+    context = _context(g, s, steps, keys, values, mask)
     biases = _time_biases(g, s, steps)
-    trace = euler_loop(g, noise, steps, lambda x, step: _velocity(g, s, x, biases[step], context), guidance)
+    trace = euler_loop(g, noise, steps, lambda x, step: _velocity(g, s, x, step, biases[step], context), guidance)
 
     chunk = g.op("Slice", trace.final, g.ints(0), g.ints(s.action_dim), g.ints(2))
     robot = aloha_action_from_model(g, chunk, s.action_dim) if s.is_aloha else chunk
@@ -93,7 +93,9 @@ def _build_denoise(
     return g.build()
 
 
-def _context(g: GraphBuilder, s: SmolVlaSizes, keys: ir.Value, values: ir.Value, mask: ir.Value) -> _Context:
+def _context(
+    g: GraphBuilder, s: SmolVlaSizes, steps: int, keys: ir.Value, values: ir.Value, mask: ir.Value
+) -> _Context:
     _, valid = prefix_positions(g, mask)
     steps_ahead = g.constant(np.arange(s.horizon, dtype=np.float32)[None])
     parts = zip(s.expert, _split_cache(g, s, keys), _split_cache(g, s, values), strict=True)
@@ -103,16 +105,35 @@ def _context(g: GraphBuilder, s: SmolVlaSizes, keys: ir.Value, values: ir.Value,
             seen=_seen(g, s, mask),
             seen_prefix=visible_keys(g, mask, s.horizon),
             tables=rotation(g, g.op("Add", valid, steps_ahead), s.head_dim),
-            restarted_tables=_restarted_tables(g, s, valid),
+            restarted_tables=_restarted_tables(g, s, valid, steps),
         )
 
 
-def _restarted_tables(g: GraphBuilder, s: SmolVlaSizes, valid: ir.Value) -> Rotation:
-    """`operators.rotation` of the positions 0, 1, ..: constants, which `valid` FP32 [B, 1] gives the batch's size."""
-    none = g.op("Unsqueeze", g.op("Sub", valid, valid), g.ints(2))
-    angles = np.arange(s.horizon, dtype=np.float32)[None, :, None] / wavelengths(s.head_dim)
-    cosine, sine = (g.constant(turn(angles.astype(np.float64)).astype(np.float32)) for turn in (np.cos, np.sin))
-    return g.halve(g.op("Add", none, cosine)), g.halve(g.op("Add", none, sine))
+def _restarted_tables(g: GraphBuilder, s: SmolVlaSizes, valid: ir.Value, steps: int) -> tuple[Rotation, ...]:
+    """`operators.rotation` of the positions 0, 1, .. by step, divided by its `_score_factor`.
+
+    They are constants, which `valid` FP32 [B, 1] gives the batch's size.
+    """
+    none = g.op("Unsqueeze", g.op("Sub", valid, valid), g.ints(2, 3))
+    angles = (np.arange(s.horizon, dtype=np.float32)[:, None] / wavelengths(s.head_dim)).astype(np.float64)
+    factors = g.constant(np.array([1 / _score_factor(step) for step in range(steps)], np.float32)[None, :, None, None])
+    halves = []
+    for turn in (np.cos, np.sin):
+        of_steps = g.op("Mul", g.op("Add", none, g.constant(turn(angles).astype(np.float32))), factors)
+        flat = g.op("Reshape", of_steps, g.ints(-1, steps * s.horizon, s.head_dim // 2))
+        halves.append(g.halve(flat))
+    if steps == 1:
+        return ((halves[0], halves[1]),)
+    cosines, sines = (g.op_n("Split", steps, half, axis=1, num_outputs=steps) for half in halves)
+    return tuple(zip(cosines, sines, strict=True))
+
+
+def _score_factor(step: int) -> float:
+    """What a step's cross-attention multiplies its scores by, after its queries were divided by it: all steps differ.
+
+    TensorRT for RTX 1.7 merges the keys of steps that scale them alike, and then crashes. Powers of two cost no digit.
+    """
+    return 2.0 ** (step % 16 - 4) * (1 + step // 16 / 16)
 
 
 def _split_cache(g: GraphBuilder, s: SmolVlaSizes, cache: ir.Value) -> tuple[ir.Value, ...]:
@@ -153,12 +174,12 @@ def _time_biases(g: GraphBuilder, s: SmolVlaSizes, steps: int) -> Array:
     return biases
 
 
-def _velocity(g: GraphBuilder, s: SmolVlaSizes, x: ir.Value, time: Array, context: _Context) -> ir.Value:
+def _velocity(g: GraphBuilder, s: SmolVlaSizes, x: ir.Value, step: int, time: Array, context: _Context) -> ir.Value:
     """The expert's answer v(x, t) [B, T, max_action_dim]; the projections at both ends are FP32."""
     timed = g.op("Gemm", rows(g, x, s.max_action_dim), _action_weight(g, s), g.constant(time), transB=1)
     hidden = dense(g, silu(g, timed), f"{s.root}action_time_mlp_out", bias=True, datatype="FP32")
     for layer, cache in zip(s.expert, context.caches, strict=True):
-        hidden = _expert_layer(g, s, hidden, layer, cache, context)
+        hidden = _expert_layer(g, s, hidden, layer, cache, context, step)
     last = normed(g, hidden, g.weight(f"{s.expert_root}.norm.weight", "FP32"), s.epsilon)
     velocity = dense(g, last, f"{s.root}action_out_proj", bias=True, datatype="FP32")
     return tokens(g, velocity, s.horizon, s.max_action_dim)
@@ -178,12 +199,21 @@ def _action_share(g: GraphBuilder, s: SmolVlaSizes) -> Array:
 
 
 def _expert_layer(
-    g: GraphBuilder, s: SmolVlaSizes, hidden: ir.Value, layer: ExpertLayer, cache: KeysValues, context: _Context
+    g: GraphBuilder,
+    s: SmolVlaSizes,
+    hidden: ir.Value,
+    layer: ExpertLayer,
+    cache: KeysValues,
+    context: _Context,
+    step: int,
 ) -> ir.Value:
     llama = LlamaLayer(layer.name, s.heads, s.kv_heads, s.head_dim, s.epsilon, s.horizon)
-    attended = _self_attention if layer.is_self_attention else _cross_attention
     with g.attention_block():
-        mixed = attended(g, llama, half_norm(g, llama, hidden, "input_layernorm"), cache, context)
+        half = half_norm(g, llama, hidden, "input_layernorm")
+        if layer.is_self_attention:
+            mixed = _self_attention(g, llama, half, cache, context)
+        else:
+            mixed = _cross_attention(g, llama, half, cache, context, step)
         hidden = add_attended(g, llama, hidden, mixed)
     return add_gated_mlp(g, llama, hidden)
 
@@ -193,12 +223,22 @@ def _self_attention(
 ) -> ir.Value:
     query, *own = query_key_value(g, layer, half, context.tables)
     key, value = (g.op("Concat", *pair, axis=1) for pair in zip(cache, own, strict=True))
-    return attend(g, query, key, value, context.seen, heads=layer.heads, kv_heads=layer.kv_heads)
+    return attend(
+        g, query, key, value, context.seen, heads=layer.heads, kv_heads=layer.kv_heads, head_dim=layer.head_dim
+    )
 
 
 def _cross_attention(
-    g: GraphBuilder, layer: LlamaLayer, half: ir.Value, cache: KeysValues, context: _Context
+    g: GraphBuilder, layer: LlamaLayer, half: ir.Value, cache: KeysValues, context: _Context, step: int
 ) -> ir.Value:
     """Positions restart at zero, and the keys are not rotated again."""
-    query = rotated_query(g, layer, half, context.restarted_tables)
-    return attend(g, query, *cache, context.seen_prefix, heads=layer.heads, kv_heads=layer.kv_heads)
+    return attend(
+        g,
+        rotated_query(g, layer, half, context.restarted_tables[step]),
+        *cache,
+        context.seen_prefix,
+        heads=layer.heads,
+        kv_heads=layer.kv_heads,
+        head_dim=layer.head_dim,
+        factor=_score_factor(step),
+    )

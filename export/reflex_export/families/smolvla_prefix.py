@@ -185,7 +185,7 @@ def _decoder_layer(
     with g.attention_block():
         normed = half_norm(g, layer, hidden, "input_layernorm")
         query, key, value = query_key_value(g, layer, normed, tables)
-        mixed = attend(g, query, key, value, seen, heads=layer.heads, kv_heads=layer.kv_heads)
+        mixed = attend(g, query, key, value, seen, heads=layer.heads, kv_heads=layer.kv_heads, head_dim=layer.head_dim)
         hidden = add_attended(g, layer, hidden, mixed)
     return add_gated_mlp(g, layer, hidden), (key, value)
 

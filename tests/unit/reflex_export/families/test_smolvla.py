@@ -230,6 +230,21 @@ def test_unrolled_steps_share_their_weights_and_nothing_dead_is_stored() -> None
     assert not [name for name in names if "text_model.norm" in name]
 
 
+def test_no_two_steps_scale_the_same_keys_alike() -> None:
+    """TensorRT for RTX crashes where they do."""
+    graph = onnx.load_from_string(build(random_checkpoint(), steps=[20]).denoise[20].content).graph
+    scaled = [
+        (node.input[1], attribute.f)
+        for node in graph.node
+        if node.op_type == "Attention"
+        for attribute in node.attribute
+        if attribute.name == "scale"
+    ]
+
+    assert len(scaled) == 20 * 4
+    assert len(set(scaled)) == len(scaled)
+
+
 def test_graphs_pass_the_checker_with_shape_inference() -> None:
     checkpoint = random_checkpoint(add_image_special_tokens=True)
     for precision in ("fp32", "fp16"):
