@@ -110,6 +110,21 @@ def test_the_gpu_profile_renders_to_nvidias_container_with_a_gpu(engine: Engine)
     assert (rendered["shm_size"], rendered["pids_limit"]) == ("1073741824", 2048)
 
 
+def test_the_profile_without_nvidias_container_renders_to_a_server_with_a_gpu_on_the_base_of_ones_choice(
+    engine: Engine,
+) -> None:
+    chosen = engine.with_environment(CUDA_BASE="my/base:1", REFLEX_GPU="GPU-1234", REFLEX_DEVICE="cuda")
+
+    services = yaml.safe_load(chosen.docker("compose", "--profile", "gpu-rtx", "config").stdout)["services"]
+    rendered = services["frontend-gpu"]
+
+    [device] = rendered["deploy"]["resources"]["reservations"]["devices"]
+    assert (device["driver"], device["device_ids"]) == ("nvidia", ["GPU-1234"])
+    assert rendered["build"]["args"] == {"CUDA_BASE": "my/base:1"}
+    assert rendered["environment"]["REFLEX_DEVICE"] == "cuda"
+    assert "REFLEX_TRITON" not in rendered["environment"]
+
+
 def test_engines_are_built_in_the_tensorrt_of_the_same_release(engine: Engine) -> None:
     chosen = engine.with_environment(NVIDIA_TRITON_RELEASE="26.08")
 
