@@ -196,6 +196,7 @@ COVERED_BY: Final[Mapping[str, str]] = {
     "export/reflex_export/blocks/unet.py": "tests/unit/reflex_export/families/test_diffusion.py",
     "export/reflex_export/blocks/vision.py": "tests/unit/reflex_export/families/test_smolvla.py",
     "export/reflex_export/checking/first_difference.py": "tests/unit/reflex_export/checking/test_verification.py",
+    "export/reflex_export/checking/graph_work.py": "tests/unit/reflex_export/checking/test_inspection.py",
     "export/reflex_export/checking/observations.py": "tests/unit/reflex_export/checking/test_comparison.py",
     "export/reflex_export/checking/tapped.py": "tests/unit/reflex_export/checking/test_verification.py",
     "export/reflex_export/checkpoint.py": "tests/unit/reflex_export/reading/test_golden.py",

@@ -10,26 +10,22 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import onnx
-from google.protobuf.message import DecodeError
-
-from reflex.errors import RepositoryError
-from reflex.model_repository import CONFIG_FILE, MODEL_FILE, one_policy_of, policies_of, policy_folder
+from reflex.model_repository import CONFIG_FILE, one_policy_of, policies_of, policy_folder
 from reflex.policy_config import (
     MergedAdapterConfig,
     NormalizationConfig,
-    PolicyConfig,
     PromptConfig,
     read_policy_config,
 )
 from reflex.readiness.precision_proof import precision_proof
 from reflex.wire import PrecisionProof
 from reflex_export.adapter_record import adapter_record
+from reflex_export.checking.graph_work import GraphWork, read_work
 from reflex_export.checkpoint import Checkpoint
 from reflex_export.families.family_graphs import build_graphs, default_steps
 from reflex_export.normalization_table import normalization_table
@@ -64,9 +60,6 @@ _PARTS: Final[tuple[tuple[str, str], ...]] = (
 """First match wins; a graph's weights have the checkpoint's names."""
 _CONSTANT: Final = re.compile(r"c\d+")
 """How `GraphBuilder.constant` names what is no weight."""
-_SAME_CONTENT: Final = frozenset({"Cast", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
-"""Operators between a weight and the product that reads it."""
-_PRODUCTS: Final = frozenset({"MatMul", "Gemm", "Conv", "ConvTranspose", "Attention"})
 
 
 @dataclass(frozen=True)
@@ -212,7 +205,7 @@ def inspect_checkpoint(checkpoint: Checkpoint, *, steps: int | None = None) -> I
     count = default_steps(checkpoint) if steps is None else steps
     # FP32 only decides how weights would be stored; shapes and operators are those of FP16.
     graphs = build_graphs(checkpoint, (count,), "fp32")
-    encoder, denoise = _Graph(graphs.encoder.content), _Graph(graphs.denoise[count].content)
+    encoder, denoise = GraphWork(graphs.encoder.content), GraphWork(graphs.denoise[count].content)
     tensors = checkpoint.tensors
     return Inspection(
         source=checkpoint.source + (f"@{checkpoint.revision}" if checkpoint.revision else ""),
@@ -238,7 +231,7 @@ def inspect_checkpoint(checkpoint: Checkpoint, *, steps: int | None = None) -> I
 def inspect_policy(folder: Path) -> Inspection:
     """A policy of a model repository; `RepositoryError` says which file is missing or damaged."""
     config = read_policy_config(folder)
-    encoder, denoise = (_read_graph(folder.parent, config, role) for role in ("encoder", "denoise"))
+    encoder, denoise = (read_work(folder.parent, config, role) for role in ("encoder", "denoise"))
     return Inspection(
         source=str(folder),
         family=config.family,
@@ -263,84 +256,7 @@ def inspect_policy(folder: Path) -> Inspection:
     )
 
 
-class _Graph:
-    """A component's graph for batch 1, with every shape inferred."""
-
-    def __init__(self, content: bytes) -> None:
-        model = onnx.load_model_from_string(content)
-        for value in (*model.graph.input, *model.graph.output):
-            for batch in value.type.tensor_type.shape.dim[:1]:
-                batch.dim_value = 1
-        graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
-        self.weights: Final[dict[str, tuple[int, ...]]] = {
-            tensor.name: tuple(tensor.dims) for tensor in graph.initializer
-        }
-        self._nodes: Final = len(graph.node)
-        self.output_names: Final = frozenset(value.name for value in graph.output)
-        self._products: Final = [node for node in graph.node if node.op_type in _PRODUCTS]
-        self._made_from: Final = {n.output[0]: n.input[0] for n in graph.node if n.op_type in _SAME_CONTENT}
-        self._shapes: Final[dict[str, tuple[int, ...]]] = dict(self.weights)
-        for value in (*graph.input, *graph.output, *graph.value_info):
-            self._shapes[value.name] = tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim)
-
-    def output_shape(self, name: str) -> tuple[int, ...]:
-        """Without the batch axis; empty when there is no such output."""
-        return self._shapes[name][1:] if name in self.output_names else ()
-
-    def work(self) -> tuple[int, int]:
-        return sum(self._product_flops(node) for node in self._products), self._nodes
-
-    def reads(self) -> Iterator[str]:
-        """The weight of every product that has one, as often as it is used."""
-        for node in self._products:
-            for name in node.input[:2]:
-                origin = self._origin(name)
-                if origin in self.weights:
-                    yield origin
-
-    def _origin(self, name: str) -> str:
-        while name in self._made_from and name not in self.weights:
-            name = self._made_from[name]
-        return name
-
-    def _product_flops(self, node: onnx.NodeProto) -> int:
-        left, right, out = (self._shape(name) for name in (*node.input[:2], node.output[0]))
-        if node.op_type == "Attention":  # Scores and mixed values: a query meets each key in all of its numbers.
-            return 4 * math.prod(left) * right[1]
-        if node.op_type == "ConvTranspose":
-            return 2 * math.prod(left) * math.prod(right[1:])
-        if node.op_type == "Conv":
-            return 2 * math.prod(out) * math.prod(right[1:])
-        is_transposed = any(attribute.name == "transA" and attribute.i for attribute in node.attribute)
-        return 2 * math.prod(out) * left[0 if is_transposed else -1]
-
-    def _shape(self, name: str) -> tuple[int, ...]:
-        shape = self._shapes.get(name, ())
-        if not shape or 0 in shape:
-            raise RepositoryError(f"the graph does not fix the shape of {name}, so its work cannot be counted")
-        return shape
-
-
-def _read_graph(repository: Path, config: PolicyConfig, role: str) -> _Graph:
-    name = config.component(role)
-    versions = [path for path in (repository / name).glob(f"*/{MODEL_FILE}") if path.parent.name.isdigit()]
-    if not versions:
-        raise RepositoryError(
-            f"{repository / name} holds no {MODEL_FILE}, so its work cannot be counted; inspect the checkpoint instead"
-        )
-    newest = max(versions, key=lambda path: int(path.parent.name))
-    try:
-        graph = _Graph(newest.read_bytes())
-    except OSError as exc:
-        raise RepositoryError(f"{newest} cannot be read ({exc.strerror}); export the policy again") from exc
-    except (DecodeError, onnx.shape_inference.InferenceError) as exc:
-        raise RepositoryError(f"{newest} is no valid ONNX graph; export the policy again") from exc
-    if not graph.output_names:
-        raise RepositoryError(f"{newest} is empty; export the policy again")
-    return graph
-
-
-def _parts(*graphs: _Graph) -> dict[str, int]:
+def _parts(*graphs: GraphWork) -> dict[str, int]:
     weights = {name: math.prod(shape) for graph in graphs for name, shape in graph.weights.items()}
     parts = dict.fromkeys((*(part for part, _ in _PARTS), "other"), 0)
     for name, size in weights.items():
@@ -353,7 +269,7 @@ def _part_of(name: str) -> str:
     return next((part for part, pattern in _PARTS if re.search(pattern, name)), "other")
 
 
-def _phases(encoder: _Graph, denoise: _Graph, steps: int) -> tuple[Phase, Phase]:
+def _phases(encoder: GraphWork, denoise: GraphWork, steps: int) -> tuple[Phase, Phase]:
     once = sum(math.prod(encoder.weights[name]) for name in set(encoder.reads()))
     every_step = sum(math.prod(denoise.weights[name]) for name in denoise.reads())
     return Phase("encoder", 1, once, *encoder.work()), Phase("denoise", steps, every_step, *denoise.work())
