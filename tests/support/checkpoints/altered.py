@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -9,9 +10,17 @@ import numpy as np
 
 from reflex_export.checkpoint import Checkpoint
 from reflex_export.configs import parse_config
-from support.checkpoints.golden import Array, ArrayTensors
+from support.checkpoints.golden import Array, ArrayTensors, golden_checkpoint
 
-__all__ = ["options_of", "tensors_of", "with_doubled_tensor", "with_options", "with_tensors", "without_tensor"]
+__all__ = [
+    "one_weight_of",
+    "options_of",
+    "tensors_of",
+    "with_doubled_tensor",
+    "with_options",
+    "with_tensors",
+    "without_tensor",
+]
 
 
 def tensors_of(checkpoint: Checkpoint) -> dict[str, Array]:
@@ -41,3 +50,19 @@ def with_options(checkpoint: Checkpoint, **changes: Any) -> Checkpoint:
     """Its config.json says something else; None leaves an option out."""
     written = {**options_of(checkpoint), **changes}
     return replace(checkpoint, config=parse_config(checkpoint.family, written))
+
+
+def one_weight_of(part: str) -> Callable[[Array], Array]:
+    """Changes one weight of a projection where layer 1 of the recorded SmolVLA's encoder has them merged."""
+    tensors, layer = (
+        golden_checkpoint("smolvla").tensors,
+        "model.vlm_with_expert.vlm.model.text_model.layers.1.self_attn",
+    )
+    parts = ("q_proj", "k_proj", "v_proj")
+    row = sum(tensors.shape(f"{layer}.{one}.weight")[0] for one in parts[: parts.index(part)])
+
+    def change(merged: Array) -> Array:
+        merged[row, 0] += 10.0
+        return merged
+
+    return change

@@ -27,6 +27,7 @@ from reflex_export.errors import CheckpointError, SourceError
 from reflex_export.exporting.pipeline import export_checkpoint
 from reflex_export.families.common import Precision
 from reflex_export.graph import onnx_model
+from support.checkpoints.altered import one_weight_of
 from support.checkpoints.golden import golden_checkpoint, golden_folder
 from support.checkpoints.sessions import each_graph_loaded_once
 
@@ -127,7 +128,7 @@ def test_an_export_agrees_with_its_checkpoint_in_every_tensor(precision: str, re
 
 @pytest.mark.parametrize(("part", "tensor"), [("k_proj", "prefix_keys"), ("v_proj", "prefix_values")])
 def test_one_weight_of_the_encoders_layer_1_is_found_in_layer_1(repository: Path, part: str, tensor: str) -> None:
-    plant(repository, "smolvla_encoder", named("text_model.layers.1.", part), one_weight)
+    plant(repository, "smolvla_encoder", named("text_model.layers.1.", "qkv_proj"), one_weight_of(part))
 
     difference = located(repository)
 
@@ -146,7 +147,7 @@ def test_one_weight_of_the_vision_tower_is_found_in_the_first_cameras_embedding(
 
 @pytest.mark.slow
 def test_one_weight_of_an_fp16_encoder_is_found_among_its_roundings(repository_fp16: Path) -> None:
-    plant(repository_fp16, "smolvla_encoder", named("text_model.layers.1.", "k_proj"), one_weight)
+    plant(repository_fp16, "smolvla_encoder", named("text_model.layers.1.", "qkv_proj"), one_weight_of("k_proj"))
 
     difference = located(repository_fp16)
 
@@ -176,7 +177,7 @@ def test_a_constant_of_the_preprocess_is_found_in_the_pixels(repository: Path) -
 def test_an_operator_that_was_changed_is_found_in_its_component_and_its_step_is_not_guessed(repository: Path) -> None:
     path = model_file(repository, "smolvla_denoise")
     graph = onnx.load(path)
-    next(node for node in graph.graph.node if node.op_type == "Softmax").op_type = "LogSoftmax"
+    next(node for node in graph.graph.node if node.op_type == "Sigmoid").op_type = "Tanh"
     onnx.save(graph, path)
 
     found = verified(repository)
@@ -271,7 +272,7 @@ def test_the_observations_have_prompts_of_every_length_and_miss_each_optional_ca
 def test_the_command_prints_one_json_value_with_the_place_and_fails(
     repository: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    plant(repository, "smolvla_encoder", named("text_model.layers.1.", "k_proj"), one_weight)
+    plant(repository, "smolvla_encoder", named("text_model.layers.1.", "qkv_proj"), one_weight_of("k_proj"))
 
     code = verify_command(repository, policy="smolvla", as_json=True)
 
