@@ -124,7 +124,9 @@ def verify(
     ] = None,
     device: Annotated[
         Literal["cpu", "cuda"],
-        typer.Option(help="Where it runs. What is measured on a GPU is written into the policy's record."),
+        typer.Option(
+            metavar="cpu|cuda", help="Where it runs. What is measured on a GPU is written into the policy's record."
+        ),
     ] = "cpu",
     *,
     as_json: JsonOption = False,

@@ -65,12 +65,6 @@ class Driver:
     """The driver's or the loader's own words for the problem."""
 
 
-class _DriverCallError(Exception):
-    def __init__(self, result: int) -> None:
-        super().__init__(f"{ERROR_NAMES.get(result, 'CUresult')}, {result}")
-        self.result = result
-
-
 def read_driver(library: str = LIBRARY, release_file: Path = RELEASE_FILE) -> Driver:
     """Ask it; some milliseconds where there is a card, up to a second when the driver sleeps. Never raises."""
     try:
@@ -80,8 +74,8 @@ def read_driver(library: str = LIBRARY, release_file: Path = RELEASE_FILE) -> Dr
     release, version = _release(release_file), _version(cuda)
     try:
         gpus = tuple(_gpus(cuda))
-    except _DriverCallError as exc:
-        return Driver(version, release, (), PROBLEM_OF.get(exc.result, "lost"), str(exc))
+    except OSError as exc:
+        return Driver(version, release, (), PROBLEM_OF.get(exc.errno or 0, "lost"), str(exc.strerror))
     except AttributeError as exc:  # a library of that name which is none of NVIDIA's
         return Driver(version, release, (), "lost", str(exc))
     return Driver(version, release, gpus, None if gpus else "no device", "" if gpus else "it counts 0 of them")
@@ -122,15 +116,16 @@ def _version(cuda: ctypes.CDLL) -> tuple[int, int] | None:
     value = ctypes.c_int()
     try:
         _call(cuda.cuDriverGetVersion, ctypes.byref(value))
-    except (_DriverCallError, AttributeError):
+    except (OSError, AttributeError):
         return None
     return value.value // 1000, value.value % 1000 // 10
 
 
 def _call(function: object, *arguments: object) -> None:
+    """`OSError` with the driver's own number and name when it refuses."""
     result = int(function(*arguments))  # type: ignore[operator]  # ctypes makes functions at run time
     if result != 0:
-        raise _DriverCallError(result)
+        raise OSError(result, f"{ERROR_NAMES.get(result, 'CUresult')}, {result}")
 
 
 def _release(path: Path) -> str | None:

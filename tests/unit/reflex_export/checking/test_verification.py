@@ -222,7 +222,6 @@ def test_a_weight_of_another_family_is_found_too(name: str, weight: str, tensor:
     assert (difference.stage, difference.tensor) == ("denoise", tensor)
 
 
-@pytest.mark.slow
 def test_weights_in_a_file_of_their_own_are_looked_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnx_model, "_EXTERNAL_FROM_BYTES", 0)
     export(tmp_path)
