@@ -136,6 +136,7 @@ def test_every_make_target_is_in_contributing_and_no_other() -> None:
     assert documented == make_targets()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("document", documents(), ids=lambda path: str(path.relative_to(REPOSITORY)))
 def test_every_link_leads_somewhere(document: Path) -> None:
     broken = []

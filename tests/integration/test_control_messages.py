@@ -145,6 +145,7 @@ def holds(message: str, case: Case, lab: Lab) -> bool:
     return re.fullmatch(wanted, message, re.DOTALL) is not None
 
 
+@pytest.mark.slow
 @EACH
 def test_the_command_says_it_and_ends_with_its_code(lab: Lab, case: Case) -> None:
     ended = lab.command(*case.arguments(lab), key=case.key(lab))

@@ -207,6 +207,7 @@ def _first_stub_dies(cache: Path) -> None:
     stub.chmod(0o700)
 
 
+@pytest.mark.slow
 def test_no_other_user_can_talk_to_triton_or_read_its_memory(repository: Path) -> None:
     async def scenario() -> None:
         async with _serving(repository, "affine") as (triton, _):
@@ -223,6 +224,7 @@ def test_no_other_user_can_talk_to_triton_or_read_its_memory(repository: Path) -
     asyncio.run(scenario())
 
 
+@pytest.mark.slow
 def test_stop_is_quick_and_leaves_no_process_no_memory_and_no_file(repository: Path, promise: Promise) -> None:
     async def scenario() -> None:
         async with _serving(repository, "affine", "user") as (triton, _):

@@ -78,6 +78,7 @@ def told(error: pytest.ExceptionInfo[ModelControlError], *words: str) -> None:
         assert word in str(error.value)
 
 
+@pytest.mark.slow
 def test_a_policy_is_loaded_and_unloaded_beside_another(on_triton: Callable[[Scenario], None]) -> None:
     async def scenario(backend: TritonBackend) -> None:
         assert not await is_ready(backend, "second")
@@ -92,6 +93,7 @@ def test_a_policy_is_loaded_and_unloaded_beside_another(on_triton: Callable[[Sce
     on_triton(scenario)
 
 
+@pytest.mark.slow
 def test_a_policy_has_places_for_as_many_instances_as_triton_runs(
     repository: Path, on_triton: Callable[[Scenario], None]
 ) -> None:

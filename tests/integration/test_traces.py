@@ -51,6 +51,7 @@ def lie_within(whole: Span, parts: list[Span]) -> bool:
     return moments == sorted(moments) and whole.began_ns == moments[0] and moments[-1] == whole.ended_ns
 
 
+@pytest.mark.slow
 def test_a_request_arrives_as_a_span_below_the_clients_with_its_stages_below_it(
     server: ServerProcess, collector: Collector, promise: Promise
 ) -> None:

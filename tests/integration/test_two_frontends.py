@@ -151,6 +151,7 @@ def test_every_request_of_an_episode_gets_one_slot_in_two_processes_and_after_a_
         assert slots_seen(restarted.port, EPISODES) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("episode", STRANGE_EPISODES)
 def test_a_routing_key_is_the_episode_in_ascii_whatever_is_in_it(pair: Pair, episode: str) -> None:
     answer = ask(pair.first.port, episode_id=episode)

@@ -164,6 +164,7 @@ def test_a_proxy_that_pip_asks_is_named_without_its_password(variables: dict[str
     assert "secret" not in told
 
 
+@pytest.mark.slow
 def test_a_second_installation_into_the_same_environment_waits_for_the_first(
     installing: Installing, second: Installing
 ) -> None:

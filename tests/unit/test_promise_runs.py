@@ -35,6 +35,7 @@ def run_of(folder: Path, body: str, *options: str, spins: str = QUIET) -> tuple[
     return done.returncode, done.stdout, json.loads(report.read_text()) if report.exists() else {}
 
 
+@pytest.mark.slow
 def test_a_figure_beyond_its_bound_is_red_in_time_and_green_in_make_test(tmp_path: Path) -> None:
     body = "def test_slow(promise):\n    promise('an answer comes soon', 0.2, at_most=0.1)\n"
     assert run_of(tmp_path, body, "-m", "not timing")[0] == 0
@@ -54,6 +55,7 @@ def test_what_hangs_or_is_wrong_is_red_in_make_test(tmp_path: Path) -> None:
     assert (code, report["repeats"]) == (1, [])
 
 
+@pytest.mark.slow
 def test_a_promise_kept_at_the_second_try_is_counted_with_fresh_fixtures(tmp_path: Path) -> None:
     body = (
         "@pytest.fixture(scope='module')\ndef figure():\n    return next(figures)\n"
@@ -79,23 +81,27 @@ def flaky(count: int) -> str:
     )
 
 
+@pytest.mark.slow
 def test_three_promises_that_needed_a_second_try_fail_the_run(tmp_path: Path) -> None:
     code, said, report = run_of(tmp_path, flaky(3), "-m", "timing")
     assert (code, len(report["repeats"]), report["while_busy"]) == (1, 3, [])
     assert "4 passed" in said
 
 
+@pytest.mark.slow
 def test_those_that_were_missed_on_a_busy_machine_are_told_and_may_be_more(tmp_path: Path) -> None:
     code, said, report = run_of(tmp_path, flaky(3), "-m", "timing", spins=BUSY)
     assert (code, len(report["while_busy"])) == (0, 3)
     assert "4 promises, 3 measured twice, 3 of them missed on a busy machine (at most 2 may be)" in said
 
 
+@pytest.mark.slow
 def test_a_machine_that_is_busy_all_the_time_measures_nothing(tmp_path: Path) -> None:
     code, _, report = run_of(tmp_path, flaky(9), "-m", "timing", spins=BUSY)
     assert (code, len(report["while_busy"])) == (1, 9)
 
 
+@pytest.mark.slow
 def test_a_promise_that_is_missed_twice_on_a_busy_machine_is_red(tmp_path: Path) -> None:
     body = "def test_kept(promise):\n    promise('soon', 0.0, at_most=1.0)\n"
     body += "def test_slow(promise):\n    promise('soon', 2.0, at_most=1.0)\n"

@@ -168,6 +168,7 @@ def test_too_few_episodes_are_said_to_be_too_few(tmp_path: Path) -> None:
     assert all(metric.found is None for metric in found.metrics)
 
 
+@pytest.mark.slow
 def test_one_metric_alone_needs_less_than_five(tmp_path: Path) -> None:
     records = list(Experiment(5, b_slower=1.08).records(80))
     alone = compared(tmp_path, records, "latency").metrics[0]

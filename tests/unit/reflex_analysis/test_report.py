@@ -66,6 +66,7 @@ def test_the_page_shows_every_part_of_a_recording(tmp_path: Path) -> None:
         assert words in page
 
 
+@pytest.mark.slow
 def test_mistakes_of_clients_stand_apart_from_errors_of_the_server(tmp_path: Path) -> None:
     page = page_of(tmp_path, [*recording(), request(9002, status=422, error="unknown_camera", actions_raw=None)])
 
@@ -84,6 +85,7 @@ def test_what_there_is_once_stands_in_the_singular(tmp_path: Path) -> None:
     assert not re.search(r"\b1 (requests|episodes|answers|lines|blocks)\b", page)
 
 
+@pytest.mark.slow
 def test_two_slots_with_the_same_weights_have_a_remark(tmp_path: Path) -> None:
     same = {slot: replace(policy(), model_version=f"{slot}-policy@{slot * 8}") for slot in "ab"}
     records: list[RecordLine] = [header(same), *Experiment(1).records(12)]

@@ -41,6 +41,7 @@ def test_a_known_example() -> None:
     assert found.effect == pytest.approx(3 / math.sqrt(2.5) * (1 - 3 / 31))
 
 
+@pytest.mark.slow
 def test_the_interval_holds_the_true_difference_as_often_as_it_says() -> None:
     random = np.random.default_rng(1)
     inside = 0

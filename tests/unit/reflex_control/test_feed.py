@@ -67,6 +67,7 @@ def test_a_listener_is_woken_by_its_own_organisation_and_finds_what_came(
     asyncio.run(listen())
 
 
+@pytest.mark.slow
 def test_many_listeners_cost_the_store_one_look(plane: Plane, actor: Actor) -> None:
     looks: list[Mapping[str, int]] = []
 
@@ -162,6 +163,7 @@ def test_a_key_that_is_taken_back_ends_its_listeners_alone(plane: Plane, actor: 
     asyncio.run(listen())
 
 
+@pytest.mark.slow
 def test_a_store_that_fails_for_a_while_ends_no_stream(plane: Plane, actor: Actor) -> None:
     failures = iter([OSError("gone"), OSError("gone")])
 

@@ -28,6 +28,7 @@ def counts(database: Database) -> list[int]:
         return [connection.scalar(select(func.count()).select_from(table)) or 0 for table in tables]
 
 
+@pytest.mark.slow
 def test_servers_that_start_at_once_make_one_organisation_and_hand_out_one_key(store_url: str) -> None:
     start = Barrier(AT_ONCE)
     handed_out: list[str] = []

@@ -174,6 +174,7 @@ def test_an_unknown_command_is_wrong_usage() -> None:
     assert RUNNER.invoke(app, ["fly"]).exit_code == 2
 
 
+@pytest.mark.slow
 def test_help_loads_nothing_heavy() -> None:
     program = (
         "import sys; sys.argv = ['reflex', '--help']\n"

@@ -101,6 +101,7 @@ def test_without_json_wrong_usage_is_text_on_stderr(run: Run, path: tuple[str, .
     assert "--no-such-option" in ended.err
 
 
+@pytest.mark.slow
 @EVERY
 def test_verbose_says_what_runs_on_stderr_alone_and_only_while_it_does(
     run: Run, path: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
@@ -138,6 +139,7 @@ def test_what_ends_a_command_beside_our_own_errors_is_one_json_value_under_json(
     assert json.loads(ended.out) == {"error": "setup", "message": message, "hint": None, "request_id": None}
 
 
+@pytest.mark.slow
 def test_an_interruption_is_one_json_value_under_json() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"

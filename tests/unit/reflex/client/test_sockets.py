@@ -129,6 +129,7 @@ def test_a_late_answer_is_never_read_by_the_next_call(connect: Any) -> None:
         assert len(server.connections) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["headers", "body"])
 def test_a_server_that_drips_bytes_cannot_stretch_the_deadline(connect: Any, promise: Promise, part: str) -> None:
     def talk(connection: socket.socket, _number: int) -> None:
@@ -189,6 +190,7 @@ def test_a_compressed_answer_is_dropped_unread(connect: Any) -> None:
         assert len(server.connections) == 1
 
 
+@pytest.mark.slow
 def test_a_server_that_reads_slowly_cannot_stretch_the_deadline(connect: Any, promise: Promise) -> None:
     def talk(connection: socket.socket, _number: int) -> None:
         while connection.recv(65536):

@@ -85,6 +85,7 @@ def test_a_body_that_looks_like_an_offer_arrives_unchanged_also_of_requests_in_o
     connected(scenario, app=echo, connection=server)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", range(1, len(with_length(BODY, OFFER)), 3))
 def test_an_offer_takes_no_body_away_wherever_the_network_cuts_it(server: type[BoundedConnection], cut: int) -> None:
     sent = with_length(BODY, OFFER)

@@ -66,6 +66,7 @@ def test_a_file_cut_at_any_byte_loses_at_most_the_line_that_was_cut(tmp_path: Pa
         assert not losses.damaged_blocks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("garbage", [bytes(5000), b"\xff" * 5000, b"not gzip at all" * 100, b"\x1f\x8b\x08rubbish"])
 def test_garbage_behind_the_last_flush_costs_nothing_before_it(tmp_path: Path, garbage: bytes) -> None:
     path = thousand(tmp_path / HOUR)

@@ -28,6 +28,7 @@ def test_each_strategy_has_a_colour_of_its_own_in_a_png(tmp_path: Path) -> None:
     assert [is_drawn(tmp_path / "motion.png", colour) for colour in COLOURS[:3]] == [True, True, False]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trials", [TRIALS[:1], TRIALS[2:], TRIALS * 2], ids=["one", "one strategy", "repeated"])
 def test_any_number_of_trials_can_be_drawn(trials: list[object], tmp_path: Path) -> None:
     draw_plot(tmp_path / "motion.png", bench(), served(), trials)  # type: ignore[arg-type]

@@ -69,6 +69,7 @@ def test_rtc_tells_how_far_it_is_and_counts_what_was_guided() -> None:
     assert trial.figures.guided >= len(later) - 1  # the last one may still be under way
 
 
+@pytest.mark.slow
 def test_the_head_is_asked_for_one_strategy_alone_and_told_how_far_the_robot_is() -> None:
     bench = Bench(["rtc", "rtc+a2c2"], [0.0], jitter_ms=0.0, seconds=0.3, control_hz=100.0, replan_steps=5)
     with motion_server(rtc_applied=True) as plain, motion_server(rtc_applied=True, a2c2_applied=True) as corrects:

@@ -133,6 +133,7 @@ def test_it_answers_one_chunk_for_one_observation_on_a_connection_that_stays(ser
     assert server.server_address[0] == "127.0.0.1"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ask", "status", "error"),
     [

@@ -131,6 +131,7 @@ def test_an_open_frontend_gets_no_credential(scene: Scene, one: Frontend) -> Non
     assert {secret for _, secret in one.asked} == {None}
 
 
+@pytest.mark.slow
 def test_each_of_several_frontends_must_pass_and_the_one_that_does_not_is_named(scene: Scene, one: Frontend) -> None:
     with frontend(lambda: scene.at_ms) as other:
         second = scene.deploy([one.url, other.url], "both")
@@ -153,6 +154,7 @@ def test_a_deployment_of_nobody_and_of_another_organisation_is_not_found(scene: 
     assert one.asked == []
 
 
+@pytest.mark.slow
 def test_no_more_are_examined_at_once_than_the_server_has_threads_for(
     scene: Scene, one: Frontend, monkeypatch: pytest.MonkeyPatch
 ) -> None:

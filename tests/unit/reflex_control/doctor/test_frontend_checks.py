@@ -83,6 +83,7 @@ def test_what_answers_otherwise_is_no_frontend(scene: Scene, one: Frontend, path
     assert fix.endswith("reflex serve")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["status", "model_loaded", "policy_hash", "guard_active", "time"])
 def test_a_frontend_of_another_release_is_told_as_that(scene: Scene, one: Frontend, name: str) -> None:
     one.health[name] = None
@@ -152,6 +153,7 @@ def test_a_second_policy_that_may_answer_fails_as_well(scene: Scene, one: Fronte
     assert scene.not_passed() == {"model_version": "fail"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("ahead_ms", "words"), [(0, ""), (1_900, ""), (100_000, "ahead of"), (-100_000, "behind")])
 def test_a_frontends_clock_is_held_against_ours(scene: Scene, one: Frontend, ahead_ms: int, words: str) -> None:
     one.ahead_ms = ahead_ms

@@ -88,6 +88,7 @@ def test_a_revoked_model_is_not_registered_any_more(scene: Scene) -> None:
     assert "reflex deploy create" in check["fix"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "config",
     [{}, {"trained": True}, {**CONFIG, "policy_hash": "sha256:" + "0" * 64}, {**CONFIG, "state_dim": "6"},

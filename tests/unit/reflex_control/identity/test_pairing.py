@@ -41,6 +41,7 @@ def test_a_claimed_token_gives_a_key_of_that_robot_without_any_scope(plane: Plan
     assert (holder.robot_id, holder.scopes, claim.robot.id) == (robot_id, frozenset(), robot_id)
 
 
+@pytest.mark.slow
 def test_of_many_claims_at_once_one_wins(plane: Plane, actor: Actor) -> None:
     token = new_token(plane, actor, a_robot(plane, actor))
 

@@ -88,6 +88,7 @@ def test_a_client_session_id_is_of_the_key_that_chose_it(scene: Scene) -> None:
     assert refused.value.code == "conflict"
 
 
+@pytest.mark.slow
 def test_a_robot_that_was_revoked_or_is_of_another_schema_is_not_driven(scene: Scene) -> None:
     with scene.plane.writing(scene.operator) as writing:
         revoke_robot(writing, "robot_1", None)
@@ -121,6 +122,7 @@ def test_a_robots_key_authorizes_itself_and_nobody_else(scene: Scene) -> None:
     assert scene.authorize(scene.arm, robot_id=None)["robotId"] == "robot_1"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scope", ["read", "write", "promote", "train", "admin"])
 def test_no_other_scope_than_sessions_lets_anybody_drive(scene: Scene, scope: Any) -> None:
     with pytest.raises(UnauthorizedError) as refused:

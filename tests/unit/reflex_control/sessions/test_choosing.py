@@ -26,6 +26,7 @@ def test_a_base_model_is_a_name_or_a_family(scene: Scene, name: str) -> None:
     assert by_base_model(scene, name) == "deploy_1"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [None, "pi0", "none", "smolvla"])
 def test_one_that_is_not_deployed_is_not_guessed_at(scene: Scene, name: str | None) -> None:
     with pytest.raises(ServiceError) as refused:

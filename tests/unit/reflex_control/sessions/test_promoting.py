@@ -42,6 +42,7 @@ def test_promotion_is_implied_by_no_other_scope(scene: Scene, session_id: str, s
     assert refused.value.context["scope"] == "promote"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("deployed", "code", "words"),
     [

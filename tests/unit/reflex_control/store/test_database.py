@@ -38,6 +38,7 @@ def test_what_was_written_is_there_and_what_failed_is_not(database: Database) ->
         assert connection.scalars(select(organisation.c.id)).all() == ["org_1"]
 
 
+@pytest.mark.slow
 def test_what_is_read_within_a_write_is_still_true_when_it_commits(database: Database) -> None:
     add(database, "org_1")
 
@@ -71,6 +72,7 @@ def test_a_url_that_is_no_store_is_refused_with_one_that_is(url: str) -> None:
         Database(url)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a?b", "a#b", "a b", "a%20b", "a&mode=memory"])
 def test_a_folder_of_any_name_holds_a_store(tmp_path: Path, name: str) -> None:
     folder = tmp_path / name

@@ -57,6 +57,7 @@ def test_a_validation_can_be_given_up(scene: Scene) -> None:
     assert scene.validate(identity, "registered")["state"] == "registered"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", ["content", "verdict"])
 def test_what_waits_to_be_trained_on_it_fails_with_the_reason(scene: Scene, change: str) -> None:
     waiting = scene.start()

@@ -58,6 +58,7 @@ def test_a_course_is_whole_where_steps_lie_far_apart_and_knows_no_other_run(scen
     assert course(scene, mine, 400) == list(range(0, 1_000_000, 50_000))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
 def test_a_course_of_many_metrics_is_no_more_work_than_one_of_few(scene: Scene) -> None:
     short, long = scene.start(request_id="a")["id"], scene.start(request_id="b")["id"]

@@ -134,6 +134,7 @@ def test_the_fp32_graphs_of_an_export_are_built_once_for_each_step_count(
     assert found == ["passed", "passed", "failed", "passed"]
 
 
+@pytest.mark.slow
 def test_one_generated_observation_that_comes_out_otherwise_is_named(
     runner: PolicyRunner, half: PolicyConfig, checkpoint: Checkpoint
 ) -> None:
@@ -159,6 +160,7 @@ def test_an_fp16_policy_with_cases_of_other_steps_only_is_held_against_the_fp32_
     assert (parity.verdict, parity.against, parity.skipped) == ("passed", "the FP32 graphs", ["case_0"])
 
 
+@pytest.mark.slow
 def test_graphs_that_run_leave_no_file_behind(
     tmp_path: Path, demo: PolicyConfig, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -61,6 +61,7 @@ def test_what_is_printed_on_stdout_beside_bars_stays_there(capsys: pytest.Captur
     assert "published" not in screen.getvalue()
 
 
+@pytest.mark.slow
 def test_an_export_reports_every_stage_and_each_byte_and_case_that_it_is_through(tmp_path: Path) -> None:
     stages: list[Stage] = []
     options = ExportOptions(tmp_path, "arm", embodiment="so101", steps=(4, 2), cases=golden_folder("smolvla"))

@@ -55,6 +55,7 @@ def test_fp16_that_overflows_may_be_made_in_fp32(demo: PolicyConfig, checkpoint:
     assert "its weights are finite, so try --precision fp32" in said
 
 
+@pytest.mark.slow
 def test_fp32_is_not_told_to_try_itself(demo: PolicyConfig, checkpoint: Checkpoint) -> None:
     said = refusal(np.nan, demo.model_copy(update={"precision": "fp32"}), checkpoint)
     assert "although its weights are finite" in said

@@ -256,6 +256,7 @@ def test_a_case_with_more_tokens_than_the_policy_takes_says_how_many(exported: P
         wanted(exported, golden_checkpoint("smolvla"), tmp_path / "case_long.npz")
 
 
+@pytest.mark.slow
 def test_verify_lists_the_policies_where_the_named_one_is_not(exported: Path, tmp_path: Path) -> None:
     repository = tmp_path / "models"
     for name in ("arm", "arm-4steps"):

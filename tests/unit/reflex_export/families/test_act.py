@@ -87,6 +87,7 @@ def test_fp16_stays_within_the_gate(case: str) -> None:
     assert_meets_fp16_gate(found["actions_normalized"], recorded["actions_norm"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_other_sizes_and_options_follow_the_formulas(variant: str) -> None:
     checkpoint = random_act(**VARIANTS[variant])

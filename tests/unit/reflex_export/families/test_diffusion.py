@@ -195,6 +195,7 @@ def test_two_robots_in_a_batch_get_what_each_gets_alone() -> None:
         assert max_abs(together["actions"][robot], run_graphs(graphs, 3, one)["actions"][0]) <= 1e-5
 
 
+@pytest.mark.slow
 def test_one_encoder_serves_several_step_counts() -> None:
     checkpoint = random_diffusion(cameras=ONE, noise_scheduler_type="DDIM")
     graphs = build(checkpoint, steps=[2, 5])

@@ -87,6 +87,7 @@ def test_the_hardest_cases_meet_the_gate_as_onnx_runtime_computes_them(name: str
     assert_meets_fp16_gate(out, recorded["actions_norm"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES)
 def test_the_widest_islands_are_attention_and_leave_the_mlps_half(name: str) -> None:
     made = graphs(name, WIDEST)

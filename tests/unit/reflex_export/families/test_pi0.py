@@ -137,6 +137,7 @@ def test_the_encoder_has_no_dead_weight() -> None:
     assert not [name for name in names if any(part in name for part in ("lm_head", "model.norm", "expert.model"))]
 
 
+@pytest.mark.slow
 def test_fp16_survives_the_large_activations_of_trained_models(tmp_path: Path) -> None:
     checkpoint = read_checkpoint(write_checkpoint(tmp_path, PiSizes()))
     tensors = tensors_of(checkpoint)

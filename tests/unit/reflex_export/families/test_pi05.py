@@ -65,6 +65,7 @@ def test_fp16_stays_at_the_gate(name: str, case: str) -> None:
     assert_meets_fp16_gate(found, recorded)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["case_2", "case_4", "case_rtc_1_exp"])
 def test_fp16_stays_close_where_every_value_is_rounded_as_on_a_gpu(case: str) -> None:
     found = answer("pi05", case, "fp16", run_graphs_rounded)["actions_normalized"]
@@ -128,6 +129,7 @@ def test_checkpoints_of_other_sizes_agree_with_an_independent_implementation(siz
         assert max_abs(known["actions_normalized"][0], expected) < TOLERANCE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fixed", [0, 2, 6])
 def test_chunking_that_was_trained_keeps_the_given_actions_and_denoises_the_rest(fixed: int, tmp_path: Path) -> None:
     sizes = PiSizes(family="pi05", config={"rtc_training_max_delay": 4})

@@ -64,6 +64,7 @@ def golden_run(name: str, case: str, precision: Precision = "fp32") -> dict[str,
     return run_graphs(golden_graphs(name, precision), int(recorded["num_steps"]), feeds)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "case"), variants_in_whole_runs(PLAIN_CASES))
 def test_pixels_and_image_embeddings_are_the_references(name: str, case: str) -> None:
     recorded, out = golden_case(name, case), golden_run(name, case)
@@ -109,6 +110,7 @@ def test_fp16_points_where_the_reference_does(name: str, case: str) -> None:
     assert cosine(out, golden_case(name, case)["actions_norm"]) >= FP16_COSINE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "case"), variants_in_whole_runs(pair for pair in CASES if pair[1] not in WIDER))
 def test_fp16_is_within_the_gate(name: str, case: str) -> None:
     recorded = golden_case(name, case)["actions_norm"]

@@ -75,6 +75,7 @@ def test_a_weight_beyond_float16_is_refused_by_name_and_leaves_no_thread(tmp_pat
         half_model(tmp_path, content).save(tmp_path)
 
 
+@pytest.mark.slow
 def test_who_cannot_take_the_bytes_stops_the_writing(tmp_path: Path) -> None:
     model = half_model(tmp_path, random())
 

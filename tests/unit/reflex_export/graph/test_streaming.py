@@ -29,6 +29,7 @@ def stream(path: Path) -> list[int]:
     return seen
 
 
+@pytest.mark.slow
 def test_every_piece_is_seen_and_written_in_order(tmp_path: Path) -> None:
     assert stream(tmp_path / "weights") == list(range(PIECES))
     assert (tmp_path / "weights").read_bytes() == b"".join(pieces())

@@ -26,6 +26,7 @@ def triton_config(repository: Path, model: str) -> model_config_pb2.ModelConfig:
     return text_format.Parse(text, model_config_pb2.ModelConfig())
 
 
+@pytest.mark.slow
 def test_two_exports_are_byte_identical(demo_checkpoint: Path, demo_repository: Path, tmp_path: Path) -> None:
     export_demo(demo_checkpoint, tmp_path)
 
@@ -37,6 +38,7 @@ def test_repository_holds_four_directories_and_nothing_else(demo_repository: Pat
     assert (demo_repository / "demo" / "1").is_dir()
 
 
+@pytest.mark.slow
 def test_triton_configs_parse_and_batch_where_it_pays(demo_repository: Path, demo: PolicyConfig) -> None:
     configs = {name: triton_config(demo_repository, name) for name in DIRECTORIES}
 

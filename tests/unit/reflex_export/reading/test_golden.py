@@ -51,6 +51,7 @@ def tokenise(text: Text, prompt: str) -> tuple[Array, Array]:
     return np.array(ids + padding), mask
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "case"), CASES)
 def test_state_is_normalised_as_the_reference_did(name: str, case: str) -> None:
     checkpoint = read_checkpoint(golden_folder(name))
@@ -76,6 +77,7 @@ def test_prompt_becomes_the_recorded_tokens(name: str, case: str) -> None:
     assert not mask[length:].any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "case"), PLAIN_CASES)
 def test_actions_are_unnormalised_as_the_reference_did(name: str, case: str) -> None:
     checkpoint = read_checkpoint(golden_folder(name))

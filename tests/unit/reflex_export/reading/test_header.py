@@ -86,6 +86,7 @@ entries = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.text(max_size=3), entries, max_size=4), st.integers(0, 64))
 def test_whatever_the_header_says_no_tensor_reaches_past_the_file(header: dict[str, Any], data_bytes: int) -> None:
     text = json.dumps(header).encode()

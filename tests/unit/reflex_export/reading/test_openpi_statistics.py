@@ -68,6 +68,7 @@ def answered(checkpoint: Checkpoint) -> dict[str, Array]:
     return run_graphs(build_graphs(checkpoint, (1,), "fp32"), 1, feeds)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_actions_are_what_openpi_makes_of_them(family: Family, tmp_path: Path) -> None:
     answer = answered(read_checkpoint(openpi_folder(tmp_path / "openpi", family)))

@@ -56,6 +56,7 @@ def test_a_view_outlives_its_source(tmp_path: Path) -> None:
     np.testing.assert_array_equal(view, A)
 
 
+@pytest.mark.slow
 def test_opening_a_large_file_reads_only_its_header(tmp_path: Path) -> None:
     write_safetensors(tmp_path / "f.safetensors", {"large": np.zeros(64 * 2**20, np.float32)})
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

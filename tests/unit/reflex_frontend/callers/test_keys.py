@@ -110,6 +110,7 @@ def test_the_file_is_looked_at_without_being_asked_until_the_ring_is_closed(file
     assert not [thread for thread in threading.enumerate() if thread.name == "api-keys"]
 
 
+@pytest.mark.slow
 def test_a_disk_that_hangs_stops_nobody_and_the_log_says_so_once(
     file: Path, clock: Clock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

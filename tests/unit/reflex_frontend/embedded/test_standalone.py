@@ -112,6 +112,7 @@ def test_a_repository_that_triton_could_not_hand_to_its_models_is_refused_in_wor
         command_and_environment([f"--model-repository={tmp_path / 'my models'}"], {}, backends)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("http_status", "ready"), [(200, True), (400, False)], indirect=["http_status"])
 def test_it_is_ready_when_triton_says_so(http_status: int, ready: bool) -> None:
     assert is_ready(http_status) is ready

@@ -124,6 +124,7 @@ def test_an_image_cut_anywhere_is_refused_or_decoded_and_never_breaks(kind: str)
             assert decode_image(base64.b64encode(whole[:length]).decode()).shape == (3, 5, 3)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(st.sampled_from(["PNG", "JPEG"]), st.lists(st.tuples(st.integers(8, 400), st.integers(0, 255)), min_size=1))
 def test_flipped_bytes_give_pixels_or_a_400(kind: str, flips: list[tuple[int, int]]) -> None:

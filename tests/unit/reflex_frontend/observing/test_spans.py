@@ -200,6 +200,7 @@ def deaf_collector() -> Iterator[str]:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
+@pytest.mark.slow
 def test_a_collector_that_hangs_costs_no_time_and_bounded_memory(
     deaf_collector: str, monkeypatch: pytest.MonkeyPatch, promise: Promise
 ) -> None:

@@ -199,6 +199,7 @@ def test_the_place_comes_back_when_triton_is_done_and_not_when_the_client_gave_u
     on_bench(FakeTriton(after(2, outputs())), scenario)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("late", [outputs(), LOST, BROKEN, outputs(chunk(np.nan))], ids=["ok", "lost", "broken", "nan"])
 def test_a_late_answer_is_dropped_whatever_it_is_and_its_place_comes_back_once(late: Outputs | Exception) -> None:
     forgotten: list[object] = []

@@ -260,6 +260,7 @@ def test_the_window_takes_bounded_memory() -> None:
     assert window.count == sum(part.total() for part in window._closed) == window._sums.total()
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(
     latencies=st.lists(st.floats(0.15 / 700, 0.15 * 700), min_size=1, max_size=300),

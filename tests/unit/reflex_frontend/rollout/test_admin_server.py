@@ -81,6 +81,7 @@ def test_without_admin_routes_nothing_is_left_anywhere() -> None:
     serve(scenario)
 
 
+@pytest.mark.slow
 def test_they_answer_with_the_token_of_the_file_and_leave_nothing_behind() -> None:
     port = free_port()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -46,6 +47,7 @@ def test_what_waits_is_late_at_its_deadline_and_what_runs_is_not() -> None:
     assert queue.late(1.0) is None
 
 
+@pytest.mark.slow
 @given(STEPS)
 def test_every_observation_leaves_once_and_the_newest_is_begun(steps: list[tuple[str, float]]) -> None:
     queue: NewestWins[None] = NewestWins()

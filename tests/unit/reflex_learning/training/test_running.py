@@ -114,6 +114,7 @@ def test_what_ends_a_trainer_is_the_reason(bench: Bench, how: dict[str, Any], re
     assert queue.log[-1] == f"reflex: failed: {ending.reason}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("deaf", [False, True])
 def test_a_cancelled_run_leaves_nothing(bench: Bench, deaf: bool) -> None:
     queue = MemoryQueue([], cancels_at=55)
@@ -131,6 +132,7 @@ def test_a_run_that_is_another_workers_is_forgotten(bench: Bench) -> None:
     assert queue.ending is None
 
 
+@pytest.mark.slow
 def test_a_run_that_comes_back_goes_on_where_it_was(bench: Bench) -> None:
     assert bench.run(MemoryQueue([], loses_at=70)) is None
     queue = MemoryQueue([])

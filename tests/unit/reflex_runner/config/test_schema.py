@@ -21,6 +21,7 @@ def test_the_published_schema_is_that_of_the_code() -> None:
     assert PUBLISHED.read_text(encoding="utf-8") == schema_text(), "run `make snapshots`"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "given",
     [

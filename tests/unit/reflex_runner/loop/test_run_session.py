@@ -165,6 +165,7 @@ def test_a_policy_that_falls_silent_stops_the_run_and_why_comes_first() -> None:
     assert result.errors[-1].code in ("stale_chunk", "never_began")
 
 
+@pytest.mark.slow
 def test_a_frozen_camera_stops_the_run_though_the_policy_would_answer() -> None:
     class Frozen:
         def start(self) -> None:

@@ -115,6 +115,7 @@ def test_who_asks_for_patience_is_waited_for_and_a_beat_ends_it(kennel: list[Wat
     wait_until(lambda: noted(file), "the robot is held")
 
 
+@pytest.mark.slow
 def test_a_slow_control_loop_is_not_silent_between_two_periods(kennel: list[Watchdog], file: Path) -> None:
     given = {"function": f"{MODULE}:note", "arguments": {"path": str(file)}}
     dog = Watchdog(parse_handle(given), HOLDS, period_s=20.0, silence_s=0.1)
@@ -169,6 +170,7 @@ def test_a_watchdog_that_died_is_noticed(kennel: list[Watchdog], file: Path) -> 
     dog.beat()
 
 
+@pytest.mark.slow
 def test_a_watchdog_that_stands_still_and_hears_nothing_is_noticed(kennel: list[Watchdog], file: Path) -> None:
     dog = started(kennel, file)
     os.kill(dog.pid, signal.SIGSTOP)

@@ -45,6 +45,7 @@ def view(cameras: Cameras) -> LiveView:
     return LiveView(SIMULATED, mode="dry_run", frames=cameras)
 
 
+@pytest.mark.slow
 def test_a_film_has_the_cameras_side_by_side_at_their_moments(view: LiveView, cameras: Cameras, tmp_path: Path) -> None:
     path, began = tmp_path / "made" / "run.mp4", view.clock.now()
     with Film(path, view) as film:

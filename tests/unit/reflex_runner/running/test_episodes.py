@@ -134,6 +134,7 @@ def test_seeds_follow_that_of_the_settings() -> None:
     assert [plan.seed for plan in seeds_from(replace(settings(), hardware=HardwareConfig("sim")), 2)] == [0, 1]
 
 
+@pytest.mark.slow
 def test_a_robot_in_real_time_is_started_for_each_of_them() -> None:
     class Live(Reaching):
         is_stepped = False

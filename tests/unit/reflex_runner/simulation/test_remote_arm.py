@@ -162,6 +162,7 @@ def test_what_is_not_started_says_so() -> None:
     assert arm.pictures() == {}
 
 
+@pytest.mark.slow
 def test_the_connector_tells_the_watchdog_how_to_stop_an_arm_that_outlives_it(shared: RemoteArm) -> None:
     connector = SimConnector(SimSettings())
     assert connector.watch_handle() is None

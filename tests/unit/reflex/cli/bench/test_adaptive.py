@@ -68,6 +68,7 @@ def recorded(folder: Path, *changed: dict[str, Any]) -> Path:
     return write_trace(folder / "2026-01-01T00Z_0123abcd_0.jsonl.gz", [header(), *records])
 
 
+@pytest.mark.slow
 def test_every_variant_is_asked_the_same_with_the_same_noise_and_the_curve_is_told(
     repository: Path, tmp_path: Path
 ) -> None:

@@ -76,6 +76,7 @@ def test_a_head_is_tried_with_a_second_server_that_has_one() -> None:
     assert [(trial["strategy"], trial["corrected"] > 0) for trial in trials] == [("rtc", False), ("rtc+a2c2", True)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("telling", "told"),
     [

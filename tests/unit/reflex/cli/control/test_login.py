@@ -65,6 +65,7 @@ def test_a_key_that_is_rejected_is_not_stored(scripted_control: ScriptedControl)
     assert not stored().exists()
 
 
+@pytest.mark.slow
 def test_a_login_shows_its_code_and_waits_until_somebody_has_confirmed_it(
     scripted_control: ScriptedControl,
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from reflex.cli import app
@@ -13,6 +14,7 @@ from support.datasets.drafts import healthy
 from support.datasets.writing import make
 
 
+@pytest.mark.slow
 def test_each_value_has_its_line_and_nothing_is_written_unasked(tmp_path: Path) -> None:
     root = DEFECTS["stats-moments"].make(tmp_path)
     before = (root / "meta" / "stats.json").read_bytes()

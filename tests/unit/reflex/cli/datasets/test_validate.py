@@ -44,6 +44,7 @@ def test_an_error_has_its_place_and_its_fix_and_ends_with_1(tmp_path: Path) -> N
     assert f"{root}: not fit for training; 1 error, 0 warnings" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_warning_leaves_the_dataset_fit(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["datasets", "validate", str(DEFECTS["splits"].make(tmp_path / "dataset"))])
 
@@ -51,6 +52,7 @@ def test_a_warning_leaves_the_dataset_fit(tmp_path: Path) -> None:
     assert "warning splits, 1 time" in done.stdout
 
 
+@pytest.mark.slow
 def test_as_json_every_rule_has_its_state(tmp_path: Path) -> None:
     root = DEFECTS["info-open"].make(tmp_path / "dataset")
     done = CliRunner().invoke(app, ["datasets", "validate", str(root), "--json"])

@@ -73,6 +73,7 @@ def test_a_camera_that_is_no_pair_is_a_mistake_of_typing(dataset: Path) -> None:
     assert "must be POLICY=DATASET, like front=top" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ask", [lambda url, root: reflex.diagnose(url, root)])
 def test_no_dataset_and_no_server_are_errors(
     ask: Callable[[str, Path], object], server: StillServer, dataset: Path, tmp_path: Path

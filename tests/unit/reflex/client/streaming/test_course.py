@@ -254,6 +254,7 @@ STEPS = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(STEPS)
 def test_every_observation_is_accounted_for_and_none_is_delivered_late_or_out_of_order(
     steps: list[tuple[str, int]],

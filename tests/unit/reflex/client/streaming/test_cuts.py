@@ -27,6 +27,7 @@ def passed_by_one_answer(make: Make, cutting: Proxy) -> tuple[dict[str, int], in
     return ready, cutting.passed["client"] - ready["client"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["reset", "end"])
 @pytest.mark.parametrize("towards", ["client", "server"])
 def test_a_cut_at_any_byte_of_the_opening_is_a_transport_error(
@@ -40,6 +41,7 @@ def test_a_cut_at_any_byte_of_the_opening_is_a_transport_error(
             make(url=cutting.url, deadline_s=1.0).open()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["reset", "end"])
 def test_a_cut_at_any_byte_of_an_answer_is_known_and_nothing_of_it_is_delivered(
     make: Make, cutting: Proxy, server: ScriptedServer, fault: Fault
@@ -76,6 +78,7 @@ def test_a_cut_in_an_observation_is_known_and_the_next_one_opens_another_connect
     assert [frame["seq"] for frame in server.observations] == [seq]
 
 
+@pytest.mark.slow
 def test_a_silent_connection_is_known_at_the_deadline_of_what_was_sent(
     make: Make, cutting: Proxy, promise: Promise
 ) -> None:

@@ -164,6 +164,7 @@ def test_recording_takes_microseconds(tmp_path: Path, promise: Promise) -> None:
     promise("recording costs a request microseconds", best_s, at_most=20e-6)
 
 
+@pytest.mark.slow
 def test_a_close_writes_what_waits_and_ends_the_files(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path, trace_header())
     for number in range(3000):

@@ -153,6 +153,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(st.binary() | st.fixed_dictionaries({"state": JSON}, optional={"cameras": JSON, "task": JSON, "captured_s": JSON,
        "seq": JSON, "error": JSON}).map(lambda answer: json.dumps(answer).encode()))  # fmt: skip
 @settings(max_examples=60)

@@ -37,6 +37,7 @@ def metadata(file: Path) -> dict[str, dict[str, str]]:
         return {record.name: dict(record.metadata) for record in make_reader(stream).iter_metadata()}
 
 
+@pytest.mark.slow
 def test_pictures_are_those_that_foxglove_knows_and_show_what_the_camera_saw(folder: Path) -> None:
     found = [row for row in messages(folder / "mcap" / "episode-000000.mcap") if "/images/" in row[0]]
 
