@@ -54,12 +54,12 @@ for number in HEARD:
 _told = socketserver.BaseServer.handle_error
 
 
-def _tell(server: socketserver.BaseServer, request: Any, client_address: Any) -> None:
+def _tell(self: socketserver.BaseServer, request: Any, client_address: Any) -> None:
     if not isinstance(sys.exception(), ConnectionError):
-        _told(server, request, client_address)
+        _told(self, request, client_address)
 
 
-socketserver.BaseServer.handle_error = _tell  # type: ignore[method-assign]
+setattr(socketserver.BaseServer, "handle_error", _tell)  # noqa: B010 - for mypy, a function's `self` is an argument
 
 
 @pytest.fixture(autouse=True)
