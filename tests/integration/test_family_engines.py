@@ -13,10 +13,10 @@ from reflex_export.engines.promise import promised_multiplications
 from reflex_export.exporting.pipeline import export_checkpoint
 from support.checkpoints.golden import golden_checkpoint, golden_folder
 
-pytestmark = pytest.mark.slow
-
 STEPS = 2
 """Unrolled; the other steps are the same layers again."""
+IN_FP32 = {"encoder": 2, "denoise": 2 * STEPS + 2}
+"""Products at most: patches and state; the actions' way in and out in each step, and what is known before the first."""
 
 
 GRAPHS = [(name, component) for name in ("smolvla", "pi0", "pi05") for component in ("encoder", "denoise")]
@@ -39,9 +39,13 @@ def test_the_engine_of_a_family_multiplies_in_fp16(name: str, component: str, tm
     record = build_engine(path, profile, BuildOptions("tensorrt-rtx"), cache=tmp_path / "cache", precision="fp16")
 
     assert record.plan.stat().st_size > 0
-    assert record.manifest.precision.share_of("fp16") > 0.85
+    promised, found = promised_multiplications(path), record.manifest.precision
+    assert found.share_of("fp16") == pytest.approx(promised["fp16"] / sum(promised.values()), abs=0.01)
+    assert found.products["fp16"] > found.products["fp32"]
+    assert found.products["fp32"] <= IN_FP32[component]
 
 
+@pytest.mark.slow
 def test_a_policy_that_keeps_attention_in_fp32_gets_engines_with_the_share_that_its_graphs_ask_for(
     tmp_path: Path,
 ) -> None:

@@ -19,6 +19,8 @@ from support.waiting import HANGS_S, wait_until
 
 __all__ = ["GUIDE", "SDK_PAGE", "Walked", "walking"]
 
+GUIDE_HANGS_S: Final = 4 * HANGS_S
+"""Some twenty commands one after the other, on a machine that does other work."""
 GUIDE: Final = REPOSITORY / "docs" / "first-session.md"
 SDK_PAGE: Final = REPOSITORY / "docs" / "sdk.md"
 NAMES: Final = ("MODEL", "SCHEMA", "ROBOT", "DEPLOYMENT", "ROBOT_KEY", "SESSION")
@@ -61,8 +63,13 @@ class Walked:
     def run(self, *command: str, key: str | None = None, cwd: Path | None = None) -> str:
         """Its stdout; fails with its stderr when it ends with another code than 0."""
         done = subprocess.run(
-            command, cwd=cwd or self.folder, env=self.environment(key), capture_output=True, text=True, timeout=HANGS_S
-        )
+            command,
+            cwd=cwd or self.folder,
+            env=self.environment(key),
+            capture_output=True,
+            text=True,
+            timeout=GUIDE_HANGS_S,
+        )  # fmt: skip
         assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
         return done.stdout
 

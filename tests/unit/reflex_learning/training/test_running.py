@@ -128,13 +128,14 @@ def test_a_cancelled_run_leaves_nothing(bench: Bench, deaf: bool) -> None:
 def test_a_run_that_is_another_workers_is_forgotten(bench: Bench) -> None:
     queue = MemoryQueue([], loses_at=55)
 
-    assert bench.run(queue) is None
+    assert bench.run(queue, hang_at=90) is None
     assert queue.ending is None
 
 
 @pytest.mark.slow
 def test_a_run_that_comes_back_goes_on_where_it_was(bench: Bench) -> None:
-    assert bench.run(MemoryQueue([], loses_at=70)) is None
+    # It is not done, however late it is heard that the run is lost.
+    assert bench.run(MemoryQueue([], loses_at=70), hang_at=90) is None
     queue = MemoryQueue([])
     ending = bench.run(queue, attempt=2)
 
@@ -188,7 +189,7 @@ def test_a_dataset_that_changed_since_it_was_registered_is_not_trained_on(bench:
 
 
 def test_nor_does_a_run_go_on_on_one(bench: Bench) -> None:
-    assert bench.run(MemoryQueue([], loses_at=70)) is None
+    assert bench.run(MemoryQueue([], loses_at=70), hang_at=90) is None
     before = claimed(TrainingRequest(dataset_id="data_1", base="act", steps=STEPS), bench.folder / "dataset", attempt=2)
     (bench.folder / "dataset" / "data").mkdir()
     (bench.folder / "dataset" / "data" / "more.parquet").write_bytes(b"more")

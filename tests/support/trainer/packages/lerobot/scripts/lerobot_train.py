@@ -1,7 +1,7 @@
 """The trainer: STUB_TRAINER in the environment, an object of JSON, says how it fails, and how long a step takes.
 
-step_s; at a step: fail_at (a message), exit_at, kill_at (only a run that begins), nan_from; deaf (to SIGTERM), golden
-(a folder whose model the checkpoints hold, of jobs whose name begins with golden_for). Its loss is a function of the
+step_s; at a step: fail_at (a message), exit_at, hang_at, kill_at (only a run that begins), nan_from; deaf (to SIGTERM),
+golden (a folder whose model the checkpoints hold, of jobs whose name begins with golden_for). Its loss is a function of the
 seed and the step alone.
 """
 
@@ -101,6 +101,8 @@ def _fail(how: dict[str, Any], step: int, *, is_new: bool) -> None:
         raise RuntimeError(how.get("message", "the stub was told to fail"))
     if step == how.get("exit_at"):
         os._exit(how.get("code", 0))
+    while step == how.get("hang_at"):
+        signal.pause()
     if step == how.get("kill_at") and (is_new or how.get("always")):
         os.kill(os.getpid(), signal.SIGKILL)
 
