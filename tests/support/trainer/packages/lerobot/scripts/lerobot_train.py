@@ -1,8 +1,8 @@
 """The trainer: STUB_TRAINER in the environment, an object of JSON, says how it fails, and how long a step takes.
 
 step_s; at a step: fail_at (a message), exit_at, hang_at, kill_at (only a run that begins), nan_from; deaf (to SIGTERM),
-golden (a folder whose model the checkpoints hold, of jobs whose name begins with golden_for). Its loss is a function of the
-seed and the step alone.
+golden (a folder whose model the checkpoints hold, of jobs whose name begins with golden_for). Its loss is a function of
+the seed and the step alone.
 """
 
 from __future__ import annotations
