@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from reflex.console import print_json, reported_errors, say
-from reflex_export.checking.engine_parity import measure_engines
+from reflex.device_parity import DeviceParityConfig
+from reflex.policy_config import PolicyConfig
 from reflex_export.commands.progress_bars import shown_progress
 from reflex_export.engines.build import stage_of
 from reflex_export.engines.cache import LOCK_TIMEOUT_S
@@ -51,7 +53,7 @@ def build_command(
             activate=activate,
             cache=cache,
             progress=lambda step: show(stage_of(step)),
-            measure=measure_engines,
+            measure=_measured,
         )
     if as_json:
         print_json({"engines": [engines_as_json(each) for each in built]})
@@ -79,7 +81,7 @@ def build_shared_command(
     started_s = time.monotonic()
     with reported_errors(as_json=as_json), shown_progress() as show:
         options = BuildOptions(engine or installed_engine())
-        order = SharedBuild(repository, folder, options, policy, cache, lock_timeout_s, measure_engines)
+        order = SharedBuild(repository, folder, options, policy, cache, lock_timeout_s, _measured)
         shared = build_shared(order, note, progress=lambda step: show(stage_of(step)))
     took_s = time.monotonic() - started_s
     if as_json:
@@ -130,3 +132,12 @@ def engines_as_json(built: PolicyEngines) -> dict[str, Any]:
         for component in built.components
     ]
     return {"policy": built.policy, "engine": built.engine, "active": built.active, "components": components}
+
+
+def _measured(
+    repository: Path, config: PolicyConfig, plans: Mapping[str, Path], engine: Engine
+) -> DeviceParityConfig | None:
+    """As `measure_engines`, which is imported when something was built: engines that are there cost a look."""
+    from reflex_export.checking.engine_parity import measure_engines
+
+    return measure_engines(repository, config, plans, engine)
