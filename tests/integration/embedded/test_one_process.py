@@ -264,13 +264,14 @@ def test_one_process_is_quicker_than_three(
         async with serving(repository, "nonce") as kept:
             canary = load_policy(repository, "nonce").canary
             assert canary is not None
-            took: dict[EmbeddedTriton, list[float]] = {triton: [], kept: []}
-            asked = {each: TritonGateway(each.grpc_address, "nonce") for each in took}
-            for _ in range(12):
-                for each, gateway in asked.items():
-                    took[each] += await sequential(partial(gateway.infer, canary.inputs), 25)
-            ratio = percentile(took[triton], 0.5) / percentile(took[kept], 0.5)
-            promise("a policy in one process over one for each model", ratio, at_most=0.6, unit="x")
+            one, three = (TritonGateway(each.grpc_address, "nonce") for each in (triton, kept))
+            ratios = []
+            for _ in range(24):  # a machine's moods last longer than a round
+                took = [await sequential(partial(each.infer, canary.inputs), 12) for each in (one, three)]
+                ratios.append(percentile(took[0], 0.5) / percentile(took[1], 0.5))
+            ratio = percentile(ratios, 0.5)
+            # `make bench ARGS=--crossings` asks for 0.6 where nothing else runs; here two more Tritons are up.
+            promise("a policy in one process over one for each model", ratio, at_most=0.7, unit="x")
 
     on_triton(scenario)
 
