@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from reflex.gpus import Choice, Device, Driver, Libraries, Machine, Wanted, choose
-from reflex.policy_config import PolicyConfig
-from reflex.readiness.precision_proof import CPU
+
+if TYPE_CHECKING:  # the Triton image has no pydantic
+    from reflex.policy_config import PolicyConfig
 
 __all__ = ["HIDDEN", "DeviceInUse"]
 
@@ -56,7 +57,7 @@ class DeviceInUse:
     @property
     def serving(self) -> str | None:
         """What computes, as a policy's record names it: the card's name, or the processor; None elsewhere."""
-        return None if self.choice is None else self.card or CPU
+        return None if self.choice is None else self.card or self.name
 
     @property
     def passed_over(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reflex.errors import RepositoryError, SetupError
 from reflex.model_repository import TRITON_CONFIG_FILE
@@ -26,7 +27,6 @@ from reflex_frontend.embedded.layout import (
 )
 from reflex_frontend.embedded.locate import Installation, locate
 from reflex_frontend.embedded.options import EmbeddedOptions, TritonEvent
-from reflex_frontend.embedded.private_repository import PrivateRepository
 from reflex_frontend.embedded.run_folder import RunFolder
 from reflex_frontend.embedded.start_watch import (
     DIED,
@@ -36,6 +36,9 @@ from reflex_frontend.embedded.start_watch import (
     unless_one_dies,
     waits_in_vain,
 )
+
+if TYPE_CHECKING:
+    from reflex_frontend.embedded.private_repository import PrivateRepository
 
 __all__ = ["EmbeddedTriton"]
 
@@ -107,7 +110,7 @@ class EmbeddedTriton:
         self._folder = RunFolder()
         try:
             if not self._options.keeps_ensembles:
-                self._private = PrivateRepository(self._prepared.repository, self._folder.path)
+                self._private = _private(self._prepared.repository, self._folder.path)
             self._child = await self._spawn(self._folder)
         except BaseException:
             self._folder.remove()
@@ -271,3 +274,9 @@ def _how_it_ended(exit_code: int | None) -> str:
     if exit_code is not None and exit_code < 0:
         return f"was killed by {signal.Signals(-exit_code).name}"
     return f"exited with code {exit_code}"
+
+
+def _private(repository: Path, folder: Path) -> PrivateRepository:
+    from reflex_frontend.embedded.private_repository import PrivateRepository  # the Triton image has no tritonclient
+
+    return PrivateRepository(repository, folder)

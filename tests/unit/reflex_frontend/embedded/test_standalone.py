@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 import os
 import signal
 import socket
@@ -212,3 +213,15 @@ sys.exit(entry.main(["tritonserver", *{flags!r}]))
     finally:
         process.kill()
         process.wait()
+
+
+def test_the_triton_image_needs_nothing_but_python_for_it() -> None:
+    """Its environment has what the models need, and neither pydantic nor tritonclient."""
+    program = (
+        "import sys, reflex_frontend.embedded.__main__\n"
+        "print([name for name, module in sys.modules.items()"
+        " if 'site-packages' in (getattr(module, '__file__', None) or '') and '.' not in name])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert [name for name in ast.literal_eval(done.stdout) if not name.startswith(("_", "reflex"))] == []
