@@ -1,7 +1,8 @@
 """How it is known that a policy's arithmetic is near enough to its checkpoint's: told by server, export and inspection.
 
 FP32 that runs from ONNX is what was compared, so nothing is said of it. FP16 is simulated on a CPU, and an engine makes
-other kernels of the same graph: both are known only where they were measured on the device that serves.
+other kernels of the same graph: both are known only where they were measured on the device that serves. A CPU that
+serves the ONNX runs what was simulated, so there the simulation is the measurement.
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ def precision_proof(config: PolicyConfig, serving: str | None = None) -> Precisi
     """None where there is nothing to say. `serving` is the device's name, None where nobody knows it."""
     if config.precision == "fp32" and config.engine == "onnx":
         return None
-    measured = _measured(config, serving)
+    measured, simulated = _measured(config, serving), _simulated(config)
+    if serving == CPU and config.engine == "onnx" and simulated["by"] == "simulation":
+        return {**simulated, "is_serving_device": True}
     if measured is None:
-        return _simulated(config)
+        return simulated
     proof: PrecisionProof = {
         "by": "measurement",
         "verdict": measured.verdict,
@@ -42,6 +45,8 @@ def proof_in_words(proof: PrecisionProof) -> str:
     match proof["by"]:
         case "nothing":
             return "its precision compared with nothing"
+        case "simulation" if proof.get("is_serving_device"):
+            return f"FP16 compared on a CPU, which serves: {_figures(proof)}"
         case "simulation":
             return f"FP16 only simulated on a CPU: {_how_near(proof)}"
         case _:
@@ -57,7 +62,8 @@ def proof_remedy(config: PolicyConfig, proof: PrecisionProof) -> str | None:
         return "export it again with --precision fp32, or serve it on another device"
     if config.engine != "onnx":
         return None if proof["by"] == "measurement" else "build its engines where they serve: `reflex engines build`"
-    if proof["by"] == "measurement" and proof.get("is_serving_device") is not False:
+    is_here = proof.get("is_serving_device")
+    if is_here or (proof["by"] == "measurement" and is_here is None):
         return None
     return f"{command} measures it on the GPU that serves"
 
@@ -88,5 +94,9 @@ def _simulated(config: PolicyConfig) -> PrecisionProof:
 
 
 def _how_near(proof: PrecisionProof) -> str:
-    figure = f"{float(proof['max_abs']):.1e} of {proof['gate_max_abs']:.0e}"
-    return f"{figure}, without the margin that a GPU may need" if proof.get("margin") == "used up" else figure
+    used_up = ", without the margin that a GPU may need" if proof.get("margin") == "used up" else ""
+    return _figures(proof) + used_up
+
+
+def _figures(proof: PrecisionProof) -> str:
+    return f"{float(proof['max_abs']):.1e} of {proof['gate_max_abs']:.0e}"

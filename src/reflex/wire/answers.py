@@ -63,7 +63,10 @@ class PrecisionProof(TypedDict):
     measured_at: NotRequired[str]
     """ISO 8601, UTC."""
     is_serving_device: NotRequired[bool]
-    """Whether that is the device that serves; absent where the server does not know which one does."""
+    """Whether that is the device that serves; absent where the server does not know which one does.
+
+    Of a simulation: present, and true, where a CPU serves what was simulated.
+    """
 
 
 class ActBody(TypedDict):

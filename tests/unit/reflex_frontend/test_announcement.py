@@ -18,7 +18,7 @@ from reflex_frontend.embedded.device import DeviceInUse
 from reflex_frontend.settings import Settings
 from support.checkpoints.measured import measured_on
 from support.fakes import FakeTriton, act_service, policy_config
-from support.gpus.standin import H200, Standin
+from support.gpus.standin import H200, RTX_4090, Standin
 
 URL, TRITON = "http://0.0.0.0:8000", "127.0.0.1:43001"
 
@@ -142,18 +142,28 @@ SIMULATED: dict[str, float | str] = {"verdict": "passed", "max_abs": 2e-3, "gate
 
 
 def test_fp16_that_was_only_simulated_is_said_in_the_ready_line_and_warned_of() -> None:
-    found = announcement(policy_config(trained=True, precision="fp16", parity=SIMULATED))
+    found = announcement(policy_config(trained=True, precision="fp16", parity=SIMULATED), triton="grpc://gpu:8001")
 
     assert "small@abababababab (FP16 only simulated on a CPU: 2.0e-03 of 5e-03) on Triton" in found.ready_line(1)
     (warning,) = found.warnings()
     assert warning.startswith("small@abababababab: FP16 only simulated on a CPU: 2.0e-03 of 5e-03; `reflex verify ")
 
 
-def test_fp16_that_was_measured_says_where() -> None:
+def test_a_cpu_that_serves_what_a_cpu_compared_is_not_warned_of() -> None:
+    found = announcement(policy_config(trained=True, precision="fp16", parity=SIMULATED))
+
+    assert "(FP16 compared on a CPU, which serves: 2.0e-03 of 5e-03) on Triton" in found.ready_line(1)
+    assert [*found.warnings()] == []
+
+
+def test_fp16_that_was_measured_says_where(tmp_path: Path) -> None:
     config = policy_config(
         trained=True, precision="fp16", parity=SIMULATED, device_parity=(measured_on("NVIDIA H200"),)
     )
-    here, elsewhere = announcement(config, triton="grpc://gpu:8001"), announcement(config)
+    driver = read_driver(str(Standin([RTX_4090]).write(tmp_path / "libcuda.so.1")))
+    other = DeviceInUse("cuda", Machine(driver, Libraries("1.31.1", "13.0", ("onnxruntime-gpu",))))
+    here = announcement(config, triton="grpc://gpu:8001")
+    elsewhere = dataclasses.replace(announcement(config), device=other)
 
     assert "(measured on NVIDIA H200: 2.4e-03 of 5e-03)" in here.ready_line(1)
     assert [*here.warnings()] == []
@@ -162,7 +172,7 @@ def test_fp16_that_was_measured_says_where() -> None:
 
 
 def test_an_untrained_policy_says_it_in_the_ready_line_alone() -> None:
-    found = announcement(policy_config(precision="fp16", parity=SIMULATED))
+    found = announcement(policy_config(precision="fp16", parity=SIMULATED), triton="grpc://gpu:8001")
 
     assert ") (FP16 only simulated on a CPU: " in found.ready_line(1)
     assert [*found.warnings()] == []

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from reflex.device_parity import DeviceParityConfig
 from reflex.readiness.precision_proof import CPU, precision_proof, proof_in_words, proof_remedy
 from support.checkpoints.measured import measured_on
 from support.fakes import policy_config
@@ -24,11 +25,31 @@ def test_fp32_that_runs_from_onnx_is_what_was_compared_and_nothing_is_said() -> 
     assert precision_proof(policy_config(precision="fp32"), CPU) is None
 
 
-def test_fp16_that_was_only_simulated_says_so_and_which_command_measures_it() -> None:
-    words, remedy = told(CPU)
+@pytest.mark.parametrize("serving", ["NVIDIA L4", None])
+def test_fp16_that_was_only_simulated_says_so_and_which_command_measures_it(serving: str | None) -> None:
+    words, remedy = told(serving)
 
     assert words == "FP16 only simulated on a CPU: 2.3e-03 of 5e-03"
     assert remedy == "`reflex verify REPOSITORY --policy small --device cuda` measures it on the GPU that serves"
+
+
+@pytest.mark.parametrize("margin", ["kept", "used up"])
+@pytest.mark.parametrize("device_parity", [(), (measured_on("NVIDIA H200"),)])
+def test_a_cpu_that_serves_runs_what_was_simulated_and_nothing_is_to_be_done(
+    device_parity: tuple[DeviceParityConfig, ...], margin: str
+) -> None:
+    words, remedy = told(CPU, device_parity=device_parity, parity=SIMULATED | {"margin": margin})
+
+    assert words == "FP16 compared on a CPU, which serves: 2.3e-03 of 5e-03"
+    assert remedy is None
+
+
+@pytest.mark.parametrize("engine", ["tensorrt", "tensorrt-rtx"])
+def test_an_engine_is_not_what_a_cpu_simulated(engine: str) -> None:
+    proof = precision_proof(policy_config(precision="fp16", parity=SIMULATED, engine=engine), CPU)
+
+    assert proof is not None
+    assert "is_serving_device" not in proof
 
 
 def test_a_simulation_that_used_the_margin_up_says_that_too() -> None:

@@ -55,7 +55,8 @@ def test_a_policy_in_fp32_says_nothing_of_its_precision_and_one_in_fp16_how_it_i
 
     assert proof(ONE, DeviceInUse()) is None
     simulated = {"by": "simulation", "verdict": "passed", "max_abs": 3e-3, "gate_max_abs": 5e-3}
-    assert proof(half, DeviceInUse()) == simulated
+    assert proof(half, DeviceInUse()) == simulated | {"is_serving_device": True}
+    assert proof(half, on(H200)) == proof(half, DeviceInUse.elsewhere()) == simulated
     assert proof(measured, on(H200))["is_serving_device"] is True
     assert proof(measured, on(RTX_4090))["is_serving_device"] is False
     assert "is_serving_device" not in proof(measured, DeviceInUse.elsewhere())
