@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
@@ -18,7 +17,7 @@ from reflex.wire import ActResult, ActTelemetry
 from reflex.wire.arrays import Dialect
 from reflex_frontend.act.answer import act_body, act_result
 from reflex_frontend.act.body_budget import BodyBudget
-from reflex_frontend.act.resent import Key, ResentAnswers
+from reflex_frontend.act.resent import Body, Key, ResentAnswers, digest_of
 from reflex_frontend.act.telling import motion_told
 from reflex_frontend.callers.keys import KeyRing
 from reflex_frontend.callers.sessions import Sessions
@@ -45,7 +44,7 @@ Parsed = TypeVar("Parsed")
 Parse = Callable[[bytes | bytearray], Parsed]
 
 QUICK_BODY_BYTES: Final = 256 * 1024
-"""Up to here a body parses in well under a millisecond; longer ones are parsed off the event loop."""
+"""Up to here a body parses in well under a millisecond; longer ones are parsed, and digested, off the event loop."""
 
 
 @dataclass(frozen=True)
@@ -126,26 +125,25 @@ class ActService:
 
     async def answer_packed(self, body: bytes | bytearray, exchange: Exchange) -> tuple[ActResult, Dialect | None]:
         """The answer to a body in msgpack, and the dialect in which that had arrays; raises like `answer`."""
-        (request, dialect), digest = await self._parsed(body, exchange.deadline, parse_packed, parse_packed)
-        return await self.answer_request(request, digest, exchange), dialect
+        request, dialect = await self._parsed(body, exchange.deadline, parse_packed, parse_packed)
+        return await self.answer_request(request, body, exchange), dialect
 
     async def answer_parsed(self, body: bytes | bytearray, exchange: Exchange) -> ActResult:
         """The answer to a body in JSON, for whoever wants it otherwise; raises like `answer`."""
-        request, digest = await self._parsed(body, exchange.deadline, parse_act, parse_large_act)
-        return await self.answer_request(request, digest, exchange)
+        request = await self._parsed(body, exchange.deadline, parse_act, parse_large_act)
+        return await self.answer_request(request, body, exchange)
 
-    async def answer_request(self, request: ActRequest, digest: bytes, exchange: Exchange) -> ActResult:
+    async def answer_request(self, request: ActRequest, body: Body, exchange: Exchange) -> ActResult:
         """The answer to a request that is parsed, for its transport to write; nobody may change it.
 
-        `digest` is of the bytes that it came in: a resent request has the same one, and gets the same answer. Raises
-        like `answer`.
+        `body` is what it came in: a resent request comes in the same, and gets the same answer. Raises like `answer`.
         """
         exchange.request = request
         exchange.stage_times.received_at = self.now()
         try:
             exchange.routing = self.router.route(request.episode_id)
             self.instance.admit()
-            return await self._answer_admitted(exchange, request, exchange.routing, digest)
+            return await self._answer_admitted(exchange, request, exchange.routing, body)
         except ServiceError as exc:
             exc.request_id = request.request_id
             self._count_failure(exchange, exc)
@@ -162,22 +160,25 @@ class ActService:
         return telemetry
 
     async def _answer_admitted(
-        self, exchange: Exchange, request: ActRequest, routing: Routing, digest: bytes
+        self, exchange: Exchange, request: ActRequest, routing: Routing, body: Body
     ) -> ActResult:
         routing.loaded.vitals.admit()
         if request.resendable and request.episode_id is not None:
-            return await self._answer_once(
-                (request.episode_id, request.request_id, digest + exchange.session_mark), exchange, request, routing
-            )
+            mark = await self._digest(body, exchange.deadline) + exchange.session_mark
+            return await self._answer_once((request.episode_id, request.request_id, mark), exchange, request, routing)
         return await self._answer(exchange, request, routing)
 
     async def _parsed(
         self, body: bytes | bytearray, deadline: float, parse: Parse[Parsed], parse_large: Parse[Parsed]
-    ) -> tuple[Parsed, bytes]:
-        """The request, and the digest of its body by which a resent one is known."""
+    ) -> Parsed:
         if len(body) <= QUICK_BODY_BYTES:
-            return parse(body), _digest(body)
-        return await self.workers.run(deadline, lambda: (parse_large(body), _digest(body)))
+            return parse(body)
+        return await self.workers.run(deadline, parse_large, body)
+
+    async def _digest(self, body: Body, deadline: float) -> bytes:
+        if len(body) <= QUICK_BODY_BYTES:
+            return digest_of(body)
+        return await self.workers.run(deadline, digest_of, body)
 
     async def _answer_once(self, key: Key, exchange: Exchange, request: ActRequest, routing: Routing) -> ActResult:
         counts = self.metrics.of_slot(routing.slot.name)
@@ -338,7 +339,3 @@ def _asked(exchange: Exchange, request: ActRequest) -> Asked:
     return Asked(
         request, exchange.owner, exchange.received_at, exchange.received_at if parsed_at is None else parsed_at
     )
-
-
-def _digest(body: bytes | bytearray) -> bytes:
-    return hashlib.blake2b(body, digest_size=16).digest()

@@ -8,19 +8,26 @@ a new request, because an old chunk is never the answer to a new observation.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
-__all__ = ["Key", "ResentAnswers"]
+__all__ = ["Body", "Key", "ResentAnswers", "digest_of"]
 
 KEPT_ANSWERS: Final = 1_024
 KEPT_S: Final = 30.0
 
+Body = bytes | bytearray | str
 Key = tuple[str, str, bytes]
 """Episode, request_id, digest of the body."""
 Kept = TypeVar("Kept")
+
+
+def digest_of(body: Body) -> bytes:
+    """16 bytes; a picture of 224 pixels in raw costs 0.2 ms, which only those pay that may be sent again."""
+    return hashlib.blake2b(body.encode() if isinstance(body, str) else body, digest_size=16).digest()
 
 
 @dataclass

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
@@ -57,13 +56,9 @@ class Observation:
     fields: Mapping[str, Any]
     exchange: Exchange
 
-    def parsed(self) -> tuple[ActRequest, bytes]:
-        """The request, and the digest by which a resent one is known."""
-        request = parse_unpacked(self.fields)
-        if not request.resendable or request.episode_id is None:
-            return request, b""
-        data = self.data.encode() if isinstance(self.data, str) else self.data
-        return request, hashlib.blake2b(data, digest_size=16).digest()
+    def parsed(self) -> tuple[ActRequest, bytes | str]:
+        """The request, and what it came in."""
+        return parse_unpacked(self.fields), self.data
 
 
 @dataclass(frozen=True)
@@ -262,8 +257,8 @@ class _Course:
     def _parse(self, pending: Pending[Observation]) -> Any:  # noqa: ANN401 - `answering.Parse`
         observation = pending.what
 
-        async def parse(_exchange: Exchange) -> tuple[ActRequest, bytes]:
-            parsed: tuple[ActRequest, bytes] = await self._off_loop(
+        async def parse(_exchange: Exchange) -> tuple[ActRequest, bytes | str]:
+            parsed: tuple[ActRequest, bytes | str] = await self._off_loop(
                 observation.data, observation.exchange.received_at, observation.parsed
             )
             return parsed

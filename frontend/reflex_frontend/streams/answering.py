@@ -8,14 +8,15 @@ from collections.abc import Awaitable, Callable
 from reflex.errors import ServiceError, service_error
 from reflex.wire import ActResult
 from reflex_frontend.act.act import ActService
+from reflex_frontend.act.resent import Body
 from reflex_frontend.exchange.exchange import Exchange
 from reflex_frontend.observation.request import ActRequest
 from reflex_frontend.streams.connection import RawHeaders
 
 __all__ = ["Parse", "answer_observation"]
 
-Parse = Callable[[Exchange], Awaitable[tuple[ActRequest, bytes]]]
-"""Reads the observation: the request, and the digest of its bytes. May set the exchange's deadline."""
+Parse = Callable[[Exchange], Awaitable[tuple[ActRequest, Body]]]
+"""Reads the observation: the request, and what it came in. May set the exchange's deadline."""
 
 log = logging.getLogger("reflex.streams")
 
@@ -46,8 +47,8 @@ async def answer_observation(service: ActService, headers: RawHeaders, exchange:
 async def _answer(service: ActService, headers: RawHeaders, exchange: Exchange, parse: Parse) -> ActResult:
     try:
         await service.check_caller(headers, exchange)
-        request, digest = await parse(exchange)
-        return await service.answer_request(request, digest, exchange)
+        request, body = await parse(exchange)
+        return await service.answer_request(request, body, exchange)
     except ServiceError:
         raise
     except Exception:

@@ -6,7 +6,6 @@ no longer, or that the server stops.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
@@ -100,7 +99,7 @@ class _Reading:
         episode_id = episode_of(observation) or self.episode_id
         config = self.service.router.route(episode_id).loaded.policy.config
         fields = act_fields(config, observation) | {"episode_id": episode_id}
-        return parse_fields(fields), hashlib.blake2b(message, digest_size=16).digest()
+        return parse_fields(fields), message
 
 
 def _deadline_of(connection: Connection) -> float:

@@ -101,7 +101,8 @@ def _key_of(camera: str, flat: Flat) -> str | None:
 
 def _is_there(camera: str, flat: Flat) -> bool:
     """openpi's models have a mask beside their images."""
-    return bool(np.all(flat.get(f"image_mask/{_name(camera)}", True)))
+    mask = flat.get(f"image_mask/{_name(camera)}")
+    return mask is None or bool(np.all(mask))
 
 
 def _image(camera: str, value: object) -> object:

@@ -12,6 +12,9 @@ import orjson
 import pytest
 
 from reflex.errors import DeadlineExceededError, InferenceError
+from reflex_frontend.act import act
+from reflex_frontend.act.act import QUICK_BODY_BYTES
+from reflex_frontend.act.resent import Body, digest_of
 from reflex_frontend.errors import TritonCallError
 from reflex_frontend.exchange.exchange import Exchange
 from reflex_frontend.observation.request import parse_act
@@ -35,14 +38,47 @@ def test_a_resent_request_is_answered_with_equal_bytes_and_another_transport_has
         body = orjson.dumps({**GOOD, "episode_id": "e", "request_id": "r"})
         first, again = [await service.answer(body, Exchange.begin(now(), 1000)) for _ in range(2)]
         assert first == again
-        parsed, digest = parse_act(body), b"of other bytes"
-        results = [await service.answer_request(parsed, digest, Exchange.begin(now(), 1000)) for _ in range(2)]
+        parsed, other = parse_act(body), b"other bytes"
+        results = [await service.answer_request(parsed, other, Exchange.begin(now(), 1000)) for _ in range(2)]
         assert len(triton.calls) == 2
         assert results[0] is results[1]
         actions = np.asarray(results[0]["actions"])
         assert actions.shape == (4, 7)
         assert actions.dtype == np.float32
         assert actions.tolist() == np.asarray(orjson.loads(first)["actions"], np.float32).tolist()
+
+    run_virtual(main)
+
+
+def test_a_large_request_is_known_again_too() -> None:
+    async def main(now: Clock) -> None:
+        triton = FakeTriton()
+        service = act_service(triton, now)
+        body = orjson.dumps({**GOOD, "episode_id": "e", "request_id": "r"}) + b" " * QUICK_BODY_BYTES
+        first, again = [await service.answer(body, Exchange.begin(now(), 1000)) for _ in range(2)]
+        assert first == again
+        await service.answer(body + b" ", Exchange.begin(now(), 1000))
+        assert len(triton.calls) == 2
+
+    run_virtual(main)
+
+
+@pytest.mark.parametrize("named", [{}, {"episode_id": "e"}, {"request_id": "r"}])
+def test_what_cannot_be_sent_again_is_not_digested(named: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    digested: list[object] = []
+
+    def counted(body: Body) -> bytes:
+        digested.append(body)
+        return digest_of(body)
+
+    monkeypatch.setattr(act, "digest_of", counted)
+
+    async def main(now: Clock) -> None:
+        service = act_service(FakeTriton(), now)
+        await service.answer(orjson.dumps({**GOOD, **named}), Exchange.begin(now(), 1000))
+        assert not digested
+        await service.answer(orjson.dumps({**GOOD, "episode_id": "e", "request_id": "r"}), Exchange.begin(now(), 1000))
+        assert len(digested) == 1
 
     run_virtual(main)
 

@@ -22,7 +22,7 @@ Now = Callable[[], float]
 
 
 async def good(_exchange: Exchange) -> tuple[ActRequest, bytes]:
-    return REQUEST, b"digest"
+    return REQUEST, b"body"
 
 
 async def bad(_exchange: Exchange) -> tuple[ActRequest, bytes]:
