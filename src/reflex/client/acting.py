@@ -10,7 +10,7 @@ import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Generic, TypedDict, TypeVar
+from typing import Any, Final, Generic, TypedDict, TypeVar, cast
 
 from reflex.client.call import Call
 from reflex.client.images import ImageInput, encode_image
@@ -31,6 +31,10 @@ __all__ = [
 
 TEXTS: Final = ("S", "U")
 """What numpy calls arrays of text."""
+NUMERIC: Final = ("f", "i", "u")
+"""And arrays of numbers."""
+FLOATS: Final = frozenset({float})
+"""Exact types: a truth value is an int to isinstance, and a scalar of numpy a float."""
 
 OutcomeT = TypeVar("OutcomeT")
 CorrectedT = TypeVar("CorrectedT")
@@ -220,14 +224,21 @@ def finite_state(state: Iterable[float]) -> list[float]:
 
 
 def _finite(name: str, numbers: object) -> list[float]:
-    values = [_number(name, f"{name}[{index}]", value) for index, value in enumerate(_listed(name, numbers))]
-    for index, value in enumerate(values):
-        if not math.isfinite(value):
-            raise service_error("not_finite", f"{name}[{index}] is {value}; what has no value must not be sent")
+    """A chunk has hundreds of numbers, at every control step: where all are floats already, no one is looked at."""
+    listed = _listed(name, numbers)
+    if FLOATS.issuperset(map(type, listed)):
+        values = cast("list[float]", listed)
+    else:
+        values = [_number(name, f"{name}[{index}]", value) for index, value in enumerate(listed)]
+    if not all(map(math.isfinite, values)):
+        index, value = next((index, value) for index, value in enumerate(values) if not math.isfinite(value))
+        raise service_error("not_finite", f"{name}[{index}] is {value}; what has no value must not be sent")
     return values
 
 
 def _listed(name: str, values: object) -> list[object]:
+    if getattr(values, "ndim", 0) == 1 and getattr(getattr(values, "dtype", None), "kind", "") in NUMERIC:
+        return cast("list[object]", cast("Any", values).tolist())  # numpy's, without an object for each number
     with contextlib.suppress(TypeError):
         if not isinstance(values, str | bytes | bytearray):
             return list(values)  # type: ignore[call-overload, no-any-return]  # tried

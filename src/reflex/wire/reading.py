@@ -14,6 +14,7 @@ __all__ = ["parse_act_result", "parse_correct_result", "parse_health", "parse_ob
 
 COUNTS: Final = ("num_actions", "action_dim")
 LARGEST_FLOAT: Final = int(sys.float_info.max)
+FLOATS: Final = frozenset({float})
 
 
 def parse_act_result(body: bytes, request_id: str) -> ActResult:
@@ -72,10 +73,16 @@ def _shape_of_finite_chunk(actions: object) -> tuple[int, int] | None:
     """(num_actions, action_dim); None when it is anything else than steps of equally many finite numbers."""
     if not isinstance(actions, list) or not actions:
         return None
-    if not all(isinstance(step, list) and step and all(_is_finite(value) for value in step) for step in actions):
+    if not all(isinstance(step, list) and step and _are_finite(step) for step in actions):
         return None
     lengths = {len(step) for step in actions}
     return (len(actions), lengths.pop()) if len(lengths) == 1 else None
+
+
+def _are_finite(step: list[Any]) -> bool:
+    if FLOATS.issuperset(map(type, step)):
+        return all(map(math.isfinite, step))
+    return all(map(_is_finite, step))
 
 
 def _is_finite(value: object) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import pytest
 
+from reflex.client import acting
 from reflex.client.acting import Observation, act_call
 from reflex.errors import InvalidRequestError
 
@@ -46,11 +48,29 @@ def test_a_state_that_is_no_sequence_of_numbers_is_refused(state: object) -> Non
     [
         [1, 2.5], (1, 2.5), np.array([1, 2.5], np.float32), np.array([1, 2.5], np.float16), iter([1, 2.5]),
         [np.float64(1), np.float32(2.5)], [np.int64(1), Fraction(5, 2)], [np.array(1), np.array(2.5)],
+        np.array([1, 2.5], np.longdouble), np.array([1, 2.5], object), [1.0, np.array(2.5)],
     ],
     ids=lambda state: type(state).__name__,
 )  # fmt: skip
 def test_numbers_of_python_and_numpy_are_welcome(state: Any) -> None:
     assert sent(state=state)["state"] == [1.0, 2.5]
+
+
+def test_integers_of_numpy_are_welcome() -> None:
+    assert sent(state=np.array([1, 2], np.uint8))["state"] == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("of", [list, np.array, np.float32], ids=["floats", "array", "float32"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_what_has_no_value_is_refused_by_its_index(value: float, of: Callable[[list[float]], Any]) -> None:
+    with pytest.raises(InvalidRequestError, match=rf"^not_finite: state\[1\] is {value}; "):
+        sent(state=of([0.5, value, 1.0]))
+
+
+@pytest.mark.parametrize("rows", [[[0.5, 1.0]] * 50, np.ones((50, 2), np.float32)], ids=["lists", "array"])
+def test_no_single_number_of_a_chunk_of_floats_is_looked_at(rows: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(acting, "_number")
+    assert len(sent(prev_actions=rows)["prev_actions"]) == 50
 
 
 @pytest.mark.parametrize("seed", ["5", True, 1.5, np.bool_(True), b"5"], ids=repr)
