@@ -34,7 +34,7 @@ ENDURING := $(addprefix tests/,chaos/test_two_policies.py chaos/test_rolling_upg
 # What is marked slow, but for what the targets of these run.
 RUN_ELSEWHERE := $(ENDURING) tests/helm tests/observability tests/browser tests/compose
 
-.PHONY: help install serve up sim demo train-default test promises endurance snapshots check fmt bench bench-control bench-export bench-fleet bench-rollout expert-bench example-request demo-policy fuzz chaos soak whole-runs recording-kills runner-kills guard-properties runner-histories mutants parity-table compose-test helm-test lerobot-test rerun-test observability-test dashboard-test clean bench-datasets gpu-check gpu-pack diagnose-table training-kills lerobot-training-test runner-install runner-hour served-equals-in-process
+.PHONY: help install serve up sim demo train-default test busy-runs promises endurance snapshots check fmt bench bench-control bench-export bench-fleet bench-rollout expert-bench example-request demo-policy fuzz chaos soak whole-runs recording-kills runner-kills guard-properties runner-histories mutants parity-table compose-test helm-test lerobot-test rerun-test observability-test dashboard-test clean bench-datasets gpu-check gpu-pack diagnose-table training-kills lerobot-training-test runner-install runner-hour served-equals-in-process
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -73,6 +73,9 @@ train-default: $(STAMP) ## that policy again from nothing: demonstrations, LeRob
 
 test: $(STAMP) ## the tests of every module, of the contract and the documents: no GPU, no container, no root, five minutes (ARGS='-k guard')
 	$(BIN)/python -m pytest -m 'not timing and not slow' --numprocesses $(WORKERS) $(ARGS)
+
+busy-runs: $(STAMP) ## ten runs of `make test` beside four programs that only count, each in another order (two hours; ARGS='--runs 2 --busy 8')
+	PYTHONPATH=tests $(BIN)/python -m busy_runs $(ARGS)
 
 promises: $(STAMP) ## every promise with a time in it, measured one after the other: a table (ARGS='--promises-json=FILE')
 	$(BIN)/python -m pytest -m timing -p no:randomly -p no:xdist --ignore=tests/chaos/runner/test_faults.py $(ARGS)
