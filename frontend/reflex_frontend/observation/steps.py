@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -51,7 +52,8 @@ def parse_rows(value: object, field: str) -> Rows:
 def _row(row: object, step: int, field: str) -> tuple[float, ...]:
     if not isinstance(row, list) or not NUMBERS.issuperset(map(type, row)):
         raise _refusal("wrong_type", f"{field}[{step}] must be an array of numbers", field)
-    if row and not -LARGEST_STATE <= min(row) <= max(row) <= LARGEST_STATE:
+    # The bounds say nothing of a NaN that is not the first; and what lies within them is never too large for isfinite.
+    if row and not (-LARGEST_STATE <= min(row) <= max(row) <= LARGEST_STATE and all(map(math.isfinite, row))):
         raise _refusal("not_finite", f"{field}[{step}] must be finite, within ±1e9", field)
     return tuple(row)
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from reflex.errors import InvalidRequestError, ServiceError
 from reflex.wire import MAX_CHUNK_STEPS
+from reflex.wire.arrays import PLAIN, array_map
 from reflex.wire.packing import pack
 from reflex_frontend.observation.rest import checked_position, parse_packed_rest, parse_rest
 from support.fakes import policy_config
@@ -23,6 +24,15 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
     max_leaves=12,
 )
+
+
+@pytest.mark.parametrize("place", range(7))
+def test_an_array_with_a_nan_anywhere_is_refused(place: int) -> None:
+    actions = np.zeros((2, 7), np.float32)
+    actions[1, place] = np.nan
+    with pytest.raises(ServiceError) as caught:
+        parse_packed_rest(pack({**REST, "actions": array_map(actions, PLAIN)}))
+    assert caught.value.code == "not_finite"
 
 
 @settings(max_examples=60, deadline=None)

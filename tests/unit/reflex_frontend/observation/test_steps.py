@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import orjson
@@ -11,6 +12,7 @@ from reflex.errors import InvalidRequestError, ServiceError
 from reflex.wire import LARGEST_STATE, MAX_CHUNK_STEPS
 from reflex_frontend.observation.observation import check_steps
 from reflex_frontend.observation.request import ActRequest, parse_act
+from reflex_frontend.observation.steps import parse_rows
 from support.motion.continuing import continuing_config
 
 CONFIG = continuing_config()
@@ -55,6 +57,17 @@ def test_actions_are_arrays_of_numbers(value: object) -> None:
 @pytest.mark.parametrize("value", [LARGEST_STATE * 1.01, -1e300])
 def test_no_robot_has_such_a_number(value: float) -> None:
     assert refusal(prev_actions=[[0.0], [1.0, value]]).code == "not_finite"
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("place", range(3))
+@pytest.mark.parametrize("field", ["prev_actions", "actions"])
+def test_what_has_no_value_is_refused_wherever_it_stands(value: float, place: int, field: str) -> None:
+    row = [1.0, 2.0, 3.0]
+    row[place] = value
+    with pytest.raises(InvalidRequestError, match=rf"{field}\[1\] must be finite") as caught:
+        parse_rows([[0.0], row], field)
+    assert caught.value.code == "not_finite"
 
 
 def test_what_is_left_and_what_is_executed_say_the_same_thing_twice() -> None:
