@@ -6,7 +6,6 @@ Other transports parse and write by themselves: they have `answer_request`.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -43,6 +42,8 @@ RawHeaders = Sequence[tuple[bytes, bytes]]
 Parsed = TypeVar("Parsed")
 Parse = Callable[[bytes | bytearray], Parsed]
 
+OF_ITS_DEADLINE: Final = ("deadline_exceeded", "queue_full")
+"""What became of the first copy of a request for its deadline, which is not that of the second."""
 QUICK_BODY_BYTES: Final = 256 * 1024
 """Up to here a body parses in well under a millisecond; longer ones are parsed, and digested, off the event loop."""
 
@@ -164,7 +165,7 @@ class ActService:
     ) -> ActResult:
         routing.loaded.vitals.admit()
         if request.resendable and request.episode_id is not None:
-            mark = await self._digest(body, exchange.deadline) + exchange.session_mark
+            mark = await self._digest(body, request.instruction, exchange.deadline) + exchange.session_mark
             return await self._answer_once((request.episode_id, request.request_id, mark), exchange, request, routing)
         return await self._answer(exchange, request, routing)
 
@@ -175,17 +176,21 @@ class ActService:
             return parse(body)
         return await self.workers.run(deadline, parse_large, body)
 
-    async def _digest(self, body: Body, deadline: float) -> bytes:
+    async def _digest(self, body: Body, instruction: str, deadline: float) -> bytes:
         if len(body) <= QUICK_BODY_BYTES:
-            return digest_of(body)
-        return await self.workers.run(deadline, digest_of, body)
+            return digest_of(body, instruction)
+        return await self.workers.run(deadline, digest_of, body, instruction)
 
     async def _answer_once(self, key: Key, exchange: Exchange, request: ActRequest, routing: Routing) -> ActResult:
         counts = self.metrics.of_slot(routing.slot.name)
         known = self.resent.find(key)
         if known is not None:
-            with contextlib.suppress(DeadlineExceededError):  # the first copy's deadline is not this one's
+            try:
                 answer, exchange.routing = await self.workers.until(exchange.deadline, asyncio.shield(known))
+            except ServiceError as exc:
+                if exc.code not in OF_ITS_DEADLINE:
+                    raise
+            else:
                 counts.cache_hit.inc()
                 return answer
             if self.now() >= exchange.deadline:

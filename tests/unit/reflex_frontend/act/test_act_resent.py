@@ -11,7 +11,7 @@ import numpy as np
 import orjson
 import pytest
 
-from reflex.errors import DeadlineExceededError, InferenceError
+from reflex.errors import DeadlineExceededError, InferenceError, UnavailableError
 from reflex_frontend.act import act
 from reflex_frontend.act.act import QUICK_BODY_BYTES
 from reflex_frontend.act.resent import Body, digest_of
@@ -67,9 +67,9 @@ def test_a_large_request_is_known_again_too() -> None:
 def test_what_cannot_be_sent_again_is_not_digested(named: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     digested: list[object] = []
 
-    def counted(body: Body) -> bytes:
+    def counted(body: Body, instruction: str) -> bytes:
         digested.append(body)
-        return digest_of(body)
+        return digest_of(body, instruction)
 
     monkeypatch.setattr(act, "digest_of", counted)
 
@@ -133,6 +133,24 @@ def test_a_resent_request_keeps_its_own_deadline_not_that_of_the_first() -> None
         await first
 
     serve(scenario, FakeTriton(after(0.5)))
+
+
+def test_a_resent_request_is_not_refused_for_the_deadline_of_the_first() -> None:
+    async def scenario(frontend: Frontend) -> None:
+        same: dict[str, Any] = {"request_id": "r", "episode_id": "e"}
+        frontend.loaded.admission.resize(1, 4)
+        frontend.triton.script += [after(0.5), after(0.9)]
+        await frontend.act()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(frontend.act(2000))  # takes longer than any call before it
+            await asyncio.sleep(0.01)
+            first = tasks.create_task(frontend.fails(UnavailableError, 1100, **same))
+            await asyncio.sleep(0.01)
+            second = tasks.create_task(frontend.act(4000, **same))
+        assert first.result().code == "queue_full"
+        assert second.result()["request_id"] == "r"
+
+    serve(scenario)
 
 
 def test_whoever_waits_for_a_request_that_was_abandoned_is_told_so() -> None:
