@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from reflex.errors import DeadlineExceededError, ServiceError, UnauthorizedError, service_error
-from reflex.wire import AUTHORIZATION_HEADER, raw_name
+from reflex.wire import AUTHORIZATION_HEADER, MAX_DEADLINE_MS, raw_name
 from reflex.wire.stream import CLOSE_GOING_AWAY, CLOSE_NOT_ALLOWED, CLOSE_UNREADABLE, SUPERSEDED, ReadyFrame
 from reflex_frontend.act.act import ActService
 from reflex_frontend.callers.presented import secrets_in
@@ -29,7 +29,7 @@ from reflex_frontend.streams.act_frames import (
     write_frame,
 )
 from reflex_frontend.streams.answering import answer_observation
-from reflex_frontend.streams.connection import INTERNAL_ERROR, Connection, close_code
+from reflex_frontend.streams.connection import INTERNAL_ERROR, TRY_AGAIN_LATER, Connection, close_code
 from reflex_frontend.streams.newest_wins import NewestWins, Pending
 
 __all__ = ["ActStream"]
@@ -106,8 +106,11 @@ class _Course:
         finally:
             watching.cancel()
             self._has_ended = True
-            await asyncio.wait(self._beside)
-            self._hold(0)
+            try:
+                if self._beside:  # the watch may have ended the stream, and itself, already
+                    await asyncio.wait(self._beside)
+            finally:
+                self._hold(0)
 
     def _start(self, work: Callable[..., Coroutine[Any, Any, None]], *arguments: object) -> asyncio.Task[None]:
         task = asyncio.create_task(self._ending_together(work, *arguments))
@@ -143,7 +146,12 @@ class _Course:
             data = await self._connection.receive()
             received_at = self._service.now()
             try:
-                frame = await self._off_loop(data, received_at, read_frame, data)
+                # What its own deadline is stands in the frame; until that is read, the longest there is.
+                frame = await self._off_loop(data, received_at + MAX_DEADLINE_MS / 1000.0, read_frame, data)
+            except DeadlineExceededError as exc:
+                await self._send(error_frame(exc, None), is_text=isinstance(data, str))
+                await self._close(TRY_AGAIN_LATER, str(exc))
+                continue
             except ServiceError as exc:
                 await self._send(error_frame(exc, None), is_text=isinstance(data, str))
                 await self._close(CLOSE_UNREADABLE, str(exc))
@@ -151,10 +159,10 @@ class _Course:
             await self._take(frame, data, received_at)
             await asyncio.sleep(0)  # one message of each client in turn, however many a client has sent at once
 
-    async def _off_loop(self, data: bytes | str, received_at: float, read: Any, *arguments: object) -> Any:  # noqa: ANN401 - what `read` gives
+    async def _off_loop(self, data: bytes | str, deadline: float, read: Any, *arguments: object) -> Any:  # noqa: ANN401 - what `read` gives
         if len(data) <= QUICK_FRAME_BYTES:
             return read(*arguments)
-        return await self._service.workers.run(received_at + self._defaults.deadline_ms / 1000.0, read, *arguments)
+        return await self._service.workers.run(deadline, read, *arguments)
 
     async def _take(self, frame: Frame, data: bytes | str, received_at: float) -> None:
         seq = None
@@ -259,7 +267,7 @@ class _Course:
 
         async def parse(_exchange: Exchange) -> tuple[ActRequest, bytes | str]:
             parsed: tuple[ActRequest, bytes | str] = await self._off_loop(
-                observation.data, observation.exchange.received_at, observation.parsed
+                observation.data, observation.exchange.deadline, observation.parsed
             )
             return parsed
 

@@ -13,7 +13,15 @@ from reflex.wire import AUTHORIZATION_HEADER, KEY_HEADER, raw_name
 from reflex_frontend.act.answer import JSON, error_body, error_headers
 from reflex_frontend.errors import ClientGoneError
 
-__all__ = ["GOING_AWAY", "INTERNAL_ERROR", "POLICY_VIOLATION", "Connection", "RawHeaders", "close_code"]
+__all__ = [
+    "GOING_AWAY",
+    "INTERNAL_ERROR",
+    "POLICY_VIOLATION",
+    "TRY_AGAIN_LATER",
+    "Connection",
+    "RawHeaders",
+    "close_code",
+]
 
 AUTHORIZATION: Final = raw_name(AUTHORIZATION_HEADER)
 KEY: Final = raw_name(KEY_HEADER)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import re
 from collections import Counter
+from concurrent.futures import Executor, Future
 from typing import Any
 
 import msgpack
@@ -13,6 +15,8 @@ import pytest
 
 from reflex_frontend.act.act import ActService
 from reflex_frontend.errors import TritonCallError
+from reflex_frontend.policy.workers import Workers
+from reflex_frontend.streams.act_stream import QUICK_FRAME_BYTES
 from support.fakes import FakeTriton
 from unit.reflex_frontend.streams.stream_scene import OBSERVATION, Client, slow, streamed
 
@@ -64,6 +68,63 @@ def test_a_hello_is_answered_and_holds_for_what_comes_after_it() -> None:
         assert (await client.frame(2))["error"] == "deadline_exceeded"
 
     streamed(scenario, FakeTriton(slow(0.5)))
+
+
+def test_a_resent_observation_under_another_instruction_is_another_one() -> None:
+    async def scenario(client: Client) -> None:
+        async def asked(instruction: str) -> int:
+            other = Client(client.service, client.triton, client.now)
+            other.open()
+            other.send_raw(msgpack.packb({"type": "hello", "episode_id": "e", "instruction": instruction}))
+            other.send(0, instruction=None, request_id="0")
+            await other.frame(2)
+            other.leave()
+            await other.ended()
+            return len(client.triton.calls)
+
+        assert [await asked(said) for said in ("pick red", "pick red", "pick blue")] == [1, 1, 2]
+
+    streamed(scenario)
+
+
+LARGE = {"more": bytes(QUICK_FRAME_BYTES)}
+"""An observation with it is read off the event loop."""
+
+
+@pytest.mark.parametrize(("deadline_ms", "answered"), [(5000, "chunk"), (1100, "error")])
+def test_a_large_observation_is_held_to_its_own_deadline(deadline_ms: int, answered: str) -> None:
+    async def scenario(client: Client) -> None:
+        client.send(0, deadline_ms=5000)
+        client.send(1, deadline_ms=deadline_ms, **LARGE)
+        await client.frame(2)
+        assert {frame["seq"]: frame["type"] for frame in client.frames[1:]} == {0: "chunk", 1: answered}
+
+    streamed(scenario, FakeTriton(slow(1.2)))
+
+
+class Stuck(Executor):
+    """Whose threads never get to anything."""
+
+    def submit(self, *_: object, **__: object) -> Future[Any]:
+        return Future()
+
+
+def test_a_frame_that_no_thread_gets_to_ends_the_stream_for_now() -> None:
+    def change(service: ActService) -> ActService:
+        return dataclasses.replace(service, workers=Workers(Stuck(), service.now))
+
+    async def scenario(client: Client) -> None:
+        client.send_raw(msgpack.packb({"type": "hello", "deadline_ms": 1}))
+        await client.frame(1)
+        client.send(0, **LARGE)
+        error = await client.frame(2)
+        await client.ended()
+        assert (error["error"], "seq" in error) == ("deadline_exceeded", False)
+        assert client.came_at[2] - client.came_at[1] == pytest.approx(10.0, abs=0.01)
+        assert client.closed is not None
+        assert client.closed[0] == 1013
+
+    streamed(scenario, change=change)
 
 
 def test_one_runs_and_the_newest_waits_and_the_rest_are_told_at_once() -> None:
