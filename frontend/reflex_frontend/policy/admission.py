@@ -62,6 +62,11 @@ class Admission:
         return len(self._waiting)
 
     @property
+    def is_idle(self) -> bool:
+        """Nobody has a place, waits for one, or gets ready for one."""
+        return not (self.in_flight or self._waiting or self._preparing)
+
+    @property
     def is_full(self) -> bool:
         """No place in flight and none in the queue. Cheap: asked before a request is even read."""
         return self.in_flight >= self.max_in_flight and len(self._waiting) >= self.max_queue
@@ -85,7 +90,7 @@ class Admission:
         """
         if self._has_to_wait:
             self._refuse_hopeless(deadline)
-        if self._preparing >= MAX_PREPARING + self.max_queue:
+        if self._preparing + len(self._waiting) >= MAX_PREPARING + self.max_queue:
             raise self.refusal()
         self._preparing += 1
         try:

@@ -71,9 +71,8 @@ async def prove(candidate: LoadedPolicy) -> None:
 
 
 async def when_idle(loaded: LoadedPolicy) -> None:
-    """Until nobody waits for a place and Triton is done with every call, but not for ever."""
+    """Until nobody waits for a place or gets ready for one, and Triton is done with every call; but not for ever."""
     deadline = loaded.vitals.now() + IDLE_PATIENCE_S
-    admission = loaded.admission
-    while (admission.in_flight or admission.waiting) and loaded.vitals.now() < deadline:  # noqa: ASYNC110
+    while not loaded.admission.is_idle and loaded.vitals.now() < deadline:  # noqa: ASYNC110
         await asyncio.sleep(POLL_S)
     await loaded.runner.drain()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -205,6 +206,42 @@ def test_no_more_prepare_than_there_is_memory_for_and_each_makes_room_again() ->
             with pytest.raises(UnavailableError):
                 await prepare()
         await prepare()
+
+    run_virtual(main)
+
+
+def test_who_waits_has_pictures_in_memory_as_who_prepares() -> None:
+    async def main(now: Clock) -> None:
+        gate = Admission("small", 1, 1, now)
+        await gate.enter(now() + 9)
+        waiter = asyncio.create_task(gate.enter(now() + 9))
+        await asyncio.sleep(0)
+        gate.resize(1, 2)
+        with contextlib.ExitStack() as preparing:
+            for _ in range(MAX_PREPARING + 1):
+                preparing.enter_context(gate.preparing(now() + 9))
+            with pytest.raises(UnavailableError), gate.preparing(now() + 9):
+                raise AssertionError("one more than there is memory for")
+        waiter.cancel()
+
+    run_virtual(main)
+
+
+def test_a_gate_is_idle_when_nobody_is_in_it_or_on_the_way() -> None:
+    async def main(now: Clock) -> None:
+        gate = Admission("small", 1, 1, now)
+        assert gate.is_idle
+        with gate.preparing(now() + 9):
+            assert not gate.is_idle
+            await gate.enter(now() + 9)
+        assert not gate.is_idle
+        waiter = asyncio.create_task(gate.enter(now() + 9))
+        await asyncio.sleep(0)
+        gate.leave(0.1)
+        await waiter
+        assert not gate.is_idle
+        gate.leave(0.1)
+        assert gate.is_idle
 
     run_virtual(main)
 
