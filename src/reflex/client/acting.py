@@ -238,7 +238,8 @@ def _finite(name: str, numbers: object) -> list[float]:
 
 def _listed(name: str, values: object) -> list[object]:
     if getattr(values, "ndim", 0) == 1 and getattr(getattr(values, "dtype", None), "kind", "") in NUMERIC:
-        return cast("list[object]", cast("Any", values).tolist())  # numpy's, without an object for each number
+        with contextlib.suppress(AttributeError):  # numpy's gives them without an object for each; others have none
+            return cast("list[object]", cast("Any", values).tolist())
     with contextlib.suppress(TypeError):
         if not isinstance(values, str | bytes | bytearray):
             return list(values)  # type: ignore[call-overload, no-any-return]  # tried

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -54,6 +54,20 @@ def test_a_state_that_is_no_sequence_of_numbers_is_refused(state: object) -> Non
 )  # fmt: skip
 def test_numbers_of_python_and_numpy_are_welcome(state: Any) -> None:
     assert sent(state=state)["state"] == [1.0, 2.5]
+
+
+class Stored:
+    """An array of a file, as h5py and zarr have them: numpy's in all but its methods."""
+
+    ndim = 1
+    dtype = np.dtype(np.float32)
+
+    def __iter__(self) -> Iterator[np.float32]:
+        return iter(np.array([1, 2.5], np.float32))
+
+
+def test_an_array_of_a_file_is_welcome() -> None:
+    assert sent(state=Stored())["state"] == [1.0, 2.5]
 
 
 def test_integers_of_numpy_are_welcome() -> None:
