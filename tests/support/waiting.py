@@ -11,10 +11,12 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-__all__ = ["HANGS_S", "eventually", "let_pass", "let_pass_here", "wait_until"]
+__all__ = ["HANGS_S", "PROCESS_S", "eventually", "let_pass", "let_pass_here", "wait_until"]
 
 HANGS_S: Final = 60.0
 """No machine that works at all is so busy."""
+PROCESS_S: Final = 270.0
+"""So long a program may take that a test runs to its end; a little later pytest ends the test itself."""
 POLL_S: Final = 0.01
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from support.waiting import PROCESS_S
+
 REPOSITORY = Path(__file__).parents[2]
 ROOTS = {
     "src": "reflex",
@@ -36,7 +38,8 @@ def lint(tree: Path) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join(str(tree / root) for root in ROOTS)
     return subprocess.run(
         [sys.executable, "-c", "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports())"],
-        cwd=tree, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, timeout=120, check=False,
+        cwd=tree, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, timeout=PROCESS_S,
+        check=False,
     )  # fmt: skip
 
 

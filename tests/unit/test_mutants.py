@@ -14,6 +14,7 @@ from mutants.mutation import Mutant, chosen, mutants_of
 from mutants.planted import PLANTED, Plant
 from mutants.targets import EXPLAINED, TARGETS
 from mutants.trial import HEAVY
+from support.waiting import PROCESS_S
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -68,7 +69,7 @@ def house(tmp_path: Path) -> Path:
 def run(script: str, *arguments: Path) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "tests")}
     command = [sys.executable, "-c", script, *map(str, arguments)]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=False)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PROCESS_S, check=False)
 
 
 @pytest.mark.slow

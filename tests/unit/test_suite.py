@@ -18,6 +18,7 @@ from hypothesis import core
 
 from docs.documents import REPOSITORY
 from support.skips import HOW_TO_RUN, Tool, reason_for, summary_of, wanted_tool
+from support.waiting import PROCESS_S
 from support.workers import longest_first, unit_of_work
 
 TESTS: Final = REPOSITORY / "tests"
@@ -67,7 +68,7 @@ def run_pytest(folder: Path, texts: Sequence[str], *options: str) -> subprocess.
     command = [sys.executable, "-m", "pytest", "-c", os.devnull, "--rootdir", str(folder), *plugins, str(folder)]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     environment = {**kept, "PYTHONPATH": str(TESTS), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=100)
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=PROCESS_S)
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 
+from support.waiting import PROCESS_S
+
 PROGRAM = """
 import os, sys
 from importlib.abc import MetaPathFinder
@@ -26,6 +28,6 @@ assert "huggingface_hub" not in sys.modules, "who exports a folder waits for wha
 def test_onnxruntime_is_told_to_report_nothing_before_it_is_imported() -> None:
     environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
     told = subprocess.run(
-        [sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=True, timeout=PROCESS_S
     )
     assert told.stdout.split() == ["1"]

@@ -12,6 +12,7 @@ from reflex.errors import SetupError
 from reflex_runner.errors import NoPicturesError
 from reflex_runner.simulation import engine
 from support.outside.drawing import skip_without_pictures
+from support.waiting import PROCESS_S
 
 AFTER_SOMEBODY_ELSE: Final = """
 import mujoco
@@ -62,6 +63,6 @@ def test_pictures_are_drawn_where_somebody_imported_mujoco_before_for_its_physic
     environment = {name: value for name, value in os.environ.items() if name not in {"MUJOCO_GL", "DISPLAY"}}
     done = subprocess.run(
         [sys.executable, "-c", AFTER_SOMEBODY_ELSE],
-        env=environment, capture_output=True, text=True, timeout=120, check=False,
+        env=environment, capture_output=True, text=True, timeout=PROCESS_S, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

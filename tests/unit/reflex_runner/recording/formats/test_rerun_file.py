@@ -14,6 +14,7 @@ from reflex.errors import SetupError
 from reflex_runner.recording.recorder import Recorder
 from support.run_recording.runs import facts
 from support.skips import skip_for_want_of
+from support.waiting import PROCESS_S
 
 MODULE = "reflex_runner.recording.formats.rerun_file"
 
@@ -37,7 +38,7 @@ def folder(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def ran(*command: str | Path) -> str:
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "tests")}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PROCESS_S, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.strip()
 
