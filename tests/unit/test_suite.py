@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from subprocess import PIPE
 from types import SimpleNamespace
 from typing import Final
 
@@ -18,7 +19,7 @@ from hypothesis import core
 
 from docs.documents import REPOSITORY
 from support.skips import HOW_TO_RUN, Tool, reason_for, summary_of, wanted_tool
-from support.waiting import PROCESS_S
+from support.waiting import HANGS_S, PROCESS_S
 from support.workers import longest_first, unit_of_work
 
 TESTS: Final = REPOSITORY / "tests"
@@ -67,8 +68,14 @@ def run_pytest(folder: Path, texts: Sequence[str], *options: str) -> subprocess.
     plugins = ["-p", "xdist", "-p", "pytest_randomly", *options]
     command = [sys.executable, "-m", "pytest", "-c", os.devnull, "--rootdir", str(folder), *plugins, str(folder)]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    environment = {**kept, "PYTHONPATH": str(TESTS), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=PROCESS_S)
+    environment = {**kept, "PYTHONPATH": str(TESTS), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONFAULTHANDLER": "1"}
+    with subprocess.Popen(command, cwd=folder, env=environment, stdout=PIPE, stderr=PIPE, text=True) as process:
+        try:
+            out, told = process.communicate(timeout=PROCESS_S - HANGS_S)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGABRT)  # it says where it hangs
+            pytest.fail("\n".join(process.communicate(timeout=HANGS_S)))
+    return subprocess.CompletedProcess(command, process.returncode, out, told)
 
 
 @pytest.fixture(scope="module")
