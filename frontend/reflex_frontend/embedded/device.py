@@ -76,13 +76,16 @@ class DeviceInUse:
             return "onnx_trt_fp16" if config.precision == "fp16" else "decomposed"
         return "onnx_cuda" if self.name == "cuda" else "onnx_cpu"
 
-    def step_down(self, failure: str) -> bool:
-        """Whether a start that failed with these words was the device's fault, and the next best one is taken now."""
+    def step_down(self, failure: str, *, has_served: bool = False) -> bool:
+        """Whether a process that ended with these words did so by the device's fault: the next best one is taken now.
+
+        Other words of one that `has_served` say nothing of the device: its models did come up on it.
+        """
         if not self.may_step_down or self.name is None:
             return False
         mark = f"device {self.name}: "
         if mark not in failure:
-            self._is_settled = True  # a broken model is broken on any device
+            self._is_settled = self._is_settled or not has_served  # a broken model is broken on any device
             return False
         self._failed[self.name] = failure.partition(mark)[2]
         self.choice = choose("auto", self._machine, self._failed)

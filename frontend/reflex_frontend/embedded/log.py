@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from collections.abc import Collection
 
 __all__ = ["TritonLog"]
 
@@ -19,6 +20,7 @@ SERVING_MARK = "Started GRPCInferenceService"
 
 HEADER = re.compile(r"^(?P<level>[EWI])\d{4} [\d:.]+ +\d+ \S+\] ?")
 FAILED_MODEL = re.compile(r"failed to load '(?P<model>[^']+)' version \d+: (?P<why>.*)")
+LOADED_MODEL = re.compile(r"successfully loaded '(?P<model>[^']+)'")
 ITS_MODEL = re.compile(r"its model (?P<model>\S+): (?P<why>.*)")
 PLAIN_FAILURES = (
     re.compile(r"error while loading shared libraries: (?P<why>.*)"),
@@ -60,12 +62,26 @@ class TritonLog:
         """The last telling lines: errors, warnings and whatever the stubs wrote, without the noise about GPUs."""
         return tuple([line for line in self._lines if _telling(line)][-TAIL_LINES:])
 
-    def failure(self) -> str | None:
-        """Why the start failed, for a person, or None when the log does not say."""
-        for line in self._lines:
-            match = FAILED_MODEL.search(line)
-            if match:
-                return _of_a_model(match["model"], _clean(match["why"]))
+    def failure(self, models: Collection[str] | None = None) -> str | None:
+        """Why the process ended, for a person, or None when the log does not say.
+
+        That of `models` alone which failed last and has not loaded since; None: of any model.
+        """
+        return self._failed_model(models) or self._plain_failure()
+
+    def _failed_model(self, models: Collection[str] | None) -> str | None:
+        loaded_since = set()
+        for line in reversed(self._lines):
+            if loaded := LOADED_MODEL.search(line):
+                loaded_since.add(loaded["model"])
+            failed = FAILED_MODEL.search(line)
+            if failed is None or failed["model"] in loaded_since:
+                continue
+            if models is None or failed["model"] in models:
+                return _of_a_model(failed["model"], _clean(failed["why"]))
+        return None
+
+    def _plain_failure(self) -> str | None:
         for pattern in PLAIN_FAILURES:
             for line in self._lines:
                 match = pattern.search(_without_header(line))

@@ -7,7 +7,7 @@ import contextlib
 import itertools
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +27,7 @@ from reflex_frontend.embedded.layout import (
 )
 from reflex_frontend.embedded.locate import Installation, locate
 from reflex_frontend.embedded.options import EmbeddedOptions, TritonEvent
+from reflex_frontend.embedded.parts import parts_of
 from reflex_frontend.embedded.run_folder import RunFolder
 from reflex_frontend.embedded.start_watch import (
     DIED,
@@ -65,6 +66,7 @@ class EmbeddedTriton:
         self._child: Child | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._private: PrivateRepository | None = None
+        self._parts: Mapping[str, frozenset[str]] = {}
         self.restarts = 0
         self.last_exit: int | None = None
         """Exit code of the last process that ended; negative is the number of the signal."""
@@ -158,6 +160,7 @@ class EmbeddedTriton:
     async def _spawn(self, folder: RunFolder) -> Child:
         await self._refresh()
         repository = self._prepared.repository if self._private is None else self._private.path
+        self._parts = await asyncio.to_thread(parts_of, repository, self.models)
         models = self.models if self._private is None else self._private.to_load(self.models)
         prefix = f"{owner_prefix()}{next(self._run_numbers)}_"
         ready = self._prepared
@@ -214,11 +217,14 @@ class EmbeddedTriton:
     def _note_exit(self, child: Child) -> bool:
         """Record and report an exit that nobody asked for; True when it is time to give up."""
         self.last_exit = child.exit_code
-        self._failure = child.log.failure()
-        self._failed_starts = 0 if child.log.serving else self._failed_starts + 1
+        has_served = child.log.serving
+        # Into one that serves others load models, too, like those of a rollout: they do not come with the next start.
+        self._failure = child.log.failure(self._own_models() if has_served else None)
+        self._failed_starts = 0 if has_served else self._failed_starts + 1
         if child.uptime_s >= self._options.healthy_after_s:
             self._delay_s = self._options.restart_delay_s
-        steps_down = self._failure is not None and self._options.device.step_down(self._failure)
+        device = self._options.device
+        steps_down = self._failure is not None and device.step_down(self._failure, has_served=has_served)
         if steps_down:
             self._failed_starts, self._delay_s = 0, self._options.restart_delay_s
         gives_up = self._failed_starts == self._options.max_failed_starts
@@ -227,7 +233,7 @@ class EmbeddedTriton:
             TritonEvent(
                 kind="gave_up" if gives_up else "exited",
                 message=(f"Triton {how}: {self._failure}" if self._failure else f"Triton {how}")
-                + (f"; --device auto takes {self._options.device.name} now" if steps_down else ""),
+                + (f"; --device auto takes {device.name} now" if steps_down else ""),
                 pid=child.pid,
                 exit_code=child.exit_code,
                 restart_in_s=None if gives_up else self._delay_s,
@@ -235,6 +241,10 @@ class EmbeddedTriton:
             )
         )
         return gives_up
+
+    def _own_models(self) -> frozenset[str]:
+        """What it is to hold, by the names that Triton gives them in its log."""
+        return frozenset(self.models).union(*(self._parts.get(model, ()) for model in self.models))
 
     def _next_delay_s(self) -> float:
         delay_s = self._delay_s

@@ -75,6 +75,14 @@ def test_a_broken_model_is_no_fault_of_the_device_and_ends_the_looking(tmp_path:
     assert (device.name, device.may_step_down) == ("cuda", False)
 
 
+def test_what_a_process_that_served_says_of_other_things_does_not_end_the_looking(tmp_path: Path) -> None:
+    device = on(tmp_path, "auto", H200)
+    assert not device.step_down("model 'x': model.onnx is missing; export the policy again", has_served=True)
+    assert (device.name, device.may_step_down) == ("cuda", True)
+    assert device.step_down("model 'x': device cuda: the GPU is lost (CUDA failure 999)", has_served=True)
+    assert device.name == "cpu"
+
+
 def test_a_device_that_was_named_stays(tmp_path: Path) -> None:
     device = on(tmp_path, "cuda", H200)
     assert not device.may_step_down

@@ -29,6 +29,34 @@ def test_the_reason_of_a_model_that_did_not_load_is_found_without_codes_and_trac
     assert failure == "model 'broken': /r/broken/1/model.onnx is missing; export the policy again"
 
 
+FAILED = "E1121 03:44:52.872535 5848 model_lifecycle.cc:642] \"failed to load '{}' version 1: Internal: {}\"\n"
+LOADED = "I1121 03:44:53.872535 5848 model_lifecycle.cc:849] \"successfully loaded '{}'\"\n"
+
+
+@pytest.mark.parametrize(
+    ("models", "failure"),
+    [
+        (None, "model 'b': device cuda: no"),
+        (("a", "c"), "model 'a': the second"),
+        (("c",), None),
+        (("d",), "model 'd_denoise': device cuda: lost"),
+    ],
+)
+def test_of_the_models_that_count_the_one_that_failed_last_is_told(
+    models: tuple[str, ...] | None, failure: str | None
+) -> None:
+    whys = [("d", "its model d_denoise: device cuda: lost"), ("a", "the first"), ("a", "the second"),
+            ("b", "device cuda: no")]  # fmt: skip
+    assert _log(SERVING + "".join(FAILED.format(*each) for each in whys)).failure(models) == failure
+
+
+def test_a_model_that_has_loaded_since_did_not_fail() -> None:
+    failed_twice = FAILED.format("b", "no") + FAILED.format("a", "device cuda: no")
+    assert _log(failed_twice + LOADED.format("a")).failure() == "model 'b': no"
+    assert _log(failed_twice + LOADED.format("a")).failure(("a",)) is None
+    assert _log(failed_twice + LOADED.format("a") + FAILED.format("a", "again")).failure() == "model 'a': again"
+
+
 @pytest.mark.parametrize(
     ("line", "failure"),
     [

@@ -6,7 +6,11 @@ from pathlib import Path
 import pytest
 
 from reflex.errors import RepositoryError
+from reflex.gpus import Libraries, Machine, read_driver
 from reflex_frontend.embedded import EmbeddedOptions, EmbeddedTriton
+from reflex_frontend.embedded.device import DeviceInUse
+from reflex_frontend.embedded.log import TritonLog
+from support.gpus.standin import H200, Standin
 
 
 def _triton(repository: Path, model: str) -> EmbeddedTriton:
@@ -30,3 +34,46 @@ def test_stop_without_start_does_nothing(tmp_path: Path) -> None:
     assert (triton.pid, triton.is_running, triton.failure, triton.restarts) == (None, False, None, 0)
     with pytest.raises(RuntimeError, match="start"):
         _ = triton.grpc_address
+
+
+SERVING = 'I1121 03:42:54.379729 4506 grpc_server.cc:2558] "Started GRPCInferenceService at 127.0.0.1:18001"\n'
+FAILED = "E1121 03:44:52.872535 5848 model_lifecycle.cc:642] \"failed to load '{}' version 1: Internal: {}\"\n"
+NO_MEMORY = "device cuda: the GPU's memory ran out; see who"
+
+
+class Ended:
+    """A process that has ended, with its log."""
+
+    def __init__(self, log: str) -> None:
+        self.log = TritonLog()
+        self.log.feed(log.encode())
+        self.pid, self.exit_code, self.uptime_s = 1, -9, 60.0
+
+
+def _after(tmp_path: Path, log: str, *, parts: tuple[str, ...] = ()) -> tuple[str | None, str | None, bool]:
+    """What failed, the device from then on, and whether `auto` goes on looking, when a process of A ended."""
+    library = Standin((H200,)).write(tmp_path / "libcuda.so.1")
+    machine = Machine(read_driver(str(library)), Libraries("1.31.1", "13.0", ("onnxruntime-gpu",), (), "0.5.0", 13))
+    device = DeviceInUse("auto", machine)
+    triton = EmbeddedTriton(EmbeddedOptions(model_repository=tmp_path, models=("a",), device=device))
+    triton._parts = {"a": frozenset(parts)}
+    triton._note_exit(Ended(log))  # type: ignore[arg-type]
+    return triton._failure, device.name, device.may_step_down
+
+
+@pytest.mark.parametrize("why", [NO_MEMORY, "model.onnx is missing; export the policy again"])
+def test_a_rollout_that_failed_says_nothing_of_the_device_of_what_goes_on(tmp_path: Path, why: str) -> None:
+    assert _after(tmp_path, SERVING + FAILED.format("b", why)) == (None, "cuda", True)
+    lost = FAILED.format("a", "its model a_denoise: device cuda: the GPU is lost (CUDA failure 999)")
+    assert _after(tmp_path, SERVING + lost + FAILED.format("b", why))[1] == "cpu"
+
+
+def test_a_part_of_an_own_model_that_no_longer_comes_up_is_the_devices_fault(tmp_path: Path) -> None:
+    log = SERVING + FAILED.format("a_encoder", NO_MEMORY)
+    assert _after(tmp_path, log) == (None, "cuda", True)
+    assert _after(tmp_path, log, parts=("a_encoder",))[1] == "cpu"
+
+
+def test_a_start_that_failed_is_told_of_whatever_model_it_was(tmp_path: Path) -> None:
+    assert _after(tmp_path, FAILED.format("b", NO_MEMORY))[1] == "cpu"
+    assert _after(tmp_path, FAILED.format("b", "no")) == ("model 'b': no", "cuda", False)
