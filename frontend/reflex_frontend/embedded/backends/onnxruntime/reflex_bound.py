@@ -60,7 +60,7 @@ class BoundSession:
         self._max_batch = config["max_batch_size"]
         self._inputs = {tensor["name"]: [int(size) for size in tensor["dims"]] for tensor in config["input"]}
         self._outputs = {tensor["name"]: [int(size) for size in tensor["dims"]] for tensor in config["output"]}
-        self._types = {tensor.name: NUMPY[tensor.type] for tensor in (*session.get_inputs(), *session.get_outputs())}
+        self._types = {tensor.name: NUMPY[tensor.type] for tensor in _known(session, config)}
         self._bound: dict[tuple, _Bound] = {}
         self.captures = captures and can_capture(config)
         """Whether runs are replayed as CUDA graphs."""
@@ -129,6 +129,12 @@ class BoundSession:
             binding.bind_output(name, self._memory, self._index)
         self._session.run_with_iobinding(binding, _run_options(NO_GRAPH))
         return binding.get_outputs()
+
+
+def _known(session: onnxruntime.InferenceSession, config: dict) -> list:
+    """What the config names of the graph's tensors: others are neither fed nor taken, of whatever type they are."""
+    names = {tensor["name"] for tensor in (*config["input"], *config["output"])}
+    return [tensor for tensor in (*session.get_inputs(), *session.get_outputs()) if tensor.name in names]
 
 
 def _taken(value: onnxruntime.OrtValue) -> np.ndarray:

@@ -12,12 +12,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as states
 from reflex_bound import BoundSession, can_capture
 from reflex_cache import cached
 
 NewOptions = Callable[[], onnxruntime.SessionOptions]
+Check = Callable[[onnxruntime.InferenceSession], None]
 
-__all__ = ["CPU", "DeviceError", "device_of", "open_on", "sentence_of"]
+__all__ = ["CPU", "DeviceError", "LoadError", "device_of", "open_on", "reason_of", "sentence_of"]
 
 CPU = "cpu"
 PROVIDERS = {"cuda": "CUDAExecutionProvider", "trt-rtx": "NvTensorRTRTXExecutionProvider"}
@@ -34,13 +36,23 @@ LOST = re.compile(
     r"|unspecified launch failure|illegal memory access|device-side assert|uncorrectable ECC|GPU is lost",
     re.IGNORECASE,
 )
+MODEL_FAULTS = (KeyError, states.InvalidArgument, states.InvalidGraph, states.InvalidProtobuf, states.NoSuchFile)
+MODEL_FAULT = re.compile(
+    r"Load model from|tensorprotoutils|[Ii]nvalid (?:dimensions|rank) for input|Unexpected input data type|NodeArg"
+)
+"""What ONNX Runtime itself says of a file, its weights or its tensors, in errors of no class of their own."""
+PROVIDERS_OWN = re.compile(r"CUDA|CUDNN|CUBLAS|TensorRT|NvTensor|ExecutionProvider", re.IGNORECASE)
 COMMENT = re.compile(r"#.*")
 ON_CPU = re.compile(r"\bkind\s*:\s*KIND_CPU\b")
 NOT_LOADED = re.compile(r"Failed to load library \S+ with error: (.*)")
 NOT_ALL_ON_GPU = re.compile(r"cannot use the (?:CUDA )?graph capture feature|cannot use the CUDA Graph", re.IGNORECASE)
 
 
-class DeviceError(Exception):
+class LoadError(Exception):
+    """Why a model cannot be loaded, for a person."""
+
+
+class DeviceError(LoadError):
     """Why a model does not come up on its device; the frontend knows it by how it begins."""
 
     def __init__(self, device: str, why: str) -> None:
@@ -58,17 +70,27 @@ def device_of(config: dict, written: str) -> str:
     return CPU if any(-1 in map(int, tensor["dims"]) for tensor in config["input"]) else wanted
 
 
-def open_on(device: str, path: Path, options: NewOptions, config: dict) -> BoundSession:
+def open_on(device: str, path: Path, options: NewOptions, config: dict, check: Check) -> BoundSession:
     """The model on the GPU, run once for every batch size; `DeviceError` when it is not what runs it.
 
     `options` makes those of a session anew: one that failed, or is opened twice, must not leave its provider in them.
+    `check` raises what is wrong with the model itself. That is no fault of the device, and is told as on the CPU.
     """
     try:
-        return _open_rtx(path, options, config) if device == "trt-rtx" else _open_cuda(path, options, config)
-    except DeviceError:
+        return (_open_rtx if device == "trt-rtx" else _open_cuda)(path, options, config, check)
+    except LoadError:
         raise
     except Exception as exc:
+        if _is_of_model(exc, path):
+            raise LoadError(f"{path} cannot be loaded: {reason_of(exc)}") from exc
         raise DeviceError(device, sentence_of(str(exc)) or _plainly(str(exc))) from exc
+
+
+def reason_of(error: Exception) -> str:
+    """Without the `[ONNXRuntimeError] : 7 : ` in front; of a GPU's error, what it means."""
+    if told := sentence_of(str(error)):
+        return told
+    return str(error).removeprefix("[ONNXRuntimeError] : ").partition(" : ")[2] or str(error)
 
 
 def sentence_of(error: str) -> str | None:
@@ -82,6 +104,15 @@ def sentence_of(error: str) -> str | None:
     return None if found is None else f"the GPU is lost ({found[0]}); `dmesg | grep Xid` says why"
 
 
+def _is_of_model(error: Exception, path: Path) -> bool:
+    """Whether the model would not come up on any device."""
+    told = str(error).replace(str(path), "")
+    if sentence_of(told) or PROVIDERS_OWN.search(told):
+        return False
+    is_unreadable = isinstance(error, OSError) and str(error.filename) == str(path)
+    return is_unreadable or isinstance(error, MODEL_FAULTS) or MODEL_FAULT.search(str(error)) is not None
+
+
 def _plainly(error: str) -> str:
     """Without codes and paths: these words go as far as /health."""
     found = NOT_LOADED.search(error)
@@ -90,7 +121,7 @@ def _plainly(error: str) -> str:
     return error.removeprefix("[ONNXRuntimeError] : ").rpartition(" : ")[2]
 
 
-def _open_cuda(path: Path, options: NewOptions, config: dict) -> BoundSession:
+def _open_cuda(path: Path, options: NewOptions, config: dict, check: Check) -> BoundSession:
     if hasattr(onnxruntime, "preload_dlls"):
         onnxruntime.preload_dlls()
     try:
@@ -100,6 +131,7 @@ def _open_cuda(path: Path, options: NewOptions, config: dict) -> BoundSession:
         if NOT_ALL_ON_GPU.search(str(exc)) is None:
             raise
         session, captures = _cuda_session(path, options(), CUDA_OPTIONS | {"enable_cuda_graph": "0"}), False
+    check(session)
     return BoundSession(session, config, "cuda", captures=captures).warmed_up()
 
 
@@ -125,7 +157,7 @@ def _why_not_loaded() -> str:
     return "ONNX Runtime did not take it"
 
 
-def _open_rtx(path: Path, options: NewOptions, config: dict) -> BoundSession:
+def _open_rtx(path: Path, options: NewOptions, config: dict, check: Check) -> BoundSession:
     devices = _rtx_devices()
 
     def opened(cache: Path | None) -> BoundSession:
@@ -135,6 +167,7 @@ def _open_rtx(path: Path, options: NewOptions, config: dict) -> BoundSession:
         session = onnxruntime.InferenceSession(str(path), own)
         if PROVIDERS["trt-rtx"] not in session.get_providers():
             raise DeviceError("trt-rtx", "ONNX Runtime did not take its provider; `reflex doctor` says more")
+        check(session)
         return BoundSession(session, config, "cuda", captures=can_capture(config)).warmed_up()
 
     root = os.environ.get("REFLEX_ONNX_CACHE")

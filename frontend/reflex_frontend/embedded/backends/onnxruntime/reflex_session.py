@@ -10,7 +10,7 @@ from pathlib import Path
 
 import onnxruntime
 from reflex_bound import BoundSession
-from reflex_device import CPU, DeviceError, device_of, open_on, sentence_of
+from reflex_device import CPU, LoadError, device_of, open_on, reason_of
 
 __all__ = ["LoadError", "open_session", "reason_of"]
 
@@ -30,10 +30,6 @@ DATATYPES = {
 }
 
 
-class LoadError(Exception):
-    """Why a model cannot be loaded, for a person."""
-
-
 def open_session(config: dict, folder: Path) -> onnxruntime.InferenceSession:
     """The model of `config`, whose version's folder that is; `LoadError` where the two do not agree.
 
@@ -42,17 +38,7 @@ def open_session(config: dict, folder: Path) -> onnxruntime.InferenceSession:
     path = _model_file(config, folder)
     written = folder.parent / "config.pbtxt"
     device = device_of(config, written.read_text(encoding="utf-8") if written.is_file() else "")
-    session = _load(path, _session_options(config)) if device == CPU else _load_on(device, path, config)
-    _check(config["input"], session.get_inputs(), "input", config["max_batch_size"])
-    _check(config["output"], session.get_outputs(), "output", config["max_batch_size"])
-    return session
-
-
-def reason_of(error: Exception) -> str:
-    """Without the `[ONNXRuntimeError] : 7 : ` in front; of a GPU's error, what it means."""
-    if told := sentence_of(str(error)):
-        return told
-    return str(error).removeprefix("[ONNXRuntimeError] : ").partition(" : ")[2] or str(error)
+    return _load(path, config) if device == CPU else _load_on(device, path, config)
 
 
 def _model_file(config: dict, folder: Path) -> Path:
@@ -66,14 +52,22 @@ def _session_options(config: dict) -> onnxruntime.SessionOptions:
     parameters = {name: value["string_value"] for name, value in config.get("parameters", {}).items()}
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    options.intra_op_num_threads = int(parameters.get("intra_op_thread_count") or _threads(config))
-    options.inter_op_num_threads = int(parameters.get("inter_op_thread_count") or 1)
+    options.intra_op_num_threads = _count(parameters, "intra_op_thread_count") or _threads(config)
+    options.inter_op_num_threads = _count(parameters, "inter_op_thread_count") or 1
     # Spinning makes a pool a little quicker and takes whole cores from the frontend.
     entries = {"session.intra_op.allow_spinning": "0", "session.inter_op.allow_spinning": "0"}
     entries |= {name: value for name, value in parameters.items() if name.startswith("session.")}
     for name, value in entries.items():
         options.add_session_config_entry(name, value)
     return options
+
+
+def _count(parameters: dict[str, str], name: str) -> int:
+    """0 where it is not given."""
+    told = parameters.get(name) or "0"
+    if not told.isdecimal():
+        raise LoadError(f"config.pbtxt has {name} '{told}'; write a whole number there")
+    return int(told)
 
 
 def _threads(config: dict) -> int:
@@ -83,22 +77,29 @@ def _threads(config: dict) -> int:
     return max(1, allotted // max(1, instances))
 
 
-def _load(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+def _load(path: Path, config: dict) -> onnxruntime.InferenceSession:
+    options = _session_options(config)
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as exc:
         raise LoadError(f"{path} cannot be loaded: {reason_of(exc)}") from exc
+    _check_tensors(config, session)
+    return session
 
 
 def _load_on(device: str, path: Path, config: dict) -> BoundSession:
-    try:
-        session = open_on(device, path, lambda: _session_options(config), config)
-    except DeviceError as exc:
-        raise LoadError(str(exc)) from exc
+    session = open_on(
+        device, path, lambda: _session_options(config), config, lambda session: _check_tensors(config, session)
+    )
     sys.stderr.write(
         f"reflex: {config['name']} runs on {device}, {'as' if session.captures else 'without'} CUDA graphs\n"
     )
     return session
+
+
+def _check_tensors(config: dict, session: onnxruntime.InferenceSession) -> None:
+    _check(config["input"], session.get_inputs(), "input", config["max_batch_size"])
+    _check(config["output"], session.get_outputs(), "output", config["max_batch_size"])
 
 
 def _check(wanted: list[dict], found: list, kind: str, max_batch_size: int) -> None:

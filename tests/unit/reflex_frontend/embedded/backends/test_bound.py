@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 
@@ -119,3 +120,12 @@ def test_an_output_of_any_size_is_never_captured(session: onnxruntime.InferenceS
     model = made(session, dims=(-1,))
     assert model.captures is False
     assert (model.run(["y"], rows(2))[0] == 2.0).all()
+
+
+def test_an_output_that_nobody_takes_may_be_of_any_type(tmp_path: Path) -> None:
+    model = onnx.load(doubling(tmp_path / "model.onnx"))
+    model.graph.node.append(onnx.helper.make_node("Cast", ["y"], ["text"], to=onnx.TensorProto.STRING))
+    model.graph.output.append(onnx.helper.make_tensor_value_info("text", onnx.TensorProto.STRING, ["batch", 4]))
+    onnx.save(model, tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"])
+    assert (made(session).run(["y"], rows(2))[0] == 2.0).all()

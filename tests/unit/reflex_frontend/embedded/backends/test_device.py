@@ -9,12 +9,15 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
+from onnxruntime.capi import onnxruntime_pybind11_state as states
 
 from support.gpus.backend import BACKEND, backend_module, doubling, model_config
 from support.gpus.standin import RTX_4090, Standin
@@ -95,6 +98,89 @@ def test_a_provider_that_onnxruntime_passes_over_silently_is_an_error(
     monkeypatch.setattr(onnxruntime, "InferenceSession", _as_with_cuda)
     said = loaded_on("cuda", tmp_path, monkeypatch)
     assert said.startswith("device cuda: its provider cannot be loaded: ")
+
+
+def corrupted(path: Path) -> None:
+    path.write_bytes(b"no graph" * 8)
+
+
+def without_its_weights(path: Path) -> None:
+    doubling(path)
+    onnx.save(onnx.load(path), path, save_as_external_data=True, location="weights", size_threshold=0)
+    (path.parent / "weights").unlink()
+
+
+def of_an_unknown_operator(path: Path) -> None:
+    doubling(path)
+    model = onnx.load(path)
+    model.graph.node[0].op_type = "NoSuchOperator"
+    onnx.save(model, path)
+
+
+def with_a_fixed_batch(path: Path) -> None:
+    doubling(path, batched=False)
+
+
+INT64 = {"name": "x", "data_type": "TYPE_INT64", "dims": ["4"]}
+ELSEWHERE = {"name": "elsewhere", "data_type": "TYPE_FP32", "dims": ["4"]}
+THREADS = {"intra_op_thread_count": {"string_value": "many"}}
+
+
+@pytest.mark.parametrize(
+    ("written", "config", "said"),
+    [
+        (corrupted, {}, "model.onnx cannot be loaded: INVALID_PROTOBUF : Load model from"),
+        (without_its_weights, {}, "model.onnx cannot be loaded: FAIL : External data path"),
+        (of_an_unknown_operator, {}, "No Op registered for NoSuchOperator"),
+        (with_a_fixed_batch, {}, "max_batch_size is 4, but the first axis of input 'x' is fixed at 1"),
+        (doubling, {"input": [ELSEWHERE]}, "config.pbtxt has input 'elsewhere', the model has only x"),
+        (doubling, {"input": [INT64]}, "input 'x' is TYPE_INT64 in config.pbtxt and tensor(float) in the model"),
+        (doubling, {"parameters": THREADS}, "config.pbtxt has intra_op_thread_count 'many'; write a whole number"),
+    ],
+)
+def test_what_is_wrong_with_a_model_is_no_fault_of_the_gpu_and_is_told_as_on_the_cpu(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    written: Callable[[Path], object],
+    config: dict[str, Any],
+    said: str,
+) -> None:
+    written(tmp_path / "model.onnx")
+    told = []
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+    monkeypatch.setattr(onnxruntime, "InferenceSession", _as_on_cuda)
+    for wanted in ("cpu", "cuda"):
+        monkeypatch.setenv("REFLEX_ONNX_DEVICE", wanted)
+        with pytest.raises(session.LoadError) as refused:
+            session.open_session(model_config(**config), tmp_path)
+        told.append(str(refused.value))
+    assert said in told[0]
+    assert told[1] == told[0]
+
+
+def _as_on_cuda(path: str, options: Any, **_: Any) -> Any:
+    """A session of the CPU that says that the GPU runs it."""
+    opened = _as_with_cuda(path, options)
+    opened.get_providers = lambda: ["CUDAExecutionProvider"]
+    return opened
+
+
+@pytest.mark.parametrize(
+    ("error", "is_models"),
+    [
+        (RuntimeError("Error in execution: Got invalid dimensions for input: x for the following indices"), True),
+        (KeyError("elsewhere"), True),
+        (PermissionError(13, "Permission denied", "/r/CUDA/model.onnx"), True),
+        (states.InvalidProtobuf("Load model from /r/CUDA/model.onnx failed:Protobuf parsing failed."), True),
+        (states.InvalidArgument("Invalid CUDA device ID 0"), False),
+        (states.InvalidArgument("CUDA failure 2: out of memory ; GPU=0"), False),
+        (states.Fail("Failed to load library /x/libp.so with error: libcuda.so.1: cannot open"), False),
+        (states.RuntimeException("CUDA failure 209: no kernel image is available"), False),
+        (PermissionError(13, "Permission denied", "/dev/nvidia0"), False),
+    ],
+)
+def test_an_error_is_the_models_where_no_device_would_take_it(error: Exception, is_models: bool) -> None:
+    assert device._is_of_model(error, Path("/r/CUDA/model.onnx")) is is_models
 
 
 def _as_with_cuda(path: str, options: Any, **_: Any) -> Any:
