@@ -7,10 +7,8 @@ So each is made by a thread of its own, which is left behind if need be, and sig
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
@@ -23,6 +21,7 @@ from reflex.policy_config import PolicyConfig
 from reflex_frontend.callers.keys import KeyRing
 from reflex_frontend.callers.keyset_file import KeysetFile, require_signatures
 from reflex_frontend.embedded.device import DeviceInUse
+from reflex_frontend.embedded.own_thread import in_its_own_thread
 from reflex_frontend.motion.correction import require_correctable
 from reflex_frontend.motion.fitness import require_prefix, require_rtc
 from reflex_frontend.observing.recording.directory import prepare_directory
@@ -73,8 +72,8 @@ async def look_beforehand(settings: Settings) -> Beforehand:
     head = None
     if settings.a2c2_checkpoint is not None:
         head = await _soon(f"--a2c2-checkpoint {settings.a2c2_checkpoint}", read_head, settings.a2c2_checkpoint)
-    repository = await _in_its_own_thread(find_repository, settings.model_repository)
-    policy_set = await _in_its_own_thread(load_policy_set, repository, settings)
+    repository = await in_its_own_thread(find_repository, settings.model_repository)
+    policy_set = await in_its_own_thread(load_policy_set, repository, settings)
     if settings.rtc:
         require_rtc(settings, policy_set.answering)
     if settings.prefix_cache_mb is not None:
@@ -97,7 +96,7 @@ async def _device(wanted: Wanted) -> DeviceInUse:
     """Of a driver that hangs nobody would learn otherwise why nothing goes on."""
     if wanted == "cpu":
         return DeviceInUse()
-    answer = _in_its_own_thread(read_machine)
+    answer = in_its_own_thread(read_machine)
     done, _ = await asyncio.wait((answer,), timeout=DRIVER_S)
     if not done:
         answer.cancel()
@@ -116,7 +115,7 @@ def _require_servable_engine(config: PolicyConfig) -> None:
 
 
 async def _soon(option: str, read: Callable[..., T], *arguments: object) -> T:
-    answer = _in_its_own_thread(read, *arguments)
+    answer = in_its_own_thread(read, *arguments)
     done, _ = await asyncio.wait((answer,), timeout=DISK_S)
     if not done:
         answer.cancel()
@@ -124,20 +123,3 @@ async def _soon(option: str, read: Callable[..., T], *arguments: object) -> T:
             f"{option}: its disk has not answered for {DISK_S:g} s; see whether it is mounted, then try again"
         )
     return answer.result()
-
-
-def _in_its_own_thread(read: Callable[..., T], *arguments: object) -> asyncio.Future[T]:
-    answer: Future[T] = Future()
-
-    def work() -> None:
-        try:
-            result = read(*arguments)
-        except Exception as exc:  # noqa: BLE001 - for whoever waits for the answer
-            if answer.set_running_or_notify_cancel():
-                answer.set_exception(exc)
-        else:
-            if answer.set_running_or_notify_cancel():
-                answer.set_result(result)
-
-    threading.Thread(target=work, name="start", daemon=True).start()
-    return asyncio.wrap_future(answer)

@@ -20,7 +20,7 @@ __all__ = ["PrivateRepository"]
 
 
 class PrivateRepository:
-    """Of one embedded Triton. Blocks for some milliseconds: call it in a thread."""
+    """Of one embedded Triton. Blocks, with a disk that has gone for ever: see own_thread.py."""
 
     def __init__(self, repository: Path, folder: Path) -> None:
         self._repository = repository
@@ -47,6 +47,11 @@ class PrivateRepository:
         for name, target in wanted.items():
             _point(self.path / name, target)
         self._seen = seen
+
+    def keep_up(self) -> None:
+        """`refresh`, if the repository on disk has changed."""
+        if self.is_outdated():
+            self.refresh()
 
     def is_outdated(self) -> bool:
         """Whether a model has come to the repository on disk, or gone, since it was last looked at."""

@@ -27,6 +27,7 @@ from reflex_frontend.embedded.layout import (
 )
 from reflex_frontend.embedded.locate import Installation, locate
 from reflex_frontend.embedded.options import EmbeddedOptions, TritonEvent
+from reflex_frontend.embedded.own_thread import OneAtATime
 from reflex_frontend.embedded.parts import parts_of
 from reflex_frontend.embedded.run_folder import RunFolder
 from reflex_frontend.embedded.start_watch import (
@@ -66,6 +67,8 @@ class EmbeddedTriton:
         self._child: Child | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._private: PrivateRepository | None = None
+        self._disk = OneAtATime()
+        """A disk that has gone holds up what needs it, and neither the models that are in memory nor the stop."""
         self._parts: Mapping[str, frozenset[str]] = {}
         self.restarts = 0
         self.last_exit: int | None = None
@@ -107,7 +110,7 @@ class EmbeddedTriton:
         if self._keeper is not None:
             raise RuntimeError("the embedded Triton is already started")
         _check_models(self._options)
-        self._prepared = await asyncio.to_thread(_prepare, self._options)
+        self._prepared = await self._disk.run(_prepare, self._options)
         self._threads = self._options.threads or default_threads(usable_cores())
         self._folder = RunFolder()
         try:
@@ -160,7 +163,7 @@ class EmbeddedTriton:
     async def _spawn(self, folder: RunFolder) -> Child:
         await self._refresh()
         repository = self._prepared.repository if self._private is None else self._private.path
-        self._parts = await asyncio.to_thread(parts_of, repository, self.models)
+        self._parts = await self._disk.run(parts_of, repository, self.models)
         models = self.models if self._private is None else self._private.to_load(self.models)
         prefix = f"{owner_prefix()}{next(self._run_numbers)}_"
         ready = self._prepared
@@ -193,14 +196,13 @@ class EmbeddedTriton:
         """Until cancelled."""
         while self._private is not None:
             await asyncio.sleep(REFRESH_S)
-            if self._private.is_outdated():
-                with contextlib.suppress(OSError):  # a disk that comes back is seen by the next look
-                    await self._refresh()
+            with contextlib.suppress(OSError):  # a disk that comes back is seen by the next look
+                await self._disk.run(self._private.keep_up)
 
     async def _refresh(self) -> None:
         """Let Triton see what the repository on disk holds by now."""
         if self._private is not None:
-            await asyncio.to_thread(self._private.refresh)
+            await self._disk.run(self._private.refresh)
 
     async def _respawn(self, folder: RunFolder) -> Child:
         """Start again after the delay, and again when the machine cannot start a process at the moment."""

@@ -64,7 +64,7 @@ def test_what_comes_and_goes_on_disk_comes_and_goes(repository: Path, private: P
     assert not private.is_outdated()
     write_nonce_policy(repository, "new")
     assert private.is_outdated()
-    private.refresh()
+    private.keep_up()
     told = json.loads((private.path / "new" / "1" / "reflex_ensemble.json").read_text())
     assert [step["model"] for step in told["steps"]] == ["new_preprocess", "new_encoder", "new_denoise"]
     (repository / "slow" / "config.pbtxt").unlink()

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 
 import pytest
 
 from reflex.errors import RepositoryError
 from reflex.gpus import Libraries, Machine, read_driver
-from reflex_frontend.embedded import EmbeddedOptions, EmbeddedTriton
+from reflex_frontend.embedded import EmbeddedOptions, EmbeddedTriton, server
 from reflex_frontend.embedded.device import DeviceInUse
 from reflex_frontend.embedded.log import TritonLog
+from reflex_frontend.embedded.private_repository import PrivateRepository
 from support.gpus.standin import H200, Standin
+from support.waiting import HANGS_S, eventually
 
 
 def _triton(repository: Path, model: str) -> EmbeddedTriton:
@@ -77,3 +80,33 @@ def test_a_part_of_an_own_model_that_no_longer_comes_up_is_the_devices_fault(tmp
 def test_a_start_that_failed_is_told_of_whatever_model_it_was(tmp_path: Path) -> None:
     assert _after(tmp_path, FAILED.format("b", NO_MEMORY))[1] == "cpu"
     assert _after(tmp_path, FAILED.format("b", "no")) == ("model 'b': no", "cuda", False)
+
+
+def test_a_disk_that_hangs_holds_up_neither_the_loop_nor_the_end_of_the_watch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released, looks = threading.Event(), []
+
+    def hang(_: PrivateRepository) -> bool:
+        looks.append(threading.current_thread())
+        return not released.wait(HANGS_S)
+
+    async def watched() -> None:
+        triton = _triton(tmp_path, "demo")
+        triton._private = PrivateRepository(tmp_path, tmp_path / "run")
+        for _watch in range(3):
+            watch = asyncio.create_task(triton._watch_repository())
+            await eventually(lambda: looks, "it looks")
+            for _ in range(5):
+                await asyncio.sleep(0)
+            assert not released.is_set()
+            watch.cancel()
+            await asyncio.wait((watch,), timeout=HANGS_S)
+            assert watch.cancelled()
+        assert len(looks) == 1
+        assert looks[0].daemon
+
+    monkeypatch.setattr(server, "REFRESH_S", 0.0)
+    monkeypatch.setattr(PrivateRepository, "is_outdated", hang)
+    asyncio.run(watched())
+    released.set()
