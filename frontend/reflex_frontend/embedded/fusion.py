@@ -7,6 +7,7 @@ ensemble of which anything is not understood here stays what it is.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,7 +20,7 @@ from tritonclient.grpc import model_config_pb2
 
 from reflex.model_repository import TRITON_CONFIG_FILE
 
-__all__ = ["STEPS_FILE", "FusedModel", "fuse", "read_models"]
+__all__ = ["STEPS_FILE", "FusedModel", "folders_of", "fuse", "read_models"]
 
 STEPS_FILE: Final = "reflex_ensemble.json"
 BACKEND: Final = "onnxruntime"
@@ -49,14 +50,29 @@ class FusedModel:
 def read_models(repository: Path) -> dict[str, _Config]:
     """The config of every model that has a readable one; Triton itself says what is wrong with another."""
     found = {}
-    for path in sorted(repository.glob(f"*/{TRITON_CONFIG_FILE}")):
+    for folder in folders_of(repository):
         config = model_config_pb2.ModelConfig()
         try:
-            text_format.Parse(path.read_text(encoding="utf-8"), config)
+            text_format.Parse((folder / TRITON_CONFIG_FILE).read_text(encoding="utf-8"), config)
         except (OSError, UnicodeDecodeError, text_format.ParseError):
             continue
-        found[path.parent.name] = config
+        found[folder.name] = config
     return found
+
+
+def folders_of(repository: Path) -> list[Path]:
+    """All that may be models; `OSError` when the repository cannot be listed.
+
+    What cannot be looked at, or is just being replaced, is none, and no hindrance to the others.
+    """
+    return sorted(path for path in repository.iterdir() if _is_folder(path))
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a link into a folder that others may not enter, say
+        return False
 
 
 def fuse(repository: Path, models: Mapping[str, _Config]) -> dict[str, FusedModel]:
@@ -71,8 +87,9 @@ def fuse(repository: Path, models: Mapping[str, _Config]) -> dict[str, FusedMode
         parts = [models[step.model_name] for step in steps if step.model_name in models]
         is_whole = bool(steps) and len(parts) == len(steps) and all(users[step.model_name] == 1 for step in steps)
         if is_whole and _is_understood(ensemble, parts) and _is_in_order(ensemble, parts):
-            model = _fused(repository, name, ensemble, parts)
-            fused |= {name: model} if model else {}
+            with contextlib.suppress(OSError):  # Triton itself says what of it cannot be read
+                model = _fused(repository, name, ensemble, parts)
+                fused |= {name: model} if model else {}
     return fused
 
 

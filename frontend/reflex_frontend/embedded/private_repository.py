@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from reflex.model_repository import TRITON_CONFIG_FILE
-from reflex_frontend.embedded.fusion import STEPS_FILE, FusedModel, fuse, read_models
+from reflex_frontend.embedded.fusion import STEPS_FILE, FusedModel, folders_of, fuse, read_models
 
 __all__ = ["PrivateRepository"]
 
@@ -31,13 +31,13 @@ class PrivateRepository:
         self._refreshing = threading.Lock()
 
     def refresh(self) -> None:
-        """Bring it in line with the repository on disk; `OSError` when that cannot be read, and all stays as it is."""
+        """Bring it in line with the repository on disk. `OSError` when that cannot be listed: all stays as it is."""
         with self._refreshing:
             self._refresh()
 
     def _refresh(self) -> None:
         seen = self._changed_at()
-        wanted = {path.name: path.absolute() for path in self._repository.iterdir() if path.is_dir()}
+        wanted = {path.name: path.absolute() for path in folders_of(self._repository)}
         self._fused = fuse(self._repository, read_models(self._repository))
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         wanted |= {name: self._written(model) for name, model in self._fused.items()}

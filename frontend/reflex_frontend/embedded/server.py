@@ -161,7 +161,13 @@ class EmbeddedTriton:
             self._child.kill()
 
     async def _spawn(self, folder: RunFolder) -> Child:
-        await self._refresh()
+        try:
+            await self._refresh()
+        except OSError as exc:
+            raise SetupError(
+                f"{self._options.model_repository} cannot be shown to Triton: {exc}; see whether its disk is mounted, "
+                "whether you may read it, and whether there is room for temporary files"
+            ) from exc
         repository = self._prepared.repository if self._private is None else self._private.path
         self._parts = await self._disk.run(parts_of, repository, self.models)
         models = self.models if self._private is None else self._private.to_load(self.models)

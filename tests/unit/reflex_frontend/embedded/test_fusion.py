@@ -7,6 +7,7 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
+from reflex_frontend.embedded import fusion
 from reflex_frontend.embedded.fusion import FusedModel, fuse, read_models
 
 PART = """
@@ -111,3 +112,28 @@ def test_a_model_without_a_version_is_left_to_triton(repository: Path) -> None:
     for version in ("1", "10"):
         (repository / "one" / version).rmdir()
     assert not fused(repository)
+
+
+UNREADABLE = "x" * 300
+"""As the end of a link: no system looks at a name that long, whoever asks."""
+
+
+@pytest.mark.parametrize("where", ["odd", "one/11"])
+def test_what_cannot_be_looked_at_hinders_nothing_else(repository: Path, where: str) -> None:
+    write(repository, "third", WHOLE.replace('"one"', '"fourth"').replace('"two"', '"fifth"'))
+    write(repository, "fourth", ONE)
+    write(repository, "fifth", TWO)
+    (repository / where).symlink_to(UNREADABLE)
+    assert fused(repository).keys() == ({"third"} if "/" in where else {"third", "whole"})
+
+
+def test_a_file_that_goes_while_it_is_looked_at_leaves_its_ensemble_as_it_is(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fusion, "_files", lambda folder: [folder / "replaced"])
+    assert not fused(repository)
+
+
+def test_a_repository_that_cannot_be_listed_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No such file"):
+        read_models(tmp_path / "gone")

@@ -93,3 +93,11 @@ def test_two_refreshes_at_once_do_not_meet(repository: Path, private: PrivateRep
             for each in [pool.submit(private.refresh) for _ in range(4)]:
                 each.result()
     assert {path.name for path in private.path.iterdir()} == names
+
+
+def test_an_entry_that_cannot_be_looked_at_is_left_out_alone(repository: Path, private: PrivateRepository) -> None:
+    before = {path.name: path.readlink() for path in private.path.iterdir()}
+    (repository / "odd").symlink_to("x" * 300)
+    private.refresh()
+    assert {path.name: path.readlink() for path in private.path.iterdir()} == before
+    assert not private.is_outdated()

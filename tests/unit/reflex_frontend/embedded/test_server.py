@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from reflex.errors import RepositoryError
+from reflex.errors import RepositoryError, SetupError
 from reflex.gpus import Libraries, Machine, read_driver
 from reflex_frontend.embedded import EmbeddedOptions, EmbeddedTriton, server
 from reflex_frontend.embedded.device import DeviceInUse
 from reflex_frontend.embedded.log import TritonLog
 from reflex_frontend.embedded.private_repository import PrivateRepository
+from reflex_frontend.embedded.run_folder import RunFolder
 from support.gpus.standin import H200, Standin
 from support.waiting import HANGS_S, eventually
 
@@ -110,3 +111,14 @@ def test_a_disk_that_hangs_holds_up_neither_the_loop_nor_the_end_of_the_watch(
     monkeypatch.setattr(PrivateRepository, "is_outdated", hang)
     asyncio.run(watched())
     released.set()
+
+
+def test_a_repository_that_cannot_be_listed_is_told_with_what_to_look_at(tmp_path: Path) -> None:
+    triton = _triton(tmp_path / "gone", "demo")
+    triton._private = PrivateRepository(tmp_path / "gone", tmp_path / "run")
+    folder = RunFolder(str(tmp_path))
+    try:
+        with pytest.raises(SetupError, match=r"gone cannot be shown to Triton: .*No such file.*; see whether its disk"):
+            asyncio.run(triton._spawn(folder))
+    finally:
+        folder.remove()
