@@ -56,7 +56,7 @@ def remove_regions(prefix: str, *, folder: Path = SHARED_MEMORY) -> int:
     """Unlink every region whose name starts with `prefix`; return how many there were."""
     removed = 0
     for region in folder.glob(prefix + "*"):
-        with contextlib.suppress(FileNotFoundError, PermissionError):
+        with contextlib.suppress(OSError):
             region.unlink()
             removed += 1
     return removed
@@ -74,8 +74,9 @@ def remove_regions_of_dead_owners(*, folder: Path = SHARED_MEMORY) -> int:
 def remove_folders_of_dead_owners(below: Path) -> None:
     """The same for the folders of ended runs; see run_folder.py. Those of other users stay."""
     for folder in below.glob("reflex_*"):
-        if _is_ownerless(folder) and folder.lstat().st_uid == os.geteuid():
-            shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):  # another server, or the guardian of its own, removes it as well
+            if _is_ownerless(folder) and folder.lstat().st_uid == os.geteuid():
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def kill_group(group: int) -> None:

@@ -5,8 +5,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from reflex_frontend.embedded import cleanup
-from reflex_frontend.embedded.cleanup import owner_prefix, remove_regions, remove_regions_of_dead_owners
+from reflex_frontend.embedded.cleanup import (
+    owner_prefix,
+    remove_folders_of_dead_owners,
+    remove_regions,
+    remove_regions_of_dead_owners,
+)
 from support.waiting import HANGS_S, wait_until
 
 
@@ -32,6 +39,25 @@ def test_only_regions_of_owners_that_no_longer_run_are_removed(tmp_path: Path) -
     assert [path.exists() for path in (mine, dead, same_id_other_life, other_container, foreign)] == [
         True, False, False, True, True,
     ]  # fmt: skip
+
+
+def test_a_folder_that_somebody_else_removes_in_that_instant_is_no_obstacle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    namespace = owner_prefix().split("_")[1]
+    left = [tmp_path / f"reflex_{namespace}_{_ended_pid()}_5_{name}" for name in "abc"]
+    for folder in left:
+        folder.mkdir()
+    is_ownerless = cleanup._is_ownerless
+
+    def is_ownerless_and_one_goes(folder: Path) -> bool:
+        if sum(each.exists() for each in left) == len(left):
+            folder.rmdir()
+        return is_ownerless(folder)
+
+    monkeypatch.setattr(cleanup, "_is_ownerless", is_ownerless_and_one_goes)
+    remove_folders_of_dead_owners(tmp_path)
+    assert not any(folder.exists() for folder in left)
 
 
 def test_removing_a_run_leaves_the_next_run_of_the_same_owner(tmp_path: Path) -> None:
