@@ -37,7 +37,7 @@ def health_of(service: ActService, robot_id: str | None) -> tuple[int, HealthRep
         body["gpu"] = service.device.card
     if service.device.passed_over:
         # Without what to type: that names folders of this machine, and is in the log.
-        body["device_passed_over"] = [sentence.rpartition("; ")[0] for sentence in service.device.passed_over]
+        body["device_passed_over"] = [sentence.partition("; ")[0] for sentence in service.device.passed_over]
     if reason is not None:
         body["reason"] = reason
     if service.injected_latency_s:

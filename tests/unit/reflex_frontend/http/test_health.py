@@ -59,6 +59,12 @@ def test_device_and_card_are_named_with_what_was_passed_over(tmp_path: Path) -> 
     assert passed_over.startswith("trt-rtx: NVIDIA H200 has compute capability 9.0, which TensorRT for RTX")
     assert "serve with" not in passed_over, "what to type may name folders of the machine"
 
+    for failed, told in (("no kernel image", "no kernel image"), ("full; see who uses it; or stop", "full")):
+        device = DeviceInUse("auto", Machine(driver, Libraries("1.31.1", "13.0", ("onnxruntime-gpu",))))
+        assert device.step_down(f"model 'x': device cuda: {failed}")
+        body = health_of(dataclasses.replace(service, device=device), None)[1]
+        assert body["device_passed_over"] == [passed_over, f"cuda: {told}"]
+
     body = health_of(dataclasses.replace(service, device=DeviceInUse()), None)[1]
     assert (body["device"], body["inference_mode"], body["cuda_graphs_active"]) == ("cpu", "onnx_cpu", False)
     assert {"gpu", "device_passed_over"}.isdisjoint(body)

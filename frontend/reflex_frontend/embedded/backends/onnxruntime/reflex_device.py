@@ -45,6 +45,9 @@ PROVIDERS_OWN = re.compile(r"CUDA|CUDNN|CUBLAS|TensorRT|NvTensor|ExecutionProvid
 COMMENT = re.compile(r"#.*")
 ON_CPU = re.compile(r"\bkind\s*:\s*KIND_CPU\b")
 NOT_LOADED = re.compile(r"Failed to load library \S+ with error: (.*)")
+FOLDERS = re.compile(r"/[^\s:]*/")
+WHERE = " ; GPU="
+"""What ONNX Runtime adds to an error of CUDA begins with it: this machine's name, and a place in its own source."""
 NOT_ALL_ON_GPU = re.compile(r"cannot use the (?:CUDA )?graph capture feature|cannot use the CUDA Graph", re.IGNORECASE)
 
 
@@ -90,7 +93,8 @@ def reason_of(error: Exception) -> str:
     """Without the `[ONNXRuntimeError] : 7 : ` in front; of a GPU's error, what it means."""
     if told := sentence_of(str(error)):
         return told
-    return str(error).removeprefix("[ONNXRuntimeError] : ").partition(" : ")[2] or str(error)
+    told = str(error).partition(WHERE)[0]
+    return told.removeprefix("[ONNXRuntimeError] : ").partition(" : ")[2] or told
 
 
 def sentence_of(error: str) -> str | None:
@@ -117,8 +121,9 @@ def _plainly(error: str) -> str:
     """Without codes and paths: these words go as far as /health."""
     found = NOT_LOADED.search(error)
     if found is not None:
-        return f"its library cannot be loaded: {found[1]}; `reflex doctor` says more"
-    return error.removeprefix("[ONNXRuntimeError] : ").rpartition(" : ")[2]
+        return f"its library cannot be loaded: {FOLDERS.sub('', found[1])}; `reflex doctor` says more"
+    told = error.partition(WHERE)[0].removeprefix("[ONNXRuntimeError] : ").rpartition(" : ")[2]
+    return FOLDERS.sub("", told)
 
 
 def _open_cuda(path: Path, options: NewOptions, config: dict, check: Check) -> BoundSession:
@@ -153,7 +158,7 @@ def _why_not_loaded() -> str:
     try:
         ctypes.CDLL(str(library))
     except OSError as exc:
-        return str(exc)
+        return FOLDERS.sub("", str(exc))
     return "ONNX Runtime did not take it"
 
 

@@ -211,6 +211,14 @@ def test_what_onnxruntime_says_of_a_library_goes_on_without_codes_and_paths() ->
         "its library cannot be loaded: libcuda.so.1: cannot open; `reflex doctor` says more"
     )
     assert device._plainly("[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : no kernel image") == "no kernel image"
+    assert device._plainly(said.replace("libcuda.so.1", "/opt/nvidia/libcuda.so.1")) == device._plainly(said)
+
+
+def test_where_in_its_source_and_on_which_machine_onnxruntime_failed_is_not_told() -> None:
+    where = " ; GPU=0 ; hostname=arm-7 ; file=/onnxruntime_src/onnxruntime/core/cuda_call.cc ; line=129 ; expr=x"
+    said = f"[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : CUDA failure 209: no kernel image{where}"
+    assert device._plainly(said) == "CUDA failure 209: no kernel image"
+    assert device.reason_of(RuntimeError(said)) == "RUNTIME_EXCEPTION : CUDA failure 209: no kernel image"
 
 
 @pytest.mark.parametrize(
