@@ -10,7 +10,8 @@ import json
 from pathlib import Path
 
 import triton_python_backend_utils as pb_utils
-from reflex_batch import Feed, run_each, run_together
+from reflex_batch import Feed, Outcome, run_each, run_together
+from reflex_bound import BoundSession
 from reflex_ensemble import Ensemble, StepError, open_ensemble
 from reflex_session import LoadError, open_session, reason_of
 
@@ -55,9 +56,13 @@ def _graph_answers(config: dict, folder: Path):  # noqa: ANN202
     def run(feed: Feed) -> list:
         return session.run(names, feed)
 
+    def answer(outcome: Outcome) -> Feed | StepError:
+        if isinstance(outcome, Exception):
+            return StepError(f"ONNX Runtime: {reason_of(outcome, on_gpu=isinstance(session, BoundSession))}")
+        return dict(zip(names, outcome, strict=True))
+
     def answers(_requests: list, feeds: list[Feed], _wanted: list) -> list:
-        outcomes = run_all(run, feeds)
-        return [each if isinstance(each, Exception) else dict(zip(names, each, strict=True)) for each in outcomes]
+        return [answer(outcome) for outcome in run_all(run, feeds)]
 
     return answers
 
@@ -71,8 +76,6 @@ def _ensemble_answers(ensemble: Ensemble):  # noqa: ANN202
 
 
 def _response(names: list[str], result: Feed | Exception) -> "pb_utils.InferenceResponse":
-    if isinstance(result, StepError):
-        return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(result)))
     if isinstance(result, Exception):
-        return pb_utils.InferenceResponse(error=pb_utils.TritonError(f"ONNX Runtime: {reason_of(result)}"))
+        return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(result)))
     return pb_utils.InferenceResponse([pb_utils.Tensor(name, result[name]) for name in names])

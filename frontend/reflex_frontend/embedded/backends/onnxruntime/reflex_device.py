@@ -31,6 +31,10 @@ CUDA_OPTIONS = {
 OUT_OF_MEMORY = re.compile(
     r"out of memory|CUDA failure 2\b|Failed to allocate memory|STATUS_ALLOC_FAILED|OutOfMemory|bad_alloc", re.IGNORECASE
 )
+MACHINE_FULL = (
+    "this machine's memory ran out; see with `free -h` and `top` who else uses it, give a container more, or serve "
+    "fewer policies"
+)
 LOST = re.compile(
     r"CUDA failure (?:46|100|214|219|226|7(?:0[02]|10|1[3-9]|21)|8\d\d|999)\b|CUDA_ERROR_(?:ILLEGAL|UNKNOWN|LAUNCH|ECC)"
     r"|unspecified launch failure|illegal memory access|device-side assert|uncorrectable ECC|GPU is lost",
@@ -85,14 +89,19 @@ def open_on(device: str, path: Path, options: NewOptions, config: dict, check: C
         raise
     except Exception as exc:
         if _is_of_model(exc, path):
-            raise LoadError(f"{path} cannot be loaded: {reason_of(exc)}") from exc
+            raise LoadError(f"{path} cannot be loaded: {reason_of(exc, on_gpu=True)}") from exc
         raise DeviceError(device, sentence_of(str(exc)) or _plainly(str(exc))) from exc
 
 
-def reason_of(error: Exception) -> str:
-    """Without the `[ONNXRuntimeError] : 7 : ` in front; of a GPU's error, what it means."""
-    if told := sentence_of(str(error)):
-        return told
+def reason_of(error: Exception, *, on_gpu: bool) -> str:
+    """Without the `[ONNXRuntimeError] : 7 : ` in front; what it means, where that is known.
+
+    ONNX Runtime has the same words for the memory of either; `on_gpu` is where the session runs.
+    """
+    if on_gpu and (sentence := sentence_of(str(error))):
+        return sentence
+    if not on_gpu and (isinstance(error, MemoryError) or OUT_OF_MEMORY.search(str(error))):
+        return MACHINE_FULL
     told = str(error).partition(WHERE)[0]
     return told.removeprefix("[ONNXRuntimeError] : ").partition(" : ")[2] or told
 

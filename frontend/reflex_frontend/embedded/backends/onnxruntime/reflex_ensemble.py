@@ -126,7 +126,7 @@ class Ensemble:
     def _run_step(self, planned: Planned, results: list[Feed | Exception], alive: list[int]) -> None:
         for index, outcome in zip(alive, planned.run_all([results[index] for index in alive]), strict=True):
             if isinstance(outcome, Exception):
-                reason = reason_of(outcome)
+                reason = reason_of(outcome, on_gpu=planned.step.is_bound)
                 results[index] = StepError(f"in ensemble '{self.name}', {planned.step.model}: ONNX Runtime: {reason}")
                 continue
             known = results[index]

@@ -82,7 +82,7 @@ def _load(path: Path, config: dict) -> onnxruntime.InferenceSession:
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as exc:
-        raise LoadError(f"{path} cannot be loaded: {reason_of(exc)}") from exc
+        raise LoadError(f"{path} cannot be loaded: {reason_of(exc, on_gpu=False)}") from exc
     _check_tensors(config, session)
     return session
 

@@ -23,6 +23,7 @@ from support.gpus.backend import BACKEND, backend_module, doubling, model_config
 from support.gpus.standin import RTX_4090, Standin
 
 device = backend_module("reflex_device")
+ensemble = backend_module("reflex_ensemble")
 session = backend_module("reflex_session")
 
 GPU_PYTHON = os.environ.get("REFLEX_TEST_ONNXRUNTIME_GPU")
@@ -61,9 +62,39 @@ ILLEGAL = "CUDA failure 700: an illegal memory access was encountered ; GPU=0 ; 
     ],
 )
 def test_an_error_of_the_gpu_is_told_in_words_with_what_to_do(error: str, said: str) -> None:
-    sentence = session.reason_of(RuntimeError(f"[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : {error}"))
+    sentence = session.reason_of(RuntimeError(f"[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : {error}"), on_gpu=True)
     assert sentence.startswith(said)
     assert "`" in sentence
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        states.RuntimeException("Failed to allocate memory for requested buffer of size 536870912"),
+        RuntimeError("std::bad_alloc"),
+        MemoryError(),
+    ],
+)
+def test_on_the_cpu_it_is_the_machines_memory_that_ran_out(error: Exception) -> None:
+    sentence = device.reason_of(error, on_gpu=False)
+    assert sentence.startswith("this machine's memory ran out; see with `free -h`")
+    assert "GPU" not in sentence
+
+
+def test_a_request_that_needs_more_memory_than_there_is_says_so(tmp_path: Path) -> None:
+    values = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in ("x", "y")]
+    nodes = [
+        onnx.helper.make_node("Cast", ["x"], ["shape"], to=onnx.TensorProto.INT64),
+        onnx.helper.make_node("ConstantOfShape", ["shape"], ["y"]),
+    ]
+    graph = onnx.helper.make_graph(nodes, "vast", values[:1], values[1:])
+    opsets = [onnx.helper.make_opsetid("", 20)]
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opsets, ir_version=9), tmp_path / "model.onnx")
+    opened = session.open_session(model_config(max_batch_size=0), tmp_path)
+    model = ensemble.Step("denoise", opened, {"x": "x"}, {"y": "y"}, batches=False, most_rows=0)
+    sides = np.full(4, 1 << 14, np.float32)  # more than any address space has
+    (result,) = ensemble.Ensemble("policy", (model,)).run_all([{"x": sides}], frozenset({"y"}), lambda _: False)
+    assert str(result).startswith("in ensemble 'policy', denoise: ONNX Runtime: this machine's memory ran out")
 
 
 def test_other_errors_stay_what_they_are() -> None:
@@ -218,7 +249,7 @@ def test_where_in_its_source_and_on_which_machine_onnxruntime_failed_is_not_told
     where = " ; GPU=0 ; hostname=arm-7 ; file=/onnxruntime_src/onnxruntime/core/cuda_call.cc ; line=129 ; expr=x"
     said = f"[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : CUDA failure 209: no kernel image{where}"
     assert device._plainly(said) == "CUDA failure 209: no kernel image"
-    assert device.reason_of(RuntimeError(said)) == "RUNTIME_EXCEPTION : CUDA failure 209: no kernel image"
+    assert device.reason_of(RuntimeError(said), on_gpu=True) == "RUNTIME_EXCEPTION : CUDA failure 209: no kernel image"
 
 
 @pytest.mark.parametrize(
