@@ -80,9 +80,11 @@ class PrivateRepository:
 
 
 def _write_once(path: Path, text: str) -> None:
-    """To Triton a file with a new time is a new model."""
+    """Whole or not at all. To Triton a file with a new time is a new model."""
     if not path.exists():
-        path.write_text(text, encoding="utf-8")
+        fresh = path.with_name(f".{path.name}")
+        fresh.write_text(text, encoding="utf-8")
+        fresh.replace(path)
 
 
 def _point(link: Path, target: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -101,3 +102,23 @@ def test_an_entry_that_cannot_be_looked_at_is_left_out_alone(repository: Path, p
     private.refresh()
     assert {path.name: path.readlink() for path in private.path.iterdir()} == before
     assert not private.is_outdated()
+
+
+def test_a_file_that_was_written_by_half_is_written_again(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def by_half(path: Path, text: str, encoding: str) -> int:
+        path.write_bytes(text.encode(encoding)[: len(text) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    seen = PrivateRepository(repository, tmp_path / "run")
+    with monkeypatch.context() as full:
+        full.setattr(Path, "write_text", by_half)
+        with pytest.raises(OSError, match="No space left"):
+            seen.refresh()
+    seen.refresh()
+    fused = seen.path / "fast"
+    assert [step["model"] for step in json.loads((fused / "1" / "reflex_ensemble.json").read_text())["steps"]] == [
+        "fast_preprocess", "fast_encoder", "fast_denoise",
+    ]  # fmt: skip
+    assert sorted(path.name for path in fused.resolve().rglob("*")) == ["1", "config.pbtxt", "reflex_ensemble.json"]
