@@ -60,14 +60,8 @@ def _child(work: Callable[[Emit], None], connection: Connection) -> None:
     try:
         work(lambda told: connection.send_bytes(line_of(told)))
     except Exception as exc:  # noqa: BLE001  # a process boundary: whatever it is, it is told and the next stage begins
-        connection.send_bytes(line_of(LeftOut(f"failed: {type(exc).__name__}: {_told(exc)}")))
+        connection.send_bytes(line_of(LeftOut.of(f"failed: {type(exc).__name__}", exc)))
     connection.send_bytes(b"")
-
-
-def _told(exc: Exception) -> str:
-    """Its first line; of a long story, such as a server's log, its last one too."""
-    first, *more = str(exc).strip().splitlines() or [""]
-    return f"{first[:200]} ... {more[-1].strip()[:300]}" if more else first[:400]
 
 
 def _end(process: multiprocessing.process.BaseProcess) -> None:

@@ -18,7 +18,7 @@ from reflex_bench.gpu_check.plan import Plan
 from reflex_export.exporting.pipeline import export_checkpoint
 from reflex_export.reading import read_checkpoint
 
-__all__ = ["MadePolicy", "drop_checkpoint", "drop_policy", "made_policy", "make_policy"]
+__all__ = ["MadePolicy", "drop_checkpoint", "drop_policy", "drop_unfinished", "made_policy", "make_policy"]
 
 NAME: Final = "checked"
 
@@ -79,6 +79,12 @@ def drop_policy(made: MadePolicy) -> None:
 def drop_checkpoint(scratch: Path, family: str) -> None:
     """What the policies of a family were made from; there is none of a small run."""
     shutil.rmtree(scratch / f"{family}-checkpoint", ignore_errors=True)
+
+
+def drop_unfinished(scratch: Path, family: str, cameras: int) -> None:
+    """What is left of one that could not be made; what it was made from may be half written too."""
+    for name in (f"{family}-{cameras}", f"{family}-{cameras}-checkpoint", f"{family}-checkpoint"):
+        shutil.rmtree(scratch / name, ignore_errors=True)
 
 
 def _halved(listed: Mapping[str, Any]) -> dict[str, Any]:

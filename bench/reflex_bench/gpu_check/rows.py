@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-__all__ = ["Emit", "Keys", "LeftOut", "Row", "from_line", "line_of"]
+__all__ = ["Emit", "Keys", "LeftOut", "Row", "from_line", "left_out_if_raised", "line_of", "told"]
 
 Keys = Mapping[str, str | int | float]
 """Of what a figure is, for programs: `{"family": "pi0", "cameras": 3, ...}`."""
@@ -37,14 +38,34 @@ class LeftOut:
 
     why: str
 
+    @classmethod
+    def of(cls, what: str, exc: Exception) -> LeftOut:
+        """For what was raised."""
+        return cls(f"{what}: {told(exc)}")
+
 
 Emit = Callable[[Row | LeftOut], None]
 """Hands a figure to whoever keeps them, at once: what was measured before a stage is stopped counts."""
 
 
-def line_of(told: Row | LeftOut) -> bytes:
+@contextmanager
+def left_out_if_raised(what: str, emit: Emit) -> Iterator[None]:
+    """Inside, whatever is raised is said as left out, and whoever called goes on with the next."""
+    try:
+        yield
+    except Exception as exc:  # noqa: BLE001  # ONNX Runtime's own derive from nothing nearer
+        emit(LeftOut.of(what, exc))
+
+
+def told(exc: BaseException) -> str:
+    """Its first line; of a long story, such as a server's log, its last one too; its kind where it has no words."""
+    first, *more = str(exc).strip().splitlines() or [type(exc).__name__]
+    return f"{first[:200]} ... {more[-1].strip()[:300]}" if more else first[:400]
+
+
+def line_of(one: Row | LeftOut) -> bytes:
     """As one process tells it another."""
-    return json.dumps(asdict(told)).encode()
+    return json.dumps(asdict(one)).encode()
 
 
 def from_line(line: bytes) -> Row | LeftOut:

@@ -14,7 +14,7 @@ from reflex.policy_config import PolicyConfig
 from reflex.serve_options import SERVE_OPTIONS
 from reflex_bench.gpu_check.plan import Plan
 from reflex_bench.gpu_check.policies import MadePolicy, made_policy, make_policy
-from reflex_bench.gpu_check.rows import Emit, Keys, LeftOut, Row
+from reflex_bench.gpu_check.rows import Emit, Keys, LeftOut, Row, left_out_if_raised
 from reflex_bench.gpu_check.ways import Way
 from reflex_bench.loads import percentile
 from reflex_bench.observation import INSTRUCTION, jpeg_base64
@@ -39,10 +39,15 @@ def measure_act(plan: Plan, way: Way, model_ms: ModelMs, golden: Path, scratch: 
         return
     for family in ("smolvla", "pi0") if not plan.is_small else ("smolvla",):
         cameras = next(count for name, count in plan.policies if name == family)
-        made = made_policy(scratch, family, cameras) or make_policy(plan, golden, scratch, family, cameras)
-        device = () if way == "cpu" else ("--device", way)
-        with reflex_server(made.repository, "--policy", "checked", "--no-guard", *device, start_s=START_S) as served:
-            _rows(plan, made, served.port, model_ms(family, cameras), emit)
+        with left_out_if_raised(f"{family}, {cameras} camera(s): /act", emit):
+            made = made_policy(scratch, family, cameras) or make_policy(plan, golden, scratch, family, cameras)
+            _serve(plan, made, way, model_ms(family, cameras), emit)
+
+
+def _serve(plan: Plan, made: MadePolicy, way: Way, alone_ms: float | None, emit: Emit) -> None:
+    device = () if way == "cpu" else ("--device", way)
+    with reflex_server(made.repository, "--policy", "checked", "--no-guard", *device, start_s=START_S) as served:
+        _rows(plan, made, served.port, alone_ms, emit)
 
 
 def _rows(plan: Plan, made: MadePolicy, port: int, alone_ms: float | None, emit: Emit) -> None:

@@ -7,10 +7,16 @@ from pathlib import Path
 
 from reflex_bench.gpu_check.bounds import SIZES, Ceilings, lower_bound
 from reflex_bench.gpu_check.plan import Plan
-from reflex_bench.gpu_check.policies import MadePolicy, drop_checkpoint, drop_policy, make_policy
-from reflex_bench.gpu_check.rows import Emit, Keys, LeftOut, Row
+from reflex_bench.gpu_check.policies import (
+    MadePolicy,
+    drop_checkpoint,
+    drop_policy,
+    drop_unfinished,
+    make_policy,
+)
+from reflex_bench.gpu_check.rows import Emit, Keys, LeftOut, Row, left_out_if_raised
 from reflex_bench.gpu_check.timed_graphs import GraphPair
-from reflex_bench.gpu_check.ways import Way, WayError
+from reflex_bench.gpu_check.ways import Way
 
 __all__ = ["measure_chunks"]
 
@@ -25,13 +31,16 @@ def measure_chunks(
         emit(LeftOut("lower bounds beside the figures: those are of the published sizes, these policies are small"))
     seen: set[str] = set()
     for number, (family, cameras) in enumerate(plan.policies):
-        made = make_policy(plan, golden, scratch, family, cameras)
+        made: MadePolicy | None = None
+        with left_out_if_raised(f"{family}, {cameras} camera(s): it could not be made", emit):
+            made = make_policy(plan, golden, scratch, family, cameras)
+        if made is None:
+            drop_unfinished(scratch, family, cameras)
+            continue
         batches = plan.batches[:1] if family in seen else plan.batches
         for way in ways:
-            try:
+            with left_out_if_raised(f"{family}, {cameras} camera(s), {way}", emit):
                 _measure(plan, made, way, batches, None if plan.is_small else ceilings, emit)
-            except (WayError, RuntimeError) as exc:
-                emit(LeftOut(f"{family}, {cameras} camera(s), {way}: {str(exc).splitlines()[0][:300]}"))
         if family in seen:
             drop_policy(made)
         seen.add(family)

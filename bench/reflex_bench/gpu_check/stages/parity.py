@@ -10,8 +10,8 @@ from typing import Any
 
 from reflex.model_repository import MODEL_FILE
 from reflex_bench.gpu_check.plan import Plan
-from reflex_bench.gpu_check.rows import Emit, Keys, LeftOut, Row
-from reflex_bench.gpu_check.ways import Way, WayError, make_session
+from reflex_bench.gpu_check.rows import Emit, Keys, Row, left_out_if_raised
+from reflex_bench.gpu_check.ways import Way, make_session
 from reflex_export.checking.parity import GATES, Parity
 from reflex_export.checking.recorded import find_cases, read_case
 from reflex_export.checkpoint import Checkpoint
@@ -28,17 +28,19 @@ def measure_parity(plan: Plan, ways: Sequence[Way], golden: Path, emit: Emit) ->
     """A row for each checkpoint, step count, arithmetic and way: the worst of its cases."""
     for arithmetic in plan.arithmetics:
         for name, checkpoint, steps, cases in _policies(golden, plan):
-            graphs = build_graphs(checkpoint, (steps,), arithmetic)
-            for way in ways:
-                of = f"{name}, {steps} step(s), {arithmetic}, {way}"
-                try:
-                    parity = _parity(checkpoint, graphs, steps, arithmetic, cases, way)
-                except (WayError, RuntimeError) as exc:
-                    emit(LeftOut(f"{of}: {str(exc).splitlines()[0][:300]}"))
-                    continue
-                keys: Keys = {"parity": name, "steps": steps, "arithmetic": arithmetic, "way": way}
-                note = f"{parity.verdict}, gate {parity.gate.max_abs:.0e}, {parity.cases} case(s), worst {parity.worst}"
-                emit(Row(of, parity.max_abs, "max-abs", note, {**keys, "verdict": parity.verdict}))
+            of = f"{name}, {steps} step(s), {arithmetic}"
+            with left_out_if_raised(f"{of}: its graphs", emit):
+                graphs = build_graphs(checkpoint, (steps,), arithmetic)
+                for way in ways:
+                    with left_out_if_raised(f"{of}, {way}", emit):
+                        parity = _parity(checkpoint, graphs, steps, arithmetic, cases, way)
+                        keys: Keys = {"parity": name, "steps": steps, "arithmetic": arithmetic, "way": way}
+                        emit(_row(f"{of}, {way}", parity, keys))
+
+
+def _row(what: str, parity: Parity, keys: Keys) -> Row:
+    note = f"{parity.verdict}, gate {parity.gate.max_abs:.0e}, {parity.cases} case(s), worst {parity.worst}"
+    return Row(what, parity.max_abs, "max-abs", note, {**keys, "verdict": parity.verdict})
 
 
 def _policies(golden: Path, plan: Plan) -> Iterator[tuple[str, Checkpoint, int, Sequence[Path]]]:

@@ -1,0 +1,122 @@
+"""What fails in a stage is said, and the next is measured: one operator or one full memory costs no other figure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from onnxruntime.capi import onnxruntime_pybind11_state as ort
+
+from reflex_bench.gpu_check.plan import SMALL
+from reflex_bench.gpu_check.policies import MadePolicy
+from reflex_bench.gpu_check.rows import LeftOut, Row
+from reflex_bench.gpu_check.stages import act, chunks, parity
+from reflex_export.checking.parity import GATES, Parity
+
+PLAN = replace(SMALL, policies=[("smolvla", 1), ("pi0", 1)], batches=(1, 2), is_small=False)
+
+
+def made(_plan: object, _golden: object, scratch: Path, family: str, cameras: int) -> MadePolicy:
+    (scratch / f"{family}-{cameras}").mkdir()
+    return MadePolicy(scratch / f"{family}-{cameras}", family, cameras)
+
+
+def heard(emitted: list[Row | LeftOut]) -> list[str]:
+    return [one.why if isinstance(one, LeftOut) else one.what for one in emitted]
+
+
+def test_a_batch_that_does_not_fit_costs_neither_the_smaller_one_nor_the_next_policy(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    class Pair:
+        note = ""
+
+        def __init__(self, *_: object) -> None: ...
+
+        def measure(self, batch: int, _rounds: int) -> tuple[float, float, float]:
+            if batch > 1:
+                raise ort.RuntimeException("CUDA failure 2: out of memory")
+            return 1.0, 2.0, 3.0
+
+    monkeypatch.setattr(chunks, "make_policy", made)
+    monkeypatch.setattr(chunks, "GraphPair", Pair)
+    monkeypatch.setattr(MadePolicy, "encoder", Path("encoder"))
+    monkeypatch.setattr(MadePolicy, "denoise", lambda _: Path("denoise"))
+    emitted: list[Row | LeftOut] = []
+
+    chunks.measure_chunks(PLAN, ["cuda"], None, tmp_path, tmp_path, emitted.append)
+
+    parts = [f"cuda, batch 1: {part}" for part in chunks.PARTS]
+    full = "cuda: CUDA failure 2: out of memory"
+    assert heard(emitted) == [
+        f"{family}, 1 camera(s), {one}" for family in ("smolvla", "pi0") for one in (*parts, full)
+    ]
+
+
+def test_a_policy_that_cannot_be_made_leaves_nothing_and_the_next_is_made(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fail(*given: Any) -> MadePolicy:
+        made(*given)
+        (tmp_path / f"{given[3]}-checkpoint").mkdir()
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(chunks, "make_policy", fail)
+    emitted: list[Row | LeftOut] = []
+
+    chunks.measure_chunks(PLAN, ["cuda"], None, tmp_path, tmp_path, emitted.append)
+
+    assert heard(emitted) == [
+        f"{family}, 1 camera(s): it could not be made: No space left on device" for family in ("smolvla", "pi0")
+    ]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_way_or_a_graph_that_fails_costs_no_other_checkpoint_its_parity(monkeypatch: pytest.MonkeyPatch) -> None:
+    good = Parity(GATES["fp32"], "recorded cases")
+
+    def build(checkpoint: str, *_: object) -> object:
+        if checkpoint == "b":
+            raise NotImplementedError("no such arithmetic")
+        return SimpleNamespace()
+
+    def measure(checkpoint: str, *rest: object) -> object:
+        if checkpoint == "a" and rest[-1] == "cuda":
+            raise ort.NotImplemented("Could not find an implementation for RotaryEmbedding(23)")
+        return good
+
+    monkeypatch.setattr(parity, "_policies", lambda *_: [(name, name, 4, []) for name in "abc"])
+    monkeypatch.setattr(parity, "build_graphs", build)
+    monkeypatch.setattr(parity, "_parity", measure)
+    emitted: list[Row | LeftOut] = []
+
+    parity.measure_parity(replace(PLAN, arithmetics=("fp32",)), ["cuda", "trt-rtx"], Path(), emitted.append)
+
+    assert heard(emitted) == [
+        "a, 4 step(s), fp32, cuda: Could not find an implementation for RotaryEmbedding(23)",
+        "a, 4 step(s), fp32, trt-rtx",
+        "b, 4 step(s), fp32: its graphs: no such arithmetic",
+        "c, 4 step(s), fp32, cuda",
+        "c, 4 step(s), fp32, trt-rtx",
+    ]
+
+
+def test_a_server_that_does_not_start_costs_the_other_familys_act_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def serve(_plan: object, policy: MadePolicy, *_: object) -> None:
+        raise RuntimeError(f"{policy.family} did not become ready:\nmuch\nout of memory")
+
+    monkeypatch.setattr(act, "make_policy", made)
+    monkeypatch.setattr(act, "_serve", serve)
+    emitted: list[Row | LeftOut] = []
+
+    act.measure_act(PLAN, "cuda", lambda *_: None, tmp_path, tmp_path, emitted.append)
+
+    assert heard(emitted) == [
+        f"{family}, 1 camera(s): /act: {family} did not become ready: ... out of memory"
+        for family in ("smolvla", "pi0")
+    ]
