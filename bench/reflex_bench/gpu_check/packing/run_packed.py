@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["MANIFEST", "install", "main"]
+__all__ = ["MANIFEST", "install", "link_libraries", "main"]
 
 MANIFEST = "MANIFEST.json"
 UNPACKED = "UNPACKED"
@@ -88,6 +88,7 @@ def _unpack(packed: Path, manifest: dict[str, Any], into: Path) -> None:
     site = _make_environment(into)
     for wheel in sorted((into / "wheels").glob("*.whl")):
         install(wheel, site)
+    link_libraries(site, _machine_paths())
     mark.write_text(made, encoding="utf-8")
 
 
@@ -95,10 +96,25 @@ def _make_environment(into: Path) -> Path:
     """A virtual environment, for Triton's processes look in no other place; behind its packages the machine's own."""
     venv.EnvBuilder(symlinks=True).create(into / "venv")
     [site] = (into / "venv").glob("lib/python3*/site-packages")
-    machine = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
-    for name, paths in (("a_sources", [str(into / name) for name in SOURCES]), ("z_machine", machine)):
+    for name, paths in (("a_sources", [str(into / name) for name in SOURCES]), ("z_machine", _machine_paths())):
         (site / f"{name}.pth").write_text("".join(f"{path}\n" for path in paths), encoding="utf-8")
     return site
+
+
+def _machine_paths() -> list[str]:
+    return [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
+
+
+def link_libraries(site: Path, machine: Sequence[str]) -> None:
+    """NVIDIA's packages of the machine beside ONNX Runtime, which looks for CUDA's libraries in its own neighbourhood.
+
+    Each by itself: what the wheels brought stays, and nothing is ever written into the machine's folders.
+    """
+    for package in (package for path in machine for package in sorted(Path(path, "nvidia").glob("*"))):
+        link = site / "nvidia" / package.name
+        if package.is_dir() and not link.exists():
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(package.resolve())
 
 
 def _python(into: Path) -> Path:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from reflex.gpus.libraries import library_folders
 from reflex_bench.gpu_check.packing import __main__ as packing
 from reflex_bench.gpu_check.packing import run_packed
 from reflex_bench.gpu_check.packing.wheels import PackError, wanted
@@ -26,10 +27,10 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def ran(packed: Path, into: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """run.py from an empty folder, as somebody would who has only the pack."""
+def ran(packed: Path, into: Path, *arguments: str, machine: str = "") -> subprocess.CompletedProcess[str]:
+    """run.py from an empty folder, as somebody would who has only the pack; `machine` has packages too."""
     into.mkdir(exist_ok=True)
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environment = {**os.environ, "PYTHONPATH": machine}
     command = [sys.executable, str(packed / "run.py"), "--into", str(into / "unpacked"), *arguments]
     return subprocess.run(
         command, cwd=into, env=environment, capture_output=True, text=True, timeout=HANGS_S, check=False
@@ -37,9 +38,15 @@ def ran(packed: Path, into: Path, *arguments: str) -> subprocess.CompletedProces
 
 
 def test_a_pack_unpacks_into_an_empty_folder_and_runs_the_check_there(packed: Path, tmp_path: Path) -> None:
-    done = ran(packed, tmp_path / "there", "--small", "--only", "ceilings", "--seconds", "2000", "--output", "gpu.json")
+    cublas = tmp_path / "site-packages/nvidia/cu13/lib/libcublas.so.13"
+    cublas.parent.mkdir(parents=True)
+    cublas.touch()
+    asked = ("--small", "--only", "ceilings", "--seconds", "2000", "--output", "gpu.json")
+    done = ran(packed, tmp_path / "there", *asked, machine=str(tmp_path / "site-packages"))
 
     assert done.returncode == 0, done.stderr
+    [site] = (tmp_path / "there/unpacked/venv").glob("lib/python3*/site-packages")
+    assert (library_folders(site)[0] / cublas.name).samefile(cublas)
     written = json.loads((tmp_path / "there" / "gpu.json").read_text())
     assert written["commit"] == json.loads((packed / "MANIFEST.json").read_text())["commit"]
     assert written["stages"][1]["rows"][0]["keys"]["ceiling"] == "copy"
@@ -72,6 +79,29 @@ def test_a_wheel_is_installed_with_its_data_and_its_programs_can_be_run(tmp_path
     assert (tmp_path / "site/thing/late.py").read_text() == "late = 1"
     assert sorted(path.name for path in (tmp_path / "site").iterdir()) == ["thing"]
     assert not wheel.exists()
+
+
+def test_cuda_of_the_machines_pytorch_is_found_beside_the_packed_onnxruntime(tmp_path: Path) -> None:
+    site, first, second = (tmp_path / name for name in ("site", "first", "second"))
+    for library in (
+        site / "nvidia/ours/lib/libours.so",
+        first / "nvidia/cu13/lib/libcublas.so.13",
+        second / "nvidia/cu13/lib/libother.so",
+        second / "nvidia/cudnn/lib/libcudnn.so.9",
+        second / "nvidia/ours/lib/libtheirs.so",
+    ):
+        library.parent.mkdir(parents=True)
+        library.touch()
+    (first / "nvidia/__init__.py").touch()
+    before = sorted(second.rglob("*"))
+
+    run_packed.link_libraries(site, [str(tmp_path / "none"), str(first), str(second)])
+
+    cuda, cudnn = library_folders(site)[:2]
+    assert [path.name for path in (*cuda.iterdir(), *cudnn.iterdir())] == ["libcublas.so.13", "libcudnn.so.9"]
+    assert [path.name for path in (site / "nvidia/ours/lib").iterdir()] == ["libours.so"]
+    assert sorted(path.name for path in (site / "nvidia").iterdir()) == ["cu13", "cudnn", "ours"]
+    assert sorted(second.rglob("*")) == before
 
 
 def test_no_piece_is_larger_than_asked_for(packed: Path) -> None:
