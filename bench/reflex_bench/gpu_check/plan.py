@@ -13,14 +13,15 @@ from reflex_export.families.common import Arithmetic
 __all__ = ["FULL", "SHARES", "SMALL", "Plan"]
 
 SHARES: Final[Mapping[str, float]] = {
-    "ways": 0.04,
-    "ceilings": 0.04,
-    "chunks": 0.44,
+    "ways": 0.12,
+    "ceilings": 0.08,
+    "chunks": 0.32,
     "parity": 0.22,
     "act": 0.10,
     "torch": 0.16,
 }
-"""Of the time; what a stage leaves, the next ones have."""
+"""Of the time; what a stage leaves, the next ones have. The first imports PyTorch, maybe from a cold disk, and
+without it none runs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,9 +24,9 @@ NOTES: Final[Mapping[str, str]] = {"copy": "read and written", "product": "FP16"
 def measure_ceilings(plan: Plan, way: Way, emit: Emit) -> None:
     """Both by ONNX Runtime, with its operands on the device."""
     copy = 2 * plan.copied_bytes / _seconds(_copy_graph(plan.copied_bytes), plan, way)
-    product = 2 * plan.product_side**3 / _seconds(_product_graph(plan.product_side), plan, way)
-    side = plan.product_side
     emit(Row("copy, device to device", copy / TERA, "TB/s", NOTES["copy"], {"ceiling": "copy", "way": way}))
+    side = plan.product_side
+    product = 2 * side**3 / _seconds(_product_graph(side), plan, way)
     emit(Row(f"product, {side} cubed", product / TERA, "TFLOP/s", NOTES["product"], {"ceiling": "product", "way": way}))
     for family, sizes in SIZES.items():
         for cameras in (1, 2, 3):

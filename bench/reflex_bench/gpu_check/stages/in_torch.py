@@ -18,7 +18,7 @@ import numpy as np
 from reflex_bench.gpu_check.plan import Plan
 from reflex_bench.gpu_check.policies import MadePolicy, made_policy, make_policy
 from reflex_bench.gpu_check.rows import Emit, Keys, LeftOut, Row
-from reflex_bench.gpu_check.timed_graphs import DTYPES, median_ms
+from reflex_bench.gpu_check.timed_graphs import DTYPES, made_up, median_ms
 from reflex_bench.gpu_check.ways import Way, make_session
 
 __all__ = ["measure_torch"]
@@ -144,7 +144,4 @@ def _difference(expected: Any, found: Any) -> float:  # noqa: ANN401
 
 
 def _made_up(value: Any) -> Any:  # noqa: ANN401
-    shape, dtype = (1, *value.shape[1:]), DTYPES[value.type]
-    if dtype in (np.float32, np.float16):
-        return np.random.default_rng(0).standard_normal(shape, np.float32).astype(dtype)
-    return np.ones(shape, dtype) if dtype is np.bool_ else np.zeros(shape, dtype)
+    return made_up((1, *value.shape[1:]), DTYPES[value.type])

@@ -65,6 +65,7 @@ def test_a_machine_without_a_card_is_told_so(
 def test_the_shares_are_of_one_whole_and_the_whole_is_eight_minutes() -> None:
     assert sum(SHARES.values()) == pytest.approx(1)
     assert FULL.seconds == 480
+    assert SHARES["ways"] * FULL.seconds > 50, "importing PyTorch from a cold disk"
 
 
 def test_on_a_card_everything_is_measured_that_the_documents_tell_of() -> None:
