@@ -5,7 +5,7 @@
 The card and its ceilings; parity of every recorded case on each way of running that it has (ONNX Runtime CUDA,
 TensorRT for RTX); milliseconds per chunk of full-size policies with random weights by cameras and batch, beside the
 computed bound; `/act` through the embedded server; the same mathematics in PyTorch where that is installed. Each stage
-has a share of the time, and what does not fit is said. Prints a table and writes JSON after every stage.
+has a share of the time, and what does not fit is said. Prints a table, and writes JSON with every figure.
 
 `--small` runs every stage on the processor with the small recorded policies: it proves the check, not a card.
 """
@@ -13,20 +13,23 @@ has a share of the time, and what does not fit is said. Prints a table and write
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final
 
+from reflex.interruption import interruptible
 from reflex_bench.gpu_check.card import NoCardError, find_card, machine_card
 from reflex_bench.gpu_check.isolated import run_isolated
 from reflex_bench.gpu_check.plan import FULL, SHARES, SMALL, Plan
 from reflex_bench.gpu_check.report import Report, StageReport, commit_of
-from reflex_bench.gpu_check.rows import Emit, LeftOut
+from reflex_bench.gpu_check.rows import Emit, LeftOut, Row
 from reflex_bench.gpu_check.stages.act import measure_act
 from reflex_bench.gpu_check.stages.ceilings import measure_ceilings
 from reflex_bench.gpu_check.stages.chunks import measure_chunks
@@ -42,6 +45,7 @@ OUTPUT: Final = Path("bench/results/gpu_check.json")
 LEAST_S: Final = 2.0
 """A stage is not begun with less."""
 INTERRUPTED: Final = 130
+PREFIX: Final = "reflex-gpu-check-"
 
 Work = Callable[[Emit], None]
 
@@ -58,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report = Report(card, plan.is_small, commit_of(ROOT), options.output)
     print(f"{card}; commit {report.commit or 'unknown'}; at most {plan.seconds:.0f} s", flush=True)
     try:
-        with tempfile.TemporaryDirectory(prefix="reflex-gpu-check-", dir=options.scratch) as scratch:
+        with _ended_in_order(), tempfile.TemporaryDirectory(prefix=PREFIX, dir=options.scratch) as scratch:
             run(plan, report, options.golden, Path(scratch), options.only or tuple(SHARES))
     except KeyboardInterrupt:
         print(f"gpu-check: interrupted; what was measured is in {report.path}", file=sys.stderr)
@@ -67,6 +71,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         report.write()
     print(f"written: {report.path}")
     return 0 if report.ways else 1
+
+
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """Inside, SIGTERM and a terminal that hangs up end the run as Ctrl-C does; `nohup` remains what it is."""
+    with interruptible() as interrupted:
+        before = signal.getsignal(signal.SIGHUP)
+        if before is not signal.SIG_IGN:
+            signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN if interrupted() else before)
 
 
 def run(plan: Plan, report: Report, golden: Path, scratch: Path, only: Sequence[str] = tuple(SHARES)) -> None:
@@ -86,13 +103,19 @@ def run(plan: Plan, report: Report, golden: Path, scratch: Path, only: Sequence[
 def _run_stage(stage: StageReport, plan: Plan, report: Report, golden: Path, scratch: Path, seconds: float) -> None:
     print(f"\n{stage.name}, at most {max(seconds, 0):.0f} s", flush=True)
     began = time.monotonic()
+
+    def keep(told: Row | LeftOut) -> None:
+        stage.seconds = round(time.monotonic() - began, 1)
+        stage.add(told)
+        report.write()  # whatever ends this process, even SIGKILL, what was measured is there
+
     work = _works(plan, report, golden, scratch).get(stage.name)
     if work is None:
-        stage.add(LeftOut("no way of running works here"))
+        keep(LeftOut("no way of running works here"))
     elif seconds < LEAST_S:
-        stage.add(LeftOut("the time is over; a longer --seconds gives it some"))
+        keep(LeftOut("the time is over; a longer --seconds gives it some"))
     else:
-        run_isolated(work, seconds, stage.add)
+        run_isolated(work, seconds, keep, scratch)
     stage.seconds = round(time.monotonic() - began, 1)
 
 

@@ -19,7 +19,7 @@ import venv
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 __all__ = ["MANIFEST", "install", "link_libraries", "main"]
 
@@ -34,6 +34,7 @@ class RefusedError(Exception):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns only when something is missing."""
     parser = argparse.ArgumentParser(prog="python3 run.py", description=__doc__, add_help=False)
     parser.add_argument("--into", type=Path, default=None)
     options, passed_on = parser.parse_known_args(arguments)
@@ -47,8 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RefusedError as exc:
         print(f"gpu-check: {exc}", file=sys.stderr)
         return 1
-    command = [str(_python(into)), "-m", "reflex_bench.gpu_check", *passed_on]
-    return subprocess.run(command, env=_environment(), check=False).returncode
+    return _become([str(_python(into)), "-m", "reflex_bench.gpu_check", *passed_on])
+
+
+def _become(command: list[str]) -> NoReturn:
+    """Run it in this process's place, so that a signal ends the check itself."""
+    os.execve(command[0], command, _environment())
 
 
 def _manifest(packed: Path) -> dict[str, Any]:
