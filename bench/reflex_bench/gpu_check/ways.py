@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 import numpy as np
 import onnxruntime
 
+from reflex.gpus import only_one
 from reflex_bench.gpu_check.rows import told
 from reflex_export.graph.graph import GraphBuilder
 
@@ -70,7 +71,7 @@ def _cpu(path: Path, options: Any, _cuda_graph: bool) -> onnxruntime.InferenceSe
 
 def _cuda(path: Path, options: Any, cuda_graph: bool) -> onnxruntime.InferenceSession:  # noqa: ANN401, FBT001
     if CUDA not in onnxruntime.get_available_providers():
-        raise WayError("cuda: this onnxruntime has no CUDA; pip install 'reflex-act[gpu]' in place of onnxruntime")
+        raise WayError(f"cuda: this onnxruntime has no CUDA; {only_one('gpu')}")
     with contextlib.suppress(Exception):
         importlib.import_module("torch")  # its CUDA libraries are then found
     with contextlib.suppress(Exception):

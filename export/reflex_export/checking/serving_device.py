@@ -16,9 +16,10 @@ from typing import Final, Literal
 import onnxruntime
 from onnxruntime.capi import build_and_package_info
 
+from reflex.gpus import driver_problem, only_one, read_driver
 from reflex.readiness.precision_proof import CPU
 from reflex.wording.install import pip_line
-from reflex_export.engines.device import DRIVER, Gpu, driver_version, first_gpu
+from reflex_export.engines.device import DRIVER, driver_version
 from reflex_export.errors import DeviceError
 
 __all__ = ["DEVICE_NAMES", "PROCESSOR", "DeviceName", "ServingDevice", "cuda_device", "serving_device"]
@@ -68,36 +69,22 @@ def serving_device(name: DeviceName) -> ServingDevice:
 
 def cuda_device(driver: str = DRIVER) -> ServingDevice:
     """The first GPU that CUDA shows to this process."""
-    gpu = _gpu(driver)
+    found = read_driver(driver)
+    problem = driver_problem(found)
+    if problem is not None:
+        raise DeviceError(f"--device cuda: {problem}; or verify on the CPU by --device cpu")
+    gpu = found.gpus[0]
     if CUDA_PROVIDER not in onnxruntime.get_available_providers():
         raise DeviceError(
-            f"--device cuda: onnxruntime {onnxruntime.__version__} computes on the CPU alone; run: "
-            f"{pip_line('uninstall', '-y', 'onnxruntime')} && {pip_line('install', 'onnxruntime-gpu')}"
+            f"--device cuda: onnxruntime {onnxruntime.__version__} computes on the CPU alone; run: {only_one('gpu')}"
         )
     # It prints what it does not find, and whoever asked for JSON reads stdout.
     with contextlib.redirect_stdout(sys.stderr):
         onnxruntime.preload_dlls()
-    major, minor = gpu.compute_capability
+    major, minor = gpu.capability
     runtime = {"onnxruntime": onnxruntime.__version__, "cuda": _built_for()}
     providers: Providers = ((CUDA_PROVIDER, {"use_tf32": "0"}), (CPU_PROVIDER, {}))
     return ServingDevice(gpu.name, providers, f"{major}.{minor}", driver_version(driver), runtime)
-
-
-def _gpu(driver: str) -> Gpu:
-    gpu = first_gpu(driver)
-    if gpu is not None:
-        return gpu
-    try:
-        ctypes.CDLL(driver)
-    except OSError as exc:
-        raise DeviceError(
-            f"--device cuda: there is no NVIDIA driver here ({exc}); measure on the machine that serves, give a "
-            "container the GPU (docker run --gpus all), or verify on the CPU by --device cpu"
-        ) from exc
-    raise DeviceError(
-        "--device cuda: the driver shows no GPU; see what `nvidia-smi -L` lists, unset CUDA_VISIBLE_DEVICES, or verify "
-        "on the CPU by --device cpu"
-    )
 
 
 def _built_for() -> str:

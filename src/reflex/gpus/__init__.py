@@ -7,7 +7,18 @@ from __future__ import annotations
 
 from reflex.gpus.driver import Driver, Gpu, read_driver
 from reflex.gpus.libraries import Libraries, read_libraries
-from reflex.gpus.ways import DEVICES, Choice, Device, Machine, Wanted, choose, read_machine, ways
+from reflex.gpus.ways import (
+    DEVICES,
+    Choice,
+    Device,
+    Machine,
+    Wanted,
+    choose,
+    driver_problem,
+    only_one,
+    read_machine,
+    ways,
+)
 
 __all__ = [
     "DEVICES",
@@ -19,6 +30,8 @@ __all__ = [
     "Machine",
     "Wanted",
     "choose",
+    "driver_problem",
+    "only_one",
     "read_driver",
     "read_libraries",
     "read_machine",

@@ -19,7 +19,18 @@ from reflex.gpus.driver import Driver, Gpu, dotted, read_driver
 from reflex.gpus.libraries import CUDA_MAJOR, Libraries, read_libraries
 from reflex.wording.install import install_line, pip_line
 
-__all__ = ["DEVICES", "Choice", "Device", "Machine", "Wanted", "choose", "read_machine", "ways"]
+__all__ = [
+    "DEVICES",
+    "Choice",
+    "Device",
+    "Machine",
+    "Wanted",
+    "choose",
+    "driver_problem",
+    "only_one",
+    "read_machine",
+    "ways",
+]
 
 Device = Literal["cpu", "cuda", "trt-rtx"]
 Wanted = Literal["auto", "cpu", "cuda", "trt-rtx"]
@@ -91,14 +102,15 @@ def choose(wanted: Wanted, machine: Machine, failed: Mapping[Device, str] = NONE
 
 
 def _trt_rtx(machine: Machine) -> Gpu | str:
-    return _driver_problem(machine.driver) or _card(machine.driver, _runs_rtx, _no_rtx_card) or _plugin(machine)
+    return driver_problem(machine.driver) or _card(machine.driver, _runs_rtx, _no_rtx_card) or _plugin(machine)
 
 
 def _cuda(machine: Machine) -> Gpu | str:
-    return _driver_problem(machine.driver) or _card(machine.driver, _runs_cuda, _no_cuda_card) or _provider(machine)
+    return driver_problem(machine.driver) or _card(machine.driver, _runs_cuda, _no_cuda_card) or _provider(machine)
 
 
-def _driver_problem(driver: Driver) -> str | None:
+def driver_problem(driver: Driver) -> str | None:
+    """Why CUDA does not run on it, and what to do; None where it does."""
     if driver.problem == "absent":
         return (
             f"there is no NVIDIA driver here ({driver.error}); install release {NEEDED_RELEASE} or later, and give a "
@@ -152,9 +164,9 @@ def _provider(machine: Machine) -> Gpu | str:
     found = machine.libraries
     if found.cuda is None:
         if "onnxruntime-gpu" in found.distributions:
-            return f"onnxruntime has overwritten onnxruntime-gpu; {_only_one('gpu')}"
+            return f"onnxruntime has overwritten onnxruntime-gpu; {only_one('gpu')}"
         if found.distributions:
-            return f"onnxruntime computes on the CPU alone; {_only_one('gpu')}"
+            return f"onnxruntime computes on the CPU alone; {only_one('gpu')}"
         return f"the package onnxruntime-gpu is not installed; {install_line('gpu')}"
     if found.cuda.partition(".")[0] != str(CUDA_MAJOR):
         return f"onnxruntime-gpu {found.onnxruntime} is built for CUDA {found.cuda}; {install_line('gpu')}"
@@ -177,8 +189,8 @@ def _plugin(machine: Machine) -> Gpu | str:
     return next(filter(_runs_rtx, machine.driver.gpus))
 
 
-def _only_one(extra: str) -> str:
-    """The two share an import name, so that one must go before the other comes."""
+def only_one(extra: str) -> str:
+    """The line that leaves one of onnxruntime and onnxruntime-gpu: they share files, so both go before it comes."""
     return f"{pip_line('uninstall', '-y', 'onnxruntime', 'onnxruntime-gpu')} && {install_line(extra)}"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes.util
 import sys
 from pathlib import Path
 
@@ -10,21 +9,25 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from reflex_export.checking import serving_device as devices
 from reflex_export.checking.parity import PolicyRunner
 from reflex_export.checking.serving_device import CUDA_PROVIDER, ServingDevice, cuda_device, serving_device
-from reflex_export.engines.device import Gpu, driver_version
+from reflex_export.engines.device import driver_version
 from reflex_export.errors import DeviceError
 from reflex_export.graph.graph import GraphBuilder
+from support.gpus.standin import H200, Standin
 
-H200 = Gpu("NVIDIA H200", (9, 0))
 NO_DRIVER = "libcuda-of-no-machine.so.1"
 
 
 @pytest.fixture
-def with_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The driver shows a card, and ONNX Runtime says that it was built for CUDA."""
-    monkeypatch.setattr(devices, "first_gpu", lambda _driver: H200)
+def driver(tmp_path: Path) -> str:
+    """That of a machine with a card."""
+    return str(Standin([H200]).write(tmp_path / "libcuda.so.1"))
+
+
+@pytest.fixture
+def with_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ONNX Runtime says that it was built for CUDA."""
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CUDA_PROVIDER, "CPUExecutionProvider"])
 
 
@@ -45,32 +48,38 @@ def test_without_a_driver_the_loaders_words_and_three_ways_on_are_told() -> None
         cuda_device(NO_DRIVER)
 
 
-def test_a_driver_without_a_card_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(devices, "first_gpu", lambda _driver: None)
-    loaded = ctypes.util.find_library("c") or "libc.so.6"
-
-    with pytest.raises(DeviceError, match=r"the driver shows no GPU; see what `nvidia-smi -L` lists"):
-        cuda_device(loaded)
-
-
-def test_a_package_that_computes_on_the_cpu_alone_is_named_with_the_one_to_install(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("standin", "sentence"),
+    [
+        (Standin([]), r"the driver finds no GPU .*; see what `nvidia-smi -L` lists.*--device cpu"),
+        (Standin([H200], cuda=12040), r"runs? CUDA 12.4, and CUDA 13 needs release 580.*--device cpu"),
+        (Standin([H200], results={"cuInit": 803}), r"not of one release .*803.*--device cpu"),
+    ],
+)
+def test_a_driver_without_a_card_too_old_or_broken_is_told_apart(
+    tmp_path: Path, standin: Standin, sentence: str
 ) -> None:
-    monkeypatch.setattr(devices, "first_gpu", lambda _driver: H200)
+    with pytest.raises(DeviceError, match=f"^--device cuda: .*{sentence}"):
+        cuda_device(str(standin.write(tmp_path / "libcuda.so.1")))
 
+
+def test_a_package_that_computes_on_the_cpu_alone_goes_with_the_other_before_one_comes(driver: str) -> None:
+    """They share their files: taking one away leaves a broken other, where both are installed."""
     with pytest.raises(
-        DeviceError, match=r"onnxruntime [\d.]+ computes on the CPU alone; run: .*install onnxruntime-gpu"
+        DeviceError,
+        match=r"onnxruntime [\d.]+ computes on the CPU alone; run: .*uninstall.* -y onnxruntime onnxruntime-gpu && "
+        r".*install.*\[gpu\]",
     ):
-        cuda_device(NO_DRIVER)
+        cuda_device(driver)
 
 
-@pytest.mark.usefixtures("with_gpu")
+@pytest.mark.usefixtures("with_cuda")
 def test_a_gpu_is_asked_for_without_tf32_and_described(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    driver: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: print("Failed to load libcufft.so.12"))
 
-    device = cuda_device(NO_DRIVER)
+    device = cuda_device(driver)
 
     assert (device.name, device.compute_capability) == ("NVIDIA H200", "9.0")
     assert device.providers[0] == (CUDA_PROVIDER, {"use_tf32": "0"})
@@ -79,14 +88,14 @@ def test_a_gpu_is_asked_for_without_tf32_and_described(
 
 
 @pytest.mark.filterwarnings("ignore:Specified provider")  # the build of this machine has none for CUDA
-@pytest.mark.usefixtures("with_gpu")
+@pytest.mark.usefixtures("with_cuda")
 def test_a_provider_that_does_not_start_is_an_error_with_the_missing_library_and_never_the_cpu(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, driver: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(
         DeviceError, match=rf"cannot compute on NVIDIA H200: {CUDA_PROVIDER} does not start \(.*\.so.*\); install"
     ):
-        PolicyRunner([neg(tmp_path / "m")], cuda_device(NO_DRIVER))
+        PolicyRunner([neg(tmp_path / "m")], cuda_device(driver))
 
     assert capsys.readouterr().out == ""
 
