@@ -15,14 +15,7 @@ from typing import Final
 
 import numpy as np
 import onnxruntime
-from onnxruntime.capi.onnxruntime_pybind11_state import (
-    Fail,
-    InvalidArgument,
-    InvalidGraph,
-    InvalidProtobuf,
-    NoSuchFile,
-    RuntimeException,
-)
+from onnxruntime.capi import onnxruntime_pybind11_state as ort
 
 from reflex.errors import RepositoryError
 from reflex.model_repository import model_file
@@ -35,6 +28,11 @@ from reflex_export.graph.graph import Array
 
 __all__ = ["GATES", "MARGIN", "Gate", "Parity", "PolicyRunner", "gate_of", "told_number"]
 
+REFUSALS: Final = (
+    *(ort.EPFail, ort.Fail, ort.InvalidArgument, ort.InvalidGraph, ort.InvalidProtobuf),
+    *(ort.NoSuchFile, ort.NotImplemented, ort.RuntimeException),
+)
+"""Of ONNX Runtime: a GPU's memory that is full, or an operator that it lacks, comes as one or another."""
 MARGIN: Final = 2.0
 """How much larger an error of FP16 may be on a GPU than simulated on a CPU; 1.6 times was seen (docs/adr/0028)."""
 
@@ -159,14 +157,14 @@ class PolicyRunner:
             names = [value.name for value in session.get_outputs()]
             try:
                 answers = session.run(names, feeds)
-            except (Fail, InvalidArgument, RuntimeException) as exc:
+            except REFUSALS as exc:
                 raise _failure(path, "fails on a request", exc, self._device) from exc
             known.update(zip(names, answers, strict=True))
         return known
 
 
 def _failure(path: Path, what: str, exc: Exception, device: ServingDevice) -> RepositoryError | DeviceError:
-    reason = str(exc).splitlines()[0]
+    reason = next(iter(str(exc).splitlines()), type(exc).__name__)
     if device.is_processor:
         return RepositoryError(f"{path} {what} ({reason}); export the policy again")
     return DeviceError(
@@ -194,7 +192,7 @@ def _session(path: Path, options: onnxruntime.SessionOptions, device: ServingDev
     try:
         # Its own fallback would compute on the CPU, and print that where JSON is expected.
         session = onnxruntime.InferenceSession(str(path), options, providers=list(device.providers), enable_fallback=0)
-    except (Fail, InvalidArgument, InvalidGraph, InvalidProtobuf, NoSuchFile, RuntimeException) as exc:
+    except REFUSALS as exc:
         raise _failure(path, "cannot be loaded", exc, device) from exc
     device.require(session)
     return session

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from reflex.errors import SetupError
 from reflex.interruption import scratch_folder
 from reflex.model_repository import model_file
 from reflex.numerics import max_abs
@@ -44,6 +45,10 @@ NO_STEPS: Final = (
     "graphs that are built again from the checkpoint do not answer as the published ones do, so the place inside "
     "the component cannot be told"
 )
+
+
+NOT_INSIDE: Final = "the place inside the component cannot be told, since the policy with taps does not run here"
+NOT_COMPARED: Final = "where the policy parts from its checkpoint cannot be told"
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,10 @@ def verify_policy(
     if parity.verdict != "failed":
         return Verification(parity, None)
     worst = read_case(cases / f"{parity.worst}.npz", checkpoint, config.inputs)
-    found, note = _locate(models, {worst.name: worst.inputs}, progress)
+    try:
+        found, note = _locate(models, {worst.name: worst.inputs}, progress)
+    except SetupError as exc:  # what was measured is measured
+        return Verification(parity, None, f"{NOT_COMPARED}: {exc}")
     return Verification(parity, found, note or ("" if found else SAME_AS_FP32))
 
 
@@ -152,9 +160,12 @@ def _inside(
 ) -> tuple[FirstDifference, str]:
     """The same difference as taps show it, where there can be any for the published graphs."""
     with scratch_folder("reflex-verify-") as folder:
-        tapped = models.tapped(folder)
-        found = tapped.run(inputs) if tapped else {}
         published = models.runner.run(inputs)
+        try:
+            tapped = models.tapped(folder)
+            found = tapped.run(inputs) if tapped else {}
+        except SetupError as exc:  # a second policy on the device: its memory may be full
+            return known, f"{NOT_INSIDE}: {exc}"
         if not found or not _is_same_answer(found, published, models.config.precision):
             return known, NO_STEPS
         # What is published speaks for itself; taps only say what it does not.

@@ -9,19 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from reflex.errors import RepositoryError
 from reflex.export_options import ExportOptions
-from reflex.model_repository import CONFIG_FILE
+from reflex.model_repository import CONFIG_FILE, model_file
 from reflex.policy_config import PolicyConfig, read_policy_config
 from reflex.readiness.precision_proof import precision_proof
+from reflex_export.checking import verification
 from reflex_export.checking.device_record import device_parity, record_measurement, with_measurement
 from reflex_export.checking.parity import Parity, gate_of
 from reflex_export.checking.serving_device import ServingDevice
 from reflex_export.commands import verify as command
 from reflex_export.commands.inspect import inspect_command
 from reflex_export.commands.verify import proof_sentence, verify_command
+from reflex_export.errors import DeviceError
 from reflex_export.exporting.pipeline import export_checkpoint
 from support.checkpoints.golden import golden_checkpoint, golden_folder
 from support.checkpoints.measured import measured_on
@@ -95,6 +98,49 @@ def test_a_policy_that_misses_is_refused_and_its_record_says_where(
     assert (code, told["verdict"], measured.verdict) == (1, "failed", "failed")
     assert "missed its gate on Card of this test" in told["note"]
     assert "--precision fp32" in told["note"]
+
+
+def spoilt(repository: Path) -> None:
+    """A weight of the published policy is another one."""
+    path = model_file(repository, "arm_denoise")
+    graph = onnx.load(path)
+    tensor = next(tensor for tensor in graph.graph.initializer if "action_head.weight" in tensor.name)
+    array = onnx.numpy_helper.to_array(tensor).copy()
+    array.reshape(-1)[0] += 10
+    tensor.CopyFrom(onnx.numpy_helper.from_array(array, tensor.name))
+    onnx.save(graph, path)
+
+
+def out_of_memory(*_: object) -> None:
+    raise DeviceError("arm_denoise cannot be loaded on Card of this test (out of memory); see by `nvidia-smi`")
+
+
+@pytest.mark.parametrize(
+    ("failing", "stage", "words"),
+    [
+        ("tapped", "denoise", "the place inside the component cannot be told, since the policy with taps does not"),
+        ("fp32", None, "where the policy parts from its checkpoint cannot be told: "),
+    ],
+)
+def test_a_place_that_cannot_be_looked_for_does_not_lose_what_was_measured(
+    repository: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    failing: str,
+    stage: str | None,
+    words: str,
+) -> None:
+    spoilt(repository)
+    monkeypatch.setattr(verification._Models, failing, out_of_memory)
+
+    code, told = verified(repository, capsys, golden_folder("act"))
+
+    (measured,) = read_policy_config(repository / "arm").device_parity
+    assert (code, told["verdict"], measured.verdict) == (1, "failed", "failed")
+    assert measured.max_abs == told["max_abs"]
+    assert (told["first_difference"] or {}).get("stage") == stage
+    assert words in told["note"]
+    assert "(out of memory); see by `nvidia-smi`" in told["note"]
 
 
 def test_on_the_processor_nothing_is_written_and_a_simulation_is_called_one(

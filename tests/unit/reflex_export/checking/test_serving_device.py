@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
+from onnxruntime.capi import onnxruntime_pybind11_state as ort
 
 from reflex_export.checking.parity import PolicyRunner
 from reflex_export.checking.serving_device import CUDA_PROVIDER, ServingDevice, cuda_device, serving_device
@@ -105,6 +106,19 @@ def test_a_failure_on_a_device_speaks_of_the_device(tmp_path: Path) -> None:
 
     with pytest.raises(DeviceError, match=r"fails on a request on NVIDIA H200 \(.*\); see by `nvidia-smi`"):
         runner.run({"x": np.zeros((1, 3), np.float32)})
+
+
+@pytest.mark.parametrize("kind", [ort.EPFail, ort.NotImplemented, ort.RuntimeException])
+def test_whatever_onnx_runtime_raises_speaks_of_the_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[Exception]
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise kind("")
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", refuse)
+
+    with pytest.raises(DeviceError, match=rf"cannot be loaded on NVIDIA H200 \({kind.__name__}\)"):
+        PolicyRunner([tmp_path / "model.onnx"], ServingDevice("NVIDIA H200"))
 
 
 def test_the_drivers_version_is_its_modules_or_the_cuda_of_its_library(tmp_path: Path) -> None:
