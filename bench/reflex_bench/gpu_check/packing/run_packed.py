@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-__all__ = ["MANIFEST", "install", "link_libraries", "main"]
+__all__ = ["MANIFEST", "extract", "install", "link_libraries", "main"]
 
 MANIFEST = "MANIFEST.json"
 UNPACKED = "UNPACKED"
@@ -89,12 +89,18 @@ def _unpack(packed: Path, manifest: dict[str, Any], into: Path) -> None:
     into.mkdir(parents=True)
     mark.touch()
     with tarfile.open(fileobj=_Joined(packed, manifest), mode="r|") as archive:  # type: ignore[call-overload]
-        archive.extractall(into, filter="data")
+        extract(archive, into)
     site = _make_environment(into)
     for wheel in sorted((into / "wheels").glob("*.whl")):
         install(wheel, site)
     link_libraries(site, _machine_paths())
     mark.write_text(made, encoding="utf-8")
+
+
+def extract(archive: tarfile.TarFile, into: Path) -> None:
+    """Python 3.11.0 to 3.11.3, and 3.10 before its 12th, have no filter; what is in the pieces is what was packed."""
+    chosen: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+    archive.extractall(into, **chosen)
 
 
 def _make_environment(into: Path) -> Path:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -79,6 +81,25 @@ def test_a_wheel_is_installed_with_its_data_and_its_programs_can_be_run(tmp_path
     assert (tmp_path / "site/thing/late.py").read_text() == "late = 1"
     assert sorted(path.name for path in (tmp_path / "site").iterdir()) == ["thing"]
     assert not wheel.exists()
+
+
+@pytest.mark.parametrize("has_filter", [True, False])
+def test_a_python_without_filters_of_archives_unpacks_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_filter: bool
+) -> None:
+    """3.11.0 to 3.11.3 know no such argument."""
+    given: list[dict[str, object]] = []
+
+    class Archive(tarfile.TarFile):
+        def extractall(self, *_: object, **options: object) -> None:
+            given.append(options)
+
+    if not has_filter:
+        monkeypatch.delattr(tarfile, "data_filter")
+    with Archive.open(fileobj=io.BytesIO(), mode="w") as archive:
+        run_packed.extract(archive, tmp_path)
+
+    assert given == [{"filter": "data"} if has_filter else {}]
 
 
 def test_cuda_of_the_machines_pytorch_is_found_beside_the_packed_onnxruntime(tmp_path: Path) -> None:
