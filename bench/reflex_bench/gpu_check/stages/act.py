@@ -17,7 +17,6 @@ from reflex_bench.gpu_check.policies import MadePolicy, made_policy, make_policy
 from reflex_bench.gpu_check.rows import Emit, Keys, LeftOut, Row, left_out_if_raised
 from reflex_bench.gpu_check.ways import Way
 from reflex_bench.loads import percentile
-from reflex_bench.observation import INSTRUCTION, jpeg_base64
 from reflex_bench.server import reflex_server
 
 __all__ = ["measure_act"]
@@ -67,6 +66,8 @@ def _rows(plan: Plan, made: MadePolicy, port: int, alone_ms: float | None, emit:
 
 def _answers(port: int, config: PolicyConfig, count: int) -> list[tuple[float, dict[str, float]]]:
     """Milliseconds that the client saw, and the server's own account, once warm."""
+    from reflex_bench.observation import INSTRUCTION, jpeg_base64  # with all that serves, which only this stage needs
+
     images = dict.fromkeys((camera.name for camera in config.cameras), jpeg_base64(SIDE_PX))
     said: dict[str, Any] = {"instruction": INSTRUCTION, "state": [0.0] * config.state_dim, "images": images}
     body = json.dumps(said).encode()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +17,7 @@ from reflex_bench.gpu_check.policies import MadePolicy
 from reflex_bench.gpu_check.rows import LeftOut, Row
 from reflex_bench.gpu_check.stages import act, chunks, parity
 from reflex_export.checking.parity import GATES, Parity
+from support.waiting import HANGS_S
 
 PLAN = replace(SMALL, policies=[("smolvla", 1), ("pi0", 1)], batches=(1, 2), is_small=False)
 
@@ -120,3 +123,15 @@ def test_a_server_that_does_not_start_costs_the_other_familys_act_nothing(
         f"{family}, 1 camera(s): /act: {family} did not become ready: ... out of memory"
         for family in ("smolvla", "pi0")
     ]
+
+
+def test_what_only_serving_needs_is_asked_for_when_act_is_measured() -> None:
+    """A machine may have the packages of the other stages alone: `make gpu-pack ARGS=--no-wheels`."""
+    code = (
+        "import sys\n"
+        "sys.modules |= dict.fromkeys(('simplejpeg', 'orjson', 'tritonclient', 'uvicorn', 'typer', 'torch'))\n"
+        "import reflex_bench.gpu_check.__main__"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=HANGS_S, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
