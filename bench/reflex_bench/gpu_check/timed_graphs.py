@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 import onnxruntime
 
+from reflex_bench.gpu_check.rows import told
 from reflex_bench.gpu_check.ways import Way, WayError, device_of, make_session
 
 __all__ = ["GraphPair", "TimedGraph", "made_up", "median_ms"]
@@ -43,12 +44,15 @@ def median_ms(run: Callable[[], object], rounds: int) -> float:
 
 
 class TimedGraph:
-    """One graph on one way, for batches of any size; with a CUDA graph for each size where the way can."""
+    """One graph on one way, for batches of any size; with a CUDA graph for each size where the way can.
 
-    def __init__(self, path: Path, way: Way) -> None:
-        self.way, self.note = way, ""
+    `why_not` says why it is not even tried.
+    """
+
+    def __init__(self, path: Path, way: Way, why_not: str = "") -> None:
+        self.way, self.note = way, f"no CUDA graph: {why_not}" if why_not else ""
         try:
-            self._session = make_session(path, way, cuda_graph=way != "cpu")
+            self._session = make_session(path, way, cuda_graph=way != "cpu" and not why_not)
         except WayError as exc:
             self._session = make_session(path, way)
             self.note = f"no CUDA graph: {exc}"
@@ -79,17 +83,30 @@ class GraphPair:
     """A policy's two heavy graphs; keys and values go from one to the other where they lie."""
 
     def __init__(self, encoder: Path, denoise: Path, way: Way) -> None:
-        self._encoder, self._denoise = TimedGraph(encoder, way), TimedGraph(denoise, way)
+        self._paths, self._way = (encoder, denoise), way
+        self._graphs = [TimedGraph(path, way) for path in self._paths]
 
     @property
     def note(self) -> str:
-        return self._encoder.note or self._denoise.note
+        return next((graph.note for graph in self._graphs if graph.note), "")
 
     def measure(self, batch: int, rounds: int) -> tuple[float, float, float]:
-        """Milliseconds of the encoder, the denoise, and one after the other."""
-        encode, prefix = self._encoder.bound({}, batch)
+        """Milliseconds of the encoder, the denoise, and one after the other; without a CUDA graph if one fails."""
+        try:
+            return self._measured(batch, rounds)
+        except Exception as exc:
+            if self._way == "cpu" or self.note:
+                raise
+            why_not = told(exc)
+        self._graphs.clear()  # first, for both may not fit on the card together
+        self._graphs += [TimedGraph(path, self._way, why_not) for path in self._paths]
+        return self._measured(batch, rounds)
+
+    def _measured(self, batch: int, rounds: int) -> tuple[float, float, float]:
+        encoder, denoiser = self._graphs
+        encode, prefix = encoder.bound({}, batch)
         encode()
-        denoise, _ = self._denoise.bound(prefix, batch)
+        denoise, _ = denoiser.bound(prefix, batch)
 
         def both() -> None:
             encode()

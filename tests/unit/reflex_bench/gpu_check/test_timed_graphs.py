@@ -1,11 +1,19 @@
-"""What graphs are fed with when only their time counts."""
+"""How graphs are timed: what they are fed with, and what is done where a CUDA graph cannot be made."""
 
 from __future__ import annotations
 
-import numpy as np
-import pytest
+from pathlib import Path
+from typing import Any
 
-from reflex_bench.gpu_check.timed_graphs import DRAWN, made_up
+import numpy as np
+import onnxruntime
+import pytest
+from onnxruntime.capi import onnxruntime_pybind11_state as ort
+
+from reflex_bench.gpu_check import timed_graphs
+from reflex_bench.gpu_check.timed_graphs import DRAWN, GraphPair, made_up
+from reflex_bench.gpu_check.ways import CUDA
+from reflex_export.graph.graph import GraphBuilder
 
 
 def test_numbers_are_of_order_one_and_a_gigabyte_of_them_is_not_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,3 +38,44 @@ def test_numbers_are_of_order_one_and_a_gigabyte_of_them_is_not_drawn(monkeypatc
 def test_tokens_are_the_first_and_masks_are_true() -> None:
     assert made_up((1, 2), np.int64).tolist() == [[0, 0]]
     assert made_up((1, 2), np.bool_).tolist() == [[True, True]]
+
+
+def negation(folder: Path) -> Path:
+    g = GraphBuilder("neg")
+    g.output(g.op("Neg", g.input("x", "FP32", (2,))), "y", "FP32", (2,))
+    folder.mkdir()
+    g.build().save(folder)
+    return folder / "model.onnx"
+
+
+@pytest.mark.parametrize("failing", ["1", "10"])
+def test_a_capture_that_fails_when_it_is_run_is_measured_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    """Of `enable_cuda_graph` 1 alone, and of both: then it is no matter of the capture, and the error counts."""
+    real = onnxruntime.InferenceSession
+
+    class Session(real):  # type: ignore[misc, valid-type]
+        def __init__(self, path: str, options: object, providers: list[Any], **_: object) -> None:
+            self._captures = providers[0][1]["enable_cuda_graph"]
+            super().__init__(path, options, providers=["CPUExecutionProvider"])
+
+        def get_providers(self) -> list[str]:
+            return [CUDA]
+
+        def run_with_iobinding(self, *given: object) -> None:
+            if self._captures in failing:
+                raise ort.Fail("CUDA failure 901: operation failed due to a previous error during capture")
+            super().run_with_iobinding(*given)
+
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CUDA])
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
+    monkeypatch.setattr(timed_graphs, "device_of", lambda _: "cpu")
+    pair = GraphPair(negation(tmp_path / "a"), negation(tmp_path / "b"), "cuda")
+
+    if failing == "10":
+        with pytest.raises(ort.Fail, match="901"):
+            pair.measure(1, 1)
+    else:
+        assert min(pair.measure(1, 1)) > 0
+        assert pair.note.startswith("no CUDA graph: CUDA failure 901")
