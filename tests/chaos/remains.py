@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 import psutil
@@ -11,9 +10,7 @@ from reflex_frontend.embedded.cleanup import owner_prefix
 from support.leftovers import living_of_group, regions
 from support.server import ServerProcess
 
-__all__ = ["Belongings", "belongings", "client_connections", "triton_address"]
-
-ADDRESS = re.compile(r"on Triton at (\S+) after")
+__all__ = ["Belongings", "belongings", "client_connections"]
 
 
 @dataclass(frozen=True)
@@ -44,10 +41,3 @@ def client_connections(server: ServerProcess) -> int:
     """How many connections of clients the frontend holds."""
     held = psutil.Process(server.process.pid).net_connections("tcp")
     return sum(1 for one in held if one.laddr.port == server.port and one.raddr)
-
-
-def triton_address(server: ServerProcess) -> str:
-    """`host:port` of its gRPC, as the log says; the same over restarts."""
-    found = ADDRESS.search(server.log)
-    assert found, server.log
-    return found[1]

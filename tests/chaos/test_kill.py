@@ -18,7 +18,7 @@ import psutil
 import pytest
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from chaos.remains import belongings, client_connections, triton_address
+from chaos.remains import belongings, client_connections
 from support.load import Answer, LoadClient, run
 from support.nonce_server import NonceServer, nonce_server
 from support.promise import Promise
@@ -102,7 +102,7 @@ async def _serves_again(server: NonceServer, client: LoadClient) -> float:
         assert answer.is_right or _is_honest_refusal(answer), str(answer)
         return answer.is_right
 
-    await _triton_ready(triton_address(server.process))
+    await _triton_ready(server.process.triton_address())
     serves_after_s = await eventually(is_answered, "requests are answered again")
     health = await client.get("/health")
     assert health.status == 200, health.body

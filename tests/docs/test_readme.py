@@ -204,7 +204,7 @@ def test_the_readme_says_which_policy_is_trained_and_that_no_real_arm_may_follow
 
 
 def test_what_make_serve_says_of_its_policy_is_what_the_readme_says(server: ServerProcess) -> None:
-    ready = next(line for line in server.log.splitlines() if "ready: POST" in line)
+    ready = server.ready_line()
 
     assert "serves pick_up_the_cube@" in ready
     assert "(trained, simulation only: not for a real robot)" in ready

@@ -65,11 +65,15 @@ class ServerProcess:
                     return child
         raise LookupError("no tritonserver is running")
 
-    def triton_address(self, timeout_s: float = START_TIMEOUT_S) -> str:
-        """host:port of its Triton, once the log says that every policy is ready; /health is 200 with the first."""
-        ready = re.compile(r"ready: POST .* on Triton at (\S+) after")
+    def ready_line(self, timeout_s: float = START_TIMEOUT_S) -> str:
+        """What the log says once every policy is ready; /health is 200 with the first, and a little before that."""
+        ready = re.compile(r".*ready: POST .* on Triton at \S+ after.*")
         wait_until(lambda: ready.search(self.log), "its log says that every policy is ready", timeout_s=timeout_s)
         return str(ready.findall(self.log)[0])
+
+    def triton_address(self) -> str:
+        """host:port of its Triton."""
+        return self.ready_line().partition(" on Triton at ")[2].partition(" ")[0]
 
     def in_flight(self) -> float:
         """How many requests Triton works on, by /metrics."""
