@@ -7,9 +7,10 @@ in time is dropped, and the next observation opens another.
 from __future__ import annotations
 
 import contextlib
+import socket
 import time
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import quote, urlsplit
 
 import numpy as np
@@ -17,6 +18,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from reflex.client.http import checked_key
 from reflex.client.streaming.failures import CLOSE_S, bound_writes, in_our_words
+from reflex.client.streaming.shared_tls import shared
 from reflex.connector import Observation
 from reflex.errors import (
     STATUS_OF,
@@ -126,6 +128,7 @@ class OpenpiTransport:
             connection = connect(
                 self._url, additional_headers=self._headers(), open_timeout=within_s, close_timeout=CLOSE_S,
                 ping_interval=None, compression=None, max_size=MAX_ANSWER_BYTES, proxy=None,
+                create_connection=cast("type[ClientConnection]", self._over),
             )  # fmt: skip
             undo.callback(connection.close_socket)
             connection.__enter__()  # or websockets warns of what nobody closes
@@ -134,6 +137,9 @@ class OpenpiTransport:
             undo.pop_all()
         self._connection = connection
         return connection
+
+    def _over(self, sock: socket.socket, *given: Any, **named: Any) -> ClientConnection:  # noqa: ANN401 - websockets' own
+        return ClientConnection(shared(sock, self._asking.target.timeout_s), *given, **named)
 
     def _headers(self) -> dict[str, str]:
         key = self._asking.api_key

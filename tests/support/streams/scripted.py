@@ -18,7 +18,9 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.sync.server import Server, ServerConnection, serve
 
+from reflex.client.streaming.shared_tls import shared
 from support.streams.relay import Relay, relayed, reset_at_close
+from support.waiting import HANGS_S
 
 __all__ = ["READY", "Fault", "Proxy", "ScriptedServer", "Side", "chunk_frame", "proxy", "scripted_server"]
 
@@ -102,7 +104,7 @@ class ScriptedServer:
 @contextlib.contextmanager
 def scripted_server(tls: ssl.SSLContext | None = None) -> Iterator[ScriptedServer]:
     scripted = ScriptedServer(0)
-    settings: dict[str, Any] = {"close_timeout": 1.0, "ping_interval": None, "ssl": tls}
+    settings: dict[str, Any] = {"close_timeout": 1.0, "ping_interval": None, "ssl": tls, "create_connection": _shared}
     with serve(scripted.serve, "127.0.0.1", 0, process_request=scripted.process_request, **settings) as server:
         scripted.port = server.socket.getsockname()[1]
         thread = threading.Thread(target=server.serve_forever)
@@ -112,6 +114,10 @@ def scripted_server(tls: ssl.SSLContext | None = None) -> Iterator[ScriptedServe
         finally:
             _stop(server, scripted)
             thread.join()
+
+
+def _shared(sock: socket.socket, *arguments: Any, **named: Any) -> ServerConnection:
+    return ServerConnection(shared(sock, HANGS_S), *arguments, **named)
 
 
 def _stop(server: Server, scripted: ScriptedServer) -> None:

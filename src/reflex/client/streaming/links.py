@@ -23,6 +23,7 @@ from reflex.client.streaming.failures import CLOSE_S, bound_writes, in_our_words
 from reflex.client.streaming.frames import encode_hello, read_frame
 from reflex.client.streaming.opening import Stages
 from reflex.client.streaming.options import StreamOptions, check_ready
+from reflex.client.streaming.shared_tls import shared
 from reflex.errors import TransportError
 from reflex.wire import MAX_ANSWER_BYTES
 from reflex.wire.stream import ReadyFrame
@@ -184,7 +185,7 @@ def _secured(sock: socket.socket, options: StreamOptions, stages: Stages) -> soc
         stages.end("tls_ms")
     sock.settimeout(None)
     bound_writes(sock, options.deadline_s)
-    return sock
+    return shared(sock, options.deadline_s)
 
 
 def _bound_silence(sock: socket.socket, deadline_s: float) -> None:
