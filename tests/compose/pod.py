@@ -25,8 +25,9 @@ class Container:
     command: tuple[str, ...]
 
     def start(self, engine: Engine, name: str) -> None:
-        """In the background; whoever starts it removes it."""
+        """In the background; whoever starts it removes it. What an ended run left of that name goes first."""
         [program, *arguments] = self.command
+        engine.docker("rm", "--force", name, check=False)
         engine.docker("run", "--detach", "--name", name, *self.options, "--entrypoint", program, self.image, *arguments)
 
     def with_arguments(self, **changed: str) -> Container:
