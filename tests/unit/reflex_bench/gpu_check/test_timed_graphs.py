@@ -13,7 +13,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort
 from reflex_bench.gpu_check import timed_graphs
 from reflex_bench.gpu_check.timed_graphs import DRAWN, GraphPair, made_up
 from reflex_bench.gpu_check.ways import CUDA
-from reflex_export.graph.graph import GraphBuilder
+from support.gpus.negation import negation
 
 
 def test_numbers_are_of_order_one_and_a_gigabyte_of_them_is_not_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,14 +38,6 @@ def test_numbers_are_of_order_one_and_a_gigabyte_of_them_is_not_drawn(monkeypatc
 def test_tokens_are_the_first_and_masks_are_true() -> None:
     assert made_up((1, 2), np.int64).tolist() == [[0, 0]]
     assert made_up((1, 2), np.bool_).tolist() == [[True, True]]
-
-
-def negation(folder: Path) -> Path:
-    g = GraphBuilder("neg")
-    g.output(g.op("Neg", g.input("x", "FP32", (2,))), "y", "FP32", (2,))
-    folder.mkdir()
-    g.build().save(folder)
-    return folder / "model.onnx"
 
 
 @pytest.mark.parametrize("failing", ["1", "10"])

@@ -14,7 +14,7 @@ from reflex_export.checking.parity import PolicyRunner
 from reflex_export.checking.serving_device import CUDA_PROVIDER, ServingDevice, cuda_device, serving_device
 from reflex_export.engines.device import driver_version
 from reflex_export.errors import DeviceError
-from reflex_export.graph.graph import GraphBuilder
+from support.gpus.negation import negation
 from support.gpus.standin import H200, Standin
 
 NO_DRIVER = "libcuda-of-no-machine.so.1"
@@ -30,14 +30,6 @@ def driver(tmp_path: Path) -> str:
 def with_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     """ONNX Runtime says that it was built for CUDA."""
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CUDA_PROVIDER, "CPUExecutionProvider"])
-
-
-def neg(folder: Path) -> Path:
-    g = GraphBuilder("neg")
-    g.output(g.op("Neg", g.input("x", "FP32", (2,))), "y", "FP32", (2,))
-    folder.mkdir()
-    g.build().save(folder)
-    return folder / "model.onnx"
 
 
 def test_the_processor_needs_nothing() -> None:
@@ -96,13 +88,13 @@ def test_a_provider_that_does_not_start_is_an_error_with_the_missing_library_and
     with pytest.raises(
         DeviceError, match=rf"cannot compute on NVIDIA H200: {CUDA_PROVIDER} does not start \(.*\.so.*\); install"
     ):
-        PolicyRunner([neg(tmp_path / "m")], cuda_device(driver))
+        PolicyRunner([negation(tmp_path / "m")], cuda_device(driver))
 
     assert capsys.readouterr().out == ""
 
 
 def test_a_failure_on_a_device_speaks_of_the_device(tmp_path: Path) -> None:
-    runner = PolicyRunner([neg(tmp_path / "m")], ServingDevice("NVIDIA H200"))
+    runner = PolicyRunner([negation(tmp_path / "m")], ServingDevice("NVIDIA H200"))
 
     with pytest.raises(DeviceError, match=r"fails on a request on NVIDIA H200 \(.*\); see by `nvidia-smi`"):
         runner.run({"x": np.zeros((1, 3), np.float32)})

@@ -5,15 +5,17 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
+from functools import partial
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from reflex.client.streaming.shared_tls import SharedTls, shared
 from support.streams.certificate import certificate
-from support.waiting import HANGS_S
+from support.waiting import HANGS_S, let_pass
 
 MESSAGES, MESSAGE = 400, bytes(range(256)) * 12
 
@@ -54,6 +56,48 @@ def test_both_ends_read_and_write_at_once_and_every_byte_arrives(ends: Ends) -> 
         reading = [threads.submit(received, end, MESSAGES * len(MESSAGE)) for end in (near, far)]
         assert all(done.result(HANGS_S) == MESSAGE * MESSAGES for done in reading)
         assert all(done.result(HANGS_S) is None for done in writing)
+
+
+class Watched:
+    """A connection that notices when two threads are in it at once."""
+
+    def __init__(self) -> None:
+        self.inside = self.most = 0
+
+    def setblocking(self, _: bool) -> None:
+        pass
+
+    def fileno(self) -> int:
+        return 0
+
+    def send(self, data: bytes) -> int:
+        self._enter()
+        return len(data)
+
+    def recv(self, size: int) -> bytes:
+        self._enter()
+        return bytes(size)
+
+    def _enter(self) -> None:
+        self.inside += 1
+        self.most = max(self.most, self.inside)
+        let_pass(0.002)
+        self.inside -= 1
+
+
+def test_no_two_threads_are_in_openssl_at_once() -> None:
+    watched = Watched()
+    sock = SharedTls(cast("ssl.SSLSocket", watched), HANGS_S)
+
+    def often(ask: Callable[[], object]) -> None:
+        for _ in range(40):
+            ask()
+
+    with ThreadPoolExecutor(2) as threads:
+        both = [threads.submit(often, ask) for ask in (partial(sock.recv, 1), partial(sock.sendall, b"x"))]
+        for one in both:
+            one.result(HANGS_S)
+    assert watched.most == 1
 
 
 def test_a_write_that_nobody_reads_ends_in_time(ends: Ends) -> None:
