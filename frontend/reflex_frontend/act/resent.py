@@ -26,7 +26,7 @@ Kept = TypeVar("Kept")
 
 
 def digest_of(body: Body, instruction: str) -> bytes:
-    """16 bytes; a picture of 224 pixels in raw costs 0.2 ms, which only those pay that may be sent again.
+    """16 bytes. Of raw pixels it is a good part of what reading them costs, so only those pay that may be sent again.
 
     The instruction counts beside the body: on a stream it may have been said before, once for all observations.
     """

@@ -1,7 +1,7 @@
 """TLS over a socket that one thread reads and another one writes, as `websockets.sync` does.
 
-OpenSSL may not be asked by two threads at once for one connection, and Python's `ssl` lets them: one opening in a
-hundred stood still until its deadline, or broke (python/cpython#151508). Here they take turns. Nobody keeps the turn
+OpenSSL may not be asked by two threads at once for one connection, and Python's `ssl` lets them: now and then an
+opening stood still until its deadline, or broke (python/cpython#151508). Here they take turns. Nobody keeps the turn
 while it waits.
 """
 
