@@ -122,12 +122,20 @@ def attend(
     kv_heads: int,
     head_dim: int | None = None,
     factor: float = 1.0,
+    valid_keys: ir.Value | None = None,
+    is_causal: bool = False,
 ) -> ir.Value:
     """Grouped-query attention: half tokens [B, T, H * D], [B, L, G * D] twice -> [B, T, H * D].
 
     Scores are scaled by D^-0.5: without `head_dim` TensorRT works that out anew in every node, with ten layers; with it
     they are multiplied by `factor` too. `mask` is half and added to them; its last axes are [T, L], not broadcast.
+    In its place `valid_keys` INT64 [B] says how many keys are seen, the first of all; the last of these are the
+    queries' own where attention `is_causal`, and each query sees up to its own then.
     """
     scale = {} if head_dim is None else {"scale": factor * head_dim**-0.5}
-    inputs = (query, key, value) if mask is None else (query, key, value, mask)
-    return g.op("Attention", *inputs, q_num_heads=heads, kv_num_heads=kv_heads, **scale)
+    inputs = [query, key, value]
+    if mask is not None:
+        inputs.append(mask)
+    counted = () if valid_keys is None else (None, None, None, valid_keys)
+    order = {"is_causal": 1} if is_causal else {}
+    return g.op("Attention", *inputs, *counted, q_num_heads=heads, kv_num_heads=kv_heads, **scale, **order)

@@ -174,7 +174,7 @@ class GraphBuilder:
 
     def build(self) -> OnnxModel:
         """Serialise; the same calls give the same bytes. Large weights stay outside: see `OnnxModel`."""
-        opset, ir_version = opset_of(node.op_type for node in self._nodes)
+        opset, ir_version = opset_of(self._nodes)
         external = place_weights(self._stored.values(), self._initializers)
         graph = ir.Graph(
             self._inputs,

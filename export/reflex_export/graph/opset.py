@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from reflex_export.graph.node import Node
+
 __all__ = ["opset_of"]
 
 PLAIN: Final = (20, 9)
@@ -12,8 +14,21 @@ PLAIN: Final = (20, 9)
 FUSED: Final = (23, 11)
 """ONNX Runtime reads it from 1.24 on, TensorRT from 10.15; tried with ONNX Runtime 1.31 and TensorRT for RTX 1.7."""
 FUSED_OPERATORS: Final = frozenset({"Attention", "RMSNormalization", "RotaryEmbedding"})
+COUNTED: Final = (24, 12)
+"""With the number of valid keys in place of a mask, and a cache that is written into. TensorRT ignores that number."""
+COUNTED_OPERATORS: Final = frozenset({"TensorScatter"})
+MASKED_INPUTS: Final = 6
+"""Of an Attention that is no newer than opset 23."""
 
 
-def opset_of(op_types: Iterable[str]) -> tuple[int, int]:
+def opset_of(nodes: Iterable[Node]) -> tuple[int, int]:
     """(opset, IR version) for a graph of these operators."""
-    return PLAIN if FUSED_OPERATORS.isdisjoint(op_types) else FUSED
+    nodes = tuple(nodes)
+    if any(_is_counted(node) for node in nodes):
+        return COUNTED
+    return PLAIN if FUSED_OPERATORS.isdisjoint(node.op_type for node in nodes) else FUSED
+
+
+def _is_counted(node: Node) -> bool:
+    takes_number = node.op_type == "Attention" and len(node.inputs) > MASKED_INPUTS
+    return takes_number or node.op_type in COUNTED_OPERATORS

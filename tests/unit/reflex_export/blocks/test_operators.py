@@ -148,6 +148,25 @@ def test_a_key_that_is_not_valid_is_not_seen(compute: FloatType) -> None:
     )
 
 
+@pytest.mark.parametrize("is_causal", [False, True])
+def test_keys_are_seen_up_to_their_number_and_causally_up_to_ones_own(is_causal: bool) -> None:
+    counts, feeds = np.array([3, 5]), qkv(2)
+    g = GraphBuilder("counted")
+    query = g.input("q", "FP32", (QUERIES, HEADS * WIDTH))
+    key, value = (g.input(name, "FP32", (KEYS, 2 * WIDTH)) for name in "kv")
+    number = g.input("number", "INT64", ())
+    mixed = attend(
+        g, query, key, value, heads=HEADS, kv_heads=2, head_dim=WIDTH, valid_keys=number, is_causal=is_causal
+    )
+    g.output(mixed, "y", "FP32", (QUERIES, HEADS * WIDTH))
+
+    (found,) = run(g.build(), **feeds, number=counts)
+
+    later = np.arange(QUERIES) - QUERIES + 1 if is_causal else np.zeros(QUERIES, int)
+    seen = np.arange(KEYS) < counts[:, None, None] + later[None, :, None]
+    np.testing.assert_allclose(found, attended(feeds, seen, 2), atol=1e-5)
+
+
 def test_a_row_without_any_valid_key_is_some_mean_of_values_and_never_nan() -> None:
     feeds = qkv(1)
     (found,) = run(attention_graph(1, "FP32", masked=True), **feeds, valid=np.zeros((BATCH, KEYS), np.bool_))
