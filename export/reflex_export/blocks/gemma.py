@@ -10,7 +10,7 @@ change no digit, and they lie in weights: in those of `o_proj`, `up_proj` and wh
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -146,8 +146,10 @@ class Seen:
     count: int
     """T, the tokens of a pass."""
     tables: Rotation
-    mask: ir.Value
+    mask: ir.Value | None
     """Half [B, 1, T, L]: see `operators.attend`."""
+    valid_keys: ir.Value | None = None
+    """INT64 [B], in place of a mask: so many keys are seen, of which a layer's own are the first."""
 
 
 def decoder_layer(
@@ -158,9 +160,12 @@ def decoder_layer(
     *,
     norm: Norm,
     seen: Seen,
-    cached: KeysValues | None = None,
+    cached: Sequence[KeysValues] = (),
 ) -> tuple[ir.Value, KeysValues]:
-    """One layer: the new hidden, and all keys and values that its queries met: `cached` first, then its own."""
+    """One layer: the new hidden, and all keys and values that its queries met.
+
+    Its own come behind `cached`, or before it where `seen` has their number.
+    """
     name = stack.layer(index)
     half, gate = norm(g, stack, hidden, f"{name}.input_layernorm")
     with g.attention_block():
@@ -171,15 +176,19 @@ def decoder_layer(
 
 
 def _attended(
-    g: GraphBuilder, stack: GemmaStack, half: ir.Value, name: str, seen: Seen, cached: KeysValues | None
+    g: GraphBuilder, stack: GemmaStack, half: ir.Value, name: str, seen: Seen, cached: Sequence[KeysValues]
 ) -> tuple[ir.Value, KeysValues]:
     """Half rows -> FP32 rows: what the first half of a layer adds, and the keys and values that it met."""
     query_width, width = stack.heads * stack.head_dim, stack.head_dim
     merged = merged_dense(g, half, f"{name}.self_attn.qkv_proj", _projections(name, "qkv"))
     turning, value = split(g, tokens(g, merged, seen.count, query_width + 2 * width), query_width + width, width)
     query, key = split(g, rotate_heads(g, turning, seen.tables, stack.heads + 1), query_width, width)
-    met = (key, value) if cached is None else _after(g, cached, (key, value))
-    mixed = rows(g, attend(g, query, *met, seen.mask, heads=stack.heads, kv_heads=1, head_dim=width), query_width)
+    own = (key, value)
+    met = _joined(g, [*cached, own] if seen.valid_keys is None else [own, *cached])
+    attended = attend(
+        g, query, *met, seen.mask, heads=stack.heads, kv_heads=1, head_dim=width, valid_keys=seen.valid_keys
+    )
+    mixed = rows(g, attended, query_width)
     return g.widen(dense(g, mixed, f"{name}.self_attn.o_proj", factor=stack.stream)), met
 
 
@@ -187,8 +196,10 @@ def _projections(name: str, parts: str) -> dict[str, float]:
     return {f"{name}.self_attn.{part}_proj": 1.0 for part in parts}
 
 
-def _after(g: GraphBuilder, cached: KeysValues, own: KeysValues) -> KeysValues:
-    key, value = (g.op("Concat", *pair, axis=1) for pair in zip(cached, own, strict=True))
+def _joined(g: GraphBuilder, parts: Sequence[KeysValues]) -> KeysValues:
+    if len(parts) == 1:
+        return parts[0]
+    key, value = (g.op("Concat", *of_parts, axis=1) for of_parts in zip(*parts, strict=True))
     return key, value
 
 

@@ -6,7 +6,7 @@ an `Arithmetic`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypeVar
 
@@ -50,6 +50,11 @@ class FamilyGraphs:
     """By step count: prefix tensors, noise -> actions (robot units), actions_normalized, both FP32 [T, action_dim].
 
     Flow matching adds velocity_change FP32 [steps].
+    """
+    counted: Callable[[int], OnnxModel] | None = None
+    """Of a step count, the same for ONNX Runtime on CUDA, where a number of valid keys is faster than a mask of them.
+
+    None for a family without padding.
     """
 
 

@@ -11,6 +11,7 @@ import onnx_ir as ir
 from reflex_export.blocks.euler import EulerTrace, tap_outputs, velocity_output
 from reflex_export.blocks.features import unnormalize_feature
 from reflex_export.blocks.gemma import KeysValues, Norm, Seen, decoder_layer
+from reflex_export.blocks.key_order import ValidFirst, valid_first
 from reflex_export.blocks.operators import UNSEEN, dense, rotation, tokens
 from reflex_export.blocks.transformer import prefix_positions
 from reflex_export.checkpoint import Checkpoint
@@ -26,26 +27,36 @@ _TO_THE_END = int(np.iinfo(np.int64).max)
 class Attended:
     """What the queries of a step read: computed once, before the loop."""
 
-    caches: tuple[KeysValues, ...]
+    caches: tuple[tuple[KeysValues, ...], ...]
+    """Of each layer, in parts that are joined with its own."""
     seen: Seen
+    prefix_tokens: ir.Value | None = None
+    """INT64 [B]: how many are valid, where those come first and no mask is to be read."""
 
 
-def attended_prefix(g: GraphBuilder, p: PaliGemma, *, leading_tokens: int) -> Attended:
+def attended_prefix(g: GraphBuilder, p: PaliGemma, *, leading_tokens: int, counted: bool = False) -> Attended:
     """Declares prefix_keys, prefix_values and prefix_mask, for a suffix of `leading_tokens` and then the actions.
 
     Every token of the suffix sees the valid prefix and the suffix; only the leading ones do not see the actions.
+    `counted` has the valid tokens first, and their number in place of a mask wherever all of a suffix see the same.
     """
     with g.attention_block():
         keys = g.input("prefix_keys", g.compute, p.cache_shape)
         values = g.input("prefix_values", g.compute, p.cache_shape)
     mask = g.input("prefix_mask", "BOOL", (p.prefix_tokens,))
-    _, valid = prefix_positions(g, mask)
+    order = _valid_first(g, p, keys, values, mask) if counted else None
+    valid = prefix_positions(g, mask)[1] if order is None else order.wide_count
     count = leading_tokens + p.horizon
     positions = g.op("Add", valid, g.constant(np.arange(count)[None]))
-    caches = tuple(zip(_layers(g, p, keys), _layers(g, p, values), strict=True))
+    stacks = (_joined(g, p, cache) for cache in (keys, values)) if order is None else iter(order.stacks)
+    caches = tuple((pair,) for pair in zip(*(_layers(g, p, stack) for stack in stacks), strict=True))
     with g.attention_block():
         tables = rotation(g, positions, p.expert.head_dim)
-        return Attended(caches, Seen(count, tables, _mask(g, p, mask, leading_tokens)))
+        if order is None:
+            return Attended(caches, Seen(count, tables, _mask(g, p, mask, leading_tokens)))
+        if leading_tokens:
+            return Attended(caches, Seen(count, tables, _mask(g, p, order.mask, leading_tokens)), order.count)
+        return Attended(caches, Seen(count, tables, None, _more(g, order.count, count)), order.count)
 
 
 def after_first_step(g: GraphBuilder, p: PaliGemma, attended: Attended, met: Sequence[KeysValues]) -> Attended:
@@ -56,8 +67,15 @@ def after_first_step(g: GraphBuilder, p: PaliGemma, attended: Attended, met: Seq
     leading = attended.seen.count - p.horizon
     known = p.prefix_tokens + leading
     cosine, sine = (_from(g, table, leading, axis=1) for table in attended.seen.tables)
-    seen = Seen(p.horizon, (cosine, sine), _from(g, attended.seen.mask, leading, axis=2))
-    return Attended(tuple((_until(g, key, known), _until(g, value, known)) for key, value in met), seen)
+    if attended.prefix_tokens is None:
+        mask = attended.seen.mask
+        seen = Seen(p.horizon, (cosine, sine), None if mask is None else _from(g, mask, leading, axis=2))
+        return Attended(tuple(((_part(g, key, 0, known), _part(g, value, 0, known)),) for key, value in met), seen)
+    seen = Seen(p.horizon, (cosine, sine), None, _more(g, attended.prefix_tokens, p.horizon + leading))
+    first = p.prefix_tokens
+    leaders = ((_part(g, key, first, known), _part(g, value, first, known)) for key, value in met)
+    caches = tuple((leader, *prefix) for leader, prefix in zip(leaders, attended.caches, strict=True))
+    return Attended(caches, seen, attended.prefix_tokens)
 
 
 def run_expert(
@@ -101,10 +119,20 @@ def _robot_units(g: GraphBuilder, checkpoint: Checkpoint, normalized: ir.Value) 
     return g.op("Add", actions, g.op("Unsqueeze", offset, g.ints(1)))
 
 
-def _layers(g: GraphBuilder, p: PaliGemma, cache: ir.Value) -> tuple[ir.Value, ...]:
-    """[B, layers, 1, L, D] -> each layer's [B, L, D]."""
+def _valid_first(g: GraphBuilder, p: PaliGemma, keys: ir.Value, values: ir.Value, mask: ir.Value) -> ValidFirst:
+    stacks = [_joined(g, p, cache) for cache in (keys, values)]
+    return valid_first(g, stacks, mask, sequences=p.language.layers, length=p.prefix_tokens)
+
+
+def _joined(g: GraphBuilder, p: PaliGemma, cache: ir.Value) -> ir.Value:
+    """[B, layers, 1, L, D] -> [B, layers * L, D]."""
     layers, _, length, width = p.cache_shape
-    joined = g.op("Reshape", cache, g.ints(-1, layers * length, width))
+    return g.op("Reshape", cache, g.ints(-1, layers * length, width))
+
+
+def _layers(g: GraphBuilder, p: PaliGemma, joined: ir.Value) -> tuple[ir.Value, ...]:
+    """[B, layers * L, D] -> each layer's [B, L, D]."""
+    layers = p.language.layers
     return g.op_n("Split", layers, joined, axis=1, num_outputs=layers) if layers > 1 else (joined,)
 
 
@@ -122,5 +150,9 @@ def _from(g: GraphBuilder, x: ir.Value, start: int, *, axis: int) -> ir.Value:
     return g.op("Slice", x, g.ints(start), g.ints(_TO_THE_END), g.ints(axis))
 
 
-def _until(g: GraphBuilder, x: ir.Value, end: int) -> ir.Value:
-    return g.op("Slice", x, g.ints(0), g.ints(end), g.ints(1))
+def _part(g: GraphBuilder, x: ir.Value, start: int, end: int) -> ir.Value:
+    return g.op("Slice", x, g.ints(start), g.ints(end), g.ints(1))
+
+
+def _more(g: GraphBuilder, count: ir.Value, more: int) -> ir.Value:
+    return g.op("Add", count, g.ints(more))

@@ -7,6 +7,7 @@ What an action goes through before anything non-linear is one matrix, made here 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import onnx_ir as ir
@@ -45,12 +46,13 @@ def build(
         preprocess=p.preprocess(),
         encoder=build_encoder(p, taps=taps, with_state=True),
         denoise={count: _build_denoise(p, count, taps=taps) for count in steps},
+        counted=partial(_build_denoise, p, taps=taps, counted=True),
     )
 
 
-def _build_denoise(p: PaliGemma, steps: int, *, taps: bool) -> OnnxModel:
+def _build_denoise(p: PaliGemma, steps: int, *, taps: bool, counted: bool = False) -> OnnxModel:
     g = p.graph("denoise")
-    attended = attended_prefix(g, p, leading_tokens=1)
+    attended = attended_prefix(g, p, leading_tokens=1, counted=counted)
     state = g.input("state_token", "FP32", (p.expert.width,))
     noise = g.input("noise", "FP32", (p.horizon, p.action_channels))
     guidance = guidance_inputs(g, p.horizon, p.action_channels)

@@ -6,6 +6,7 @@ The modulation depends on the step alone, so it is computed here, once per step 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -43,12 +44,13 @@ def build(
         preprocess=p.preprocess(),
         encoder=build_encoder(p, taps=taps, with_state=False),
         denoise={count: _build_denoise(p, count, taps=taps) for count in steps},
+        counted=partial(_build_denoise, p, taps=taps, counted=True),
     )
 
 
-def _build_denoise(p: PaliGemma, steps: int, *, taps: bool) -> OnnxModel:
+def _build_denoise(p: PaliGemma, steps: int, *, taps: bool, counted: bool = False) -> OnnxModel:
     g = p.graph("denoise")
-    attended = attended_prefix(g, p, leading_tokens=0)
+    attended = attended_prefix(g, p, leading_tokens=0, counted=counted)
     noise = g.input("noise", "FP32", (p.horizon, p.action_channels))
     if config_of(p.checkpoint, PiConfig).rtc_training_max_delay:
         trace = _trained_loop(g, p, noise, steps, attended)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import onnx_ir as ir
@@ -17,6 +18,7 @@ from reflex_export.blocks.aloha import aloha_action_from_model
 from reflex_export.blocks.euler import euler_loop, guidance_inputs, tap_outputs, velocity_output
 from reflex_export.blocks.features import unnormalize_feature
 from reflex_export.blocks.flow import euler_times, sinusoidal_embedding
+from reflex_export.blocks.key_order import ValidFirst, valid_first
 from reflex_export.blocks.llama import (
     LlamaLayer,
     add_attended,
@@ -49,6 +51,7 @@ def build(
         preprocess=build_resizing_preprocess(sizes.cameras, sizes.image_size, "bottom_right"),
         encoder=build_encoder(checkpoint, sizes, precision=precision, taps=taps),
         denoise={count: _build_denoise(checkpoint, sizes, count, precision, taps=taps) for count in steps},
+        counted=partial(_build_denoise, checkpoint, sizes, precision=precision, taps=taps, counted=True),
     )
 
 
@@ -57,18 +60,22 @@ class _Context:
     """What every step reads: computed once, before the loop."""
 
     caches: tuple[KeysValues, ...]
-    """Of each layer, [B, L, G * D]."""
-    seen: ir.Value
+    """Of each layer, [B, L, G * D]; where valid tokens are counted, with room for T more in self-attention layers."""
+    seen: ir.Value | None
     """By the self-attention layers."""
-    seen_prefix: ir.Value
+    seen_prefix: ir.Value | None
     """By the cross-attention layers."""
     tables: Rotation
     restarted_tables: tuple[Rotation, ...]
     """By step: cross-attention counts positions from zero."""
+    seen_keys: ir.Value | None = None
+    """INT64 [B], where valid tokens come first, and their number is in place of masks: of self-attention layers."""
+    seen_prefix_keys: ir.Value | None = None
+    """Of cross-attention layers."""
 
 
 def _build_denoise(
-    checkpoint: Checkpoint, s: SmolVlaSizes, steps: int, precision: Arithmetic, *, taps: bool
+    checkpoint: Checkpoint, s: SmolVlaSizes, steps: int, precision: Arithmetic, *, taps: bool, counted: bool = False
 ) -> OnnxModel:
     """prefix_keys, prefix_values, prefix_mask, noise, guidance -> actions, actions_normalized, velocity_change."""
     g = empty_graph("denoise", checkpoint, precision)
@@ -79,7 +86,7 @@ def _build_denoise(
     noise = g.input("noise", "FP32", (s.horizon, s.max_action_dim))
     guidance = guidance_inputs(g, s.horizon, s.max_action_dim)
 
-    context = _context(g, s, steps, keys, values, mask)
+    context = _context(g, s, steps, (keys, values), mask, counted=counted)
     biases = _time_biases(g, s, steps)
     trace = euler_loop(g, noise, steps, lambda x, step: _velocity(g, s, x, step, biases[step], context), guidance)
 
@@ -94,19 +101,28 @@ def _build_denoise(
 
 
 def _context(
-    g: GraphBuilder, s: SmolVlaSizes, steps: int, keys: ir.Value, values: ir.Value, mask: ir.Value
+    g: GraphBuilder, s: SmolVlaSizes, steps: int, cache: KeysValues, mask: ir.Value, *, counted: bool
 ) -> _Context:
-    _, valid = prefix_positions(g, mask)
+    order = _valid_first(g, s, cache, mask) if counted else None
+    valid = prefix_positions(g, mask)[1] if order is None else order.wide_count
     steps_ahead = g.constant(np.arange(s.horizon, dtype=np.float32)[None])
-    parts = zip(s.expert, _split_cache(g, s, keys), _split_cache(g, s, values), strict=True)
+    keys, values = (_split_cache(g, s, x) for x in cache) if order is None else (_split(g, s, x) for x in order.stacks)
+    parts = zip(s.expert, keys, values, strict=True)
     with g.attention_block():
         return _Context(
-            caches=tuple(_cache(g, s, layer, key, value) for layer, key, value in parts),
-            seen=_seen(g, s, mask),
-            seen_prefix=visible_keys(g, mask, s.horizon),
+            caches=tuple(_cache(g, s, layer, pair, has_room=counted) for layer, *pair in parts),
+            seen=_seen(g, s, mask) if order is None else None,
+            seen_prefix=visible_keys(g, mask, s.horizon) if order is None else None,
             tables=rotation(g, g.op("Add", valid, steps_ahead), s.head_dim),
             restarted_tables=_restarted_tables(g, s, valid, steps),
+            seen_keys=None if order is None else g.op("Add", order.count, g.ints(s.horizon)),
+            seen_prefix_keys=None if order is None else order.count,
         )
+
+
+def _valid_first(g: GraphBuilder, s: SmolVlaSizes, cache: KeysValues, mask: ir.Value) -> ValidFirst:
+    stacks = [_together(g, s, x) for x in cache]
+    return valid_first(g, stacks, mask, sequences=len(s.expert), length=s.prefix_tokens)
 
 
 def _restarted_tables(g: GraphBuilder, s: SmolVlaSizes, valid: ir.Value, steps: int) -> tuple[Rotation, ...]:
@@ -138,22 +154,38 @@ def _score_factor(step: int) -> float:
 
 def _split_cache(g: GraphBuilder, s: SmolVlaSizes, cache: ir.Value) -> tuple[ir.Value, ...]:
     """`cache_shape` -> [B, L, G * D] of each layer, where the heads of a token lie side by side."""
-    layers = len(s.expert)
+    return _split(g, s, _together(g, s, cache))
+
+
+def _together(g: GraphBuilder, s: SmolVlaSizes, cache: ir.Value) -> ir.Value:
+    """`cache_shape` -> [B, layers * L, G * D]."""
     ordered = g.op("Transpose", cache, perm=[0, 1, 3, 2, 4])
-    together = g.op("Reshape", ordered, g.ints(-1, layers * s.prefix_tokens, s.kv_heads * s.head_dim))
+    return g.op("Reshape", ordered, g.ints(-1, len(s.expert) * s.prefix_tokens, s.kv_heads * s.head_dim))
+
+
+def _split(g: GraphBuilder, s: SmolVlaSizes, together: ir.Value) -> tuple[ir.Value, ...]:
+    layers = len(s.expert)
     return g.op_n("Split", layers, together, axis=1, num_outputs=layers) if layers > 1 else (together,)
 
 
-def _cache(g: GraphBuilder, s: SmolVlaSizes, layer: ExpertLayer, key: ir.Value, value: ir.Value) -> KeysValues:
+def _cache(
+    g: GraphBuilder, s: SmolVlaSizes, layer: ExpertLayer, pair: Sequence[ir.Value], *, has_room: bool
+) -> KeysValues:
     """A cross-attention layer projects the cache of all heads together, after its rotation."""
+    key, value = pair
     if layer.is_self_attention:
-        return key, value
+        return (_with_room(g, s, key), _with_room(g, s, value)) if has_room else (key, value)
     width = s.kv_heads * s.head_dim
     new_key, new_value = (
         tokens(g, dense(g, rows(g, x, width), f"{layer.name}.self_attn.{part}_proj"), s.prefix_tokens, width)
         for x, part in ((key, "k"), (value, "v"))
     )
     return new_key, new_value
+
+
+def _with_room(g: GraphBuilder, s: SmolVlaSizes, x: ir.Value) -> ir.Value:
+    """[B, L, G * D] -> [B, L + T, G * D]: each step writes its own behind what is valid."""
+    return g.op("Pad", x, g.ints(0, 0, 0, 0, s.horizon, 0))
 
 
 def _seen(g: GraphBuilder, s: SmolVlaSizes, mask: ir.Value) -> ir.Value:
@@ -222,10 +254,26 @@ def _self_attention(
     g: GraphBuilder, layer: LlamaLayer, half: ir.Value, cache: KeysValues, context: _Context
 ) -> ir.Value:
     query, *own = query_key_value(g, layer, half, context.tables)
-    key, value = (g.op("Concat", *pair, axis=1) for pair in zip(cache, own, strict=True))
+    key, value = (_behind(g, known, new, context) for known, new in zip(cache, own, strict=True))
     return attend(
-        g, query, key, value, context.seen, heads=layer.heads, kv_heads=layer.kv_heads, head_dim=layer.head_dim
+        g,
+        query,
+        key,
+        value,
+        context.seen,
+        heads=layer.heads,
+        kv_heads=layer.kv_heads,
+        head_dim=layer.head_dim,
+        valid_keys=context.seen_keys,
+        is_causal=context.seen_keys is not None,
     )
+
+
+def _behind(g: GraphBuilder, known: ir.Value, own: ir.Value, context: _Context) -> ir.Value:
+    """The cache and what is the actions' own, behind it or, where there is room, behind what of it is valid."""
+    if context.seen_prefix_keys is None:
+        return g.op("Concat", known, own, axis=1)
+    return g.op("TensorScatter", known, own, context.seen_prefix_keys, axis=1)
 
 
 def _cross_attention(
@@ -241,4 +289,5 @@ def _cross_attention(
         kv_heads=layer.kv_heads,
         head_dim=layer.head_dim,
         factor=_score_factor(step),
+        valid_keys=context.seen_prefix_keys,
     )
