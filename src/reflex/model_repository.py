@@ -1,7 +1,7 @@
 """What is called how in a model repository, for whoever writes one and whoever serves from it.
 
 <repository>/<policy>/   reflex_config.json, config.pbtxt, and what they name; embodiment.json if it is its own
-<repository>/<model>/    config.pbtxt, 1/model.onnx
+<repository>/<model>/    config.pbtxt, 1/model.onnx, and 1/model.cuda.onnx where CUDA has a form of its own
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ from reflex.errors import RepositoryError, SetupError
 
 __all__ = [
     "CONFIG_FILE",
+    "CUDA_MODEL_FILE",
     "EMBODIMENT_FILE",
     "MODEL_FILE",
     "NAMED_ONLY",
     "TRITON_CONFIG_FILE",
     "VERSION_FOLDER",
+    "cuda_model_file",
     "model_file",
     "one_policy_of",
     "policies_of",
@@ -35,6 +37,8 @@ VERSION_FOLDER: Final = "1"
 CHECKPOINT_FILE: Final = "config.json"
 """What marks the folder that a policy was trained in."""
 MODEL_FILE: Final = "model.onnx"
+CUDA_MODEL_FILE: Final = "model.cuda.onnx"
+"""The same function in the form that is fastest in ONNX Runtime on CUDA; no other runtime may open it."""
 NAMED_ONLY: Final = frozenset({"pick_up_the_cube", "sim_demo"})
 """Lie beside the demo policy in every Reflex, and are meant where somebody names one, or where there is no other."""
 
@@ -42,6 +46,12 @@ NAMED_ONLY: Final = frozenset({"pick_up_the_cube", "sim_demo"})
 def model_file(repository: Path, model: str) -> Path:
     """The graph of one model, by the name that it has on Triton."""
     return repository / model / VERSION_FOLDER / MODEL_FILE
+
+
+def cuda_model_file(repository: Path, model: str) -> Path | None:
+    """Its form for ONNX Runtime on CUDA, where it has one of its own."""
+    path = model_file(repository, model).with_name(CUDA_MODEL_FILE)
+    return path if path.is_file() else None
 
 
 def policies_of(repository: Path) -> list[str]:

@@ -38,6 +38,8 @@ SEVERAL_MODULES: Final = (
     "tests/unit/reflex_runner/connectors/test_documented.py",
     "tests/unit/reflex_export/checking/test_observation_steps.py",
     "tests/unit/reflex_export/configs/test_every_key.py",
+    "tests/unit/reflex_export/exporting/test_unchecked_export.py",
+    "tests/unit/reflex_export/families/test_counted.py",
     "tests/unit/reflex_export/families/test_full_size.py",
     "tests/unit/reflex_export/families/test_spoilt_recordings.py",
     "tests/unit/reflex_export/publishing/test_publish.py",

@@ -21,7 +21,9 @@ def write_variants(
     staged: StagedPolicy, graphs: FamilyGraphs, name: str, steps: Sequence[int], *, max_batch: int, progress: Progress
 ) -> list[Variant]:
     """One policy for each step count, `name` and then `<name>-<steps>steps`; all share preprocess and encoder."""
-    total = sum(map(_size_bytes, (graphs.preprocess, graphs.encoder, *graphs.denoise.values())))
+    for_cuda = {number: _for_cuda(graphs, number) for number in steps}
+    models = (graphs.preprocess, graphs.encoder, *graphs.denoise.values())
+    total = sum(map(_size_bytes, models)) + sum(len(model.content) for model in for_cuda.values() if model)
     written = 0
 
     def count(more_bytes: int) -> None:
@@ -29,8 +31,8 @@ def write_variants(
         written += more_bytes
         progress(Stage("writing the models", written, total, "bytes"))
 
-    def write(policy_id: str, role: str, model: OnnxModel, batch: int) -> StagedModel:
-        return staged.write_model(f"{policy_id}_{role}", role, model, batch, count)
+    def write(policy_id: str, role: str, model: OnnxModel, batch: int, other: OnnxModel | None = None) -> StagedModel:
+        return staged.write_model(f"{policy_id}_{role}", role, model, batch, count, other)
 
     shared = (
         write(name, "preprocess", graphs.preprocess, PREPROCESS_MAX_BATCH),
@@ -39,9 +41,14 @@ def write_variants(
     variants = []
     for number in steps:
         policy_id = name if number == steps[0] else f"{name}-{number}steps"
-        denoise = write(policy_id, "denoise", graphs.denoise[number], max_batch)
+        denoise = write(policy_id, "denoise", graphs.denoise[number], max_batch, for_cuda[number])
         variants.append(Variant(policy_id, number, (*shared, denoise)))
     return variants
+
+
+def _for_cuda(graphs: FamilyGraphs, steps: int) -> OnnxModel | None:
+    """The denoise's other form; where weights lie in the graph's own file they would be there twice."""
+    return graphs.counted(steps) if graphs.counted and graphs.denoise[steps].external else None
 
 
 def _size_bytes(model: OnnxModel) -> int:

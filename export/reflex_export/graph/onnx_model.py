@@ -125,6 +125,11 @@ class OnnxModel:
         """The size of the data file."""
         return max((entry.offset + entry.tensor.nbytes for entry in self.external), default=0)
 
+    def reads_the_data_of(self, other: OnnxModel) -> bool:
+        """Whether both have their weights outside, the same ones in the same places."""
+        mine, others = ([_place(entry) for entry in model.external] for model in (self, other))
+        return bool(mine) and mine == others
+
     def save(self, folder: Path, on_bytes: Callable[[memoryview], object] = len) -> None:
         """Write model.onnx, and model.onnx.data when there is one; `on_bytes` sees everything written, in order."""
         (folder / MODEL_FILE).write_bytes(self.content)
@@ -132,6 +137,10 @@ class OnnxModel:
         if self.external:
             with (folder / DATA_FILE).open("wb") as file:
                 stream_to_disk(file, _pieces(self.external), on_bytes)
+
+
+def _place(entry: ExternalTensor) -> tuple[str, tuple[int, ...], ir.DataType, int]:
+    return entry.tensor.name, entry.tensor.shape, entry.tensor.datatype, entry.offset
 
 
 def place_weights(

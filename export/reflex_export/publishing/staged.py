@@ -3,7 +3,7 @@
 <policy>/             config.pbtxt, 1/ (empty), reflex_config.json, canary.npz, tokenizer.json
 <policy>_preprocess/  config.pbtxt, 1/model.onnx
 <policy>_encoder/     config.pbtxt, 1/model.onnx
-<policy>_denoise/     config.pbtxt, 1/model.onnx
+<policy>_denoise/     config.pbtxt, 1/model.onnx, and 1/model.cuda.onnx of a large one
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Final
 
 import numpy as np
 
-from reflex.model_repository import CONFIG_FILE, TRITON_CONFIG_FILE, VERSION_FOLDER
+from reflex.model_repository import CONFIG_FILE, CUDA_MODEL_FILE, TRITON_CONFIG_FILE, VERSION_FOLDER
 from reflex.policy_config import PolicyConfig
 from reflex_export.graph.onnx_model import Array, OnnxModel
 from reflex_export.publishing.transaction import publish, scratch_folder
@@ -60,16 +60,31 @@ class StagedPolicy:
     """Of the directories, in the order in which a watching server may see them: an ensemble after its components."""
 
     def write_model(
-        self, name: str, role: str, model: OnnxModel, max_batch_size: int, on_bytes: Callable[[int], object] = abs
+        self,
+        name: str,
+        role: str,
+        model: OnnxModel,
+        max_batch_size: int,
+        on_bytes: Callable[[int], object] = abs,
+        for_cuda: OnnxModel | None = None,
     ) -> StagedModel:
-        """Stream a graph and its weights into `<name>/1/`; `on_bytes` hears how many more are written."""
+        """Stream a graph and its weights into `<name>/1/`; `on_bytes` hears how many more are written.
+
+        `for_cuda` is the graph's other form, which must read the same weights: `ValueError` where it does not.
+        """
         content = hashlib.sha256()
 
         def see(piece: memoryview) -> None:
             content.update(piece)
             on_bytes(piece.nbytes)
 
-        model.save(self._version_folder(name), see)
+        folder = self._version_folder(name)
+        model.save(folder, see)
+        if for_cuda is not None:
+            if not for_cuda.reads_the_data_of(model):
+                raise ValueError(f"{name}: the form for CUDA has other weights, or has them elsewhere")
+            (folder / CUDA_MODEL_FILE).write_bytes(for_cuda.content)
+            see(memoryview(for_cuda.content))
         return StagedModel(name, Component(role, model.inputs, model.outputs, max_batch_size), content.hexdigest())
 
     def write_files(self, name: str, component: Component, files: Mapping[str, bytes]) -> StagedModel:

@@ -32,6 +32,7 @@ OTHER_VARIABLES: Final = frozenset(
         "REFLEX_CONFIG_FILE",
         "REFLEX_CONNECT_RETRY_SECONDS",
         "REFLEX_CONVEX_URL",
+        "REFLEX_CUDA_MASKS",
         "REFLEX_NO_RECORD",
         "REFLEX_ONNX_CACHE",
         "REFLEX_ONNX_CARD",

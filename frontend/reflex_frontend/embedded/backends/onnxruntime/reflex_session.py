@@ -14,6 +14,8 @@ from reflex_device import CPU, LoadError, device_of, open_on, reason_of
 
 __all__ = ["LoadError", "open_session", "reason_of"]
 
+CUDA_FILE = "model.cuda.onnx"
+YES = {"1", "true", "yes", "on"}
 DATATYPES = {
     "TYPE_BOOL": "tensor(bool)",
     "TYPE_UINT8": "tensor(uint8)",
@@ -38,7 +40,10 @@ def open_session(config: dict, folder: Path) -> onnxruntime.InferenceSession:
     path = _model_file(config, folder)
     written = folder.parent / "config.pbtxt"
     device = device_of(config, written.read_text(encoding="utf-8") if written.is_file() else "")
-    return _load(path, config) if device == CPU else _load_on(device, path, config)
+    if device == CPU:
+        return _load(path, config)
+    own = _own_form(device, path)
+    return _load_on(device, path, config) if own is None else _load_either(own, path, config)
 
 
 def _model_file(config: dict, folder: Path) -> Path:
@@ -46,6 +51,13 @@ def _model_file(config: dict, folder: Path) -> Path:
     if not path.is_file():
         raise LoadError(f"{path} is missing; export the policy again")
     return path
+
+
+def _own_form(device: str, path: Path) -> Path | None:
+    """What export made of the same model for ONNX Runtime on CUDA, unless masks are asked for."""
+    own = path.with_name(CUDA_FILE)
+    is_wanted = device == "cuda" and path.name == "model.onnx" and own.is_file()
+    return own if is_wanted and os.environ.get("REFLEX_CUDA_MASKS", "").lower() not in YES else None
 
 
 def _session_options(config: dict) -> onnxruntime.SessionOptions:
@@ -94,6 +106,17 @@ def _load_on(device: str, path: Path, config: dict) -> BoundSession:
     sys.stderr.write(
         f"reflex: {config['name']} runs on {device}, {'as' if session.captures else 'without'} CUDA graphs\n"
     )
+    return session
+
+
+def _load_either(own: Path, path: Path, config: dict) -> BoundSession:
+    """The form that is made for CUDA, or the one of every runtime where this card or its libraries lack something."""
+    try:
+        return _load_on("cuda", own, config)
+    except LoadError as exc:
+        why = str(exc)
+    session = _load_on("cuda", path, config)  # with the memory of the first try free again
+    sys.stderr.write(f"reflex: {config['name']}: {own.name} does not run here ({why}); {path.name} serves, slower\n")
     return session
 
 

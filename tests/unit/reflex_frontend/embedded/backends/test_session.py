@@ -1,0 +1,93 @@
+"""Which file of a model is opened on which device, by the real ONNX Runtime; what is a GPU's is computed on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from reflex.model_repository import CUDA_MODEL_FILE, MODEL_FILE
+from support.gpus.backend import backend_module, doubling, model_config
+
+bound = backend_module("reflex_bound")
+session = backend_module("reflex_session")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """`model.onnx` doubles, and its form for CUDA triples, so that they can be told apart."""
+    monkeypatch.setattr(session, "open_on", on_cpu)
+    weight = onnx.load(doubling(tmp_path / MODEL_FILE))
+    weight.graph.initializer[0].CopyFrom(onnx.numpy_helper.from_array(3 * np.eye(4, dtype=np.float32), "twice"))
+    onnx.save(weight, tmp_path / CUDA_MODEL_FILE)
+    return tmp_path
+
+
+def on_cpu(
+    _device: str,
+    path: Path,
+    options: Callable[[], Any],
+    config: Mapping[str, Any],
+    check: Callable[[Any], None],
+) -> Any:
+    try:
+        opened = onnxruntime.InferenceSession(str(path), options(), providers=["CPUExecutionProvider"])
+    except Exception as exc:
+        raise session.LoadError(str(exc)) from exc
+    check(opened)
+    return bound.BoundSession(opened, config, "cpu", captures=False).warmed_up()
+
+
+def factor_on(device: str, folder: Path, monkeypatch: pytest.MonkeyPatch, **config: Any) -> float:
+    monkeypatch.setenv("REFLEX_ONNX_DEVICE", device)
+    opened = session.open_session(model_config(**config), folder)
+    return float(opened.run(["y"], {"x": np.ones((1, 4), np.float32)})[0][0, 0])
+
+
+@pytest.mark.parametrize(("device", "factor"), [("cpu", 2.0), ("trt-rtx", 2.0), ("cuda", 3.0)])
+def test_the_form_for_cuda_is_opened_on_cuda_alone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, device: str, factor: float
+) -> None:
+    assert factor_on(device, folder, monkeypatch) == factor
+
+
+def test_a_model_without_a_form_for_cuda_is_opened_as_it_is(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / CUDA_MODEL_FILE).unlink()
+    assert factor_on("cuda", folder, monkeypatch) == 2.0
+
+
+def test_a_file_that_the_config_names_is_the_one_that_is_meant(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / MODEL_FILE).rename(folder / "mine.onnx")
+    assert factor_on("cuda", folder, monkeypatch, default_model_filename="mine.onnx") == 2.0
+
+
+@pytest.mark.parametrize("said", ["1", "true", "YES", "on"])
+def test_masks_can_be_asked_for(folder: Path, monkeypatch: pytest.MonkeyPatch, said: str) -> None:
+    monkeypatch.setenv("REFLEX_CUDA_MASKS", said)
+    assert factor_on("cuda", folder, monkeypatch) == 2.0
+
+
+def test_a_form_for_cuda_that_does_not_run_here_costs_a_line_and_no_more(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (folder / CUDA_MODEL_FILE).write_bytes(b"no graph")
+
+    assert factor_on("cuda", folder, monkeypatch) == 2.0
+
+    said = capfd.readouterr().err
+    assert f"double: {CUDA_MODEL_FILE} does not run here (" in said
+    assert f"{MODEL_FILE} serves, slower" in said
+
+
+def test_where_neither_form_loads_the_one_of_every_runtime_is_told_of(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (MODEL_FILE, CUDA_MODEL_FILE):
+        (folder / name).write_bytes(b"no graph")
+    with pytest.raises(session.LoadError, match=f"/{MODEL_FILE} failed"):
+        factor_on("cuda", folder, monkeypatch)
