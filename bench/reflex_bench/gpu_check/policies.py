@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from reflex.export_options import ExportOptions
-from reflex.model_repository import model_file
+from reflex.model_repository import cuda_model_file, model_file
 from reflex.policy_config import PolicyConfig, read_policy_config
 from reflex_bench.exporting.cameras import with_cameras
 from reflex_bench.exporting.synthesis import synthesise
 from reflex_bench.gpu_check.plan import Plan
+from reflex_bench.gpu_check.ways import Way
 from reflex_export.exporting.pipeline import export_checkpoint
 from reflex_export.reading import read_checkpoint
 
@@ -42,6 +43,11 @@ class MadePolicy:
     def denoise(self, *, one_step: bool = False) -> Path:
         name = f"{NAME}-1steps" if one_step else NAME
         return model_file(self.repository, read_policy_config(self.repository / name).component("denoise"))
+
+    def denoise_on(self, way: Way) -> Path:
+        """The form that a server opens on this way."""
+        own = cuda_model_file(self.repository, self.config.component("denoise")) if way == "cuda" else None
+        return own or self.denoise()
 
 
 def made_policy(scratch: Path, family: str, cameras: int) -> MadePolicy | None:

@@ -14,7 +14,7 @@ from typing import Final
 
 from reflex.errors import SetupError
 from reflex.interruption import scratch_folder
-from reflex.model_repository import model_file
+from reflex.model_repository import CUDA_MODEL_FILE, MODEL_FILE, model_file
 from reflex.numerics import max_abs
 from reflex.policy_config import COMPONENT_ROLES, PolicyConfig
 from reflex.readiness.servable import require_same_inputs
@@ -27,6 +27,7 @@ from reflex_export.checking.recorded import read_case
 from reflex_export.checking.serving_device import PROCESSOR, ServingDevice
 from reflex_export.checking.tapped import write_tapped
 from reflex_export.checkpoint import Checkpoint
+from reflex_export.errors import DeviceError
 from reflex_export.families.common import arithmetic_of
 from reflex_export.families.family_graphs import build_graphs
 from reflex_export.graph.graph import Array
@@ -78,7 +79,7 @@ def verify_policy(
 ) -> Verification:
     """Run the policy's ONNX models on the device; `SetupError` when something of what that needs is missing."""
     progress(Stage("loading the policy"))
-    models = _Models(repository, config, checkpoint, device)
+    models = _Models(repository, config, checkpoint, device, progress)
     if cases is None:
         return _against_fp32(models, progress)
     parity = Parity(gate_of(config.precision), "recorded cases")
@@ -96,10 +97,12 @@ def verify_policy(
 class _Models:
     """The published policy, and how to make what it is compared with."""
 
-    def __init__(self, repository: Path, config: PolicyConfig, checkpoint: Checkpoint, device: ServingDevice) -> None:
+    def __init__(
+        self, repository: Path, config: PolicyConfig, checkpoint: Checkpoint, device: ServingDevice, progress: Progress
+    ) -> None:
         self.config, self.checkpoint, self.device = config, checkpoint, device
         self.paths = {role: model_file(repository, config.component(role)) for role in COMPONENT_ROLES}
-        self.runner = PolicyRunner(self.paths.values(), device)
+        self.runner = _served(self.paths, device, progress)
         require_same_inputs(f"the ONNX of {config.policy_id}", self.runner.inputs(), config)
 
     def fp32(self, afterwards: ExitStack) -> PolicyRunner:
@@ -122,6 +125,17 @@ class _Models:
             paths.append(write_tapped(graph, self.paths[role], folder / role))
         whole = [path for path in paths if path is not None]
         return PolicyRunner(whole, self.device) if len(whole) == len(paths) else None
+
+
+def _served(paths: Mapping[str, Path], device: ServingDevice, progress: Progress) -> PolicyRunner:
+    """With the denoise that a server on this device opens: see docs/adr/0031."""
+    own = paths["denoise"].with_name(CUDA_MODEL_FILE)
+    if not device.is_processor and own.is_file():
+        try:
+            return PolicyRunner({**paths, "denoise": own}.values(), device)
+        except DeviceError:
+            progress(Stage(f"{own.name} does not run on {device.name}: {MODEL_FILE} is measured, as it is served"))
+    return PolicyRunner(paths.values(), device)
 
 
 def _against_fp32(models: _Models, progress: Progress) -> Verification:

@@ -23,6 +23,9 @@ from reflex_export.reading import read_checkpoint
 
 __all__ = ["measure_parity"]
 
+MASKED, COUNTED = "masks", "numbers of keys"
+"""How a denoise knows which keys are valid: see docs/adr/0031."""
+
 
 def measure_parity(plan: Plan, ways: Sequence[Way], golden: Path, emit: Emit) -> None:
     """A row for each checkpoint, step count, arithmetic and way: the worst of its cases."""
@@ -31,11 +34,24 @@ def measure_parity(plan: Plan, ways: Sequence[Way], golden: Path, emit: Emit) ->
             of = f"{name}, {steps} step(s), {arithmetic}"
             with left_out_if_raised(f"{of}: its graphs", emit):
                 graphs = build_graphs(checkpoint, (steps,), arithmetic)
-                for way in ways:
-                    with left_out_if_raised(f"{of}, {way}", emit):
-                        parity = _parity(checkpoint, graphs, steps, arithmetic, cases, way)
+                for way, form in _forms(ways, graphs):
+                    what = f"{of}, {way}" + (f", {form}" if form else "")
+                    with left_out_if_raised(what, emit):
+                        parity = _parity(checkpoint, graphs, steps, arithmetic, cases, (way, form))
                         keys: Keys = {"parity": name, "steps": steps, "arithmetic": arithmetic, "way": way}
-                        emit(_row(f"{of}, {way}", parity, keys))
+                        emit(_row(what, parity, {**keys, "form": form} if form else keys))
+
+
+def _forms(ways: Sequence[Way], graphs: FamilyGraphs) -> Iterator[tuple[Way, str]]:
+    """The denoise's that are served on each way; the processor computes both of them."""
+    for way in ways:
+        if graphs.counted is None:
+            yield way, ""
+            continue
+        if way != "cuda":
+            yield way, MASKED
+        if way != "trt-rtx":
+            yield way, COUNTED
 
 
 def _row(what: str, parity: Parity, keys: Keys) -> Row:
@@ -60,9 +76,16 @@ def _policies(golden: Path, plan: Plan) -> Iterator[tuple[str, Checkpoint, int, 
 
 
 def _parity(
-    checkpoint: Checkpoint, graphs: FamilyGraphs, steps: int, arithmetic: Arithmetic, cases: Sequence[Path], way: Way
+    checkpoint: Checkpoint,
+    graphs: FamilyGraphs,
+    steps: int,
+    arithmetic: Arithmetic,
+    cases: Sequence[Path],
+    served: tuple[Way, str],
 ) -> Parity:
-    models = (graphs.preprocess, graphs.encoder, graphs.denoise[steps])
+    way, form = served
+    counted = graphs.counted if form == COUNTED else None
+    models = (graphs.preprocess, graphs.encoder, counted(steps) if counted else graphs.denoise[steps])
     wanted = ensemble_inputs([Component("model", model.inputs, model.outputs, 1) for model in models])
     parity = Parity(GATES["fp32" if arithmetic == "fp32" else "fp16"], "recorded cases")
     with tempfile.TemporaryDirectory(prefix="reflex-gpu-check-") as scratch:

@@ -6,14 +6,28 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from onnxruntime.capi import onnxruntime_pybind11_state as ort
 
+from reflex.export_options import ExportOptions
+from reflex.model_repository import MODEL_FILE, cuda_model_file
 from reflex_export.checking.parity import PolicyRunner
-from reflex_export.checking.serving_device import CUDA_PROVIDER, ServingDevice, cuda_device, serving_device
+from reflex_export.checking.serving_device import (
+    CUDA_PROVIDER,
+    PROCESSOR,
+    ServingDevice,
+    cuda_device,
+    serving_device,
+)
+from reflex_export.checking.verification import verify_policy
 from reflex_export.engines.device import driver_version
 from reflex_export.errors import DeviceError
+from reflex_export.exporting.pipeline import export_checkpoint
+from reflex_export.graph import onnx_model
+from reflex_export.progress import Stage
+from support.checkpoints.golden import golden_checkpoint
 from support.gpus.negation import negation
 from support.gpus.standin import H200, Standin
 
@@ -119,3 +133,31 @@ def test_the_drivers_version_is_its_modules_or_the_cuda_of_its_library(tmp_path:
     assert driver_version(NO_DRIVER, tmp_path / "version") == "580.95.05"
     assert driver_version(NO_DRIVER, tmp_path / "absent") == ""
     assert sys.platform != "linux" or driver_version("libc.so.6", tmp_path / "absent") == ""
+
+
+def test_what_a_server_opens_on_cuda_is_what_is_measured_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The card computes on the CPU here, and the form for CUDA has a fault, by which they can be told apart."""
+    monkeypatch.setattr(onnx_model, "_EXTERNAL_FROM_BYTES", 1)
+    checkpoint, options = golden_checkpoint("pi05"), ExportOptions(tmp_path, "arm", "so101", steps=(1,), check=False)
+    (policy,) = export_checkpoint(checkpoint, options).policies
+    own = cuda_model_file(tmp_path, policy.component("denoise"))
+    assert own is not None
+    graph = onnx.load(own, load_external_data=False)
+    for node in graph.graph.node:
+        for attribute in node.attribute:
+            if attribute.name == "scale":
+                attribute.f = 4.0
+    own.write_bytes(graph.SerializeToString())
+    card = ServingDevice("a card", (("CPUExecutionProvider", {}),))
+
+    told: list[Stage] = []
+
+    def verdict(device: ServingDevice) -> str:
+        return verify_policy(tmp_path, policy, checkpoint, None, told.append, device).parity.verdict
+
+    assert [verdict(PROCESSOR), verdict(card)] == ["passed", "failed"]
+    own.write_bytes(b"no graph")
+    assert verdict(card) == "passed"
+    assert [stage.name for stage in told if own.name in stage.name] == [
+        f"{own.name} does not run on a card: {MODEL_FILE} is measured, as it is served"
+    ]
