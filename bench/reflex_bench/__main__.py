@@ -21,7 +21,7 @@ from reflex_bench.observation import act_request, jpeg_base64
 from reflex_bench.openpi_bench import openpi_rows
 from reflex_bench.request_path.calls import act_calls, direct_calls, get_call
 from reflex_bench.request_path.crossings import crossings_rows
-from reflex_bench.server import Served, nonce_server
+from reflex_bench.server import Served, nonce_server, older_nonce_server
 
 ROUNDS = 5
 CLIENTS = (8, 32)
@@ -36,11 +36,10 @@ def main() -> int:
         if options.openpi:
             rows += openpi_rows(served.port)
         else:
-            with nonce_server(env={"REFLEX_KEEP_ENSEMBLES": "1"}) as kept:
-                rows += uvloop.run(crossings_rows(kept, served, options.seconds))
-            if not options.crossings:
+            rows += _against_another(served, options)
+            if not (options.crossings or options.before):
                 uvloop.run(_measure_fast_model(served, options.seconds, rows))
-    if not (options.openpi or options.crossings):
+    if not (options.openpi or options.crossings or options.before):
         with nonce_server(delay_ms=SLOW_MODEL_MS) as served:
             uvloop.run(_measure_slow_model(served, options.seconds, rows))
     _print(rows)
@@ -50,11 +49,20 @@ def main() -> int:
     return 0 if all(row.ok is not False for row in rows) else 1
 
 
+def _against_another(served: Served, options: argparse.Namespace) -> list[Row]:
+    if options.before is not None:
+        with older_nonce_server(options.before) as older:
+            return uvloop.run(crossings_rows(older, served, options.seconds, ("before", "now")))
+    with nonce_server(env={"REFLEX_KEEP_ENSEMBLES": "1"}) as kept:
+        return uvloop.run(crossings_rows(kept, served, options.seconds))
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m reflex_bench", description=__doc__)
     parser.add_argument("--seconds", type=float, default=5.0, help="length of each throughput and open-loop run")
     parser.add_argument("--openpi", action="store_true", help="what openpi's protocol adds to the model, and no more")
     parser.add_argument("--crossings", action="store_true", help="one process for a policy against three, and no more")
+    parser.add_argument("--before", type=Path, metavar="CHECKOUT", help="against an older version, and no more")
     parser.add_argument("--output", type=Path, default=Path("bench/results/serve.json"))
     return parser.parse_args()
 

@@ -20,9 +20,13 @@ from types import MappingProxyType
 
 from reflex_bench.nonce_policy import write_nonce_policy
 
-__all__ = ["Served", "nonce_server", "reflex_server"]
+__all__ = ["Served", "nonce_server", "older_nonce_server", "reflex_server"]
 
 START_TIMEOUT_S = 60.0
+WRITE_POLICY = (
+    "import sys, pathlib; from reflex_bench.nonce_policy import write_nonce_policy; "
+    "write_nonce_policy(pathlib.Path(sys.argv[1]))"
+)
 NO_ENV: Mapping[str, str] = MappingProxyType({})
 
 
@@ -48,8 +52,26 @@ def nonce_server(*options: str, delay_ms: float = 0, env: Mapping[str, str] = NO
 
 
 @contextlib.contextmanager
+def older_nonce_server(checkout: Path) -> Iterator[Served]:
+    """The same of another checkout in which `make install` has run: its own code, policy and packages."""
+    python = checkout.resolve() / ".venv" / "bin" / "python"
+    if not python.is_file():
+        raise SystemExit(f"{checkout} has no .venv/bin/python: check a version out there, and run `make install`")
+    with tempfile.TemporaryDirectory(prefix="reflex-bench-") as folder:
+        repository = Path(folder) / "models"
+        repository.mkdir()
+        subprocess.run([python, "-c", WRITE_POLICY, repository], check=True)
+        with reflex_server(repository, "--no-guard", python=str(python)) as served:
+            yield served
+
+
+@contextlib.contextmanager
 def reflex_server(
-    repository: Path, *options: str, env: Mapping[str, str] = NO_ENV, start_s: float = START_TIMEOUT_S
+    repository: Path,
+    *options: str,
+    env: Mapping[str, str] = NO_ENV,
+    start_s: float = START_TIMEOUT_S,
+    python: str = sys.executable,
 ) -> Iterator[Served]:
     """`reflex serve` on a model repository, stopped at the end; `RuntimeError` when it is not ready by `start_s`."""
     with tempfile.TemporaryDirectory(prefix="reflex-bench-") as folder:
@@ -57,7 +79,7 @@ def reflex_server(
         arguments = ["serve", "--model-repository", str(repository), "--port", str(port), *options]
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "reflex.cli", *arguments],
+                [python, "-m", "reflex.cli", *arguments],
                 stdout=output,
                 stderr=output,
                 env={**os.environ, **env},
