@@ -15,8 +15,12 @@ import numpy as np
 from reflex.connector import ActionChunk, Observation
 from reflex.embodiments import Embodiment, StopLadder, load_embodiment
 from support.runner.served import config_of
+from support.waiting import HANGS_S
 
-__all__ = ["QUICK", "NeverStarted", "QuickArm", "QuickServer", "chunk_for", "quick_server"]
+__all__ = ["GONE", "QUICK", "NeverStarted", "QuickArm", "QuickServer", "chunk_for", "patient_target", "quick_server"]
+
+GONE: Final = "http://127.0.0.1:9"
+"""Nobody listens there."""
 
 QUICK: Final[Embodiment] = replace(
     load_embodiment("so101"), name="quick", control_hz=100.0, stop_ladder=StopLadder(rungs=("hold",))
@@ -74,6 +78,15 @@ class QuickServer:
     act: Callable[[dict[str, Any]], tuple[int, dict[str, Any]]] = lambda body: (200, chunk_for(body))
     bodies: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
+
+
+def patient_target(url: str) -> dict[str, Any]:
+    """Whom a robot asks: a server that is there has as long as a busy machine may need, for one that is not a moment
+    is enough."""
+    return {"url": url, **({"connect_timeout_s": 0.3} if url == GONE else WAITED)}
+
+
+WAITED: Final = {"timeout_s": HANGS_S / 2, "connect_timeout_s": HANGS_S}
 
 
 def chunk_for(body: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from reflex.errors import SetupError
 from reflex_runner.running.checking import check_config
-from support.runner.quick import QuickServer, quick_server
+from support.runner.quick import GONE, QuickServer, patient_target, quick_server
 
 
 @pytest.fixture(scope="module")
@@ -21,8 +22,7 @@ def server() -> Iterator[QuickServer]:
 def written(folder: Path, url: str, more: str = "") -> Path:
     path = folder / "robot.yaml"
     path.write_text(
-        "hardware: {kind: 'support.runner.quick:NeverStarted'}\n"
-        f"target: {{url: '{url}', connect_timeout_s: 0.3}}\n{more}",
+        f"hardware: {{kind: 'support.runner.quick:NeverStarted'}}\ntarget: {json.dumps(patient_target(url))}\n{more}",
         "utf-8",
     )
     return path
@@ -40,7 +40,7 @@ def test_a_camera_that_the_policy_has_not_and_a_server_that_is_not_there_fail(
     cameras = "cameras: {front: {kind: file, path: none.mp4}}\n"
     checks = {each.id: each.status for each in check_config(written(tmp_path, server.url, cameras))}
     assert checks["cameras"] == "fail"
-    checks = {each.id: each.status for each in check_config(written(tmp_path, "http://127.0.0.1:9"))}
+    checks = {each.id: each.status for each in check_config(written(tmp_path, GONE))}
     assert (checks["hardware"], checks["server"]) == ("pass", "fail")
 
 

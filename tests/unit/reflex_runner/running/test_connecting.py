@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 import reflex
 from reflex.errors import SetupError
-from support.runner.quick import QUICK, QuickServer, quick_server
+from support.runner.quick import QUICK, QuickServer, patient_target, quick_server
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +65,7 @@ def test_an_observation_that_is_none_ends_the_run(server: QuickServer) -> None:
 def test_a_file_names_the_robot_and_arguments_count_before_it(server: QuickServer, tmp_path: Path) -> None:
     path = tmp_path / "robot.yaml"
     path.write_text(
-        f"hardware: {{kind: 'support.runner.quick:QuickArm'}}\ntarget: {{url: '{server.url}'}}\n"
+        f"hardware: {{kind: 'support.runner.quick:QuickArm'}}\ntarget: {json.dumps(patient_target(server.url))}\n"
         "session: {mode: dry_run, max_steps: 1000000}\n",
         "utf-8",
     )

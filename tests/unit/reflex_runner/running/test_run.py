@@ -29,8 +29,7 @@ from reflex_runner.running.options import RunOptions
 from reflex_runner.running.parts import problems_of
 from reflex_runner.running.run import Outcome, run, run_from_config
 from support.runner.plane import Plane
-from support.runner.quick import NeverStarted, QuickArm, QuickServer, chunk_for, quick_server
-from support.waiting import HANGS_S
+from support.runner.quick import GONE, NeverStarted, QuickArm, QuickServer, chunk_for, patient_target, quick_server
 
 STEPS = 12
 PATIENT = SafetyConfig(hold_after_ms=20_000, stop_after_ms=50_000)
@@ -56,7 +55,7 @@ def settings(server: QuickServer, **session: Any) -> RobotConfig:
     return RobotConfig(
         hardware=HardwareConfig("arms:Quick"),
         session=SessionConfig(**{"max_steps": STEPS, **session}),
-        target=TargetConfig(url=server.url, timeout_s=HANGS_S / 2, connect_timeout_s=0.5),
+        target=TargetConfig(**patient_target(server.url)),
         recording=RecordingConfig().off(),
         safety=PATIENT,
     )
@@ -117,7 +116,7 @@ def test_a_key_goes_to_the_server_where_there_is_no_session(server: QuickServer)
 
 
 def test_a_server_that_is_not_there_is_said_after_a_while(server: QuickServer) -> None:
-    config = replace(settings(server), target=TargetConfig(url="http://127.0.0.1:9", connect_timeout_s=0.3))
+    config = replace(settings(server), target=TargetConfig(**patient_target(GONE)))
     with pytest.raises(Exception, match="cannot be reached"):
         ran(config, QuickArm())
 

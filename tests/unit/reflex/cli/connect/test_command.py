@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from reflex.cli import app
-from support.runner.quick import QuickServer, quick_server
+from support.runner.quick import GONE, QuickServer, patient_target, quick_server
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def connect(*arguments: str) -> Any:
 def robot_yaml(folder: Path, url: str, session: str = "max_steps: 5") -> str:
     path = folder / "robot.yaml"
     path.write_text(
-        f"hardware: {{kind: 'support.runner.quick:QuickArm'}}\ntarget: {{url: '{url}', connect_timeout_s: 0.3}}\n"
+        f"hardware: {{kind: 'support.runner.quick:QuickArm'}}\ntarget: {json.dumps(patient_target(url))}\n"
         f"session: {{{session}}}\n",
         "utf-8",
     )
@@ -77,7 +77,7 @@ def test_a_refused_key_ends_with_3_and_the_documented_words(server: QuickServer,
 @pytest.mark.parametrize(
     ("url", "session", "code", "error"),
     [
-        ("http://127.0.0.1:9", "max_steps: 5", 4, "unreachable"),
+        (GONE, "max_steps: 5", 4, "unreachable"),
         ("", "modes: 3", 1, "setup"),
         ("", "deployment_id: deploy_1", 3, "api_key_required"),
     ],
@@ -94,7 +94,7 @@ def test_a_check_says_what_to_fix_and_moves_nothing(server: QuickServer, tmp_pat
     done = connect("--config", path, "--check")
     assert done.exit_code == 0
     assert "Nothing moved." in done.stderr
-    failed = connect("--config", robot_yaml(tmp_path, "http://127.0.0.1:9"), "--check", "--json")
+    failed = connect("--config", robot_yaml(tmp_path, GONE), "--check", "--json")
     told = json.loads(failed.stdout)
     assert (failed.exit_code, told["ok"]) == (1, False)
     assert [each["id"] for each in told["checks"] if each["status"] == "fail"] == ["server"]
