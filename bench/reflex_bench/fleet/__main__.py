@@ -14,7 +14,6 @@ import os
 import platform
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -30,7 +29,7 @@ from reflex_bench.fleet.ways import ONE_QUEUE, TOGETHER, Plan, measure, way_of
 from reflex_bench.server import reflex_server
 
 LONG_QUEUE = 256
-PATIENT_S = 120.0
+PATIENT_S = 90.0
 
 
 def main() -> int:
@@ -38,7 +37,7 @@ def main() -> int:
     served_as = "it is served" if options.policy else f"{options.form} on Triton"
     report = Report(options.policy or options.model, served_as)
     seconds, rounds = (4.0, 15) if options.quick else (10.0, 100)
-    plan = Plan(options.seconds or seconds, rounds, options.most, options.left, time.monotonic() + PATIENT_S)
+    plan = Plan(options.seconds or seconds, rounds, options.most, options.left, PATIENT_S)
     try:
         with _ways(options) as ways:
             plan = plan.bounded_by(None if options.policy else MEASURED[options.model])

@@ -51,6 +51,9 @@ class Report:
     def missed(self) -> list[str]:
         """The targets that were missed, in words."""
         misses = [] if self.is_whole else ["it was interrupted"]
+        mixed_up = sum(score.mixed_up for served in self.served.values() for score in served.trials.values())
+        if mixed_up:
+            misses.append(f"{mixed_up} robots were given another robot's chunk, target 0")
         if self.times_the_robots is not None and self.times_the_robots < MORE_ROBOTS:
             misses.append(f"{self.times_the_robots:.2f} times the robots, target {MORE_ROBOTS}")
         if self.lone_ratio is not None and self.lone_ratio > SLOWER_ALONE:

@@ -53,14 +53,16 @@ class Score:
     """It came too late, or not at all."""
     refused: int = 0
     wrong: int = 0
-    """Another status, another robot's chunk, or the server lost its model: a machine that stood still."""
+    """Another status, or the server lost its model: a machine that stood still."""
+    mixed_up: int = 0
+    """Another robot's chunk, which no busy machine excuses."""
     woken: int = 0
     woken_late: int = 0
     """How often a robot of the benchmark itself was not there in time to ask."""
 
     @property
     def asked(self) -> int:
-        return self.kept + self.late + self.refused + self.wrong
+        return self.kept + self.late + self.refused + self.wrong + self.mixed_up
 
     @property
     def is_disturbed(self) -> bool:

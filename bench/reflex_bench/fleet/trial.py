@@ -74,11 +74,13 @@ class _Driven:
         self._count(answer, time.perf_counter() - asked_at)
 
     def _count(self, answer: Answer, took_s: float) -> None:
-        if answer.status == 503 and b"queue_full" in answer.body:
+        if answer.status == 200 and not self.way.is_right(self.robot, answer):
+            self.score.mixed_up += 1
+        elif answer.status == 503 and b"queue_full" in answer.body:
             self.score.refused += 1
         elif answer.status == 504 or took_s > self.robot.deadline_s:
             self.score.late += 1
-        elif self.way.is_right(self.robot, answer):
+        elif answer.status == 200:
             self.score.kept += 1
         else:
             self.score.wrong += 1

@@ -39,8 +39,8 @@ class Plan:
     """Robots that are tried."""
     left: int = LEFT
     """Actions that a robot has when it asks."""
-    patient_until: float = math.inf
-    """Of the monotonic clock: nothing is tried again after it."""
+    patient_s: float = math.inf
+    """For each way: nothing is tried again after it."""
 
     def bounded_by(self, times: ModelTimes | None) -> Plan:
         """No more robots than a GPU with these times could ever serve."""
@@ -79,9 +79,10 @@ async def _compare_lone(ways: Sequence[Way], plan: Plan, report: Report) -> None
 
 async def _served(way: Way, plan: Plan) -> Served:
     found = Served(0, 0.0, {})
+    patient_until = time.monotonic() + plan.patient_s
 
     async def kept_share(count: int) -> float:
-        found.trials[count] = score = await _tried(way, count, plan)
+        found.trials[count] = score = await _tried(way, count, plan, patient_until)
         return score.kept_share
 
     found.robots = await most_robots(kept_share, plan.most)
@@ -89,8 +90,11 @@ async def _served(way: Way, plan: Plan) -> Served:
     return found
 
 
-async def _tried(way: Way, count: int, plan: Plan) -> Score:
-    """Again, and once more, while the machine is busy with other things: then the best of them."""
+async def _tried(way: Way, count: int, plan: Plan, patient_until: float) -> Score:
+    """Again, and once more, while the machine is busy with other things: then the best of them.
+
+    What was mixed up in any of them counts.
+    """
     tries: list[Score] = []
     while len(tries) < TRIES and (not tries or tries[-1].is_disturbed):
         await _recovered(way.port)
@@ -99,9 +103,10 @@ async def _tried(way: Way, count: int, plan: Plan) -> Score:
         disturbed = ", disturbed by other programs" if score.is_disturbed else ""
         told = f"{way.name}: {count} robots, {score.kept_share:.1%} of {score.asked} kept{disturbed}"
         print(told, file=sys.stderr, flush=True)
-        if score.kept_share >= KEPT_SHARE or time.monotonic() > plan.patient_until:
+        if score.kept_share >= KEPT_SHARE or time.monotonic() > patient_until:
             break
-    return max(tries, key=lambda score: score.kept_share)
+    best = max(tries, key=lambda score: score.kept_share)
+    return replace(best, mixed_up=sum(score.mixed_up for score in tries))
 
 
 async def _recovered(port: int) -> None:

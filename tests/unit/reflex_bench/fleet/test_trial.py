@@ -96,7 +96,7 @@ def test_every_answer_is_counted_as_what_it_is() -> None:
         return [(200, b"0"), (503, b"queue_full"), (504, b""), (200, b"7"), (500, b"")][number % 5]
 
     score, deadlines, _ = scored(by_robot, 25)
-    assert min(score.kept, score.refused, score.late, score.wrong) > 0
+    assert min(score.kept, score.refused, score.late, score.wrong, score.mixed_up) > 0
     assert score.asked == len(deadlines)
     assert {500, 833, 1250} <= set(deadlines)
 

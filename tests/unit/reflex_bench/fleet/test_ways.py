@@ -57,5 +57,21 @@ def test_a_disturbed_trial_is_made_again_and_the_best_counts(monkeypatch: pytest
     report, tried = measured(monkeypatch, [disturbed, disturbed, Score(kept=100)])
     assert tried[:3] == [10, 10, 10]
     assert report.served[TOGETHER].trials[10].kept == 100
-    _, tried = measured(monkeypatch, [disturbed, Score(kept=100)], Plan(1.0, 3, 20, patient_until=-math.inf))
+    _, tried = measured(monkeypatch, [disturbed, Score(kept=100)], Plan(1.0, 3, 20, patient_s=-math.inf))
     assert tried[:2] == [10, 5]
+
+
+def test_each_way_has_as_much_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time passes by trials here: the first way's take longer than a way's patience."""
+    now = iter(range(10_000))
+    monkeypatch.setattr("reflex_bench.fleet.ways.time.monotonic", lambda: float(next(now)))
+    disturbed = Score(kept=50, late=50, woken=100, woken_late=50)
+    _, tried = measured(monkeypatch, [disturbed], Plan(1.0, 3, 1, patient_s=2.5))
+    assert tried == [1, 1, 1] * 2
+
+
+def test_what_was_mixed_up_in_a_trial_that_does_not_count_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    disturbed = Score(kept=50, mixed_up=1, wrong=49)
+    report, _ = measured(monkeypatch, [disturbed, Score(kept=100)])
+    assert report.served[TOGETHER].trials[10].mixed_up == 1
+    assert "1 robots were given another robot's chunk, target 0" in report.missed()
