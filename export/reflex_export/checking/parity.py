@@ -105,6 +105,11 @@ class Parity:
         """Whether an error of twice the size would pass as well."""
         return bool(self.cases) and self.gate.with_margin().is_met(self.cosine, self.max_abs)
 
+    @property
+    def badness(self) -> tuple[bool, bool, float]:
+        """By which the worse of two comparisons is found: a smaller difference may be at a worse angle."""
+        return self.verdict == "failed", not self.has_margin, self.max_abs
+
     def record(self) -> dict[str, float | str]:
         """What reflex_config.json keeps."""
         left_out = {"left_out": float(len(self.skipped))} if self.skipped else {}

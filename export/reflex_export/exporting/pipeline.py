@@ -196,7 +196,7 @@ class _Export:
         parity = parity_of(runner, draft, self.exact, self.options.cases, self.progress)
         if self.options.precision == "fp16" and self.choice.is_enough(parity):
             rounded = parity_of(RoundedRunner(paths), draft, self.exact, self.options.cases, self.progress)
-            parity = max(parity, rounded, key=lambda one: (one.verdict == "failed", one.max_abs))
+            parity = max(parity, rounded, key=lambda one: one.badness)
         if not self.options.force:
             self.choice.require(variant.policy_id, parity)
         tolerance = canary_tolerance(canary["expected.actions"], self.options.precision)

@@ -286,3 +286,13 @@ def test_a_model_that_fails_on_a_device_names_it_and_one_that_cannot_be_loaded_t
     path.write_bytes(b"no graph")
     with pytest.raises(DeviceError, match=r"model\.onnx cannot be loaded on GPU \("):
         PolicyRunner([path], ServingDevice("GPU"))
+
+
+def test_the_worse_of_two_comparisons_is_the_one_without_a_margin_though_it_differs_by_less() -> None:
+    gate = gate_of("fp16")
+    plain = Parity(gate, "cases", cosine=0.999999, max_abs=2.0e-3, cases=1)
+    rounded = Parity(gate, "cases", cosine=0.999996, max_abs=1.9e-3, cases=1)
+    failed = Parity(gate, "cases", cosine=0.9, max_abs=1e-4, cases=1)
+    assert (plain.has_margin, rounded.has_margin) == (True, False)
+    assert max(plain, rounded, key=lambda one: one.badness) is rounded
+    assert max(rounded, failed, key=lambda one: one.badness) is failed
