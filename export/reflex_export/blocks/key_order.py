@@ -39,32 +39,29 @@ def valid_first(
 
     `mask` BOOL [B, L] is the same for all sequences of a request.
     """
-    ones = g.op("Cast", mask, to=int(ir.DataType.INT64))
-    column = g.op("ReduceSum", ones, g.ints(1), keepdims=1)
-    order = _order(g, mask, ones, column, length)
+    # In FP32, which counts as exactly and which CUDA adds up without cuDNN.
+    ones = g.op("Cast", mask, to=int(ir.DataType.FLOAT))
+    wide_count = g.op("ReduceSum", ones, g.ints(1), keepdims=1)
+    order = _order(g, mask, ones, wide_count, length)
     of_all = g.op("Add", g.op("Unsqueeze", order, g.ints(1)), _starts(g, sequences, length))
     picked = g.op("Reshape", of_all, g.ints(-1, sequences * length, 1))
     ordered = tuple(g.op("GatherND", stack, picked, batch_dims=1) for stack in stacks)
     return ValidFirst(
         ordered,
-        count=g.op("Squeeze", column, g.ints(1)),
-        wide_count=g.op("Cast", column, to=int(ir.DataType.FLOAT)),
-        mask=g.op("Less", _places(g, length), column),
+        count=g.op("Cast", g.op("Squeeze", wide_count, g.ints(1)), to=int(ir.DataType.INT64)),
+        wide_count=wide_count,
+        mask=g.op("Less", g.constant(np.arange(length)[None]), wide_count),
     )
 
 
 def _order(g: GraphBuilder, mask: ir.Value, ones: ir.Value, count: ir.Value, length: int) -> ir.Value:
-    """INT64 [B, L]: which token comes at each place; `ones` is the mask, and `count` [B, 1] its sum, in INT64."""
+    """INT64 [B, L]: which token comes at each place; `ones` is the mask, and `count` [B, 1] its sum, in FP32."""
     before = g.op("CumSum", ones, g.constant(1, np.int64), exclusive=1)
-    places = _places(g, length)
-    behind = g.op("Add", g.op("Sub", places, before), count)
-    goes_to = g.op("Where", mask, before, behind)
+    behind = g.op("Add", g.op("Sub", g.constant(np.arange(length)[None]), before), count)
+    goes_to = g.op("Cast", g.op("Where", mask, before, behind), to=int(ir.DataType.INT64))
+    places = g.constant(np.arange(length)[None], np.int64)
     of_each = g.op("Where", mask, places, places)  # broadcast over the batch without knowing it
     return g.op("ScatterElements", of_each, goes_to, of_each, axis=1)
-
-
-def _places(g: GraphBuilder, length: int) -> ir.Value:
-    return g.constant(np.arange(length)[None], np.int64)
 
 
 def _starts(g: GraphBuilder, sequences: int, length: int) -> ir.Value:

@@ -47,8 +47,18 @@ def write_variants(
 
 
 def _for_cuda(graphs: FamilyGraphs, steps: int) -> OnnxModel | None:
-    """The denoise's other form; where weights lie in the graph's own file they would be there twice."""
-    return graphs.counted(steps) if graphs.counted and graphs.denoise[steps].external else None
+    """The denoise's other form, where it gains something: CUDA's fastest attention is of FP16 alone.
+
+    Where weights lie in the graph's own file they would be there twice.
+    """
+    masked = graphs.denoise[steps]
+    if graphs.counted is None or not masked.external or not _has_half_attention(masked):
+        return None
+    return graphs.counted(steps)
+
+
+def _has_half_attention(denoise: OnnxModel) -> bool:
+    return any(tensor.name == "prefix_keys" and tensor.datatype == "FP16" for tensor in denoise.inputs)
 
 
 def _size_bytes(model: OnnxModel) -> int:

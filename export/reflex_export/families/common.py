@@ -51,10 +51,10 @@ class FamilyGraphs:
 
     Flow matching adds velocity_change FP32 [steps].
     """
-    counted: Callable[[int], OnnxModel] | None = None
+    counted: Callable[[int], OnnxModel | None] | None = None
     """Of a step count, the same for ONNX Runtime on CUDA, where a number of valid keys is faster than a mask of them.
 
-    None for a family without padding.
+    None for a family without padding, and of a step count of which no step could do without its mask.
     """
 
 

@@ -7,7 +7,6 @@ What an action goes through before anything non-linear is one matrix, made here 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 import onnx_ir as ir
@@ -46,7 +45,8 @@ def build(
         preprocess=p.preprocess(),
         encoder=build_encoder(p, taps=taps, with_state=True),
         denoise={count: _build_denoise(p, count, taps=taps) for count in steps},
-        counted=partial(_build_denoise, p, taps=taps, counted=True),
+        # The first step, in which the state does not see the actions, keeps its mask.
+        counted=lambda count: _build_denoise(p, count, taps=taps, counted=True) if count > 1 else None,
     )
 
 

@@ -138,7 +138,10 @@ def test_the_drivers_version_is_its_modules_or_the_cuda_of_its_library(tmp_path:
 def test_what_a_server_opens_on_cuda_is_what_is_measured_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The card computes on the CPU here, and the form for CUDA has a fault, by which they can be told apart."""
     monkeypatch.setattr(onnx_model, "_EXTERNAL_FROM_BYTES", 1)
-    checkpoint, options = golden_checkpoint("pi05"), ExportOptions(tmp_path, "arm", "so101", steps=(1,), check=False)
+    checkpoint, options = (
+        golden_checkpoint("pi05"),
+        ExportOptions(tmp_path, "arm", "so101", "fp16", steps=(1,), check=False),
+    )
     (policy,) = export_checkpoint(checkpoint, options).policies
     own = cuda_model_file(tmp_path, policy.component("denoise"))
     assert own is not None

@@ -13,6 +13,8 @@ from reflex.model_repository import CUDA_MODEL_FILE, cuda_model_file, model_file
 from reflex.policy_config import PolicyConfig
 from reflex_export.exporting import variants
 from reflex_export.exporting.pipeline import export_checkpoint
+from reflex_export.families.common import Arithmetic
+from reflex_export.families.family_graphs import build_graphs
 from reflex_export.graph import onnx_model
 from reflex_export.graph.onnx_model import DATA_FILE
 from support.checkpoints.golden import golden_checkpoint
@@ -36,7 +38,7 @@ def opened(path: Path) -> onnxruntime.InferenceSession:
 @pytest.mark.usefixtures("weights_lie_outside")
 @pytest.mark.parametrize("family", ["smolvla", "pi0", "pi05"])
 def test_a_denoise_has_a_form_for_cuda_that_reads_the_same_weights(family: str, tmp_path: Path) -> None:
-    for policy in exported(tmp_path, family):
+    for policy in exported(tmp_path, family, steps=(2, 3)):
         model = policy.component("denoise")
         own = cuda_model_file(tmp_path, model)
         assert own is not None
@@ -51,10 +53,20 @@ def test_a_denoise_has_a_form_for_cuda_that_reads_the_same_weights(family: str, 
 
 @pytest.mark.usefixtures("weights_lie_outside")
 def test_no_other_model_has_one(tmp_path: Path) -> None:
-    exported(tmp_path / "smolvla", "smolvla")
-    exported(tmp_path / "act", "act", steps=(1,))
+    for family, steps in {"smolvla": (2, 1), "pi0": (2, 1), "act": (1,)}.items():
+        exported(tmp_path / family, family, steps=steps)
     found = [path.relative_to(tmp_path).parts[:2] for path in tmp_path.rglob(CUDA_MODEL_FILE)]
-    assert sorted(found) == [("smolvla", "arm-1steps_denoise"), ("smolvla", "arm_denoise")]
+    with_masks = {("pi0", "arm-1steps_denoise")}  # its only step is the one that needs them
+    of_families = {(family, f"{arm}_denoise") for family in ("smolvla", "pi0") for arm in ("arm", "arm-1steps")}
+    assert set(found) == of_families - with_masks
+
+
+@pytest.mark.usefixtures("weights_lie_outside")
+@pytest.mark.parametrize("arithmetic", ["fp32", "fp16_mlp"])
+def test_attention_in_fp32_has_none_for_it_gains_nothing(arithmetic: Arithmetic) -> None:
+    graphs = build_graphs(golden_checkpoint("pi05"), (2,), arithmetic)
+    assert graphs.denoise[2].external
+    assert variants._for_cuda(graphs, 2) is None
 
 
 @pytest.mark.usefixtures("weights_lie_outside")
