@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import onnxruntime
-from reflex_bound import BoundSession
+from reflex_bound import BoundSession, can_capture
 from reflex_device import CPU, LoadError, device_of, open_on, reason_of
 
 __all__ = ["LoadError", "open_session", "reason_of"]
@@ -112,12 +112,20 @@ def _load_on(device: str, path: Path, config: dict) -> BoundSession:
 def _load_either(own: Path, path: Path, config: dict) -> BoundSession:
     """The form that is made for CUDA, or the one of every runtime where this card or its libraries lack something."""
     try:
-        return _load_on("cuda", own, config)
+        session = _load_on("cuda", own, config)
+        if session.captures or not can_capture(config):
+            return session
+        why = "it cannot be a CUDA graph"
+        del session  # its memory is the other's
     except LoadError as exc:
         why = str(exc)
-    session = _load_on("cuda", path, config)  # with the memory of the first try free again
-    sys.stderr.write(f"reflex: {config['name']}: {own.name} does not run here ({why}); {path.name} serves, slower\n")
-    return session
+    sys.stderr.write(f"reflex: {config['name']}: {own.name} does not serve here ({why}); trying {path.name}\n")
+    try:
+        return _load_on("cuda", path, config)
+    except LoadError as exc:
+        if str(exc) == why:
+            raise
+        raise LoadError(f"{exc}; before it {own.name} failed ({why}): REFLEX_CUDA_MASKS=1 leaves it out") from exc
 
 
 def _check_tensors(config: dict, session: onnxruntime.InferenceSession) -> None:

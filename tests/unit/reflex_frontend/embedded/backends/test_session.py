@@ -40,12 +40,18 @@ def on_cpu(
     except Exception as exc:
         raise session.LoadError(str(exc)) from exc
     check(opened)
-    return bound.BoundSession(opened, config, "cpu", captures=False).warmed_up()
+    made = bound.BoundSession(opened, config, "cpu", captures=False).warmed_up()
+    made.captures = True  # as a GPU's does
+    return made
+
+
+def opened_on(device: str, folder: Path, monkeypatch: pytest.MonkeyPatch, **config: Any) -> Any:
+    monkeypatch.setenv("REFLEX_ONNX_DEVICE", device)
+    return session.open_session(model_config(**config), folder)
 
 
 def factor_on(device: str, folder: Path, monkeypatch: pytest.MonkeyPatch, **config: Any) -> float:
-    monkeypatch.setenv("REFLEX_ONNX_DEVICE", device)
-    opened = session.open_session(model_config(**config), folder)
+    opened = opened_on(device, folder, monkeypatch, **config)
     return float(opened.run(["y"], {"x": np.ones((1, 4), np.float32)})[0][0, 0])
 
 
@@ -80,14 +86,41 @@ def test_a_form_for_cuda_that_does_not_run_here_costs_a_line_and_no_more(
     assert factor_on("cuda", folder, monkeypatch) == 2.0
 
     said = capfd.readouterr().err
-    assert f"double: {CUDA_MODEL_FILE} does not run here (" in said
-    assert f"{MODEL_FILE} serves, slower" in said
+    assert f"double: {CUDA_MODEL_FILE} does not serve here (" in said
+    assert f"; trying {MODEL_FILE}" in said
+
+
+def test_a_form_for_cuda_of_which_no_graph_can_be_made_is_not_served(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def opened(device: str, path: Path, *rest: Any) -> Any:
+        made = on_cpu(device, path, *rest)
+        made.captures = path.name == MODEL_FILE
+        return made
+
+    monkeypatch.setattr(session, "open_on", opened)
+    opened_session = opened_on("cuda", folder, monkeypatch)
+
+    assert opened_session.captures
+    assert f"{CUDA_MODEL_FILE} does not serve here (it cannot be a CUDA graph)" in capfd.readouterr().err
 
 
 def test_where_neither_form_loads_the_one_of_every_runtime_is_told_of(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """With the first one's reason where it is another: it may have lost the GPU for the second."""
     for name in (MODEL_FILE, CUDA_MODEL_FILE):
         (folder / name).write_bytes(b"no graph")
-    with pytest.raises(session.LoadError, match=f"/{MODEL_FILE} failed"):
+    with pytest.raises(
+        session.LoadError, match=f"/{MODEL_FILE} failed.*; before it {CUDA_MODEL_FILE} failed .*MASKS=1"
+    ):
+        factor_on("cuda", folder, monkeypatch)
+
+
+def test_a_reason_that_is_the_same_for_both_is_told_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def without_a_gpu(*_: Any) -> Any:
+        raise session.LoadError("device cuda: its provider cannot be loaded")
+
+    monkeypatch.setattr(session, "open_on", without_a_gpu)
+    with pytest.raises(session.LoadError, match=r"^device cuda: its provider cannot be loaded$"):
         factor_on("cuda", folder, monkeypatch)
