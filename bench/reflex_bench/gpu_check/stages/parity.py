@@ -18,6 +18,7 @@ from reflex_export.checkpoint import Checkpoint
 from reflex_export.errors import UnknownFamilyError
 from reflex_export.families.common import Arithmetic, FamilyGraphs
 from reflex_export.families.family_graphs import build_graphs, default_steps
+from reflex_export.graph.onnx_model import OnnxModel
 from reflex_export.publishing.triton_config import Component, ensemble_inputs
 from reflex_export.reading import read_checkpoint
 
@@ -34,24 +35,29 @@ def measure_parity(plan: Plan, ways: Sequence[Way], golden: Path, emit: Emit) ->
             of = f"{name}, {steps} step(s), {arithmetic}"
             with left_out_if_raised(f"{of}: its graphs", emit):
                 graphs = build_graphs(checkpoint, (steps,), arithmetic)
-                for way, form in _forms(ways, graphs):
+                for way, form, denoise in _denoises(ways, graphs, steps, arithmetic):
                     what = f"{of}, {way}" + (f", {form}" if form else "")
                     with left_out_if_raised(what, emit):
-                        parity = _parity(checkpoint, graphs, steps, arithmetic, cases, (way, form))
+                        models = (graphs.preprocess, graphs.encoder, denoise)
+                        parity = _parity(checkpoint, models, arithmetic, cases, way)
                         keys: Keys = {"parity": name, "steps": steps, "arithmetic": arithmetic, "way": way}
                         emit(_row(what, parity, {**keys, "form": form} if form else keys))
 
 
-def _forms(ways: Sequence[Way], graphs: FamilyGraphs) -> Iterator[tuple[Way, str]]:
-    """The denoise's that are served on each way; the processor computes both of them."""
+def _denoises(
+    ways: Sequence[Way], graphs: FamilyGraphs, steps: int, arithmetic: Arithmetic
+) -> Iterator[tuple[Way, str, OnnxModel]]:
+    """The form that is served on each way; the processor computes both of them."""
+    counted = graphs.counted(steps) if graphs.counted else None
     for way in ways:
-        if graphs.counted is None:
-            yield way, ""
+        is_counted = way == "cuda" and arithmetic == "fp16"
+        if counted is None:
+            yield way, "", graphs.denoise[steps]
             continue
-        if way != "cuda":
-            yield way, MASKED
-        if way != "trt-rtx":
-            yield way, COUNTED
+        if not is_counted:
+            yield way, MASKED, graphs.denoise[steps]
+        if is_counted or way == "cpu":
+            yield way, COUNTED, counted
 
 
 def _row(what: str, parity: Parity, keys: Keys) -> Row:
@@ -76,16 +82,8 @@ def _policies(golden: Path, plan: Plan) -> Iterator[tuple[str, Checkpoint, int, 
 
 
 def _parity(
-    checkpoint: Checkpoint,
-    graphs: FamilyGraphs,
-    steps: int,
-    arithmetic: Arithmetic,
-    cases: Sequence[Path],
-    served: tuple[Way, str],
+    checkpoint: Checkpoint, models: Sequence[OnnxModel], arithmetic: Arithmetic, cases: Sequence[Path], way: Way
 ) -> Parity:
-    way, form = served
-    counted = graphs.counted if form == COUNTED else None
-    models = (graphs.preprocess, graphs.encoder, counted(steps) if counted else graphs.denoise[steps])
     wanted = ensemble_inputs([Component("model", model.inputs, model.outputs, 1) for model in models])
     parity = Parity(GATES["fp32" if arithmetic == "fp32" else "fp16"], "recorded cases")
     with tempfile.TemporaryDirectory(prefix="reflex-gpu-check-") as scratch:
