@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import json
 import socket
@@ -11,7 +12,6 @@ import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -23,6 +23,8 @@ from support.promise import Promise
 from support.waiting import HANGS_S, let_pass
 
 STATE = [0.0] * 6
+LONG_ENOUGH_TO_ASK_S = 2.0
+"""On a machine that stands still for half a second."""
 Talk = Callable[[socket.socket, int], None]
 
 
@@ -34,7 +36,8 @@ class Server:
         self._talk = talk
         self.connections: list[socket.socket] = []
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
+        self._threads[0].start()
 
     def _accept(self) -> None:
         while True:
@@ -43,7 +46,9 @@ class Server:
             except OSError:
                 return
             self.connections.append(connection)
-            threading.Thread(target=self._serve, args=(connection, len(self.connections)), daemon=True).start()
+            thread = threading.Thread(target=self._serve, args=(connection, len(self.connections)), daemon=True)
+            self._threads.append(thread)
+            thread.start()
 
     def _serve(self, connection: socket.socket, number: int) -> None:
         try:
@@ -52,12 +57,17 @@ class Server:
             connection.close()  # the client hung up, which many of these tests want
 
     def close(self) -> None:
-        self._listener.close()
-        for connection in self.connections:
-            connection.close()
+        """Nobody waits at a socket any more when it is closed: its number may be that of another test's at once."""
+        for waited_at in (self._listener, *self.connections):
+            with contextlib.suppress(OSError):
+                waited_at.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(HANGS_S)
+        for finished in (self._listener, *self.connections):
+            finished.close()
 
 
-@contextmanager
+@contextlib.contextmanager
 def serving(talk: Talk) -> Iterator[Server]:
     server = Server(talk)
     try:
@@ -120,7 +130,7 @@ def test_a_late_answer_is_never_read_by_the_next_call(connect: Any) -> None:
         connection.sendall(response(number))
 
     with serving(talk) as server:
-        client = connect(server.url, deadline_s=0.2)
+        client = connect(server.url, deadline_s=LONG_ENOUGH_TO_ASK_S)
         with pytest.raises(ClientTimeoutError):
             client.act(state=STATE)
         released.set()

@@ -48,6 +48,7 @@ def test_a_batch_that_does_not_fit_costs_neither_the_smaller_one_nor_the_next_po
     monkeypatch.setattr(chunks, "GraphPair", Pair)
     monkeypatch.setattr(MadePolicy, "encoder", Path("encoder"))
     monkeypatch.setattr(MadePolicy, "denoise", lambda _: Path("denoise"))
+    monkeypatch.setattr(MadePolicy, "denoise_on", lambda _, __: Path("denoise"))
     emitted: list[Row | LeftOut] = []
 
     chunks.measure_chunks(PLAN, ["cuda"], None, tmp_path, tmp_path, emitted.append)
@@ -57,6 +58,36 @@ def test_a_batch_that_does_not_fit_costs_neither_the_smaller_one_nor_the_next_po
     assert heard(emitted) == [
         f"{family}, 1 camera(s), {one}" for family in ("smolvla", "pi0") for one in (*parts, full)
     ]
+
+
+@pytest.mark.parametrize("breaks_at", [1, 2])
+def test_a_form_for_cuda_that_fails_is_left_out_and_its_figures_are_not_mixed_with_the_others(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, breaks_at: int
+) -> None:
+    class Pair:
+        note = ""
+
+        def __init__(self, _encoder: Path, denoise: Path, _way: str) -> None:
+            self.is_cudas = denoise.name == "model.cuda.onnx"
+
+        def measure(self, batch: int, _rounds: int) -> tuple[float, float, float]:
+            if self.is_cudas and batch >= breaks_at:
+                raise ort.NotImplemented("no such attention")
+            return 1.0, 2.0 if self.is_cudas else 4.0, 3.0
+
+    monkeypatch.setattr(chunks, "make_policy", made)
+    monkeypatch.setattr(chunks, "GraphPair", Pair)
+    monkeypatch.setattr(MadePolicy, "encoder", Path("encoder"))
+    monkeypatch.setattr(MadePolicy, "denoise", lambda _: Path("model.onnx"))
+    monkeypatch.setattr(MadePolicy, "denoise_on", lambda _, __: Path("model.cuda.onnx"))
+    emitted: list[Row | LeftOut] = []
+
+    chunks.measure_chunks(replace(PLAN, policies=[("pi0", 1)]), ["cuda"], None, tmp_path, tmp_path, emitted.append)
+
+    rows = {(row.keys["part"], row.keys["batch"]): row.value for row in emitted if isinstance(row, Row)}
+    assert rows["denoise with masks", 1] == 4.0
+    assert [rows.get(("denoise", batch)) for batch in (1, 2)] == ([4.0, 4.0] if breaks_at == 1 else [2.0, None])
+    assert "pi0, 1 camera(s), cuda: the denoise without masks: no such attention" in heard(emitted)
 
 
 def test_a_policy_that_cannot_be_made_leaves_nothing_and_the_next_is_made(
@@ -84,7 +115,8 @@ def test_a_way_or_a_graph_that_fails_costs_no_other_checkpoint_its_parity(monkey
     def build(checkpoint: str, *_: object) -> object:
         if checkpoint == "b":
             raise NotImplementedError("no such arithmetic")
-        return SimpleNamespace()
+        one = SimpleNamespace(counted=None, denoise={4: None}, preprocess=None, encoder=None)
+        return one if checkpoint == "a" else SimpleNamespace(**{**vars(one), "counted": lambda _steps: None})
 
     def measure(checkpoint: str, *rest: object) -> object:
         if checkpoint == "a" and rest[-1] == "cuda":
