@@ -223,7 +223,6 @@ COVERED_BY: Final[Mapping[str, str]] = {
     "export/reflex_export/engines/profile.py": "tests/unit/reflex_export/engines/test_cache.py",
     "export/reflex_export/engines/promise.py": "tests/unit/reflex_export/engines/test_engines.py",
     "export/reflex_export/engines/record.py": "tests/unit/reflex_export/engines/test_cache.py",
-    "export/reflex_export/engines/repository.py": "tests/unit/reflex_export/engines/test_shared.py",
     "export/reflex_export/engines/toolkit.py": "tests/unit/reflex_export/engines/test_engines.py",
     "export/reflex_export/engines/warmup.py": "tests/unit/reflex_export/engines/test_engines.py",
     "export/reflex_export/engines/worker.py": "tests/unit/reflex_export/commands/test_progress_bars.py",

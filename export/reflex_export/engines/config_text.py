@@ -12,7 +12,7 @@ from typing import Final
 
 from reflex_export.engines.errors import ConfigTextError
 
-__all__ = ["Field", "component_names", "max_batch_size", "read_fields", "with_backend"]
+__all__ = ["Field", "backend_of", "component_names", "max_batch_size", "read_fields", "with_backend"]
 
 TOKEN: Final = re.compile(
     r"""(?P<skip>\s+|\#[^\n]*)|(?P<string>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')"""
@@ -56,6 +56,11 @@ def max_batch_size(text: str) -> int:
     """0 when the model does not batch."""
     values = [field.value for field in read_fields(text) if field.name == "max_batch_size"]
     return int(values[-1]) if values else 0
+
+
+def backend_of(text: str) -> str:
+    """What loads the model, also where it is called by its older name `platform`; empty when it says neither."""
+    return next((field.value.strip("\"'") for field in read_fields(text) if field.name in ("backend", "platform")), "")
 
 
 def component_names(ensemble_text: str) -> list[str]:

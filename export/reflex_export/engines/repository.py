@@ -4,7 +4,8 @@
 <policy>_denoise/   the same; the preprocess stays ONNX, it is a resize and takes images of any size
 
 A policy's engines appear together, or not at all. Exports are kept out meanwhile: an engine must not be published
-beside another ONNX than its own.
+beside another ONNX than its own. All kinds of engine have one file's name, so that a build replaces a plan that is
+served only by one that will be; what was measured of a plan goes with it.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ from reflex.model_repository import (
 from reflex.policy_config import PolicyConfig, read_policy_config
 from reflex_export.engines.build import BuildProgress, ProgressReport, build_engine
 from reflex_export.engines.cache import PLAN_FILE
-from reflex_export.engines.config_text import component_names, max_batch_size, with_backend
+from reflex_export.engines.config_text import backend_of, component_names, max_batch_size, with_backend
 from reflex_export.engines.errors import ConfigTextError, EngineError
 from reflex_export.engines.onnx_file import read_onnx
 from reflex_export.engines.profile import profile_of
-from reflex_export.engines.record import BuildOptions, EngineRecord
+from reflex_export.engines.record import BuildOptions, EngineManifest, EngineRecord
 from reflex_export.engines.toolkit import Engine
 from reflex_export.engines.warmup import engine_blocks
 from reflex_export.publishing.transaction import STAGED, publish, scratch_folder
@@ -42,6 +43,8 @@ __all__ = ["BACKENDS", "ComponentEngine", "Measure", "PolicyEngines", "build_rep
 
 BACKENDS: Final[Mapping[Engine, str]] = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
 """Triton's name for the backend that loads such a plan. It comes with a `tensorrt`, and with no `tensorrt_rtx`."""
+ENGINE_BACKENDS: Final = frozenset({*BACKENDS.values(), "tensorrt_plan"})
+"""What config.pbtxt calls them; the last is Triton's `platform` from before it had backends."""
 MANIFEST_FILE: Final = "engine.json"
 PREPROCESS_SUFFIX: Final = "_preprocess"
 
@@ -91,8 +94,8 @@ def build_repository(
 
     It waits while an export or another build is at work in the repository. `activate` says whether config.pbtxt shall
     name the engine's backend; None does so where Triton itself has that backend. All of a policy's engines are built
-    before the first is published; those that become active are measured by `measure` first. `SetupError` says what is
-    missing.
+    before the first is published; those that become active are measured by `measure` first, and the others are refused
+    where an engine is served. `SetupError` says what is missing.
     """
     chosen = options or BuildOptions(engine)
     if chosen.engine != engine:
@@ -157,6 +160,8 @@ def _rebuild(repository: Path, name: str, plan: _Plan) -> PolicyEngines:
     if not repository.is_dir():
         raise RepositoryError(f"{repository} is no folder; engines are built for the policies of a model repository")
     with scratch_folder(repository, "a build of engines", waits) as scratch:
+        if not plan.activate:
+            _require_unserved(repository, name, plan.options.engine)
         built = _build_policy(repository, name, plan)
         staged = scratch / STAGED
         names = [*(component.name for component in built.components), *([name] if plan.activate else [])]
@@ -167,10 +172,21 @@ def _rebuild(repository: Path, name: str, plan: _Plan) -> PolicyEngines:
     return engines.moved_to(repository)
 
 
+def _require_unserved(repository: Path, name: str, engine: Engine) -> None:
+    """`EngineError` where a plan is served that engines for nobody's use would replace."""
+    for part in _components(repository / name):
+        path = repository / part / TRITON_CONFIG_FILE
+        if _backend(path) in ENGINE_BACKENDS:
+            raise EngineError(
+                f"{path} makes Triton serve {part} from its {PLAN_FILE}, which this build would replace by one of kind "
+                f"{engine} that it does not serve; build with --engine tensorrt (from Python: activate=True), or "
+                f"export {name} again first (--replace), which brings its ONNX back"
+            )
+
+
 def _build_policy(repository: Path, name: str, plan: _Plan) -> _BuiltPolicy:
-    folder = repository / name
-    config = read_policy_config(folder)
-    wanted = [part for part in _components(folder) if not part.endswith(PREPROCESS_SUFFIX)]
+    config = read_policy_config(repository / name)
+    wanted = _components(repository / name)
     components = tuple(_build_component(repository / part, config, plan) for part in wanted)
     if plan.measure is None or not plan.activate:
         return _BuiltPolicy(config, components)
@@ -182,14 +198,16 @@ def _build_policy(repository: Path, name: str, plan: _Plan) -> _BuiltPolicy:
 
 def _add_engines(folder: Path, built: _BuiltPolicy, plan: _Plan) -> PolicyEngines:
     """Write them beside the ONNX of the policy in `folder`."""
-    engines = tuple(_write(folder / component.name, component, plan) for component in built.components)
-    name = built.config.policy_id
+    name, parts = built.config.policy_id, built.components
+    is_same = all(_is_written(folder / part.name / VERSION_FOLDER / PLAN_FILE, part.record.manifest) for part in parts)
+    engines = tuple(_write(folder / part.name, part, plan) for part in parts)
     if plan.activate:
-        replace_file(folder / name / CONFIG_FILE, _described(built, plan.options.engine))
+        replace_file(folder / name / CONFIG_FILE, _described(built, plan.options.engine, is_same=is_same))
     return PolicyEngines(name, plan.options.engine, plan.activate, engines)
 
 
 def _components(folder: Path) -> list[str]:
+    """The policy's models that get engines."""
     path = folder / TRITON_CONFIG_FILE
     try:
         names = component_names(_text_of(path))
@@ -197,7 +215,7 @@ def _components(folder: Path) -> list[str]:
         raise _not_a_config(path, exc) from exc
     if not names:
         raise RepositoryError(f"{path} chains no models; export the policy again")
-    return names
+    return [name for name in names if not name.endswith(PREPROCESS_SUFFIX)]
 
 
 def _build_component(folder: Path, policy: PolicyConfig, plan: _Plan) -> _Built:
@@ -220,10 +238,17 @@ def _max_batch_size(path: Path) -> int:
         raise _not_a_config(path, exc) from exc
 
 
+def _backend(path: Path) -> str:
+    try:
+        return backend_of(_text_of(path))
+    except ConfigTextError as exc:
+        raise _not_a_config(path, exc) from exc
+
+
 def _write(folder: Path, built: _Built, plan: _Plan) -> ComponentEngine:
     version = folder / VERSION_FOLDER
     manifest = built.record.manifest
-    if not _is_written(version / PLAN_FILE, manifest.plan_sha256, manifest.plan_bytes):
+    if not _is_written(version / PLAN_FILE, manifest):
         copy_file(built.record.plan, version / PLAN_FILE)
     replace_file(version / MANIFEST_FILE, manifest.to_json())
     if plan.activate:
@@ -232,20 +257,23 @@ def _write(folder: Path, built: _Built, plan: _Plan) -> ComponentEngine:
     return ComponentEngine(built.name, version / PLAN_FILE, built.record)
 
 
-def _is_written(path: Path, sha256: str, size_bytes: int) -> bool:
-    if not path.is_file() or path.stat().st_size != size_bytes:
+def _is_written(path: Path, manifest: EngineManifest) -> bool:
+    if not path.is_file() or path.stat().st_size != manifest.plan_bytes:
         return False
     with path.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest() == sha256
+        return hashlib.file_digest(content, "sha256").hexdigest() == manifest.plan_sha256
 
 
-def _described(built: _BuiltPolicy, engine: Engine) -> bytes:
+def _described(built: _BuiltPolicy, engine: Engine, *, is_same: bool) -> bytes:
     """reflex_config.json of the policy with its engines. The parity record goes: it was measured without them.
 
-    What was measured with them comes; what was measured of the ONNX stays.
+    What was measured with them comes; what was measured of the ONNX stays. What was measured of engines stays only with
+    the very plans that were served before: `is_same`.
     """
     config = built.config
-    measured = config.device_parity if built.measured is None else with_newest(config.device_parity, built.measured)
+    is_kept = is_same and config.engine == engine
+    measured = tuple(one for one in config.device_parity if is_kept or one.engine == "onnx")
+    measured = measured if built.measured is None else with_newest(measured, built.measured)
     changes = {
         "engine": engine,
         "inference_mode": "onnx_trt_fp16" if config.precision == "fp16" else "decomposed",

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tritonclient.grpc import model_config_pb2
 
 from reflex_export.engines.config_text import (
+    backend_of,
     component_names,
     max_batch_size,
     read_fields,
@@ -31,6 +32,18 @@ parameters { key: "note" value { string_value: "say \\"{\\" " "twice" } }
 
 def parsed(text: str) -> Any:
     return text_format.Parse(text, model_config_pb2.ModelConfig())
+
+
+@pytest.mark.parametrize(
+    ("text", "backend"),
+    [
+        (HAND_WRITTEN, "onnxruntime_onnx"),
+        ("backend: 'tensorrt'", "tensorrt"),
+        ("name: 'p' # backend: 'tensorrt'", ""),
+    ],
+)
+def test_what_loads_a_model_is_read(text: str, backend: str) -> None:
+    assert backend_of(text) == backend
 
 
 def test_another_backend_changes_nothing_else() -> None:
