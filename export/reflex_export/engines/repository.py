@@ -3,9 +3,10 @@
 <policy>_encoder/   config.pbtxt, 1/model.onnx, 1/model.plan, 1/engine.json
 <policy>_denoise/   the same; the preprocess stays ONNX, it is a resize and takes images of any size
 
-A policy's engines appear together, or not at all. Exports are kept out meanwhile: an engine must not be published
-beside another ONNX than its own. All kinds of engine have one file's name, so that a build replaces a plan that is
-served only by one that will be; what was measured of a plan goes with it.
+All engines of a build appear together, or none: policies share encoders, and each is measured with what it will run.
+Exports are kept out meanwhile: an engine must not be published beside another ONNX than its own. All kinds of engine
+have one file's name, so that a build replaces a plan that is served only by one that will be; what was measured of a
+plan goes with it.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from reflex_export.engines.profile import profile_of
 from reflex_export.engines.record import BuildOptions, EngineManifest, EngineRecord
 from reflex_export.engines.toolkit import Engine
 from reflex_export.engines.warmup import engine_blocks
+from reflex_export.publishing.ownership import owners
 from reflex_export.publishing.transaction import STAGED, publish, scratch_folder
 
 __all__ = ["BACKENDS", "ComponentEngine", "Measure", "PolicyEngines", "build_repository", "build_staged"]
@@ -90,20 +92,21 @@ def build_repository(
     progress: ProgressReport | None = None,
     measure: Measure | None = None,
 ) -> tuple[PolicyEngines, ...]:
-    """Build and publish the engines of one policy, or of all when `policy` is None.
+    """Build and publish the engines of one policy and of those that share its models, or of all when `policy` is None.
 
     It waits while an export or another build is at work in the repository. `activate` says whether config.pbtxt shall
-    name the engine's backend; None does so where Triton itself has that backend. All of a policy's engines are built
-    before the first is published; those that become active are measured by `measure` first, and the others are refused
-    where an engine is served. `SetupError` says what is missing.
+    name the engine's backend; None does so where Triton itself has that backend. All are built before the first is
+    published; those that become active are measured by `measure` first, and the others are refused where an engine is
+    served. `SetupError` says what is missing.
     """
     chosen = options or BuildOptions(engine)
     if chosen.engine != engine:
         raise ValueError(f"options are for {chosen.engine}, not {engine}")
     is_active = engine == "tensorrt" if activate is None else activate
     plan = _Plan(chosen, best_batch, is_active, cache, progress, measure)
-    names = [policy] if policy is not None else some_policies_of(repository)
-    return tuple(_rebuild(repository, name, plan) for name in names)
+    if policy is None:
+        some_policies_of(repository)  # before anything is written: it may be no model repository
+    return _rebuild(repository, policy, plan)
 
 
 def build_staged(
@@ -117,7 +120,7 @@ def build_staged(
 ) -> tuple[PolicyEngines, ...]:
     """Engines of policies in a folder that is no repository yet, so that only its owner knows of it."""
     plan = _Plan(options, 1, options.engine == "tensorrt", cache, progress, measure)
-    return tuple(_add_engines(folder, _build_policy(folder, name, plan), plan) for name in names)
+    return _add_engines(folder, [_build_policy(folder, name, plan) for name in names], plan)
 
 
 @dataclass(frozen=True)
@@ -150,8 +153,8 @@ class _BuiltPolicy:
     measured: DeviceParityConfig | None = None
 
 
-def _rebuild(repository: Path, name: str, plan: _Plan) -> PolicyEngines:
-    """All of a policy's engines appear together, as an export does."""
+def _rebuild(repository: Path, policy: str | None, plan: _Plan) -> tuple[PolicyEngines, ...]:
+    """All engines appear together, as an export does."""
 
     def waits(holder: str) -> None:
         if plan.progress is not None:
@@ -160,16 +163,29 @@ def _rebuild(repository: Path, name: str, plan: _Plan) -> PolicyEngines:
     if not repository.is_dir():
         raise RepositoryError(f"{repository} is no folder; engines are built for the policies of a model repository")
     with scratch_folder(repository, "a build of engines", waits) as scratch:
-        if not plan.activate:
+        names = some_policies_of(repository) if policy is None else _changed_with(repository, policy, plan)
+        for name in () if plan.activate else names:
             _require_unserved(repository, name, plan.options.engine)
-        built = _build_policy(repository, name, plan)
+        built = [_build_policy(repository, name, plan) for name in names]
+        parts = dict.fromkeys(part.name for policy in built for part in policy.components)
+        changed = [*parts, *(names if plan.activate else [])]
         staged = scratch / STAGED
-        names = [*(component.name for component in built.components), *([name] if plan.activate else [])]
-        for each in names:
+        for each in changed:
             shutil.copytree(repository / each, staged / each, symlinks=True, copy_function=link_file)
         engines = _add_engines(staged, built, plan)
-        publish(names, staged, repository)
-    return engines.moved_to(repository)
+        publish(changed, staged, repository)
+    return tuple(each.moved_to(repository) for each in engines)
+
+
+def _changed_with(repository: Path, policy: str, plan: _Plan) -> list[str]:
+    """It, and whoever runs a model that its build puts on an engine: what they answer changes too."""
+    read_policy_config(repository / policy)  # what is no policy is told as such
+    found = [policy]
+    owned = owners(repository) if plan.activate else {}
+    for name in found:  # which grows meanwhile
+        for part in _components(repository / name):
+            found += sorted(owned.get(part, set()).difference(found))
+    return found
 
 
 def _require_unserved(repository: Path, name: str, engine: Engine) -> None:
@@ -196,14 +212,24 @@ def _build_policy(repository: Path, name: str, plan: _Plan) -> _BuiltPolicy:
     return _BuiltPolicy(config, components, plan.measure(repository, config, plans, plan.options.engine))
 
 
-def _add_engines(folder: Path, built: _BuiltPolicy, plan: _Plan) -> PolicyEngines:
-    """Write them beside the ONNX of the policy in `folder`."""
-    name, parts = built.config.policy_id, built.components
-    is_same = all(_is_written(folder / part.name / VERSION_FOLDER / PLAN_FILE, part.record.manifest) for part in parts)
-    engines = tuple(_write(folder / part.name, part, plan) for part in parts)
-    if plan.activate:
-        replace_file(folder / name / CONFIG_FILE, _described(built, plan.options.engine, is_same=is_same))
-    return PolicyEngines(name, plan.options.engine, plan.activate, engines)
+def _add_engines(folder: Path, policies: Sequence[_BuiltPolicy], plan: _Plan) -> tuple[PolicyEngines, ...]:
+    """Write them beside the ONNX of the policies in `folder`; what several share is written once."""
+    parts = {part.name: part for built in policies for part in built.components}
+    same = {name for name, part in parts.items() if _is_written(folder / name, part.record.manifest)}
+    engines = {name: _write(folder / name, part, plan, is_same=name in same) for name, part in parts.items()}
+    for built in policies if plan.activate else ():
+        is_same = all(part.name in same for part in built.components)
+        described = _described(built, plan.options.engine, is_same=is_same)
+        replace_file(folder / built.config.policy_id / CONFIG_FILE, described)
+    return tuple(
+        PolicyEngines(
+            built.config.policy_id,
+            plan.options.engine,
+            plan.activate,
+            tuple(engines[part.name] for part in built.components),
+        )
+        for built in policies
+    )
 
 
 def _components(folder: Path) -> list[str]:
@@ -245,19 +271,19 @@ def _backend(path: Path) -> str:
         raise _not_a_config(path, exc) from exc
 
 
-def _write(folder: Path, built: _Built, plan: _Plan) -> ComponentEngine:
+def _write(folder: Path, built: _Built, plan: _Plan, *, is_same: bool) -> ComponentEngine:
     version = folder / VERSION_FOLDER
-    manifest = built.record.manifest
-    if not _is_written(version / PLAN_FILE, manifest):
+    if not is_same:
         copy_file(built.record.plan, version / PLAN_FILE)
-    replace_file(version / MANIFEST_FILE, manifest.to_json())
+    replace_file(version / MANIFEST_FILE, built.record.manifest.to_json())
     if plan.activate:
         path = folder / TRITON_CONFIG_FILE
         replace_file(path, with_backend(_text_of(path), BACKENDS[plan.options.engine], built.blocks).encode())
     return ComponentEngine(built.name, version / PLAN_FILE, built.record)
 
 
-def _is_written(path: Path, manifest: EngineManifest) -> bool:
+def _is_written(folder: Path, manifest: EngineManifest) -> bool:
+    path = folder / VERSION_FOLDER / PLAN_FILE
     if not path.is_file() or path.stat().st_size != manifest.plan_bytes:
         return False
     with path.open("rb") as content:

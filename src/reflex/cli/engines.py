@@ -61,7 +61,10 @@ engines = typer.Typer(
 @engines.command(short_help="Build engines from the ONNX in a repository.")
 def build(
     repository: Repository,
-    policy: Annotated[str | None, typer.Option(metavar="NAME", help="Only this policy. Default: all of them.")] = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="This policy, and those that share its models. Default: all of them."),
+    ] = None,
     engine: Annotated[
         Literal["tensorrt", "tensorrt-rtx"] | None,
         typer.Option(metavar="tensorrt|tensorrt-rtx", help="Default: what is installed, tensorrt first."),

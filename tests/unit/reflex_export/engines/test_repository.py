@@ -1,4 +1,4 @@
-"""Which plan is served, and what is said of it, when engines are built one after the other."""
+"""Which plan is served, and what is said of it, when engines are built one after the other or are shared."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from reflex_export.engines import repository as engines
 from reflex_export.engines.errors import EngineError
 from reflex_export.engines.profile import Profile
 from reflex_export.engines.record import BuildOptions, EngineManifest, EngineRecord, LayerPrecision
+from reflex_export.errors import ParityError
 from support.checkpoints.measured import measured_on
 
 DEMO: Final = Path(__file__).parents[4] / "model_repository"
@@ -53,6 +54,22 @@ def repository(tmp_path: Path) -> Path:
     for name in PARTS:
         shutil.copytree(DEMO / name, tmp_path / "models" / name)
     return tmp_path / "models"
+
+
+@pytest.fixture
+def two_policies(repository: Path) -> Path:
+    """As one export with two step counts: `demo-4steps` runs demo's preprocess and encoder."""
+    for part in ("", "_denoise"):
+        text = shutil.copytree(repository / f"demo{part}", repository / f"demo-4steps{part}") / TRITON_CONFIG_FILE
+        names = {f'"demo{part}"': f'"demo-4steps{part}"', '"demo_denoise"': '"demo-4steps_denoise"'}
+        for before, after in names.items():
+            text.write_text(text.read_text().replace(before, after))
+    shared = {role: f"demo_{role}" for role in ("preprocess", "encoder")}
+    second = read_policy_config(repository / "demo").model_copy(
+        update={"policy_id": "demo-4steps", "components": shared, "parity": {"verdict": "passed"}}
+    )
+    (repository / "demo-4steps" / CONFIG_FILE).write_text(second.model_dump_json())
+    return repository
 
 
 def measure_on(device: str) -> engines.Measure:
@@ -133,3 +150,47 @@ def test_another_kind_of_engine_that_is_served_has_no_figures_of_the_first(repos
     engines.build_repository(repository, "demo", "tensorrt")
 
     assert said_of(repository) == []
+
+
+@pytest.mark.usefixtures("builder")
+@pytest.mark.parametrize("policy", ["demo", "demo-4steps", None])
+def test_who_shares_an_encoder_is_built_and_measured_with_it(two_policies: Path, policy: str | None) -> None:
+    built = engines.build_repository(two_policies, policy, "tensorrt", measure=measure_on("H200"))
+
+    assert {each.policy for each in built} == {"demo", "demo-4steps"}
+    for name in ("demo", "demo-4steps"):
+        config = read_policy_config(two_policies / name)
+        assert (config.engine, config.parity, said_of(two_policies, name)) == ("tensorrt", None, [("tensorrt", "H200")])
+    assert len(list(two_policies.glob("*/1/model.plan"))) == 3
+
+
+@pytest.mark.usefixtures("builder")
+def test_where_one_of_several_policies_misses_its_gate_nothing_is_published(two_policies: Path) -> None:
+    before = contents_of(two_policies)
+
+    def measure(_folder: Path, config: PolicyConfig, *_: object) -> DeviceParityConfig:
+        if config.policy_id == "demo-4steps":
+            raise ParityError("the engines of demo-4steps differ. Nothing was published")
+        return measured_on("H200", export_id=config.export_id, engine="tensorrt")
+
+    for policy in ("demo", None):
+        with pytest.raises(ParityError):
+            engines.build_repository(two_policies, policy, "tensorrt", measure=measure)
+
+    assert contents_of(two_policies) == before
+
+
+def test_both_policies_lose_what_was_measured_of_a_shared_plan(two_policies: Path, builder: Builder) -> None:
+    engines.build_repository(two_policies, None, "tensorrt", measure=measure_on("H200"))
+    builder.version = "10.17"
+    engines.build_repository(two_policies, None, "tensorrt")
+
+    assert said_of(two_policies) == said_of(two_policies, "demo-4steps") == []
+
+
+@pytest.mark.usefixtures("builder")
+def test_engines_that_are_not_served_are_built_for_the_named_policy_alone(two_policies: Path) -> None:
+    built = engines.build_repository(two_policies, "demo", "tensorrt-rtx")
+
+    assert [each.policy for each in built] == ["demo"]
+    assert not (two_policies / "demo-4steps_denoise" / "1" / "model.plan").exists()
