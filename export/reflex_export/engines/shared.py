@@ -1,7 +1,8 @@
 """Engines built once for every machine that shares a folder; `reflex.shared_engines` draws the folder.
 
 The name of a place in it covers the repository's files, TensorRT and the GPU: a second run with the same of all is a
-look at one folder, and another policy, TensorRT or GPU gets a place of its own.
+look at one folder, and another policy, TensorRT or GPU gets a place of its own. The repository may be a volume that is
+only read, where nobody can take its lock: a copy that is not what its place is named after is made again.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -28,6 +29,9 @@ __all__ = ["SharedBuild", "SharedEngines", "build_shared"]
 FINGERPRINT_DIGITS: Final = 24
 LOST_AND_FOUND: Final = "lost+found"
 """What ext4 keeps at the root of every volume, for root alone."""
+
+COPIES: Final = 3
+"""Of a repository that changes meanwhile: an export publishes in less than a second."""
 
 Note = Callable[[str], object]
 
@@ -66,6 +70,7 @@ def build_shared(order: SharedBuild, note: Note, progress: ProgressReport | None
     if next(_files_of(order.repository), None) is None:
         raise RepositoryError(f"{order.repository} is empty; is it the right folder, or the right volume?")
     version, gpu = load_toolkit(order.options.engine).version, target_of(order.options)
+    built_for = f"{order.options} {version} {gpu} {RECIPE} {order.policy}"
     with (
         _writable(order.folder),
         file_lock(
@@ -74,12 +79,11 @@ def build_shared(order: SharedBuild, note: Note, progress: ProgressReport | None
             timeout_s=order.lock_timeout_s,
             on_wait=lambda _holder: note("waiting for another build"),
         ),
+        ExitStack() as afterwards,
     ):
-        place = order.folder / fingerprint(order.repository, f"{order.options} {version} {gpu} {RECIPE} {order.policy}")
-        built: tuple[PolicyEngines, ...] = ()
-        if not place.is_dir():
-            note(f"building with {order.options.engine} {version} for {gpu}")
-            built = _build_into(place, order, progress)
+        what = f"building with {order.options.engine} {version} for {gpu}"
+        place = _found_or_copied(order, built_for, lambda: note(what), note, afterwards)
+        built = () if place.is_dir() else _build_into(place, order, progress)
         make_current(place)
     return SharedEngines(place, built)
 
@@ -107,25 +111,42 @@ def _writable(folder: Path) -> Iterator[None]:
         ) from exc
 
 
+def _found_or_copied(
+    order: SharedBuild, built_for: str, on_copy: Callable[[], object], note: Note, afterwards: ExitStack
+) -> Path:
+    """The place, or its name while its content lies in `partial_of` it, without engines; `afterwards` removes that."""
+    for _ in range(COPIES):
+        with suppress(FileNotFoundError):  # an export has just put something else there
+            place = order.folder / fingerprint(order.repository, built_for)
+            if place.is_dir():
+                return place
+            on_copy()
+            copy = partial_of(place)
+            afterwards.callback(shutil.rmtree, copy, ignore_errors=True)
+            shutil.rmtree(copy, ignore_errors=True)  # what a killed build left; the lock says that nobody is at it
+            _copy(order.repository, copy)
+            if fingerprint(copy, built_for) == place.name:
+                return place
+            shutil.rmtree(copy)
+        note(f"{order.repository} changed while it was copied; copying it again")
+    raise RepositoryError(
+        f"{order.repository} changes whenever it is copied; wait until nobody writes into it, then build again"
+    )
+
+
 def _build_into(place: Path, order: SharedBuild, progress: ProgressReport | None) -> tuple[PolicyEngines, ...]:
-    """Copy, build, and only then give the folder its name."""
-    partial = partial_of(place)
-    shutil.rmtree(partial, ignore_errors=True)  # what a killed build left; the lock says that nobody is at it
-    try:
-        _copy(order.repository, partial)
-        options = order.options
-        built = build_repository(
-            partial,
-            order.policy,
-            options.engine,
-            options=options,
-            cache=order.cache,
-            progress=progress,
-            measure=order.measure,
-        )
-        take_name(partial, place)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    """Build in the copy, and only then give the folder its name."""
+    options, copy = order.options, partial_of(place)
+    built = build_repository(
+        copy,
+        order.policy,
+        options.engine,
+        options=options,
+        cache=order.cache,
+        progress=progress,
+        measure=order.measure,
+    )
+    take_name(copy, place)
     return tuple(policy.moved_to(place) for policy in built)
 
 

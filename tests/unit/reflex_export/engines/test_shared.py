@@ -9,7 +9,7 @@ import pytest
 from reflex.errors import RepositoryError, SetupError
 from reflex.file_lock import LockHeldError
 from reflex.shared_engines import LOCK
-from reflex_export.engines import BuildOptions
+from reflex_export.engines import BuildOptions, shared
 from reflex_export.engines.shared import SharedBuild, build_shared, fingerprint
 
 RTX = BuildOptions("tensorrt-rtx")
@@ -89,3 +89,72 @@ def test_a_folder_that_cannot_be_written_is_a_sentence(repository: Path, tmp_pat
 
     with pytest.raises(SetupError, match=r"engines cannot be shared in .*file/shared"):
         build_shared(order(repository, tmp_path / "file" / "shared"), print)
+
+
+class Changing:
+    """A repository into which someone writes after each of the first `times` looks at it."""
+
+    def __init__(self, repository: Path, times: int, *, is_removed: bool = False) -> None:
+        self.repository, self._left, self._is_removed = repository, times, is_removed
+
+    def fingerprint(self, folder: Path, built_for: str) -> str:
+        found = fingerprint(folder, built_for)
+        if folder == self.repository and self._left:
+            self._left -= 1
+            (folder / "cup" / "1" / "model.onnx").write_text(f"export {self._left}")
+        return found
+
+    def copy(self, folder: Path, copy: Path) -> None:
+        """One whose first copy finds a file gone that was there."""
+        if self._is_removed:
+            self._is_removed = False
+            raise FileNotFoundError(folder / "cup" / "config.pbtxt")
+        shutil.copytree(folder, copy, copy_function=shutil.copyfile)
+
+
+def build_nothing(copy: Path, *_: object, **__: object) -> tuple[()]:
+    (copy / "cup" / "1" / "model.plan").write_bytes((copy / "cup" / "1" / "model.onnx").read_bytes())
+    return ()
+
+
+def test_an_export_that_comes_between_look_and_copy_gets_a_place_of_its_own(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (repository / "cup" / "1" / "model.onnx").write_text("before")
+    monkeypatch.setattr(shared, "fingerprint", Changing(repository, 1).fingerprint)
+    monkeypatch.setattr(shared, "build_repository", build_nothing)
+    said: list[str] = []
+
+    first = build_shared(order(repository, tmp_path / "shared"), said.append)
+    (repository / "cup" / "1" / "model.onnx").write_text("before")
+    second = build_shared(order(repository, tmp_path / "shared"), said.append)
+
+    assert (first.place / "cup" / "1" / "model.plan").read_text() == "export 0"
+    assert (second.place / "cup" / "1" / "model.plan").read_text() == "before"
+    assert said[1] == f"{repository} changed while it was copied; copying it again"
+    assert {path.name for path in (tmp_path / "shared").iterdir()} == {
+        LOCK, "current", first.place.name, second.place.name,
+    }  # fmt: skip
+
+
+def test_a_file_that_goes_while_it_is_copied_is_such_a_change(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (repository / "cup" / "1" / "model.onnx").write_text("after")
+    monkeypatch.setattr(shared, "_copy", Changing(repository, 0, is_removed=True).copy)
+    monkeypatch.setattr(shared, "build_repository", build_nothing)
+
+    place = build_shared(order(repository, tmp_path / "shared"), print).place
+
+    assert (place / "cup" / "1" / "model.plan").read_text() == "after"
+
+
+def test_a_repository_that_never_stands_still_is_built_of_nothing(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared, "fingerprint", Changing(repository, 9).fingerprint)
+
+    with pytest.raises(RepositoryError, match="wait until nobody writes into it, then build again"):
+        build_shared(order(repository, tmp_path / "shared"), print)
+
+    assert [path.name for path in (tmp_path / "shared").iterdir()] == [LOCK]
