@@ -95,9 +95,11 @@ def _observations(folder: Path, config: PolicyConfig) -> Iterator[tuple[str, Map
 
 
 def _missed(config: PolicyConfig, parity: Parity, device: ServingDevice) -> ParityError:
+    gate = f"{parity.gate.max_abs:.1e} (the gate)"
     return ParityError(
         f"the engines of {config.policy_id} differ from {parity.against} by {parity.max_abs:.2e} (cosine "
         f"{parity.cosine:.7f}) on {device.name} in {parity.worst}; the gate is {parity.gate.max_abs:.0e} and "
         f"{parity.gate.cosine}. Nothing was published; build with another version of TensorRT, serve the ONNX, or "
-        "export the policy again with --precision fp32"
+        "export the policy again with --precision fp32",
+        f"its engines {parity.max_abs:.1e} from {parity.against} on {device.name}, at most {gate} is trusted",
     )
