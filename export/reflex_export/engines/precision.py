@@ -74,14 +74,22 @@ def check_graph(promised: Mapping[str, int], wanted: Precision, name: str) -> No
 
 
 def check_precision(found: LayerPrecision, promised: Mapping[str, int], wanted: Precision, name: str) -> None:
-    """`PrecisionError` unless the network computes as much in the wanted type as the graph asks for."""
-    demanded = KEPT_SHARE * _share(promised, wanted)
+    """`PrecisionError` unless the network computes as much in the wanted type as the graph asks for.
+
+    Where nothing could be counted in the graph, the network is held to what `check_graph` asks of graphs.
+    """
+    demanded = KEPT_SHARE * _share(promised, wanted) if promised else LEAST_SHARE[wanted]
     if not found.products or found.share_of(wanted) >= demanded:
         return
+    counted = f"but the engine's multiplications are {_shares(found.multiplications)}"
+    if not promised:
+        raise PrecisionError(
+            f"{name} is said to be {wanted}, {counted}, and none could be counted in its graph. Serve the ONNX, or "
+            "export the policy again"
+        )
     raise PrecisionError(
-        f"{name} asks for {_shares(promised)}, but the engine's multiplications are {_shares(found.multiplications)}: "
-        "TensorRT changed the types. Try another version of it, serve the ONNX, or export the policy again with "
-        "--precision fp32"
+        f"{name} asks for {_shares(promised)}, {counted}: TensorRT changed the types. Try another version of it, serve "
+        "the ONNX, or export the policy again with --precision fp32"
     )
 
 

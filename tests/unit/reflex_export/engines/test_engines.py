@@ -114,6 +114,14 @@ def test_a_graphs_multiplications_are_counted_by_type_without_its_weights(
     assert promised_multiplications(path) == {"fp16" if dtype is np.float16 else "fp32": 8 * 8}
 
 
+def test_an_engine_of_a_graph_in_which_nothing_could_be_counted_is_held_to_what_its_policy_claims() -> None:
+    single, half = ({"fp32": 91, "fp16": 9}, {"fp32": 90, "fp16": 10})
+
+    check_precision(LayerPrecision({}, {"fp16": 1}, half, ()), {}, "fp16", "p")
+    with pytest.raises(PrecisionError, match=r"p is said to be fp16, but the engine's .* 9% fp16, 91% fp32, and none "):
+        check_precision(LayerPrecision({}, {"fp32": 1}, single, ()), {}, "fp16", "p")
+
+
 def test_an_engine_without_products_has_no_precision_to_check() -> None:
     check_graph({}, "fp16", "p")
     check_precision(LayerPrecision({"fp32": 3}, {}, {}, ()), {}, "fp16", "p")
