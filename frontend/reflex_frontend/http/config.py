@@ -45,6 +45,6 @@ def config_schema() -> dict[str, Any]:
         "measured_at": {"type": "string", "format": "date-time"},
         "is_serving_device": {"type": "boolean", "description": "absent where the server does not know what serves"},
     }
-    what = "how the precision of FP16, or of an engine, is known; absent for FP32 without one"
+    what = "how the precision of FP16, or of an engine, is known; of FP32 only where a device missed its gate"
     described = {"type": "object", "properties": proof, "required": ["by", "verdict"], "description": what}
     return {"type": "object", "properties": {PRECISION_PROOF_FIELD: described}}

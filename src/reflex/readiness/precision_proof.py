@@ -1,8 +1,8 @@
 """How it is known that a policy's arithmetic is near enough to its checkpoint's: told by server, export and inspection.
 
-FP32 that runs from ONNX is what was compared, so nothing is said of it. FP16 is simulated on a CPU, and an engine makes
-other kernels of the same graph: both are known only where they were measured on the device that serves. A CPU that
-serves the ONNX runs what was simulated, so there the simulation is the measurement.
+FP32 that runs from ONNX is what was compared, so nothing is said of it until it misses its gate on a device. FP16 is
+simulated on a CPU, and an engine makes other kernels of the same graph: both are known only where they were measured on
+the device that serves. A CPU that serves the ONNX runs what was simulated, so there the simulation is the measurement.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ CPU: Final = "cpu"
 
 def precision_proof(config: PolicyConfig, serving: str | None = None) -> PrecisionProof | None:
     """None where there is nothing to say. `serving` is the device's name, None where nobody knows it."""
-    if config.precision == "fp32" and config.engine == "onnx":
+    if _is_what_was_compared(config):
         return None
     measured, simulated = _measured(config, serving), _simulated(config)
-    if serving == CPU and config.engine == "onnx" and simulated["by"] == "simulation":
+    is_simulated_here = serving == CPU and config.engine == "onnx" and simulated["by"] == "simulation"
+    if is_simulated_here and config.precision != "fp32":
         return {**simulated, "is_serving_device": True}
     if measured is None:
         return simulated
@@ -59,7 +60,8 @@ def proof_remedy(config: PolicyConfig, proof: PrecisionProof) -> str | None:
     """What to do about it; None where nothing is to be done."""
     command = f"`reflex verify REPOSITORY --policy {config.policy_id} --device cuda`"
     if proof["by"] == "measurement" and proof["verdict"] != "passed":
-        return "export it again with --precision fp32, or serve it on another device"
+        exact = "" if config.precision == "fp32" else "export it again with --precision fp32, or "
+        return f"{exact}serve it on another device"
     if config.engine != "onnx":
         return None if proof["by"] == "measurement" else "build its engines where they serve: `reflex engines build`"
     is_here = proof.get("is_serving_device")
@@ -68,11 +70,23 @@ def proof_remedy(config: PolicyConfig, proof: PrecisionProof) -> str | None:
     return f"{command} measures it on the GPU that serves"
 
 
+def _is_what_was_compared(config: PolicyConfig) -> bool:
+    return config.precision == "fp32" and config.engine == "onnx" and not any(map(_has_failed, _of_what_runs(config)))
+
+
+def _of_what_runs(config: PolicyConfig) -> list[DeviceParityConfig]:
+    return [one for one in config.device_parity if one.engine == config.engine]
+
+
+def _has_failed(measured: DeviceParityConfig) -> bool:
+    return measured.verdict != "passed"
+
+
 def _measured(config: PolicyConfig, serving: str | None) -> DeviceParityConfig | None:
-    """The newest of what runs; of the serving device where it was measured there."""
-    several = [one for one in config.device_parity if one.engine == config.engine]
+    """Of the serving device where it was measured there, else of any: one that failed, or the newest."""
+    several = _of_what_runs(config)
     here = [one for one in several if one.device == serving]
-    return max(here or several, key=lambda one: one.measured_at, default=None)
+    return max(here or several, key=lambda one: (_has_failed(one), one.measured_at), default=None)
 
 
 def _simulated(config: PolicyConfig) -> PrecisionProof:

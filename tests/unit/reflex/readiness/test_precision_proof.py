@@ -25,6 +25,19 @@ def test_fp32_that_runs_from_onnx_is_what_was_compared_and_nothing_is_said() -> 
     assert precision_proof(policy_config(precision="fp32"), CPU) is None
 
 
+@pytest.mark.parametrize("max_abs", [1e-2, "nan"])
+def test_fp32_that_missed_its_gate_on_a_device_is_told(max_abs: float | str) -> None:
+    failed = measured_on("NVIDIA H200", verdict="failed", max_abs=max_abs, gate_max_abs=1e-4)
+    passed = measured_on("NVIDIA L4", max_abs=2e-5, gate_max_abs=1e-4, measured_at="2026-11-28T00:00:00Z")
+    words, remedy = told("NVIDIA H200", precision="fp32", device_parity=(failed, passed))
+
+    assert words == f"missed its gate on NVIDIA H200, which serves: {float(max_abs):.1e} of 1e-04"
+    assert remedy == "serve it on another device"
+    assert told(precision="fp32", device_parity=(failed, passed))[0].startswith("missed its gate on NVIDIA H200: ")
+    assert told(CPU, precision="fp32", device_parity=(failed,))[0].startswith("missed its gate on NVIDIA H200, which")
+    assert precision_proof(policy_config(precision="fp32", device_parity=(passed,)), "NVIDIA L4") is None
+
+
 @pytest.mark.parametrize("serving", ["NVIDIA L4", None])
 def test_fp16_that_was_only_simulated_says_so_and_which_command_measures_it(serving: str | None) -> None:
     words, remedy = told(serving)
