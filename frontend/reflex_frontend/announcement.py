@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from reflex.gpus import Serving
 from reflex.policy_config import PolicyConfig
 from reflex.readiness.precision_proof import precision_proof, proof_in_words, proof_remedy
 from reflex.serving.listener import EVERY_ADDRESS
@@ -89,9 +90,10 @@ class Announcement:
             )
         yield from (f"--device auto: {sentence}" for sentence in self.device.passed_over)
         for config in self._policies():
-            proof = precision_proof(config, self.device.serving)
+            serving = self.device.serving(config)
+            proof = precision_proof(config, serving)
             yield from _unproven(config, proof)
-            yield from _only_simulated(config, proof)
+            yield from _only_simulated(config, proof, serving)
             yield from (f"{config.model_version} was exported with a warning: {told}" for told in config.warnings)
 
     def _policies(self) -> Iterator[PolicyConfig]:
@@ -115,7 +117,7 @@ class Announcement:
         shown = []
         for slot in self.router.slots.values():
             policy = slot.loaded.policy
-            proof = precision_proof(policy.config, self.device.serving)
+            proof = precision_proof(policy.config, self.device.serving(policy.config))
             precision = "" if proof is None else f" ({proof_in_words(proof)})"
             shown.append(f"{policy.config.model_version}{_meant_for(policy)}{precision}")
         if not self.router.has_two:
@@ -143,9 +145,9 @@ def _unproven(config: PolicyConfig, proof: PrecisionProof | None) -> Iterator[st
     )
 
 
-def _only_simulated(config: PolicyConfig, proof: PrecisionProof | None) -> Iterator[str]:
+def _only_simulated(config: PolicyConfig, proof: PrecisionProof | None, serving: Serving | None) -> Iterator[str]:
     """Of what was compared with nothing, or missed its gate when it was exported, `_unproven` tells already."""
     if not config.trained or proof is None or (proof["by"] != "measurement" and proof["verdict"] != "passed"):
         return
-    if remedy := proof_remedy(config, proof):
+    if remedy := proof_remedy(config, proof, serving):
         yield f"{config.model_version}: {proof_in_words(proof)}; {remedy}"

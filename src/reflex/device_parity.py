@@ -20,6 +20,10 @@ class DeviceParityConfig(BaseModel):
     export_id: Annotated[str, Field(min_length=8)]
     engine: Literal["onnx", "tensorrt", "tensorrt-rtx"]
     """What ran there."""
+    provider: Literal["cuda"] | None = None
+    """Of ONNX Runtime; None of an engine, and in older records, which are all of `cuda`."""
+    form: Annotated[str, Field(min_length=1)] | None = None
+    """The file of the denoise graph that ran; None of an engine, and where an older record does not say it."""
     device: Annotated[str, Field(min_length=1)]
     """As its driver calls it."""
     compute_capability: Annotated[str, Field(pattern=r"^\d+\.\d+$")]
@@ -42,8 +46,12 @@ def with_newest(
     several: tuple[DeviceParityConfig, ...], measured: DeviceParityConfig
 ) -> tuple[DeviceParityConfig, ...]:
     """With it at the end, in place of what was measured of the same on that device before."""
-    return (*(one for one in several if _what(one) != _what(measured)), measured)
+    return (*(one for one in several if not _is_replaced(one, measured)), measured)
 
 
-def _what(measured: DeviceParityConfig) -> tuple[str, str, str]:
+def _is_replaced(old: DeviceParityConfig, new: DeviceParityConfig) -> bool:
+    return _what(old) == _what(new) and old.form in (None, new.form)
+
+
+def _what(measured: DeviceParityConfig) -> tuple[str, ...]:
     return measured.device, measured.compute_capability, measured.engine

@@ -18,12 +18,19 @@ __all__ = ["device_parity", "record_measurement", "with_measurement"]
 
 
 def device_parity(
-    parity: Parity, device: ServingDevice, config: PolicyConfig, at: datetime, engine: Engine | None = None
+    parity: Parity,
+    device: ServingDevice,
+    config: PolicyConfig,
+    at: datetime,
+    engine: Engine | None = None,
+    form: str | None = None,
 ) -> DeviceParityConfig:
-    """What the record keeps of a comparison that had a case; `engine` None: the ONNX ran."""
+    """What the record keeps of a comparison that had a case; `engine` None: the ONNX ran, its denoise from `form`."""
     return DeviceParityConfig(
         export_id=config.export_id,
         engine=engine or "onnx",
+        provider="cuda" if engine is None else None,
+        form=form,
         device=device.name,
         compute_capability=device.compute_capability,
         driver=device.driver,

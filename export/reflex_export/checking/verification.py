@@ -6,9 +6,10 @@ is always found with the FP32 graphs.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -42,6 +43,9 @@ SAME_AS_FP32: Final = (
     "the policy agrees with the checkpoint's FP32 graphs: the recordings are of another checkpoint or processor, "
     "or the export itself is wrong"
 )
+MASKS: Final = "REFLEX_CUDA_MASKS"
+"""By which a server on CUDA is told to take `model.onnx`."""
+YES: Final = frozenset({"1", "true", "yes", "on"})
 NO_STEPS: Final = (
     "graphs that are built again from the checkpoint do not answer as the published ones do, so the place inside "
     "the component cannot be told"
@@ -61,6 +65,8 @@ class Verification:
     """None when every tensor that was compared is within its bound, or when nothing had to be located."""
     note: str = ""
     """What the reader should know about it."""
+    form: str = MODEL_FILE
+    """The file of the denoise graph that ran."""
 
     def record(self) -> dict[str, object]:
         """For programs."""
@@ -80,8 +86,12 @@ def verify_policy(
     """Run the policy's ONNX models on the device; `SetupError` when something of what that needs is missing."""
     progress(Stage("loading the policy"))
     models = _Models(repository, config, checkpoint, device, progress)
-    if cases is None:
-        return _against_fp32(models, progress)
+    found = _against_fp32(models, progress) if cases is None else _against_cases(models, cases, progress)
+    return replace(found, form=models.form)
+
+
+def _against_cases(models: _Models, cases: Path, progress: Progress) -> Verification:
+    config, checkpoint = models.config, models.checkpoint
     parity = Parity(gate_of(config.precision), "recorded cases")
     compare_with_cases(parity, models.runner, config, checkpoint, cases, progress)
     if parity.verdict != "failed":
@@ -102,7 +112,7 @@ class _Models:
     ) -> None:
         self.config, self.checkpoint, self.device = config, checkpoint, device
         self.paths = {role: model_file(repository, config.component(role)) for role in COMPONENT_ROLES}
-        self.runner = _served(self.paths, device, progress)
+        self.runner, self.form = _served(self.paths, device, progress)
         require_same_inputs(f"the ONNX of {config.policy_id}", self.runner.inputs(), config)
 
     def fp32(self, afterwards: ExitStack) -> PolicyRunner:
@@ -127,15 +137,15 @@ class _Models:
         return PolicyRunner(whole, self.device) if len(whole) == len(paths) else None
 
 
-def _served(paths: Mapping[str, Path], device: ServingDevice, progress: Progress) -> PolicyRunner:
-    """With the denoise that a server on this device opens: see docs/adr/0031."""
+def _served(paths: Mapping[str, Path], device: ServingDevice, progress: Progress) -> tuple[PolicyRunner, str]:
+    """With the denoise that a server on this device opens, and that one's file: see docs/adr/0031."""
     own = paths["denoise"].with_name(CUDA_MODEL_FILE)
-    if not device.is_processor and own.is_file():
+    if not device.is_processor and own.is_file() and os.environ.get(MASKS, "").lower() not in YES:
         try:
-            return PolicyRunner({**paths, "denoise": own}.values(), device)
+            return PolicyRunner({**paths, "denoise": own}.values(), device), own.name
         except DeviceError:
             progress(Stage(f"{own.name} does not run on {device.name}: {MODEL_FILE} is measured, as it is served"))
-    return PolicyRunner(paths.values(), device)
+    return PolicyRunner(paths.values(), device), MODEL_FILE
 
 
 def _against_fp32(models: _Models, progress: Progress) -> Verification:

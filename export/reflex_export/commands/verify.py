@@ -10,6 +10,7 @@ from typing import Final, Unpack
 from reflex.console import EXIT_FAILED, print_json, reported_errors, say
 from reflex.errors import SetupError
 from reflex.export_options import ReadingOptions
+from reflex.gpus import Serving
 from reflex.model_repository import one_policy_of, policy_folder
 from reflex.policy_config import PolicyConfig, read_policy_config
 from reflex.readiness.precision_proof import precision_proof, proof_in_words, proof_remedy
@@ -56,7 +57,7 @@ def verify_command(
         checkpoint = read_origin(repository, config, source, **reading)
         verified = verify_policy(repository, config, checkpoint, cases, progress, where)
         config, unwritten = _recorded(repository, config, verified, where, progress)
-    serving = None if where.is_processor else where.name
+    serving = None if where.is_processor else Serving(where.name, "cuda", verified.form)
     engine_note = ENGINE_NOTE if config.engine != "onnx" else ""
     notes = [verified.note, engine_note, several_observations(config), proof_sentence(config, serving), unwritten]
     note = "; ".join(filter(None, notes))
@@ -74,7 +75,7 @@ def _recorded(
     """The policy's record as it is now, and why what was measured is not in it."""
     if where.is_processor or not verified.parity.cases:
         return config, ""
-    measured = device_parity(verified.parity, where, config, datetime.now(UTC))
+    measured = device_parity(verified.parity, where, config, datetime.now(UTC), form=verified.form)
     try:
         record_measurement(
             repository, config.policy_id, measured, lambda holder: progress(Stage(f"waiting for {holder}"))
@@ -84,12 +85,12 @@ def _recorded(
     return with_measurement(config, measured), ""
 
 
-def proof_sentence(config: PolicyConfig, serving: str | None = None) -> str:
+def proof_sentence(config: PolicyConfig, serving: Serving | None = None) -> str:
     """How its precision is known, and what to do about that; empty where there is nothing to say."""
     proof = precision_proof(config, serving)
     if proof is None:
         return ""
-    return "; ".join(filter(None, (proof_in_words(proof), proof_remedy(config, proof))))
+    return "; ".join(filter(None, (proof_in_words(proof), proof_remedy(config, proof, serving))))
 
 
 def parity_sentence(policy: str, parity: Mapping[str, float | str]) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from reflex.gpus import Choice, Device, Driver, Libraries, Machine, Wanted, choose
+from reflex.gpus import Choice, Device, Driver, Libraries, Machine, Serving, Wanted, choose
 
 if TYPE_CHECKING:  # the Triton image has no pydantic
     from reflex.policy_config import PolicyConfig
@@ -37,6 +37,8 @@ class DeviceInUse:
         """Called when it has become another one."""
         self.replays_graphs: Callable[[], bool] = lambda: False
         """Whether a model says that it runs as CUDA graphs."""
+        self.form_of: Callable[[str], str | None] = lambda _model: None
+        """From which file a model says that it runs on the GPU; None where it has not said."""
 
     @classmethod
     def elsewhere(cls) -> DeviceInUse:
@@ -54,10 +56,12 @@ class DeviceInUse:
         """The GPU's name; None on the processor, and elsewhere."""
         return None if self.choice is None or self.choice.gpu is None else self.choice.gpu.name
 
-    @property
-    def serving(self) -> str | None:
-        """What computes, as a policy's record names it: the card's name, or the processor; None elsewhere."""
-        return None if self.choice is None else self.card or self.name
+    def serving(self, config: PolicyConfig) -> Serving | None:
+        """What computes this policy, as its record names it; None elsewhere."""
+        if self.choice is None:
+            return None
+        way = self.choice.device
+        return Serving(self.card or way, way, self.form_of(config.component("denoise")))
 
     @property
     def passed_over(self) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ KEPT_LINES = 400
 TAIL_LINES = 12
 DRAINED_MARK = "All models are stopped"
 GRAPHS_MARK = "as CUDA graphs"
+FORM = re.compile(r"^reflex: (?P<model>\S+) runs on \S+ from (?P<form>[^\s,]+), ")
 SERVING_MARK = "Started GRPCInferenceService"
 
 HEADER = re.compile(r"^(?P<level>[EWI])\d{4} [\d:.]+ +\d+ \S+\] ?")
@@ -49,6 +50,8 @@ class TritonLog:
         """Whether the process has opened its gRPC port, which it does once every model is loaded."""
         self.replays_graphs = False
         """Whether a model has said that its runs are CUDA graphs."""
+        self.forms: dict[str, str] = {}
+        """From which file each model has said that it runs on the GPU."""
         self.drained = False
         """Whether the process, asked to stop, has answered everything that was in flight."""
 
@@ -94,6 +97,8 @@ class TritonLog:
         self.serving = self.serving or SERVING_MARK in line
         self.replays_graphs = self.replays_graphs or GRAPHS_MARK in line
         self.drained = self.drained or DRAINED_MARK in line
+        if (found := FORM.match(line)) is not None:
+            self.forms[found["model"]] = found["form"]
 
 
 def _of_a_model(model: str, why: str) -> str:

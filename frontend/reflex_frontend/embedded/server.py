@@ -75,6 +75,7 @@ class EmbeddedTriton:
         """Exit code of the last process that ended; negative is the number of the signal."""
         self._failure: str | None = None
         options.device.replays_graphs = lambda: self._child is not None and self._child.log.replays_graphs
+        options.device.form_of = lambda model: None if self._child is None else self._child.log.forms.get(model)
         self.models = options.models
         """What the next start loads; who loads and unloads models through gRPC keeps it up to date."""
 

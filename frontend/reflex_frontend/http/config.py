@@ -27,7 +27,7 @@ def configs_of(router: Router, device: DeviceInUse = ELSEWHERE) -> bytes:
 def config_of(policy: ServedPolicy, device: DeviceInUse = ELSEWHERE) -> dict[str, Any]:
     """One policy's, ready to be written as JSON; its mode is the one in which it runs here."""
     config = policy.config.model_dump(mode="json") | {"inference_mode": device.mode(policy.config)}
-    proof = precision_proof(policy.config, device.serving)
+    proof = precision_proof(policy.config, device.serving(policy.config))
     told = {} if proof is None else {PRECISION_PROOF_FIELD: proof}
     return config | {EMBODIMENT_FIELD: dataclasses.asdict(policy.embodiment)} | told
 
@@ -42,6 +42,8 @@ def config_schema() -> dict[str, Any]:
         "gate_max_abs": {**number, "description": "what it had to reach"},
         "margin": {"enum": ["kept", "used up"], "description": "of a simulation"},
         "device": {"type": "string", "description": "where it was measured"},
+        "provider": {"enum": ["cuda"], "description": "of ONNX Runtime, by which it was measured"},
+        "form": {"type": "string", "description": "the file of the denoise graph that was measured"},
         "measured_at": {"type": "string", "format": "date-time"},
         "is_serving_device": {"type": "boolean", "description": "absent where the server does not know what serves"},
     }

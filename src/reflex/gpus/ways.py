@@ -24,6 +24,7 @@ __all__ = [
     "Choice",
     "Device",
     "Machine",
+    "Serving",
     "Wanted",
     "choose",
     "driver_problem",
@@ -64,6 +65,17 @@ class Choice:
     """None on the processor."""
     passed_over: tuple[str, ...] = ()
     """A sentence for each better way that `auto` could not take; none where there is no driver at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What computes a policy's answers."""
+
+    device: str
+    """The card, as its driver calls it, or `cpu`."""
+    way: Device
+    form: str | None = None
+    """The file of the denoise graph that runs; None where nobody knows."""
 
 
 NONE_FAILED: Final[Mapping[Device, str]] = MappingProxyType({})

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Final, cast
 
 from reflex.device_parity import DeviceParityConfig
+from reflex.gpus import Serving
 from reflex.policy_config import PolicyConfig
 from reflex.wire import PrecisionProof
 
@@ -20,12 +21,13 @@ CPU: Final = "cpu"
 """The serving device that is no GPU."""
 
 
-def precision_proof(config: PolicyConfig, serving: str | None = None) -> PrecisionProof | None:
-    """None where there is nothing to say. `serving` is the device's name, None where nobody knows it."""
+def precision_proof(config: PolicyConfig, serving: Serving | None = None) -> PrecisionProof | None:
+    """None where there is nothing to say. `serving` is None where nobody knows what serves."""
     if _is_what_was_compared(config):
         return None
     measured, simulated = _measured(config, serving), _simulated(config)
-    is_simulated_here = serving == CPU and config.engine == "onnx" and simulated["by"] == "simulation"
+    is_on_cpu = serving is not None and serving.way == CPU
+    is_simulated_here = is_on_cpu and config.engine == "onnx" and simulated["by"] == "simulation"
     if is_simulated_here and config.precision != "fp32":
         return {**simulated, "is_serving_device": True}
     if measured is None:
@@ -38,7 +40,11 @@ def precision_proof(config: PolicyConfig, serving: str | None = None) -> Precisi
         "device": measured.device,
         "measured_at": measured.measured_at,
     }
-    return proof if serving is None else {**proof, "is_serving_device": measured.device == serving}
+    if measured.provider is not None:
+        proof["provider"] = measured.provider
+    if measured.form is not None:
+        proof["form"] = measured.form
+    return proof if serving is None else {**proof, "is_serving_device": _is_of(measured, serving)}
 
 
 def proof_in_words(proof: PrecisionProof) -> str:
@@ -53,11 +59,13 @@ def proof_in_words(proof: PrecisionProof) -> str:
         case _:
             where = {True: ", which serves", False: ", which does not serve here", None: ""}
             verb = "measured" if proof["verdict"] == "passed" else "missed its gate"
-            return f"{verb} on {proof['device']}{where[proof.get('is_serving_device')]}: {_how_near(proof)}"
+            is_here = proof.get("is_serving_device")
+            by = _by_which_way(proof) if is_here is False else ""
+            return f"{verb} on {proof['device']}{by}{where[is_here]}: {_how_near(proof)}"
 
 
-def proof_remedy(config: PolicyConfig, proof: PrecisionProof) -> str | None:
-    """What to do about it; None where nothing is to be done."""
+def proof_remedy(config: PolicyConfig, proof: PrecisionProof, serving: Serving | None = None) -> str | None:
+    """What to do about it; None where nothing is to be done. `serving` as for `precision_proof`."""
     command = f"`reflex verify REPOSITORY --policy {config.policy_id} --device cuda`"
     if proof["by"] == "measurement" and proof["verdict"] != "passed":
         exact = "" if config.precision == "fp32" else "export it again with --precision fp32, or "
@@ -67,6 +75,8 @@ def proof_remedy(config: PolicyConfig, proof: PrecisionProof) -> str | None:
     is_here = proof.get("is_serving_device")
     if is_here or (proof["by"] == "measurement" and is_here is None):
         return None
+    if serving is not None and serving.way == "trt-rtx":
+        return f"serve it with --device cuda: {command} measures that, and not what TensorRT for RTX computes"
     return f"{command} measures it on the GPU that serves"
 
 
@@ -82,11 +92,18 @@ def _has_failed(measured: DeviceParityConfig) -> bool:
     return measured.verdict != "passed"
 
 
-def _measured(config: PolicyConfig, serving: str | None) -> DeviceParityConfig | None:
-    """Of the serving device where it was measured there, else of any: one that failed, or the newest."""
+def _measured(config: PolicyConfig, serving: Serving | None) -> DeviceParityConfig | None:
+    """Of what serves where that was measured, else of any: one that failed, or the newest."""
     several = _of_what_runs(config)
-    here = [one for one in several if one.device == serving]
+    here = [one for one in several if serving is not None and _is_of(one, serving)]
     return max(here or several, key=lambda one: (_has_failed(one), one.measured_at), default=None)
+
+
+def _is_of(measured: DeviceParityConfig, serving: Serving) -> bool:
+    """Whether it was measured of what serves. A form that nobody knows is the one that serves."""
+    is_same_way = (measured.provider or "cuda") == serving.way
+    is_same_form = None in (measured.form, serving.form) or measured.form == serving.form
+    return measured.device == serving.device and (measured.engine != "onnx" or (is_same_way and is_same_form))
 
 
 def _simulated(config: PolicyConfig) -> PrecisionProof:
@@ -105,6 +122,12 @@ def _simulated(config: PolicyConfig) -> PrecisionProof:
     if "margin" in record:
         proof["margin"] = "kept" if record["margin"] == "kept" else "used up"
     return proof
+
+
+def _by_which_way(proof: PrecisionProof) -> str:
+    """Two ways of running on one card are two measurements."""
+    told = f" by {proof['provider']}" if "provider" in proof else ""
+    return f"{told} from {proof['form']}" if "form" in proof else told
 
 
 def _how_near(proof: PrecisionProof) -> str:

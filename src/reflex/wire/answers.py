@@ -60,10 +60,14 @@ class PrecisionProof(TypedDict):
     """Of a simulation: whether an error of twice the size would pass as well."""
     device: NotRequired[str]
     """Where it was measured."""
+    provider: NotRequired[Literal["cuda"]]
+    """Of ONNX Runtime, by which it was measured there; absent of an engine, and in older records."""
+    form: NotRequired[str]
+    """The file of the denoise graph that was measured; absent of an engine, and in older records."""
     measured_at: NotRequired[str]
     """ISO 8601, UTC."""
     is_serving_device: NotRequired[bool]
-    """Whether that is the device that serves; absent where the server does not know which one does.
+    """Whether that device serves, by that way and from that file; absent where the server does not know what serves.
 
     Of a simulation: present, and true, where a CPU serves what was simulated.
     """

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from reflex.device_parity import DeviceParityConfig
+from reflex.device_parity import DeviceParityConfig, with_newest
 from reflex.policy_config import PolicyConfig
 from support.checkpoints.measured import measured_on
 from support.fakes import policy_config
@@ -34,6 +34,8 @@ def test_a_measurement_of_another_export_contradicts_the_record() -> None:
     "fields",
     [
         {"device": ""},
+        {"provider": "cpu"},
+        {"form": ""},
         {"compute_capability": "nine"},
         {"measured_at": "yesterday"},
         {"verdict": "not checked"},
@@ -44,6 +46,16 @@ def test_a_measurement_of_another_export_contradicts_the_record() -> None:
 def test_what_is_no_measurement_is_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         DeviceParityConfig(**(measured_on("NVIDIA H200").model_dump() | fields))
+
+
+def test_a_record_from_before_ways_and_forms_were_told_is_read_and_replaced() -> None:
+    told = measured_on("NVIDIA H200", provider="cuda", form="model.onnx")
+    before = DeviceParityConfig(**told.model_dump(exclude={"provider", "form"}))
+    other = told.model_copy(update={"form": "model.cuda.onnx"})
+
+    assert (before.provider, before.form) == (None, None)
+    assert with_newest((other, before), told) == (other, told)
+    assert with_newest((other, told), told) == (other, told)
 
 
 def test_a_figure_that_is_not_finite_is_kept_as_its_word() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from reflex.device_parity import DeviceParityConfig
+from reflex.gpus import Device, Serving
 from reflex.readiness.precision_proof import CPU, precision_proof, proof_in_words, proof_remedy
 from support.checkpoints.measured import measured_on
 from support.fakes import policy_config
@@ -14,15 +15,21 @@ from support.fakes import policy_config
 SIMULATED = {"verdict": "passed", "max_abs": 2.3e-3, "gate_max_abs": 5e-3, "margin": "kept"}
 
 
-def told(serving: str | None = None, **fields: Any) -> tuple[str, str | None]:
+def told(
+    serving: str | None = None, *, way: Device = "cuda", form: str | None = None, **fields: Any
+) -> tuple[str, str | None]:
     config = policy_config(**({"precision": "fp16", "parity": SIMULATED} | fields))
-    proof = precision_proof(config, serving)
+    what = None if serving is None else Serving(serving, CPU if serving == CPU else way, form)
+    proof = precision_proof(config, what)
     assert proof is not None
-    return proof_in_words(proof), proof_remedy(config, proof)
+    return proof_in_words(proof), proof_remedy(config, proof, what)
+
+
+ON_CPU = Serving(CPU, CPU)
 
 
 def test_fp32_that_runs_from_onnx_is_what_was_compared_and_nothing_is_said() -> None:
-    assert precision_proof(policy_config(precision="fp32"), CPU) is None
+    assert precision_proof(policy_config(precision="fp32"), ON_CPU) is None
 
 
 @pytest.mark.parametrize("max_abs", [1e-2, "nan"])
@@ -35,7 +42,7 @@ def test_fp32_that_missed_its_gate_on_a_device_is_told(max_abs: float | str) -> 
     assert remedy == "serve it on another device"
     assert told(precision="fp32", device_parity=(failed, passed))[0].startswith("missed its gate on NVIDIA H200: ")
     assert told(CPU, precision="fp32", device_parity=(failed,))[0].startswith("missed its gate on NVIDIA H200, which")
-    assert precision_proof(policy_config(precision="fp32", device_parity=(passed,)), "NVIDIA L4") is None
+    assert precision_proof(policy_config(precision="fp32", device_parity=(passed,))) is None
 
 
 @pytest.mark.parametrize("serving", ["NVIDIA L4", None])
@@ -59,7 +66,7 @@ def test_a_cpu_that_serves_runs_what_was_simulated_and_nothing_is_to_be_done(
 
 @pytest.mark.parametrize("engine", ["tensorrt", "tensorrt-rtx"])
 def test_an_engine_is_not_what_a_cpu_simulated(engine: str) -> None:
-    proof = precision_proof(policy_config(precision="fp16", parity=SIMULATED, engine=engine), CPU)
+    proof = precision_proof(policy_config(precision="fp16", parity=SIMULATED, engine=engine), ON_CPU)
 
     assert proof is not None
     assert "is_serving_device" not in proof
@@ -97,6 +104,37 @@ def test_a_measurement_names_its_device_and_whether_that_one_serves(
 
     assert words == f"measured on {where}: 2.4e-03 of 5e-03"
     assert (remedy is not None) is is_to_be_measured
+
+
+@pytest.mark.parametrize("fields", [{}, {"provider": "cuda", "form": "model.onnx"}])
+def test_what_onnx_runtime_computed_is_not_what_tensorrt_for_rtx_computes_on_the_same_card(
+    fields: dict[str, Any],
+) -> None:
+    words, remedy = told("RTX 4090", way="trt-rtx", device_parity=(measured_on("RTX 4090", **fields),))
+
+    by = " by cuda from model.onnx" if fields else ""
+    assert words == f"measured on RTX 4090{by}, which does not serve here: 2.4e-03 of 5e-03"
+    assert remedy == (
+        "serve it with --device cuda: `reflex verify REPOSITORY --policy small --device cuda` measures that, "
+        "and not what TensorRT for RTX computes"
+    )
+
+
+def test_two_forms_on_one_card_are_two_measurements() -> None:
+    several = tuple(
+        measured_on("NVIDIA H200", provider="cuda", form=form, max_abs=max_abs)
+        for form, max_abs in (("model.cuda.onnx", 1e-3), ("model.onnx", 2e-3))
+    )
+
+    def words(form: str | None, *records: DeviceParityConfig) -> str:
+        return told("NVIDIA H200", form=form, device_parity=records)[0]
+
+    assert words("model.cuda.onnx", *several) == "measured on NVIDIA H200, which serves: 1.0e-03 of 5e-03"
+    assert words("model.onnx", *several) == "measured on NVIDIA H200, which serves: 2.0e-03 of 5e-03"
+    assert words("model.onnx", several[0]).startswith(
+        "measured on NVIDIA H200 by cuda from model.cuda.onnx, which does not serve here"
+    )
+    assert words("model.onnx", measured_on("NVIDIA H200")).startswith("measured on NVIDIA H200, which serves")
 
 
 def test_of_several_measurements_that_of_the_serving_device_counts_else_the_newest() -> None:

@@ -14,7 +14,8 @@ import pytest
 
 from reflex.errors import RepositoryError
 from reflex.export_options import ExportOptions
-from reflex.model_repository import CONFIG_FILE, model_file
+from reflex.gpus import Serving
+from reflex.model_repository import CONFIG_FILE, MODEL_FILE, model_file
 from reflex.policy_config import PolicyConfig, read_policy_config
 from reflex.readiness.precision_proof import precision_proof
 from reflex_export.checking import verification
@@ -76,6 +77,7 @@ def test_a_policy_that_meets_its_gate_on_a_device_says_so_from_then_on(
     assert (code, told["verdict"], told["device"]) == (0, "passed", CARD.name)
     assert (measured.device, measured.compute_capability, measured.driver) == (CARD.name, "9.0", "580.95.05")
     assert (measured.verdict, measured.export_id, measured.max_abs) == ("passed", config.export_id, told["max_abs"])
+    assert (measured.provider, measured.form) == ("cuda", MODEL_FILE)
     assert measured.cases.keys() == {"case_0", "case_1"}
     assert max(map(float, measured.cases.values())) == measured.max_abs
     assert "measured on Card of this test, which serves" in told["note"]
@@ -193,7 +195,7 @@ def test_a_device_is_kept_once_with_its_newest_figures_and_others_stay(repositor
     found = kept(kept(kept(config, "A", 1e-3), "B", 2e-3), "A", 3e-3)
 
     assert [(one.device, one.max_abs) for one in found.device_parity] == [("B", 2e-3), ("A", 3e-3)]
-    proof = precision_proof(found, "A")
+    proof = precision_proof(found, Serving("A", "cuda"))
     assert proof is not None
     assert proof["max_abs"] == 3e-3
 

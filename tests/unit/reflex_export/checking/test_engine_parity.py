@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from reflex.errors import RepositoryError
+from reflex.gpus import Serving
 from reflex.model_repository import CONFIG_FILE, model_file
 from reflex.policy_config import PolicyConfig, read_policy_config
 from reflex.readiness.precision_proof import precision_proof, proof_in_words
@@ -53,7 +54,7 @@ def test_engines_that_answer_as_their_onnx_does_are_proven_on_that_device(
     assert (measured.verdict, measured.engine, measured.device) == ("passed", "tensorrt", CARD.name)
     assert len(measured.cases) == 4
     built = demo.model_copy(update={"engine": "tensorrt", "device_parity": (measured,)})
-    proof = precision_proof(built, CARD.name)
+    proof = precision_proof(built, Serving(CARD.name, "cuda"))
     assert proof is not None
     assert proof_in_words(proof).startswith("measured on Card of this test, which serves: ")
 

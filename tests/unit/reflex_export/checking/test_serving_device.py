@@ -155,12 +155,16 @@ def test_what_a_server_opens_on_cuda_is_what_is_measured_there(tmp_path: Path, m
 
     told: list[Stage] = []
 
-    def verdict(device: ServingDevice) -> str:
-        return verify_policy(tmp_path, policy, checkpoint, None, told.append, device).parity.verdict
+    def found(device: ServingDevice) -> tuple[str, str]:
+        verification = verify_policy(tmp_path, policy, checkpoint, None, told.append, device)
+        return verification.parity.verdict, verification.form
 
-    assert [verdict(PROCESSOR), verdict(card)] == ["passed", "failed"]
+    assert [found(PROCESSOR), found(card)] == [("passed", MODEL_FILE), ("failed", own.name)]
+    with monkeypatch.context() as asked:
+        asked.setenv("REFLEX_CUDA_MASKS", "1")
+        assert found(card) == ("passed", MODEL_FILE)
     own.write_bytes(b"no graph")
-    assert verdict(card) == "passed"
+    assert found(card) == ("passed", MODEL_FILE)
     assert [stage.name for stage in told if own.name in stage.name] == [
         f"{own.name} does not run on a card: {MODEL_FILE} is measured, as it is served"
     ]

@@ -29,6 +29,14 @@ def test_the_reason_of_a_model_that_did_not_load_is_found_without_codes_and_trac
     assert failure == "model 'broken': /r/broken/1/model.onnx is missing; export the policy again"
 
 
+def test_what_a_model_runs_from_is_what_it_has_said_last() -> None:
+    lines = [f"reflex: a runs on cuda from {form}, as CUDA graphs\n" for form in ("model.cuda.onnx", "model.onnx")]
+
+    assert _log(lines[0]).forms == {"a": "model.cuda.onnx"}
+    assert _log("".join(lines)).forms == {"a": "model.onnx"}
+    assert _log(lines[0]).replays_graphs
+
+
 FAILED = "E1121 03:44:52.872535 5848 model_lifecycle.cc:642] \"failed to load '{}' version 1: Internal: {}\"\n"
 LOADED = "I1121 03:44:53.872535 5848 model_lifecycle.cc:849] \"successfully loaded '{}'\"\n"
 

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from reflex.errors import RepositoryError, SetupError
-from reflex.gpus import Libraries, Machine, read_driver
+from reflex.gpus import Libraries, Machine, Serving, read_driver
 from reflex_frontend.embedded import EmbeddedOptions, EmbeddedTriton, server
 from reflex_frontend.embedded.device import DeviceInUse
 from reflex_frontend.embedded.log import TritonLog
 from reflex_frontend.embedded.private_repository import PrivateRepository
 from reflex_frontend.embedded.run_folder import RunFolder
+from support.fakes import policy_config
 from support.gpus.standin import H200, Standin
 from support.waiting import HANGS_S, eventually
 
@@ -42,6 +43,7 @@ def test_stop_without_start_does_nothing(tmp_path: Path) -> None:
 
 SERVING = 'I1121 03:42:54.379729 4506 grpc_server.cc:2558] "Started GRPCInferenceService at 127.0.0.1:18001"\n'
 FAILED = "E1121 03:44:52.872535 5848 model_lifecycle.cc:642] \"failed to load '{}' version 1: Internal: {}\"\n"
+ALL_THERE = Libraries("1.31.1", "13.0", ("onnxruntime-gpu",), (), "0.5.0", 13)
 NO_MEMORY = "device cuda: the GPU's memory ran out; see who"
 
 
@@ -57,12 +59,23 @@ class Ended:
 def _after(tmp_path: Path, log: str, *, parts: tuple[str, ...] = ()) -> tuple[str | None, str | None, bool]:
     """What failed, the device from then on, and whether `auto` goes on looking, when a process of A ended."""
     library = Standin((H200,)).write(tmp_path / "libcuda.so.1")
-    machine = Machine(read_driver(str(library)), Libraries("1.31.1", "13.0", ("onnxruntime-gpu",), (), "0.5.0", 13))
+    machine = Machine(read_driver(str(library)), ALL_THERE)
     device = DeviceInUse("auto", machine)
     triton = EmbeddedTriton(EmbeddedOptions(model_repository=tmp_path, models=("a",), device=device))
     triton._parts = {"a": frozenset(parts)}
     triton._note_exit(Ended(log))  # type: ignore[arg-type]
     return triton._failure, device.name, device.may_step_down
+
+
+def test_a_policy_is_served_from_the_file_that_its_denoise_says(tmp_path: Path) -> None:
+    config, machine = policy_config(), Machine(read_driver(str(Standin((H200,)).write(tmp_path / "cuda"))), ALL_THERE)
+    device = DeviceInUse("cuda", machine)
+    triton = EmbeddedTriton(EmbeddedOptions(model_repository=tmp_path, models=("a",), device=device))
+    before = device.serving(config)
+    triton._child = Ended("reflex: small_denoise runs on cuda from model.cuda.onnx, as CUDA graphs\n")  # type: ignore[assignment]
+
+    assert before == Serving("NVIDIA H200", "cuda")
+    assert device.serving(config) == Serving("NVIDIA H200", "cuda", "model.cuda.onnx")
 
 
 @pytest.mark.parametrize("why", [NO_MEMORY, "model.onnx is missing; export the policy again"])

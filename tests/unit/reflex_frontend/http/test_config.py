@@ -7,7 +7,7 @@ from typing import Any
 
 from reflex.client.embodiment import embodiment_of
 from reflex.embodiments import load_embodiment
-from reflex.gpus import Libraries, Machine, read_driver
+from reflex.gpus import Libraries, Machine, Wanted, read_driver
 from reflex.policy_config import PolicyConfig
 from reflex.wire import EMBODIMENT_FIELD, PRECISION_PROOF_FIELD
 from reflex_frontend.embedded.device import DeviceInUse
@@ -49,9 +49,9 @@ def test_a_policy_in_fp32_says_nothing_of_its_precision_and_one_in_fp16_how_it_i
         router = act_service(FakeTriton(), time.monotonic, config=config).router
         return json.loads(configs_of(router, device)).get(PRECISION_PROOF_FIELD)
 
-    def on(card: Card) -> DeviceInUse:
+    def on(card: Card, way: Wanted = "cuda") -> DeviceInUse:
         driver = read_driver(str(Standin((card,)).write(tmp_path / card.name)), tmp_path / "no version")
-        return DeviceInUse("cuda", Machine(driver, Libraries("1.31.1", "13.0", ("onnxruntime-gpu",), (), "0.5.0", 13)))
+        return DeviceInUse(way, Machine(driver, Libraries("1.31.1", "13.0", ("onnxruntime-gpu",), (), "0.5.0", 13)))
 
     assert proof(ONE, DeviceInUse()) is None
     simulated = {"by": "simulation", "verdict": "passed", "max_abs": 3e-3, "gate_max_abs": 5e-3}
@@ -59,4 +59,10 @@ def test_a_policy_in_fp32_says_nothing_of_its_precision_and_one_in_fp16_how_it_i
     assert proof(half, on(H200)) == proof(half, DeviceInUse.elsewhere()) == simulated
     assert proof(measured, on(H200))["is_serving_device"] is True
     assert proof(measured, on(RTX_4090))["is_serving_device"] is False
+    on_this = half.model_copy(update={"device_parity": (measured_on(RTX_4090.name, form="model.onnx"),)})
+    assert proof(on_this, on(RTX_4090))["is_serving_device"] is True
+    assert proof(on_this, on(RTX_4090, "auto"))["is_serving_device"] is False  # TensorRT for RTX takes it
+    with_numbers = on(RTX_4090)
+    with_numbers.form_of = {"small_denoise": "model.cuda.onnx"}.get
+    assert proof(on_this, with_numbers)["is_serving_device"] is False
     assert "is_serving_device" not in proof(measured, DeviceInUse.elsewhere())

@@ -104,7 +104,8 @@ def _load_on(device: str, path: Path, config: dict) -> BoundSession:
         device, path, lambda: _session_options(config), config, lambda session: _check_tensors(config, session)
     )
     sys.stderr.write(
-        f"reflex: {config['name']} runs on {device}, {'as' if session.captures else 'without'} CUDA graphs\n"
+        f"reflex: {config['name']} runs on {device} from {path.name}, "
+        f"{'as' if session.captures else 'without'} CUDA graphs\n"
     )
     return session
 

@@ -12,6 +12,7 @@ import onnxruntime
 import pytest
 
 from reflex.model_repository import CUDA_MODEL_FILE, MODEL_FILE
+from reflex_frontend.embedded.log import TritonLog
 from support.gpus.backend import backend_module, doubling, model_config
 
 bound = backend_module("reflex_bound")
@@ -48,6 +49,16 @@ def on_cpu(
 def opened_on(device: str, folder: Path, monkeypatch: pytest.MonkeyPatch, **config: Any) -> Any:
     monkeypatch.setenv("REFLEX_ONNX_DEVICE", device)
     return session.open_session(model_config(**config), folder)
+
+
+def test_the_frontend_is_told_from_which_file_a_model_runs(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    log = TritonLog()
+    for device in ("cuda", "trt-rtx"):
+        factor_on(device, folder, monkeypatch)
+        log.feed(capfd.readouterr().err.encode())
+        assert log.forms == {"double": {"cuda": CUDA_MODEL_FILE, "trt-rtx": MODEL_FILE}[device]}
 
 
 def factor_on(device: str, folder: Path, monkeypatch: pytest.MonkeyPatch, **config: Any) -> float:
