@@ -43,7 +43,7 @@ ENVIRONMENT_READERS: Final[Mapping[str, str]] = {
     f"{EMBEDDED}__main__.py": "becomes tritonserver in its container, and hands the environment on",
     "frontend/reflex_frontend/settings.py": "names the variables that are no settings, which Pydantic passes over",
     "export/reflex_export/__init__.py": "keeps ONNX Runtime from reporting its use, which only a variable does",
-    "export/reflex_export/checking/verification.py": "REFLEX_CUDA_MASKS, by which a server takes the graph with masks",
+    "export/reflex_export/checking/served_form.py": "REFLEX_CUDA_MASKS, by which a server takes the graph with masks",
     "src/reflex/control/opening.py": "hands it to the one function that finds key and address for the SDK and the CLI",
     "src/reflex/client/streaming/options.py": "REFLEX_CONNECT_RETRY_SECONDS, where the argument is not given",
     "control/reflex_control/settings.py": "XDG_DATA_HOME, where a user's programs keep what lasts",

@@ -60,6 +60,14 @@ DATATYPES: Final = {
     "tensor(uint8)": "UINT8",
     "tensor(bool)": "BOOL",
 }
+NUMPY: Final = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(int64)": np.int64,
+    "tensor(uint8)": np.uint8,
+    "tensor(bool)": np.bool_,
+}
+"""Of what one model of a policy gives to the next, too."""
 
 
 def gate_of(precision: str) -> Gate:
@@ -158,14 +166,23 @@ class PolicyRunner:
         """Tensors in and out by name, each with its batch axis; `RepositoryError` names a model that fails."""
         known = dict(inputs)
         for path, session in self._sessions:
-            feeds = {value.name: known[value.name] for value in session.get_inputs()}
-            names = [value.name for value in session.get_outputs()]
-            try:
-                answers = session.run(names, feeds)
-            except REFUSALS as exc:
-                raise _failure(path, "fails on a request", exc, self._device) from exc
-            known.update(zip(names, answers, strict=True))
+            known |= self._answers(path, session, {value.name: known[value.name] for value in session.get_inputs()})
         return known
+
+    def warm_up(self, batch_sizes: Iterable[int]) -> None:
+        """Run the last model on zeros, as a server does before it is ready; errors are those of `run`."""
+        path, session = self._sessions[-1]
+        for size in batch_sizes:
+            self._answers(path, session, {value.name: _zeros(value, size) for value in session.get_inputs()})
+
+    def _answers(
+        self, path: Path, session: onnxruntime.InferenceSession, feeds: Mapping[str, Array]
+    ) -> dict[str, Array]:
+        names = [value.name for value in session.get_outputs()]
+        try:
+            return dict(zip(names, session.run(names, dict(feeds)), strict=True))
+        except REFUSALS as exc:
+            raise _failure(path, "fails on a request", exc, self._device) from exc
 
 
 def _failure(path: Path, what: str, exc: Exception, device: ServingDevice) -> RepositoryError | DeviceError:
@@ -181,6 +198,12 @@ def _failure(path: Path, what: str, exc: Exception, device: ServingDevice) -> Re
 def _tensor(value: onnxruntime.NodeArg) -> TensorConfig:
     sizes = tuple(size if isinstance(size, int) else -1 for size in value.shape[1:])
     return TensorConfig(name=value.name, datatype=DATATYPES.get(value.type, value.type), shape=sizes)
+
+
+def _zeros(value: onnxruntime.NodeArg, batch_size: int) -> Array:
+    """A size that the model leaves open is 1."""
+    sizes = [size if isinstance(size, int) else 1 for size in value.shape[1:]]
+    return np.zeros([batch_size, *sizes], NUMPY[value.type])
 
 
 def told_number(value: float) -> float | str:

@@ -6,7 +6,6 @@ is always found with the FP32 graphs.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -15,7 +14,7 @@ from typing import Final
 
 from reflex.errors import SetupError
 from reflex.interruption import scratch_folder
-from reflex.model_repository import CUDA_MODEL_FILE, MODEL_FILE, model_file
+from reflex.model_repository import MODEL_FILE, model_file
 from reflex.numerics import max_abs
 from reflex.policy_config import COMPONENT_ROLES, PolicyConfig
 from reflex.readiness.servable import require_same_inputs
@@ -25,10 +24,10 @@ from reflex_export.checking.memory import available_bytes, check_bytes, require_
 from reflex_export.checking.observations import varied_inputs
 from reflex_export.checking.parity import Parity, PolicyRunner, gate_of
 from reflex_export.checking.recorded import read_case
+from reflex_export.checking.served_form import served_form
 from reflex_export.checking.serving_device import PROCESSOR, ServingDevice
 from reflex_export.checking.tapped import write_tapped
 from reflex_export.checkpoint import Checkpoint
-from reflex_export.errors import DeviceError
 from reflex_export.families.common import arithmetic_of
 from reflex_export.families.family_graphs import build_graphs
 from reflex_export.graph.graph import Array
@@ -43,9 +42,6 @@ SAME_AS_FP32: Final = (
     "the policy agrees with the checkpoint's FP32 graphs: the recordings are of another checkpoint or processor, "
     "or the export itself is wrong"
 )
-MASKS: Final = "REFLEX_CUDA_MASKS"
-"""By which a server on CUDA is told to take `model.onnx`."""
-YES: Final = frozenset({"1", "true", "yes", "on"})
 NO_STEPS: Final = (
     "graphs that are built again from the checkpoint do not answer as the published ones do, so the place inside "
     "the component cannot be told"
@@ -112,7 +108,7 @@ class _Models:
     ) -> None:
         self.config, self.checkpoint, self.device = config, checkpoint, device
         self.paths = {role: model_file(repository, config.component(role)) for role in COMPONENT_ROLES}
-        self.runner, self.form = _served(self.paths, device, progress)
+        self.runner, self.form = served_form(self.paths, device, progress)
         require_same_inputs(f"the ONNX of {config.policy_id}", self.runner.inputs(), config)
 
     def fp32(self, afterwards: ExitStack) -> PolicyRunner:
@@ -135,17 +131,6 @@ class _Models:
             paths.append(write_tapped(graph, self.paths[role], folder / role))
         whole = [path for path in paths if path is not None]
         return PolicyRunner(whole, self.device) if len(whole) == len(paths) else None
-
-
-def _served(paths: Mapping[str, Path], device: ServingDevice, progress: Progress) -> tuple[PolicyRunner, str]:
-    """With the denoise that a server on this device opens, and that one's file: see docs/adr/0031."""
-    own = paths["denoise"].with_name(CUDA_MODEL_FILE)
-    if not device.is_processor and own.is_file() and os.environ.get(MASKS, "").lower() not in YES:
-        try:
-            return PolicyRunner({**paths, "denoise": own}.values(), device), own.name
-        except DeviceError:
-            progress(Stage(f"{own.name} does not run on {device.name}: {MODEL_FILE} is measured, as it is served"))
-    return PolicyRunner(paths.values(), device), MODEL_FILE
 
 
 def _against_fp32(models: _Models, progress: Progress) -> Verification:
