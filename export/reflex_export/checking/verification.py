@@ -95,7 +95,7 @@ def _against_cases(models: _Models, cases: Path, progress: Progress) -> Verifica
     worst = read_case(cases / f"{parity.worst}.npz", checkpoint, config.inputs)
     try:
         found, note = _locate(models, {worst.name: worst.inputs}, progress)
-    except SetupError as exc:  # what was measured is measured
+    except (SetupError, OSError) as exc:  # what was measured is measured
         return Verification(parity, None, f"{NOT_COMPARED}: {exc}")
     return Verification(parity, found, note or ("" if found else SAME_AS_FP32))
 
@@ -173,7 +173,7 @@ def _inside(
         try:
             tapped = models.tapped(folder)
             found = tapped.run(inputs) if tapped else {}
-        except SetupError as exc:  # a second policy on the device: its memory may be full
+        except (SetupError, OSError) as exc:  # a second policy on the device: its memory may be full, or the disk
             return known, f"{NOT_INSIDE}: {exc}"
         if not found or not _is_same_answer(found, published, models.config.precision):
             return known, NO_STEPS

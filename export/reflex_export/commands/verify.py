@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,6 +32,7 @@ ARITHMETIC_WORDS: Final[Mapping[str, str]] = {
     "fp16": "; computed in FP16",
     "fp16_mlp": "; computed in FP16, attention in FP32",
 }
+UNWRITTEN: Final = "what was measured was not written"
 ENGINE_NOTE: Final = "its ONNX was run; the engine that serves it was not"
 
 
@@ -81,8 +83,16 @@ def _recorded(
             repository, config.policy_id, measured, lambda holder: progress(Stage(f"waiting for {holder}"))
         )
     except SetupError as exc:
-        return config, f"what was measured was not written: {exc}"
+        return config, f"{UNWRITTEN}: {exc}"
+    except OSError as exc:  # a full disk above all
+        return config, f"{UNWRITTEN}: {repository} cannot be written ({_why(exc)}); mend that, and verify again"
     return with_measurement(config, measured), ""
+
+
+def _why(exc: OSError) -> str:
+    """Of a folder's copy, in which several may have failed, the first."""
+    several = exc.args[0] if isinstance(exc, shutil.Error) and isinstance(exc.args[0], list) else []
+    return exc.strerror or (str(several[0][-1]) if several else str(exc))
 
 
 def proof_sentence(config: PolicyConfig, serving: Serving | None = None) -> str:

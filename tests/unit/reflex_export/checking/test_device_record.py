@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from datetime import UTC, datetime
@@ -170,6 +171,48 @@ def test_what_cannot_be_written_is_told_beside_its_figures(
     assert (code, told["verdict"]) == (1, "passed")
     assert "what was measured was not written: the model repository cannot be written" in told["note"]
     assert not read_policy_config(repository / "arm").device_parity
+
+
+NO_SPACE = "No space left on device"
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (OSError(errno.ENOSPC, NO_SPACE), NO_SPACE),
+        (OSError(errno.EROFS, "Read-only file system", "/models/arm"), "Read-only file system"),
+        (shutil.Error([("/models/arm/a", "/models/b/a", f"[Errno 28] {NO_SPACE}")]), f"[Errno 28] {NO_SPACE}"),
+    ],
+)
+def test_a_disk_that_is_full_does_not_lose_the_verdict(
+    repository: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, error: OSError, why: str
+) -> None:
+    def refuses(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(command, "record_measurement", refuses)
+    code, told = verified(repository, capsys, golden_folder("act"))
+
+    assert (code, told["verdict"]) == (1, "passed")
+    assert (
+        f"what was measured was not written: {repository} cannot be written ({why}); mend that, and verify again"
+        in told["note"]
+    )
+
+
+def test_a_disk_that_is_full_where_the_place_is_looked_for_does_not_lose_what_was_measured(
+    repository: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(*_: object) -> None:
+        raise OSError(errno.ENOSPC, NO_SPACE)
+
+    spoilt(repository)
+    monkeypatch.setattr(verification._Models, "fp32", refuses)
+    code, told = verified(repository, capsys, golden_folder("act"))
+
+    (measured,) = read_policy_config(repository / "arm").device_parity
+    assert (code, told["verdict"], measured.verdict) == (1, "failed", "failed")
+    assert NO_SPACE in told["note"]
 
 
 def test_a_policy_that_was_exported_again_meanwhile_keeps_its_record(repository: Path) -> None:
