@@ -45,7 +45,7 @@ class DeviceParityConfig(BaseModel):
 def with_newest(
     several: tuple[DeviceParityConfig, ...], measured: DeviceParityConfig
 ) -> tuple[DeviceParityConfig, ...]:
-    """With it at the end, in place of what was measured of the same on that device before."""
+    """With it at the end, in place of what was measured of the same on that device against the same before."""
     return (*(one for one in several if not _is_replaced(one, measured)), measured)
 
 
@@ -54,4 +54,4 @@ def _is_replaced(old: DeviceParityConfig, new: DeviceParityConfig) -> bool:
 
 
 def _what(measured: DeviceParityConfig) -> tuple[str, ...]:
-    return measured.device, measured.compute_capability, measured.engine
+    return measured.device, measured.compute_capability, measured.engine, measured.against

@@ -48,7 +48,7 @@ def device_parity(
 
 
 def with_measurement(config: PolicyConfig, measured: DeviceParityConfig) -> PolicyConfig:
-    """The same record with it, in place of what was measured of the same on that device before."""
+    """The same record with it, in place of what was measured of the same on that device against the same before."""
     return config.model_copy(update={"device_parity": with_newest(config.device_parity, measured)})
 
 

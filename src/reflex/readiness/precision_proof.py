@@ -7,6 +7,7 @@ the device that serves. A CPU that serves the ONNX runs what was simulated, so t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Final, cast
 
@@ -93,10 +94,15 @@ def _has_failed(measured: DeviceParityConfig) -> bool:
 
 
 def _measured(config: PolicyConfig, serving: Serving | None) -> DeviceParityConfig | None:
-    """Of what serves where that was measured, else of any: one that failed, or the newest."""
+    """Of what serves where that was measured, else of any: the worst, by whatever it was held against."""
     several = _of_what_runs(config)
     here = [one for one in several if serving is not None and _is_of(one, serving)]
-    return max(here or several, key=lambda one: (_has_failed(one), one.measured_at), default=None)
+    return max(here or several, key=_badness, default=None)
+
+
+def _badness(measured: DeviceParityConfig) -> tuple[bool, float, str]:
+    figure = float(measured.max_abs)
+    return _has_failed(measured), math.inf if math.isnan(figure) else figure, measured.measured_at
 
 
 def _is_of(measured: DeviceParityConfig, serving: Serving) -> bool:

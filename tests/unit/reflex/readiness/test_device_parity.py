@@ -58,5 +58,16 @@ def test_a_record_from_before_ways_and_forms_were_told_is_read_and_replaced() ->
     assert with_newest((other, told), told) == (other, told)
 
 
+def test_what_was_held_against_something_else_stays() -> None:
+    strong = measured_on("NVIDIA H200", verdict="failed", against="recorded cases", max_abs=6e-3)
+    weak = measured_on("NVIDIA H200", max_abs=1e-3)
+
+    both = with_newest((strong,), weak)
+    again = strong.model_copy(update={"verdict": "passed", "max_abs": 2e-3})
+
+    assert both == (strong, weak)
+    assert with_newest(both, again) == (weak, again)
+
+
 def test_a_figure_that_is_not_finite_is_kept_as_its_word() -> None:
     assert measured_on("NVIDIA H200", verdict="failed", max_abs="nan").max_abs == "nan"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reflex.device_parity import DeviceParityConfig
+from reflex.device_parity import DeviceParityConfig, with_newest
 from reflex.gpus import Device, Serving
 from reflex.readiness.precision_proof import CPU, precision_proof, proof_in_words, proof_remedy
 from support.checkpoints.measured import measured_on
@@ -137,7 +137,18 @@ def test_two_forms_on_one_card_are_two_measurements() -> None:
     assert words("model.onnx", measured_on("NVIDIA H200")).startswith("measured on NVIDIA H200, which serves")
 
 
-def test_of_several_measurements_that_of_the_serving_device_counts_else_the_newest() -> None:
+@pytest.mark.parametrize("worse", [{"verdict": "failed", "max_abs": 6e-3}, {"verdict": "failed", "max_abs": "nan"},
+                                   {"max_abs": 4e-3}])  # fmt: skip
+def test_a_weaker_measurement_that_is_newer_does_not_hide_a_worse_one(worse: dict[str, Any]) -> None:
+    stronger = measured_on("NVIDIA H200", against="recorded cases", **worse)
+    weaker = measured_on("NVIDIA H200", max_abs=1e-3, measured_at="2026-11-28T10:00:00Z")
+    for serving in ("NVIDIA H200", "NVIDIA L4", None):
+        words = told(serving, device_parity=with_newest((stronger,), weaker))[0]
+        assert f": {float(worse['max_abs']):.1e} of 5e-03" in words
+        assert words.startswith("missed its gate on" if "verdict" in worse else "measured on")
+
+
+def test_of_several_measurements_that_of_the_serving_device_counts_else_the_worst() -> None:
     several = (
         measured_on("NVIDIA L4", max_abs=1e-3, measured_at="2026-11-01T00:00:00Z"),
         measured_on("NVIDIA H200", max_abs=2e-3, measured_at="2026-11-02T00:00:00Z"),
