@@ -13,6 +13,7 @@ from typing import Final, cast
 
 from reflex.device_parity import DeviceParityConfig
 from reflex.gpus import Serving
+from reflex.model_repository import CUDA_MODEL_FILE, MODEL_FILE
 from reflex.policy_config import PolicyConfig
 from reflex.wire import PrecisionProof
 
@@ -67,18 +68,38 @@ def proof_in_words(proof: PrecisionProof) -> str:
 
 def proof_remedy(config: PolicyConfig, proof: PrecisionProof, serving: Serving | None = None) -> str | None:
     """What to do about it; None where nothing is to be done. `serving` as for `precision_proof`."""
-    command = f"`reflex verify REPOSITORY --policy {config.policy_id} --device cuda`"
-    if proof["by"] == "measurement" and proof["verdict"] != "passed":
-        exact = "" if config.precision == "fp32" else "export it again with --precision fp32, or "
-        return f"{exact}serve it on another device"
+    is_measured, is_here = proof["by"] == "measurement", proof.get("is_serving_device")
+    has_missed = is_measured and proof["verdict"] != "passed"
+    if has_missed and is_here is not False:
+        return _where_it_missed(config, proof)
     if config.engine != "onnx":
-        return None if proof["by"] == "measurement" else "build its engines where they serve: `reflex engines build`"
-    is_here = proof.get("is_serving_device")
-    if is_here or (proof["by"] == "measurement" and is_here is None):
+        is_known = is_measured and not has_missed
+        return None if is_known else "build its engines where they serve: `reflex engines build`"
+    if is_here or (is_measured and is_here is None):
         return None
-    if serving is not None and serving.way == "trt-rtx":
-        return f"serve it with --device cuda: {command} measures that, and not what TensorRT for RTX computes"
-    return f"{command} measures it on the GPU that serves"
+    return _what_measures(config, proof, serving)
+
+
+def _where_it_missed(config: PolicyConfig, proof: PrecisionProof) -> str:
+    exact = "" if config.precision == "fp32" else "export it again with --precision fp32, or "
+    has_masks = proof.get("form") != CUDA_MODEL_FILE or proof.get("is_serving_device") is False
+    masks = "" if has_masks else f", or from {MODEL_FILE} by REFLEX_CUDA_MASKS=1"
+    return f"{exact}serve it on another device{masks}"
+
+
+def _what_measures(config: PolicyConfig, proof: PrecisionProof, serving: Serving | None) -> str | None:
+    """Of ONNX that was not measured as it is served: what another device or way has missed says little of it."""
+    command = f"`reflex verify REPOSITORY --policy {config.policy_id}"
+    on_gpu = f"{command} --device cuda`"
+    way = None if serving is None else serving.way
+    if way == CPU:
+        was_compared = config.precision == "fp32" and (config.parity or {}).get("verdict") == "passed"
+        return None if was_compared else f"{command}` says how far it is off on the CPU that serves"
+    if serving is not None and way == "trt-rtx":
+        if proof["verdict"] == "failed" and proof.get("device") == serving.device:
+            return _where_it_missed(config, proof)
+        return f"serve it with --device cuda: {on_gpu} measures that, and not what TensorRT for RTX computes"
+    return f"{on_gpu} measures it on the GPU that serves"
 
 
 def _is_what_was_compared(config: PolicyConfig) -> bool:

@@ -166,6 +166,46 @@ def test_a_gate_that_was_missed_on_a_device_is_said_with_what_to_do() -> None:
     assert remedy == "export it again with --precision fp32, or serve it on another device"
 
 
+MEASURE = "`reflex verify REPOSITORY --policy small --device cuda` measures it on the GPU that serves"
+INSTEAD = "export it again with --precision fp32, or serve it on another device"
+
+
+@pytest.mark.parametrize(
+    ("serving", "fields", "remedy"),
+    [
+        ({"serving": "NVIDIA L4"}, {}, MEASURE),
+        ({"serving": "NVIDIA L4"}, {"precision": "fp32"}, MEASURE),
+        ({"serving": CPU}, {"precision": "fp32"}, None),
+        (
+            {"serving": CPU},
+            {"parity": None},
+            "`reflex verify REPOSITORY --policy small` says how far it is off on the CPU that serves",
+        ),
+        (
+            {"serving": "NVIDIA L4"},
+            {"engine": "tensorrt"},
+            "build its engines where they serve: `reflex engines build`",
+        ),
+        ({"serving": "NVIDIA H200", "form": "model.onnx"}, {}, MEASURE),
+        ({"serving": "NVIDIA H200", "way": "trt-rtx"}, {}, INSTEAD),
+        ({"serving": "NVIDIA H200"}, {}, f"{INSTEAD}, or from model.onnx by REFLEX_CUDA_MASKS=1"),
+    ],
+)
+def test_what_another_device_has_missed_is_measured_on_the_one_that_serves(
+    serving: dict[str, Any], fields: dict[str, Any], remedy: str | None
+) -> None:
+    kind = {"engine": "tensorrt"} if "engine" in fields else {"provider": "cuda", "form": "model.cuda.onnx"}
+    missed = measured_on("NVIDIA H200", verdict="failed", max_abs=6.1e-3, **kind)
+
+    assert told(**serving, device_parity=(missed,), **fields)[1] == remedy
+
+
+def test_what_a_cpu_serves_and_nothing_compared_is_not_sent_to_a_gpu() -> None:
+    assert told(CPU, parity=None)[1] == (
+        "`reflex verify REPOSITORY --policy small` says how far it is off on the CPU that serves"
+    )
+
+
 def test_an_engine_is_proven_by_no_measurement_of_the_onnx() -> None:
     words, remedy = told(engine="tensorrt", parity=None, device_parity=(measured_on("NVIDIA H200"),))
 
