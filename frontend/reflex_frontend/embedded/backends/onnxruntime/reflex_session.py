@@ -112,21 +112,24 @@ def _load_on(device: str, path: Path, config: dict) -> BoundSession:
 
 def _load_either(own: Path, path: Path, config: dict) -> BoundSession:
     """The form that is made for CUDA, or the one of every runtime where this card or its libraries lack something."""
+    why, ran = "it cannot be a CUDA graph", True
     try:
         session = _load_on("cuda", own, config)
         if session.captures or not can_capture(config):
             return session
-        why = "it cannot be a CUDA graph"
         del session  # its memory is the other's
     except LoadError as exc:
-        why = str(exc)
-    sys.stderr.write(f"reflex: {config['name']}: {own.name} does not serve here ({why}); trying {path.name}\n")
+        why, ran = str(exc), False
+    told = why.removeprefix("device cuda: ")  # by which a reader knows that the device is to blame
+    sys.stderr.write(f"reflex: {config['name']}: {own.name} does not serve here ({told}); trying {path.name}\n")
     try:
         return _load_on("cuda", path, config)
     except LoadError as exc:
+        if ran:
+            return _load_on("cuda", own, config)
         if str(exc) == why:
             raise
-        raise LoadError(f"{exc}; before it {own.name} failed ({why}): REFLEX_CUDA_MASKS=1 leaves it out") from exc
+        raise LoadError(f"{exc}; before it {own.name} failed ({told}): REFLEX_CUDA_MASKS=1 leaves it out") from exc
 
 
 def _check_tensors(config: dict, session: onnxruntime.InferenceSession) -> None:

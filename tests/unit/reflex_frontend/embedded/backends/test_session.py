@@ -135,3 +135,31 @@ def test_a_reason_that_is_the_same_for_both_is_told_once(folder: Path, monkeypat
     monkeypatch.setattr(session, "open_on", without_a_gpu)
     with pytest.raises(session.LoadError, match=r"^device cuda: its provider cannot be loaded$"):
         factor_on("cuda", folder, monkeypatch)
+
+
+def test_a_form_that_ran_without_a_graph_serves_where_the_other_does_not_load(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened(device: str, path: Path, *rest: Any) -> Any:
+        made = on_cpu(device, path, *rest)
+        made.captures = False
+        return made
+
+    monkeypatch.setattr(session, "open_on", opened)
+    (folder / MODEL_FILE).write_bytes(b"no graph")
+    assert factor_on("cuda", folder, monkeypatch) == 3.0
+
+
+def test_a_broken_model_is_not_told_as_the_devices_fault_because_its_other_form_failed_by_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened(device: str, path: Path, *rest: Any) -> Any:
+        if path.name == CUDA_MODEL_FILE:
+            raise session.LoadError("device cuda: no kernel image is available")
+        return on_cpu(device, path, *rest)
+
+    monkeypatch.setattr(session, "open_on", opened)
+    (folder / MODEL_FILE).write_bytes(b"no graph")
+    with pytest.raises(session.LoadError, match="no kernel image") as refused:
+        factor_on("cuda", folder, monkeypatch)
+    assert "device cuda: " not in str(refused.value)
