@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -115,8 +115,9 @@ def _found_or_copied(
     order: SharedBuild, built_for: str, on_copy: Callable[[], object], note: Note, afterwards: ExitStack
 ) -> Path:
     """The place, or its name while its content lies in `partial_of` it, without engines; `afterwards` removes that."""
+    missing: list[str] = []
     for _ in range(COPIES):
-        with suppress(FileNotFoundError):  # an export has just put something else there
+        with _noted_if_missing(missing):
             place = order.folder / fingerprint(order.repository, built_for)
             if place.is_dir():
                 return place
@@ -129,9 +130,20 @@ def _found_or_copied(
                 return place
             shutil.rmtree(copy)
         note(f"{order.repository} changed while it was copied; copying it again")
+    if len(missing) == COPIES and len(set(missing)) == 1:
+        raise RepositoryError(f"{missing[0]} cannot be copied: nothing is there; is it a link that leads nowhere?")
     raise RepositoryError(
         f"{order.repository} changes whenever it is copied; wait until nobody writes into it, then build again"
     )
+
+
+@contextmanager
+def _noted_if_missing(missing: list[str]) -> Iterator[None]:
+    """An export may just have put something else there."""
+    try:
+        yield
+    except FileNotFoundError as exc:
+        missing.append(str(exc.filename))
 
 
 def _build_into(place: Path, order: SharedBuild, progress: ProgressReport | None) -> tuple[PolicyEngines, ...]:

@@ -158,3 +158,11 @@ def test_a_repository_that_never_stands_still_is_built_of_nothing(
         build_shared(order(repository, tmp_path / "shared"), print)
 
     assert [path.name for path in (tmp_path / "shared").iterdir()] == [LOCK]
+
+
+def test_a_link_that_leads_nowhere_is_named(repository: Path, tmp_path: Path) -> None:
+    link = repository / "cup" / "1" / "model.onnx.data"
+    link.symlink_to(tmp_path / "gone")
+
+    with pytest.raises(RepositoryError, match=rf"{link} cannot be copied: nothing is there; is it a link"):
+        build_shared(order(repository, tmp_path / "shared"), print)
