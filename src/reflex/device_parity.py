@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 __all__ = ["DeviceParityConfig", "with_newest"]
 
@@ -40,6 +40,11 @@ class DeviceParityConfig(BaseModel):
     gate_max_abs: float
     cases: dict[str, Figure]
     """Largest difference of each case, by its name."""
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_there(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        fields: dict[str, object] = write(self)
+        return {name: value for name, value in fields.items() if value is not None}
 
 
 def with_newest(

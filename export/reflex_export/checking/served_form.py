@@ -1,7 +1,8 @@
 """Which form of a policy's denoise is measured: the one that a server on the same device serves (docs/adr/0031).
 
 A form is taken back where it does not load, or fails when it is run with each batch size on zeros, as a server tries it
-before it is ready. Memory that runs out says nothing of the form, and is told.
+before it is ready. Whether it can be a CUDA graph is asked by a server alone. Memory that runs out says nothing of the
+form, and is told.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ CPU: Final = "cpu"
 
 def precision_proof(config: PolicyConfig, serving: Serving | None = None) -> PrecisionProof | None:
     """None where there is nothing to say. `serving` is None where nobody knows what serves."""
-    if _is_what_was_compared(config):
+    if _is_what_was_compared(config, serving):
         return None
     measured, simulated = _measured(config, serving), _simulated(config)
     is_on_cpu = serving is not None and serving.way == CPU
@@ -98,12 +98,23 @@ def _what_measures(config: PolicyConfig, proof: PrecisionProof, serving: Serving
     if serving is not None and way == "trt-rtx":
         if proof["verdict"] == "failed" and proof.get("device") == serving.device:
             return _where_it_missed(config, proof)
+        if proof.get("device") == serving.device:
+            return "serve it with --device cuda, which was measured on this card; TensorRT for RTX computes otherwise"
         return f"serve it with --device cuda: {on_gpu} measures that, and not what TensorRT for RTX computes"
-    return f"{on_gpu} measures it on the GPU that serves"
+    is_other_form = serving is not None and serving.form == MODEL_FILE and proof.get("form") == CUDA_MODEL_FILE
+    as_served = on_gpu.replace("`", "`REFLEX_CUDA_MASKS=1 ", 1) if is_other_form else on_gpu
+    return f"{as_served} measures it on the GPU that serves"
 
 
-def _is_what_was_compared(config: PolicyConfig) -> bool:
-    return config.precision == "fp32" and config.engine == "onnx" and not any(map(_has_failed, _of_what_runs(config)))
+def _is_what_was_compared(config: PolicyConfig, serving: Serving | None) -> bool:
+    """What a card has passed itself needs no word about another's miss, nor does a CPU that its own comparison has."""
+    if config.precision != "fp32" or config.engine != "onnx":
+        return False
+    if serving is not None and serving.way == CPU and (config.parity or {}).get("verdict") == "passed":
+        return True
+    several = _of_what_runs(config)
+    here = [one for one in several if serving is not None and one.device == serving.device]
+    return not any(map(_has_failed, here or several))
 
 
 def _of_what_runs(config: PolicyConfig) -> list[DeviceParityConfig]:

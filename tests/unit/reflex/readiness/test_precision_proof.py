@@ -41,7 +41,8 @@ def test_fp32_that_missed_its_gate_on_a_device_is_told(max_abs: float | str) -> 
     assert words == f"missed its gate on NVIDIA H200, which serves: {float(max_abs):.1e} of 1e-04"
     assert remedy == "serve it on another device"
     assert told(precision="fp32", device_parity=(failed, passed))[0].startswith("missed its gate on NVIDIA H200: ")
-    assert told(CPU, precision="fp32", device_parity=(failed,))[0].startswith("missed its gate on NVIDIA H200, which")
+    on_cpu = policy_config(precision="fp32", parity=SIMULATED, device_parity=(failed,))
+    assert precision_proof(on_cpu, ON_CPU) is None, "a CPU runs what was compared"
     assert precision_proof(policy_config(precision="fp32", device_parity=(passed,))) is None
 
 
@@ -115,9 +116,22 @@ def test_what_onnx_runtime_computed_is_not_what_tensorrt_for_rtx_computes_on_the
     by = " by cuda from model.onnx" if fields else ""
     assert words == f"measured on RTX 4090{by}, which does not serve here: 2.4e-03 of 5e-03"
     assert remedy == (
+        "serve it with --device cuda, which was measured on this card; TensorRT for RTX computes otherwise"
+    )
+    assert told("RTX 3090", way="trt-rtx", device_parity=(measured_on("RTX 4090", **fields),))[1] == (
         "serve it with --device cuda: `reflex verify REPOSITORY --policy small --device cuda` measures that, "
         "and not what TensorRT for RTX computes"
     )
+
+
+def test_fp32_that_this_card_has_passed_needs_no_word_about_another_card() -> None:
+    failed = measured_on("NVIDIA L4", verdict="failed", max_abs=1e-2, gate_max_abs=1e-4)
+    passed = measured_on("RTX 4090", max_abs=2e-5, gate_max_abs=1e-4)
+    config = policy_config(precision="fp32", device_parity=(failed, passed))
+    assert precision_proof(config, Serving("RTX 4090", "cuda")) is None
+    assert precision_proof(config, Serving("RTX 4090", "trt-rtx")) is None
+    assert precision_proof(config, Serving("NVIDIA L4", "cuda")) is not None
+    assert precision_proof(config, Serving("NVIDIA T4", "cuda")) is not None, "of which nothing is known"
 
 
 def test_two_forms_on_one_card_are_two_measurements() -> None:
@@ -175,7 +189,6 @@ INSTEAD = "export it again with --precision fp32, or serve it on another device"
     [
         ({"serving": "NVIDIA L4"}, {}, MEASURE),
         ({"serving": "NVIDIA L4"}, {"precision": "fp32"}, MEASURE),
-        ({"serving": CPU}, {"precision": "fp32"}, None),
         (
             {"serving": CPU},
             {"parity": None},
@@ -186,7 +199,7 @@ INSTEAD = "export it again with --precision fp32, or serve it on another device"
             {"engine": "tensorrt"},
             "build its engines where they serve: `reflex engines build`",
         ),
-        ({"serving": "NVIDIA H200", "form": "model.onnx"}, {}, MEASURE),
+        ({"serving": "NVIDIA H200", "form": "model.onnx"}, {}, MEASURE.replace("`", "`REFLEX_CUDA_MASKS=1 ", 1)),
         ({"serving": "NVIDIA H200", "way": "trt-rtx"}, {}, INSTEAD),
         ({"serving": "NVIDIA H200"}, {}, f"{INSTEAD}, or from model.onnx by REFLEX_CUDA_MASKS=1"),
     ],
