@@ -87,14 +87,13 @@ def _where_it_missed(config: PolicyConfig, proof: PrecisionProof) -> str:
     return f"{exact}serve it on another device{masks}"
 
 
-def _what_measures(config: PolicyConfig, proof: PrecisionProof, serving: Serving | None) -> str | None:
+def _what_measures(config: PolicyConfig, proof: PrecisionProof, serving: Serving | None) -> str:
     """Of ONNX that was not measured as it is served: what another device or way has missed says little of it."""
     command = f"`reflex verify REPOSITORY --policy {config.policy_id}"
     on_gpu = f"{command} --device cuda`"
     way = None if serving is None else serving.way
     if way == CPU:
-        was_compared = config.precision == "fp32" and (config.parity or {}).get("verdict") == "passed"
-        return None if was_compared else f"{command}` says how far it is off on the CPU that serves"
+        return f"{command}` says how far it is off on the CPU that serves"
     if serving is not None and way == "trt-rtx":
         if proof["verdict"] == "failed" and proof.get("device") == serving.device:
             return _where_it_missed(config, proof)

@@ -17,6 +17,7 @@ from reflex_export.families.common import Arithmetic
 from reflex_export.families.family_graphs import build_graphs
 from reflex_export.graph import onnx_model
 from reflex_export.graph.onnx_model import DATA_FILE
+from reflex_export.publishing.staged import staging
 from support.checkpoints.golden import golden_checkpoint
 
 
@@ -75,6 +76,13 @@ def test_a_policys_hash_covers_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(variants, "_for_cuda", lambda _graphs, _steps: None)
     one = exported(tmp_path / "one", "pi0")
     assert both[0].policy_hash != one[0].policy_hash
+
+
+@pytest.mark.usefixtures("weights_lie_outside")
+def test_a_form_that_reads_other_weights_is_never_written(tmp_path: Path) -> None:
+    mine, others = (build_graphs(golden_checkpoint(name), (2,), "fp16").denoise[2] for name in ("pi05", "smolvla"))
+    with staging(tmp_path) as staged, pytest.raises(ValueError, match="the form for CUDA has other weights"):
+        staged.write_model("arm_denoise", "denoise", mine, 4, for_cuda=others)
 
 
 def test_weights_within_the_graph_are_not_written_twice(tmp_path: Path) -> None:
