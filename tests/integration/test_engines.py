@@ -98,12 +98,14 @@ def test_a_second_build_takes_under_two_seconds_and_builds_nothing(
     built: Built, tmp_path: Path, promise: Promise
 ) -> None:
     repository = copy_of_demo(tmp_path)
-    started_s = time.monotonic()
 
-    with command(repository, built.cache) as process:
-        output, errors = process.communicate(timeout=BUILD_S)
+    with promise.beside_neighbours() as neighbours:
+        started_s = time.monotonic()
+        with command(repository, built.cache) as process:
+            output, errors = process.communicate(timeout=BUILD_S)
+        took_s = time.monotonic() - started_s
 
-    promise("engines that are there already are found", time.monotonic() - started_s, at_most=HIT_S)
+    promise("engines that are there already are found", neighbours.without(took_s), at_most=HIT_S)
     assert errors == ""
     (engines,) = json.loads(output)["engines"]
     assert [component["cached"] for component in engines["components"]] == [True, True]

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final, Literal
@@ -23,7 +24,7 @@ from _pytest.runner import runtestprotocol
 from support.noise import Noise, Samples, sample, summary, until_quiet
 from support.waiting import HANGS_S
 
-__all__ = ["Promise", "promise"]
+__all__ = ["Neighbours", "Promise", "promise"]
 
 MOST_REPEATS: Final = 2
 MOST_WHILE_BUSY: Final = 8
@@ -64,12 +65,41 @@ class Figure:
 
 
 @dataclass
+class Neighbours:
+    """Who else takes of the processor while a block runs."""
+
+    slowness: float = 1.0
+    """How much longer than at its quickest in this run the same work takes: 1 with none, 2 on a core that is shared."""
+
+    def without(self, work_s: float) -> float:
+        """Seconds of work, as they are where nobody else takes of the processor."""
+        return work_s / self.slowness
+
+
+@dataclass
 class Promise:
     """The fixture: give it a sentence, what was measured, and the bound."""
 
     is_measured: bool
+    run: Run | None = None
+    """In which it is measured."""
     figures: dict[str, Figure] = field(default_factory=dict)
     """The worst of each sentence."""
+    slowest: float = 1.0
+    """Of all that `beside_neighbours` saw."""
+
+    @contextmanager
+    def beside_neighbours(self) -> Iterator[Neighbours]:
+        """Looks at the processor before and after the block; where nothing is measured there are no neighbours.
+
+        For seconds that the processor works, and none of those that somebody waits.
+        """
+        neighbours = Neighbours()
+        before = sample() if self.run is not None else None
+        yield neighbours
+        if self.run is not None and before is not None:
+            neighbours.slowness = self.run.slowness(before, sample())
+            self.slowest = max(self.slowest, neighbours.slowness)
 
     def __call__(
         self,
@@ -98,9 +128,12 @@ class Row:
     test: str
     figure: Figure
     noise: Noise
+    slowest: float = 1.0
+    """By so much and no more were its seconds of work divided."""
 
     def __str__(self) -> str:
-        return f"{self.figure} {self.figure.ratio:6.2f}  {self.noise!s:30} {self.figure.sentence}"
+        divided = f"{self.slowest:.2f}" if self.slowest > 1 else ""
+        return f"{self.figure} {self.figure.ratio:6.2f}  {self.noise!s:30} {divided:>5}  {self.figure.sentence}"
 
 
 @dataclass
@@ -119,6 +152,9 @@ class Run:
     def figures_now(self) -> list[Figure]:
         return [] if self.now is None else list(self.now.figures.values())
 
+    def slowest_now(self) -> float:
+        return 1.0 if self.now is None else self.now.slowest
+
     @property
     def is_failed(self) -> bool:
         return len(self.repeats) - len(self.while_busy) > MOST_REPEATS or len(self.while_busy) > MOST_WHILE_BUSY
@@ -128,9 +164,17 @@ class Run:
         self.quickest_s = min(self.quickest_s, *samples.spin_s)
         return summary(samples, self.quickest_s)
 
+    def slowness(self, *looks: Samples) -> float:
+        """Of work that was done while these looks were taken; the same share of it falls to each."""
+        for look in looks:
+            self.noise(look)
+        noises = [self.noise(look) for look in looks]
+        return len(noises) / sum(1.0 if noise.is_quiet else 1.0 / noise.spin_p50 for noise in noises)
+
     def as_json(self) -> str:
         rows = [
-            asdict(row.figure) | {"test": row.test, "ratio": row.figure.ratio, "noise": asdict(row.noise)}
+            asdict(row.figure)
+            | {"test": row.test, "ratio": row.figure.ratio, "noise": asdict(row.noise), "slowest": row.slowest}
             for row in self.rows
         ]
         return json.dumps({"promises": rows, "repeats": self.repeats, "while_busy": self.while_busy}, indent=1) + "\n"
@@ -142,9 +186,10 @@ RUN: Final = pytest.StashKey[Run]()
 @pytest.fixture
 def promise(request: pytest.FixtureRequest) -> Promise:
     """`promise("a 504 comes within 50 ms of its deadline", late_s, at_most=0.05)`"""
-    made = Promise(is_measured=request.param == IN_TIME)
-    if made.is_measured:
-        request.config.stash[RUN].now = made
+    run = request.config.stash[RUN] if request.param == IN_TIME else None
+    made = Promise(is_measured=run is not None, run=run)
+    if run is not None:
+        run.now = made
     return made
 
 
@@ -215,7 +260,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if not run.rows:
         return
     terminalreporter.section("promises")
-    head = f"{'measured':>10}    {'bound':<9} {'ratio':>6}  {'noise: timer, spin p50/p99':30} promise"
+    head = f"{'measured':>10}    {'bound':<9} {'ratio':>6}  {'noise: timer, spin p50/p99':30} {'work':>5}  promise"
     for line in (head, *run.rows):
         terminalreporter.write_line(str(line))
     busy = f", {len(run.while_busy)} of them missed on a busy machine" if run.while_busy else ""
@@ -231,4 +276,4 @@ def _attempt(item: pytest.Item, nextitem: pytest.Item | None, run: Run) -> tuple
     before = sample()
     reports = runtestprotocol(item, nextitem=nextitem, log=False)
     noise = run.noise(before + sample())
-    return reports, [Row(item.nodeid, figure, noise) for figure in run.figures_now()]
+    return reports, [Row(item.nodeid, figure, noise, run.slowest_now()) for figure in run.figures_now()]

@@ -127,3 +127,27 @@ def test_only_the_worst_figure_of_a_sentence_is_in_the_table(tmp_path: Path) -> 
     body = "def test_it(promise):\n    for took in (1, 3, 2):\n        promise('soon', took, at_most=9)\n"
     _, _, report = run_of(tmp_path, body, "-m", "timing")
     assert [row["measured"] for row in report["promises"]] == [3]
+
+
+def test_seconds_of_work_are_those_of_a_processor_without_neighbours(tmp_path: Path) -> None:
+    """Before the block a spin takes 1 s, after it 2: of its 3 s one and a half go at full speed, as many at half."""
+    body = "def test_it(promise):\n    with promise.beside_neighbours() as neighbours:\n        took_s = 3.0\n"
+    body += "    promise('soon', neighbours.without(took_s), at_most=2.5)\n"
+    code, _, report = run_of(tmp_path, body, "-m", "timing", spins=BUSY)
+    (row,) = report["promises"]
+    assert (code, row["measured"], row["slowest"]) == (0, 2.25, 4 / 3)
+
+
+def test_a_processor_that_is_quiet_corrects_nothing(tmp_path: Path) -> None:
+    body = "def test_it(promise):\n    with promise.beside_neighbours() as neighbours:\n        took_s = 3.0\n"
+    body += "    promise('soon', neighbours.without(took_s), at_most=2.5)\n"
+    code, said, _ = run_of(tmp_path, body, "-m", "timing", spins="spins = itertools.cycle([1.0, 1.2])\n")
+    assert code == 1
+    assert "missed: soon:        3 s <= 2.5 s" in said
+
+
+@pytest.mark.slow
+def test_where_nothing_is_measured_nobody_looks_at_the_processor(tmp_path: Path) -> None:
+    body = "def test_it(promise):\n    with promise.beside_neighbours() as neighbours:\n        pass\n"
+    body += "    assert neighbours.without(3.0) == 3.0\n    promise('soon', 0.0, at_most=1.0)\n"
+    assert run_of(tmp_path, body, "-m", "not timing", spins="spins = iter(())\n")[0] == 0

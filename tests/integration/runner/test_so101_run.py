@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -45,10 +46,15 @@ def test_at_30_hz_a_period_begins_within_3_ms_beside_a_server_that_is_asked_all_
 
 @pytest.mark.timing
 def test_the_arm_is_commanded_soon_after_the_start(server: ServerProcess, tmp_path: Path, promise: Promise) -> None:
-    runs = [run_beside(server.base_url, tmp_path / str(number), steps=3) for number in range(2)]
-    assert all(run.result["ok"] for run in runs), [run.result["errors"] for run in runs]
-    soonest_s = min(run.first_command_s for run in runs)
-    promise("from the start of reflex connect to an SO-101's first command", soonest_s, at_most=START_S)
+    alone_s = []
+    for number in range(3):
+        with promise.beside_neighbours() as neighbours:
+            run = run_beside(server.base_url, tmp_path / str(number), steps=3)
+        assert run.result["ok"], run.result["errors"]
+        alone_s.append(neighbours.without(run.first_command_s))
+    promise(
+        "from the start of reflex connect to an SO-101's first command", statistics.median(alone_s), at_most=START_S
+    )
 
 
 @pytest.mark.slow
