@@ -22,7 +22,7 @@ import pytest
 import reflex
 from reflex.errors import ReflexError
 from reflex_bench.http_load import Connection, connect
-from reflex_bench.loads import closed_loop, percentile
+from reflex_bench.loads import closed_loop
 from reflex_bench.observation import act_request, jpeg_base64
 from reflex_bench.server import nonce_server as bench_server
 from reflex_bench.stream_load import ObservationFrame, StreamConnection, connect_stream
@@ -36,33 +36,33 @@ pytestmark = pytest.mark.slow
 OBSERVATIONS: Final = int(os.environ.get("REFLEX_STREAM_OBSERVATIONS", "60"))
 PERIOD_S: Final = 0.02
 MODEL_MS: Final = 130
-ROUNDS: Final = 400
+ROUNDS: Final = 1_000
 CLIENTS: Final = 32
-TURNS: Final = 5
-TURN_S: Final = 2.0
+TURNS: Final = 31
+TURN_S: Final = 0.4
+"""Short, so that whatever else the machine does falls on both ways alike."""
 GROWTH_MIB: Final = 24.0
 """What a server may take for its first streams; a frame kept for each observation would be more."""
 Ask = Callable[[], Awaitable[object]]
 
 
-async def one_after_the_other(port: int) -> tuple[list[float], list[float]]:
-    """Seconds of an answer of /act, and of a stream, in turns."""
+async def one_after_the_other(port: int) -> list[tuple[float, float]]:
+    """Seconds of an answer of /act, and of a stream, in turns; now the one is first and now the other."""
     image = jpeg_base64()
     request, observation = act_request(0.25, image), ObservationFrame(0.25, image)
     http, stream = await connect(port), await connect_stream(port)
-    asked: tuple[tuple[Ask, list[float]], ...] = (
-        (lambda: http.send(request), []),
-        (lambda: stream.send(observation), []),
-    )
+    asks: tuple[tuple[int, Ask], ...] = ((0, lambda: http.send(request)), (1, lambda: stream.send(observation)))
+    measured = []
     for number in range(ROUNDS + 20):
-        for ask, took in asked:
+        took = [0.0, 0.0]
+        for way, ask in asks if number % 2 else reversed(asks):
             started = time.perf_counter()
             await ask()
-            if number >= 20:
-                took.append(time.perf_counter() - started)
+            took[way] = time.perf_counter() - started
+        measured.append((took[0], took[1]))
     http.close()
     stream.close()
-    return asked[0][1], asked[1][1]
+    return measured[20:]
 
 
 def ask_http(connection: Connection, request: bytes) -> Ask:
@@ -105,13 +105,14 @@ async def rates(port: int) -> list[tuple[float, float]]:
 @pytest.mark.timing
 def test_one_stream_is_as_quick_as_act_and_32_reach_the_rate_of_32_http_clients(promise: Promise) -> None:
     with bench_server() as server:
-        over_http, over_stream = run(one_after_the_other(server.port))
+        pairs = run(one_after_the_other(server.port))
         measured = run(rates(server.port))
 
-    p50s = percentile(over_http, 0.5), percentile(over_stream, 0.5)
+    p50s_ms = [statistics.median(each) * 1_000 for each in zip(*pairs, strict=True)]
+    in_pairs = statistics.median(stream / http for http, stream in pairs)
     ratios = [streams / http for http, streams in measured]
-    print(f"p50: /act {p50s[0] * 1000:.3f} ms, stream {p50s[1] * 1000:.3f} ms; answers/s, HTTP and streams: {measured}")
-    promise("one stream's p50 is not above /act's", p50s[1] / p50s[0], at_most=1.0, unit="x")
+    print(f"HTTP and streams: p50 {p50s_ms} ms; answers/s: {measured}")
+    promise("one stream's p50 is not above /act's", in_pairs, at_most=1.0, unit="x")
     promise("32 streams reach the rate of 32 HTTP clients", statistics.median(ratios), at_least=1.0, unit="x")
 
 
