@@ -52,7 +52,7 @@ class Inference:
         *,
         pipelined: bool,
         is_moving: Callable[[], bool],
-        executed_steps: Callable[[float], int | None],
+        executed_steps: Callable[[DatedChunk, float], int],
         period_s: float,
         max_image_age_s: Mapping[str, float],
         stops: StopRequests,
@@ -66,6 +66,7 @@ class Inference:
         self._period_s, self._max_image_age_s = period_s, max_image_age_s
         self._stops, self._tally, self._telling, self._clock = stops, tally, telling, clock
         self._seq = 0
+        self._last: DatedChunk | None = None
         self._pause_s = FIRST_PAUSE_S
         self._unusable: str | None = None
         self._noted: str | None = None
@@ -79,6 +80,16 @@ class Inference:
     def start(self) -> None:
         """Begin to ask."""
         self._thread.start()
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether nothing is asked any more: the run has ended, or the policy has refused for good."""
+        return self._ended.is_set()
+
+    def forget(self) -> None:
+        """What was answered belongs to a motion that is over: none of it is followed, and nothing continues it."""
+        self.chunks.clear()
+        self._last = None
 
     def ask_no_more(self) -> None:
         """What fails from here on is no error."""
@@ -128,17 +139,20 @@ class Inference:
         seq, self._seq = self._seq, self._seq + 1
         asked_s = self._clock.now()
         self._telling.observed(seq, observation)
-        chunk = self._transport.ask(seq, observation, executed_steps=self._executed_steps(observation.captured_s))
+        last = self._last
+        executed = None if last is None else self._executed_steps(last, observation.captured_s)
+        chunk = self._transport.ask(seq, observation, executed_steps=executed)
         self._tally.answered(chunk, self._clock.now() - asked_s)
         self._telling.answered(chunk)
+        self._last = chunk
         self.chunks.append(chunk)
 
     def _fail(self, exc: BaseException) -> None:
         code = exc.code if isinstance(exc, ReflexError) else "infer_failed"
         message = f"asking the policy failed: {str(exc) or type(exc).__name__}"
         if not is_passing(exc):
-            self._stops.request(StopCause(code, message))
             self._ended.set()
+            self._stops.request(StopCause(code, message))
             return
         if self._noted != code:
             self._telling.note("warning", code, message)

@@ -66,6 +66,7 @@ class _Lockstep:
     trouble: RunProblem | None = None
     control: Loop | None = None
     _newest: Observation | None = None
+    _last: DatedChunk | None = None
     _seq: int = 0
     _asked_at: int = -1
     _periods: int = 0
@@ -86,6 +87,11 @@ class _Lockstep:
         newest = self._newest
         is_young = newest is not None and now - newest.captured_s <= MOST_PERIODS * self.period_s
         return newest if is_young else None
+
+    def forget(self) -> None:
+        """What was answered belongs to a motion that is over."""
+        self.chunks.clear()
+        self._last = None
 
     def look(self) -> None:
         """Measure, and ask the policy when it is its turn. What fails stops the run."""
@@ -119,12 +125,14 @@ class _Lockstep:
         self.tally.answered(chunk, self.wall.now() - asked_s)
         self.telling.answered(chunk)
         self.chunks.append(chunk)
+        self._last = chunk
         self.trouble, self._asked_at = None, self._periods
 
     def _answer(self, seq: int, observation: Observation, ends_s: float) -> DatedChunk:
         """The simulation stands still meanwhile, so what may pass is waited for."""
         while True:
-            executed = self.pilot.executed_steps(observation.captured_s)
+            last = self._last
+            executed = None if last is None else self.pilot.executed_steps(last, observation.captured_s)
             try:
                 chunk = self.transport.ask(seq, observation, executed_steps=executed)
             except Exception as exc:

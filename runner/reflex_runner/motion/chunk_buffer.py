@@ -14,7 +14,7 @@ from reflex.guard import ActionGuard
 from reflex_runner.motion.usable import MOST_AHEAD_S
 from reflex_runner.tick import DatedChunk
 
-__all__ = ["ChunkBuffer"]
+__all__ = ["ChunkBuffer", "executed_steps"]
 
 Wanted = npt.NDArray[np.float64]
 MOST_ACTIONS: Final = 512
@@ -57,14 +57,6 @@ class ChunkBuffer:
             return None
         return _between(chunk.actions, max(0.0, position))
 
-    def executed_steps(self, moment: float) -> int | None:
-        """How many actions of the newest chunk lie before the moment; None when there is none."""
-        chunk = self._newest
-        if chunk is None:
-            return None
-        past = math.floor((moment - chunk.captured_s) / chunk.step_s + 0.5)
-        return min(max(past, 0), len(chunk.actions))
-
     def _refusal(self, chunk: DatedChunk, now: float) -> str | None:
         if not (math.isfinite(chunk.step_s) and chunk.step_s > 0):
             return f"its actions are {chunk.step_s} s apart"
@@ -81,6 +73,12 @@ class ChunkBuffer:
         if now - chunk.captured_s >= chunk.step_s * len(chunk.actions):
             return "all of its actions are past"
         return None
+
+
+def executed_steps(chunk: DatedChunk, moment: float) -> int:
+    """How many actions of the chunk lie before the moment."""
+    past = math.floor((moment - chunk.captured_s) / chunk.step_s + 0.5)
+    return min(max(past, 0), len(chunk.actions))
 
 
 def _between(actions: npt.NDArray[np.float32], position: float) -> Wanted:

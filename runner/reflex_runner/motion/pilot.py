@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reflex.errors import ReflexError
-from reflex_runner.motion.chunk_buffer import ChunkBuffer
+from reflex_runner.motion.chunk_buffer import ChunkBuffer, executed_steps
 from reflex_runner.motion.command_guard import CommandGuard
 from reflex_runner.motion.descent import Act, Descent, StopCause, rungs_of
 from reflex_runner.motion.joining import Joining
@@ -44,6 +44,7 @@ class Pilot:
         self._applies = applies
         self._began_s: float | None = None
         self._refusal: str | None = None
+        self._passed_over: DatedChunk | None = None
         self._last: Tick | None = None
         self._cause: StopCause | None = None
         self._descent: Descent | None = None
@@ -81,16 +82,19 @@ class Pilot:
     def admit(self, chunk: DatedChunk, now: float) -> str | None:
         """Take the policy's newest answer, or say in words why it is refused."""
         if self._cause is not None:
+            self._passed_over = chunk
             return "the run has stopped"
         self._refusal = self._buffer.admit(chunk, now)
+        self._passed_over = chunk if self._refusal is not None else None
         return self._refusal
 
-    def executed_steps(self, moment: float) -> int | None:
-        """Of the newest chunk, how many actions are executed at that moment; all of one that is not being followed."""
-        chunk = self._buffer.newest
-        if chunk is None:
-            return None
-        return self._buffer.executed_steps(moment) if self.is_moving else len(chunk.actions)
+    def executed_steps(self, chunk: DatedChunk, moment: float) -> int:
+        """Of that answer, how many actions are executed at that moment; all of one that is not being followed.
+
+        One that was not offered to `admit` yet is followed from the next period on.
+        """
+        is_followed = self.is_moving if chunk is self._buffer.newest else chunk is not self._passed_over
+        return executed_steps(chunk, moment) if is_followed else len(chunk.actions)
 
     def stop(self, cause: StopCause, *, is_stopped_already: bool = False) -> None:
         """From the next period on, down the ladder. It latches: a later reason changes nothing, a chunk neither.

@@ -16,6 +16,7 @@ from reflex_runner.loop.senses import Senses
 from reflex_runner.loop.stopping import StopRequests
 from reflex_runner.loop.tally import Tally
 from reflex_runner.loop.telling import Telling
+from reflex_runner.tick import DatedChunk
 from support.runner.arms import arm, pose
 from support.runner.session import Policy
 from support.runner.world import Told
@@ -34,6 +35,7 @@ class Scene:
         self.policy, self.stops, self.tally, self.told = policy, StopRequests(), Tally(), Told()
         self.moves = False
         self.moments: list[float] = []
+        self.continued: list[int] = []
         read = lambda: Observation(pose(1, 2), captured_s=SYSTEM_CLOCK.now() - state_age_s)  # noqa: E731
         self.senses = Senses(read, {}, arm(), 0.002, self.stops, SYSTEM_CLOCK)
         self.inference = Inference(
@@ -42,8 +44,9 @@ class Scene:
             telling=Telling([self.told], SYSTEM_CLOCK), clock=SYSTEM_CLOCK,
         )  # fmt: skip
 
-    def executed(self, moment: float) -> int:
+    def executed(self, last: DatedChunk, moment: float) -> int:
         self.moments.append(moment)
+        self.continued.append(last.seq)
         return 7
 
 
@@ -66,8 +69,9 @@ def test_every_observation_is_asked_once_and_numbered_and_its_answer_is_told() -
     assert len(set(observations)) == len(observations)
     assert scene.told.observations[:5] == [0, 1, 2, 3, 4]
     assert [chunk.seq for chunk in scene.told.chunks[:5]] == [0, 1, 2, 3, 4]
-    assert {executed for _, executed in scene.policy.asked} == {7}
-    assert scene.moments == observations, "what is executed is told for the moment of the observation"
+    assert [executed for _, executed in scene.policy.asked] == [None, *[7] * (len(observations) - 1)]
+    assert scene.moments == observations[1:], "what is executed is told for the moment of the observation"
+    assert scene.continued == list(range(len(observations) - 1)), "and of the last answer, whoever has taken it"
     assert scene.tally.result().latency_ms["p50"] >= 0
     assert scene.inference.trouble is None
 
@@ -172,6 +176,14 @@ def test_what_fails_because_the_run_is_over_is_no_error() -> None:
         wait_until(lambda: policy.asked, "it is asked")
     assert scene.stops.cause is None
     assert scene.told.events == []
+
+
+def test_what_belongs_to_a_motion_that_is_over_is_continued_by_nothing() -> None:
+    with asking(Policy(), pipelined=False) as scene:
+        wait_until(lambda: scene.inference.chunks, "the first answer")
+        scene.inference.forget()
+        wait_until(lambda: scene.inference.chunks, "the next one")
+    assert [executed for _, executed in scene.policy.asked[:2]] == [None, None]
 
 
 def test_chunks_that_nobody_takes_are_few() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reflex_runner.motion.chunk_buffer import ChunkBuffer
+from reflex_runner.motion.chunk_buffer import ChunkBuffer, executed_steps
 from support.runner.arms import arm, chunk
 
 RAMP = [[float(step), 10.0] for step in range(8)]
@@ -77,10 +77,12 @@ def test_what_is_refused_leaves_the_chunk_that_is_there(refused: Any, why: str) 
 
 @pytest.mark.parametrize(("moment", "executed"), [(10.0, 0), (10.06, 0), (10.07, 1), (10.5, 4), (12.0, 8), (9.0, 0)])
 def test_executed_are_the_actions_before_the_moment(moment: float, executed: int) -> None:
-    assert buffer().executed_steps(moment) == executed
+    newest = buffer().newest
+    assert newest is not None
+    assert executed_steps(newest, moment) == executed
 
 
-def test_an_empty_buffer_has_executed_nothing_that_it_knows_of() -> None:
+def test_an_empty_buffer_wants_nothing() -> None:
     made = buffer()
     made.clear()
-    assert (made.newest, made.executed_steps(10.0), made.wanted(10.1)) == (None, None, None)
+    assert (made.newest, made.wanted(10.1)) == (None, None)

@@ -286,12 +286,30 @@ def test_a_run_that_cannot_begin_since_its_chunks_are_refused_says_that_they_are
 
 
 def test_what_is_executed_is_told_and_all_of_it_while_the_robot_does_not_follow() -> None:
-    asked = pilot()
-    assert asked.executed_steps(100.0) is None
     asked = moving()
-    assert asked.executed_steps(100.2) == 2
+    followed = asked._buffer.newest
+    assert followed is not None
+    assert asked.executed_steps(followed, 100.2) == 2
     asked.tick(100.5, HERE)
-    assert asked.executed_steps(100.5) == 16
+    assert asked.executed_steps(followed, 100.5) == len(followed.actions) == 16
+
+
+def test_of_an_answer_that_was_not_taken_yet_is_told_what_its_own_observation_left_behind() -> None:
+    """The policy is asked again at once, and the control loop takes the answer in its next period."""
+    asked, answer = moving(), chunk((10, 50), 100.1)
+    assert asked.executed_steps(answer, 100.2) == 1
+    assert asked.admit(answer, 100.2) is None
+    assert asked.executed_steps(answer, 100.2) == 1
+
+
+def test_all_is_told_of_an_answer_that_was_refused_for_it_is_never_followed() -> None:
+    asked = moving()
+    refused, late = chunk([[1.0, 2.0, 3.0]] * 8, 100.1), chunk((10, 50), 100.2)
+    assert asked.admit(refused, 100.2) is not None
+    assert asked.executed_steps(refused, 100.2) == 8
+    asked.stop(StopCause("stale_chunk", "it stopped"))
+    assert asked.admit(late, 100.3) is not None
+    assert asked.executed_steps(late, 100.3) == len(late.actions)
 
 
 def test_a_robot_whose_axes_stand_elsewhere_in_its_state_is_read_by_name() -> None:
