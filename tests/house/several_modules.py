@@ -8,6 +8,7 @@ __all__ = ["SEVERAL_MODULES"]
 
 SEVERAL_MODULES: Final = (
     "tests/unit/reflex/client/test_sockets.py",
+    "tests/unit/reflex_runner/loop/test_going_on.py",
     "tests/unit/reflex_runner/loop/test_jitter.py",
     "tests/unit/reflex_runner/loop/test_histories.py",
     "tests/unit/lerobot_policy_reflex/test_package.py",

@@ -51,6 +51,10 @@ class Answering(Protocol):
     chunks: deque[DatedChunk]
     trouble: RunProblem | None
 
+    def forget(self) -> None:
+        """What was answered belongs to a motion that is over."""
+        ...
+
 
 class ControlLoop:
     """Runs until the robot is stopped, and then on without moving anything until `resume` or `end`."""
@@ -94,8 +98,8 @@ class ControlLoop:
 
     def resume(self) -> None:
         """The operator at the terminal lets the run go on."""
+        self._resumes.set()  # first: a period that is under way would find the robot stopped, and say so again
         self.stopped.clear()
-        self._resumes.set()
 
     def end(self) -> None:
         """After a stop: the thread ends."""
@@ -105,6 +109,11 @@ class ControlLoop:
     def let_end(self) -> None:
         """After this period."""
         self._may_end.set()
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether the thread would hear `resume`."""
+        return not self._may_end.is_set()
 
     @property
     def cause(self) -> StopCause | None:
@@ -249,7 +258,7 @@ class ControlLoop:
             self._tell(cause)
         if self._stops.is_cut_short and not self._pilot.is_over:
             self._pilot.cut_short()
-        if self._pilot.is_over and not self.stopped.is_set():
+        if self._pilot.is_over and not self.stopped.is_set() and not self._resumes.is_set():
             for failure in self._pilot.failures:
                 self._tally.failed("stop_ladder", f"a rung of the stop ladder failed: {failure}")
             self._watch.disarm()
@@ -272,8 +281,8 @@ class ControlLoop:
 
     def _resume(self) -> None:
         self._resumes.clear()
-        self._stops.forget()
-        self._inference.chunks.clear()
+        self._stops.forget(self._pilot.cause)
+        self._inference.forget()
         self._pilot.resume()
         self._wakefulness.begin_anew()
         self._has_applied = False
@@ -288,4 +297,5 @@ class ControlLoop:
         except ANYTHING as other:  # somebody else's code; it is told
             self._tally.failed("stop_ladder", f"hold: {other}")
         self._pilot.stop(StopCause("internal", "the control loop failed"), is_stopped_already=True)
+        self.let_end()
         self.stopped.set()

@@ -117,6 +117,8 @@ class _Run:
         self.stops, self.tally, self.telling, self.clock = stops, tally, telling, clock
         self.pilot = Pilot(safety.motion(robot, period_s), applies=hands is not None)
         self.control: ControlLoop
+        self.senses: Senses
+        self.inference: Inference
 
     def open(self, opened: ExitStack, *, pipelined: bool, max_steps: int, permit: Permit | None) -> None:
         opened.callback(self.telling.log)
@@ -125,10 +127,10 @@ class _Run:
         for name, camera in self.cameras.items():
             opened.callback(self._close, camera.stop, f"closing camera {name}")
             camera.start()
-        senses = Senses(
+        self.senses = senses = Senses(
             self.connector.get_observation, self.cameras, self.robot, self.period_s, self.stops, self.clock
         )  # fmt: skip
-        inference = self._inference(senses, pipelined=pipelined)
+        self.inference = inference = self._inference(senses, pipelined=pipelined)
         opened.callback(self._end_thread, senses.end, "the connector does not come back from get_observation")
         opened.callback(self._end_thread, inference.end, "the policy's connection does not come back")
         opened.callback(self._close, self.transport.close, "closing the connection to the policy")
@@ -147,13 +149,27 @@ class _Run:
         self.control.start()
         try:
             cause = self._stopped()
-            while consent is not None and cause is not None and cause.kind == "fault" and self._asked(consent, cause):
+            while consent is not None and cause is not None and self._goes_on(consent, cause):
                 self.control.resume()
                 cause = self._stopped()
         finally:
             self.stops.request(StopCause("internal", "the run has failed"))
             self._stopped()
             self.control.end()
+            self.stops.conclude(self.control.cause)
+
+    def _goes_on(self, consent: Callable[[StopCause], bool], cause: StopCause) -> bool:
+        """After a fault, where somebody says so; what fails while they think is seen by looking again."""
+        return cause.kind == "fault" and self._can_go_on() and self._asked(consent, cause) and self._can_go_on()
+
+    def _can_go_on(self) -> bool:
+        """Nobody has ended the run, and whoever commands, reads and asks is still there."""
+        if self.stops.cause is not None and self.stops.cause.kind == "operator":
+            return False
+        is_whole = self.control.can_resume and not self.senses.is_ended and not self.inference.is_ended
+        if not is_whole:
+            self.telling.note("info", "not_resumable", "this run cannot go on: mend what failed, and begin a new one")
+        return is_whole
 
     def _asked(self, consent: Callable[[StopCause], bool], cause: StopCause) -> bool:
         """Who ends the question instead of answering it says no."""

@@ -52,6 +52,11 @@ class Senses:
             self._thread.join(within_s)
         return not self._thread.is_alive()
 
+    @property
+    def is_ended(self) -> bool:
+        """Whether nothing is read any more: the run has ended, or reading has failed for good."""
+        return self._is_ended
+
     def newest(self) -> Observation | None:
         """At once; None before the first one."""
         return self._newest
@@ -86,8 +91,10 @@ class Senses:
                 self._keep(self._not_ahead(checked(observation, self._robot)))
                 return True
         except (Exception, SystemExit) as exc:  # noqa: BLE001 - somebody else's code; whatever it raises stops the robot
+            self._is_ended = True
             self._stops.request(StopCause(code_of(exc, "observe_failed"), _told("observing failed", exc)))
             return False
+        self._is_ended = True
         self._stops.request(StopCause("observations_ended", "there are no more observations", "end"))
         return False
 

@@ -39,9 +39,16 @@ class StopRequests:
         self.is_cut_short = self.is_cut_short or self.cause is not None
         self.request(INTERRUPTED)
 
-    def forget(self) -> None:
-        """An operator lets the run go on."""
-        self.cause, self.is_cut_short = None, False
+    def forget(self, stopped_for: StopCause | None) -> None:
+        """An operator lets the run go on after that stop; what else was requested meanwhile stays, and is obeyed."""
+        if self.cause is stopped_for:
+            self.cause = None
+        self.is_cut_short = False
+
+    def conclude(self, stopped_for: StopCause | None) -> None:
+        """The run is over, and this is why: what came later begins nothing anew. Only an operator's word stays."""
+        if stopped_for is not None and (self.cause is None or self.cause.kind != "operator"):
+            self.cause = stopped_for
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from reflex_runner.tick import DatedChunk
 from support.runner.arms import RESTS, arm, pose
 from support.runner.stoppable import note
 
-__all__ = ["PATIENT", "Arm", "Policy"]
+__all__ = ["PATIENT", "Arm", "Policy", "raising"]
 
 PATIENT = Safety(hold_after_ms=5000, stop_after_ms=20_000, ease_in_s=0.1)
 """A busy machine is no silent server."""
@@ -63,6 +63,18 @@ class Arm:
     def _do(self, what: str) -> None:
         self.whats.append(what)
         self.fault(what)
+
+
+def raising(where: str, error: Exception, *, after: int = 0) -> Callable[[str], None]:
+    """A fault of an `Arm`: after so many calls of `where` each one raises."""
+    calls: list[str] = []
+
+    def fault(what: str) -> None:
+        calls.append(what)
+        if what == where and calls.count(where) > after:
+            raise error
+
+    return fault
 
 
 class Policy:

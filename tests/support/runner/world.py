@@ -121,6 +121,9 @@ class Answered:
     chunks: deque[DatedChunk] = field(default_factory=deque)
     trouble: RunProblem | None = None
 
+    def forget(self) -> None:
+        self.chunks.clear()
+
 
 @dataclass
 class Watching:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +19,7 @@ from reflex_runner.loop.stopping import StopRequests
 from reflex_runner.loop.tally import RunnerResult, Tally
 from reflex_runner.motion.descent import StopCause
 from support.runner.arms import RESTS, arm
-from support.runner.session import PATIENT, Arm, Policy
+from support.runner.session import PATIENT, Arm, Policy, raising
 from support.runner.world import Told
 from support.waiting import HANGS_S, wait_until
 
@@ -96,17 +93,6 @@ def test_an_embodiment_without_a_stop_ladder_is_refused_before_anything_is_opene
     with pytest.raises(SetupError, match="does not say how it is stopped"):
         run(robot, Policy(), embodiment=arm(ladder=None))
     assert robot.whats == []
-
-
-def raising(where: str, error: Exception, *, after: int = 0) -> Callable[[str], None]:
-    calls: list[str] = []
-
-    def fault(what: str) -> None:
-        calls.append(what)
-        if what == where and calls.count(where) > after:
-            raise error
-
-    return fault
 
 
 @pytest.mark.parametrize(
@@ -218,32 +204,6 @@ def test_somebody_outside_can_stop_the_run_and_read_its_numbers() -> None:
     assert robot.whats[-2:] == ["safe_stop", "stop"]
 
 
-def test_after_a_fault_an_operator_may_let_the_run_go_on_and_without_one_it_ends() -> None:
-    robot, asked = Arm(), []
-    robot.fault = lambda what: fail_once(robot, what)
-
-    def consent(cause: StopCause) -> bool:
-        asked.append(cause.code)
-        return True
-
-    result = run(robot, Policy(), consent=consent, max_steps=20)
-    assert asked == ["hardware_error"]
-    assert result.applied_steps >= 19
-    assert [error.code for error in result.errors] == ["hardware_error"]
-
-
-def fail_once(robot: Arm, what: str) -> None:
-    if what == "apply" and robot.whats.count("apply") == 5:
-        raise HardwareError("a lost packet")
-
-
-def test_an_operator_who_does_not_consent_ends_the_run() -> None:
-    robot = Arm()
-    robot.fault = raising("apply", HardwareError("motor 3"), after=5)
-    result = run(robot, Policy(), consent=lambda cause: cause.code != "hardware_error", max_steps=0)
-    assert result.safe_stops == 1
-
-
 def test_a_connector_that_hangs_in_the_end_is_left_behind_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("reflex_runner.loop.run_session.JOIN_S", 0.1)
     robot, let_go = Arm(), threading.Event()
@@ -276,18 +236,3 @@ def test_a_robot_that_nobody_would_stop_if_this_process_died_is_told_of() -> Non
     simulated = Told()
     run(Arm(), Policy(), listeners=[simulated], max_steps=1, embodiment=replace(ROBOT, simulation=True))
     assert "unwatched" not in [event.code for event in simulated.events]
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_at_the_question_whether_to_go_on_says_no(number: signal.Signals) -> None:
-    robot = Arm()
-    robot.fault = raising("apply", HardwareError("motor 3 is silent"), after=0)
-
-    def consent(_: StopCause) -> bool:
-        os.kill(os.getpid(), number)
-        wait_until(lambda: False, "the question is over")
-        return True
-
-    result = run(robot, Policy(), consent=consent, max_steps=0)
-    assert result.safe_stops == 1
-    assert robot.whats[-2:] == ["safe_stop", "stop"]

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -26,8 +27,27 @@ def test_who_lets_the_run_go_on_forgets_the_cause() -> None:
     stops = StopRequests()
     stops.interrupt()
     stops.interrupt()
-    stops.forget()
+    stops.forget(stops.cause)
     assert (stops.cause, stops.is_cut_short) == (None, False)
+
+
+@pytest.mark.parametrize("kind", ["end", "fault", "operator"])
+def test_what_came_after_the_stop_that_is_forgotten_is_obeyed(kind: Any) -> None:
+    stops, later = StopRequests(), StopCause("later", "", kind)
+    stops.request(later)
+    stops.forget(StopCause("stale_chunk", "the control loop's own"))
+    assert stops.cause is later
+
+
+@pytest.mark.parametrize(
+    ("kind", "ended_by"), [("end", "stale_chunk"), ("fault", "stale_chunk"), ("operator", "later")]
+)
+def test_a_run_ended_by_what_it_stopped_for_but_for_an_operators_word(kind: Any, ended_by: str) -> None:
+    stops = StopRequests()
+    stops.request(StopCause("later", "", kind))
+    stops.conclude(StopCause("stale_chunk", "the control loop's own"))
+    assert stops.cause is not None
+    assert stops.cause.code == ended_by
 
 
 def test_ctrl_c_is_a_request_and_the_second_cuts_the_ladder_short() -> None:
