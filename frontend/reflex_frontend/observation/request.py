@@ -31,6 +31,7 @@ __all__ = [
     "ActRequest",
     "ImageSource",
     "Pixels",
+    "checked_instruction",
     "deadline_ms_of",
     "identifier_of",
     "json_object",
@@ -111,7 +112,7 @@ def parse_fields(fields: Mapping[str, Any]) -> ActRequest:
 def _act_request(fields: Mapping[str, Any], request_id: str | None) -> ActRequest:
     image, images = _images(fields)
     return ActRequest(
-        instruction=_instruction(fields),
+        instruction=checked_instruction(_required(fields, "instruction")),
         state=state_of(fields),
         image=image,
         images=images,
@@ -193,8 +194,8 @@ def _why_not_json(body: bytes | bytearray) -> ServiceError:
     return refuse("invalid_json", "the body must be JSON in UTF-8 (RFC 8259)")
 
 
-def _instruction(fields: Mapping[str, Any]) -> str:
-    value = _required(fields, "instruction")
+def checked_instruction(value: object) -> str:
+    """The instruction that was said; raises `ServiceError` wrong_type or instruction_too_long."""
     if not isinstance(value, str):
         raise refuse("wrong_type", "instruction must be a string", field="instruction")
     if len(value) > MAX_INSTRUCTION_CHARACTERS:

@@ -21,7 +21,7 @@ from reflex.wire.arrays import PLAIN, array_map
 from reflex.wire.packing import pack
 from reflex.wire.stream import MAX_SEQ, ChunkFrame, ErrorFrame, ReadyFrame
 from reflex_frontend.observation.packed import unpacked
-from reflex_frontend.observation.request import deadline_ms_of, refuse
+from reflex_frontend.observation.request import checked_instruction, deadline_ms_of, identifier_of, refuse
 
 __all__ = [
     "AnyFrame",
@@ -37,7 +37,6 @@ __all__ = [
 AnyFrame = ReadyFrame | ChunkFrame | ErrorFrame
 
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
-OPENING_FIELDS: Final = ("episode_id", "instruction")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +51,18 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What the last `hello` said."""
+    """What the last `hello` said. It is kept as long as the stream lives, so it is checked when it is said."""
 
-    fields: Mapping[str, Any] = field(default_factory=dict)
+    fields: Mapping[str, str] = field(default_factory=dict)
     deadline_ms: float = DEFAULT_DEADLINE_MS
 
     @classmethod
     def of(cls, hello: Frame) -> Defaults:
-        fields = {name: hello.fields[name] for name in OPENING_FIELDS if hello.fields.get(name) is not None}
+        """Raises `ServiceError` for what an observation would be refused for: wrong_type, instruction_too_long."""
+        episode_id, said = identifier_of(hello.fields, "episode_id"), hello.fields.get("instruction")
+        fields = {} if episode_id is None else {"episode_id": episode_id}
+        if said is not None:
+            fields["instruction"] = checked_instruction(said)
         return cls(fields, deadline_ms_of(hello.fields, DEFAULT_DEADLINE_MS))
 
     def under(self, observation: Frame) -> Mapping[str, Any]:

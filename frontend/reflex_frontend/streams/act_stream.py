@@ -168,8 +168,9 @@ class _Course:
         seq = None
         try:
             if frame.kind == "hello":
-                self._defaults = Defaults.of(frame)
+                defaults = Defaults.of(frame)
                 await self._show_key(frame)
+                self._defaults = defaults
                 await self._send(self._ready(frame.fields), is_text=frame.is_text)
                 return
             if frame.kind != "observation":

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reflex.errors import InvalidRequestError, service_error
+from reflex.wire import MAX_ID_CHARACTERS, MAX_INSTRUCTION_CHARACTERS
 from reflex_frontend.observation.packed import parse_unpacked
 from reflex_frontend.observation.request import deadline_ms_of
 from reflex_frontend.streams.act_frames import (
@@ -132,6 +133,34 @@ def test_what_a_hello_says_holds_where_an_observation_is_silent() -> None:
     }  # fmt: skip
     assert defaults.deadline_ms == 50.0
     assert Defaults().deadline_ms == 1000.0
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ({"episode_id": 7}, "wrong_type"),
+        ({"episode_id": ""}, "wrong_type"),
+        ({"episode_id": "e" * (MAX_ID_CHARACTERS + 1)}, "wrong_type"),
+        ({"episode_id": "a\nb"}, "wrong_type"),
+        ({"episode_id": array(PIXELS)}, "wrong_type"),
+        ({"instruction": 7}, "wrong_type"),
+        ({"instruction": ["pick"]}, "wrong_type"),
+        ({"instruction": array(PIXELS)}, "wrong_type"),
+        ({"instruction": "x" * (MAX_INSTRUCTION_CHARACTERS + 1)}, "instruction_too_long"),
+    ],
+)
+def test_a_hello_has_the_rules_of_an_observation(said: dict[str, Any], code: str) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        Defaults.of(read_frame(msgpack.packb({"type": "hello", **said})))
+    assert caught.value.code == code
+
+
+def test_what_is_just_within_the_rules_of_a_hello_is_kept_and_nothing_else() -> None:
+    said = {"episode_id": "e" * MAX_ID_CHARACTERS, "instruction": "x" * MAX_INSTRUCTION_CHARACTERS}
+    assert Defaults.of(read_frame(msgpack.packb({"type": "hello", "more": "kept by nobody", **said}))).fields == said
+    assert Defaults.of(Frame("hello", is_text=True, fields={"instruction": "", "episode_id": None})).fields == {
+        "instruction": ""
+    }
 
 
 def test_an_error_is_the_envelope_with_its_status_and_the_number() -> None:

@@ -70,6 +70,29 @@ def test_a_hello_is_answered_and_holds_for_what_comes_after_it() -> None:
     streamed(scenario, FakeTriton(slow(0.5)))
 
 
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ({"deadline_ms": 0}, "wrong_type"),
+        ({"episode_id": {"__ndarray__": True, "dtype": "|u1", "shape": [3], "data": b"abc"}}, "wrong_type"),
+        ({"instruction": "x" * 1_000_000}, "instruction_too_long"),
+    ],
+    ids=["a deadline", "an array as episode", "megabytes of instruction"],
+)
+def test_a_hello_that_breaks_a_rule_is_told_and_the_one_before_it_holds_on(said: dict[str, Any], code: str) -> None:
+    async def scenario(client: Client) -> None:
+        client.send_raw(msgpack.packb({"type": "hello", "instruction": "pick"}))
+        await client.frame(1)
+        client.send_raw(msgpack.packb({"type": "hello", **said}))
+        refused = await client.frame(2)
+        assert (refused["type"], refused["error"], "seq" in refused) == ("error", code, False)
+        client.send(1, instruction=None)
+        assert (await client.frame(3))["type"] == "chunk"
+        assert client.closed is None
+
+    streamed(scenario)
+
+
 def test_a_resent_observation_under_another_instruction_is_another_one() -> None:
     async def scenario(client: Client) -> None:
         async def asked(instruction: str) -> int:
