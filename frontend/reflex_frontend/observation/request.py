@@ -132,9 +132,10 @@ def parse_large_act(body: bytes | bytearray) -> ActRequest:
     return parse_act(body)
 
 
-def refuse_many_numbers(body: bytes | bytearray) -> None:
-    """Before the body is parsed: raises `ServiceError` image_too_large."""
-    if body.count(b",") > MAX_NUMBERS:
+def refuse_many_numbers(body: bytes | bytearray | str) -> None:
+    """Before the body, or a frame of text, is parsed: raises `ServiceError` image_too_large."""
+    commas = body.count(",") if isinstance(body, str) else body.count(b",")
+    if commas > MAX_NUMBERS:
         raise refuse(
             "image_too_large", f"arrays may hold at most {MAX_NUMBERS} numbers; send images as JPEG", limit=MAX_NUMBERS
         )

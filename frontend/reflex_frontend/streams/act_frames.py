@@ -21,7 +21,13 @@ from reflex.wire.arrays import PLAIN, array_map
 from reflex.wire.packing import pack
 from reflex.wire.stream import MAX_SEQ, ChunkFrame, ErrorFrame, ReadyFrame
 from reflex_frontend.observation.packed import unpacked
-from reflex_frontend.observation.request import checked_instruction, deadline_ms_of, identifier_of, refuse
+from reflex_frontend.observation.request import (
+    checked_instruction,
+    deadline_ms_of,
+    identifier_of,
+    refuse,
+    refuse_many_numbers,
+)
 
 __all__ = [
     "AnyFrame",
@@ -72,7 +78,7 @@ class Defaults:
 
 
 def read_frame(data: bytes | str) -> Frame:
-    """Raises `ServiceError` invalid_json, invalid_msgpack or wrong_type for what is no frame."""
+    """Raises `ServiceError` invalid_json, image_too_large, invalid_msgpack or wrong_type for what is no frame."""
     fields = _json(data) if isinstance(data, str) else unpacked(data)[0]
     if not isinstance(fields, dict) or not isinstance(fields.get("type"), str):
         raise refuse("wrong_type", "a frame must be an object with a type", field="type")
@@ -113,6 +119,7 @@ def _written(value: object) -> object:
 
 
 def _json(text: str) -> object:
+    refuse_many_numbers(text)  # a parser holds every thread up
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:

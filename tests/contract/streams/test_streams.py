@@ -26,6 +26,7 @@ import reflex
 from reflex.api_keys import KeyEntry, digest_of, new_key
 from reflex.client import StreamKeyError
 from reflex.errors import InvalidRequestError, TransportError
+from reflex.wire import MAX_NUMBERS
 from support.hostile_served import Served, served
 from support.misuse.websocket import Received, binary, frame, opening, read_close, read_frame, text
 from support.promise import Promise
@@ -98,6 +99,7 @@ GARBAGE: Final[dict[str, tuple[bytes, int]]] = {
     "an extension": (binary(msgpack.packb({"type": "hello", "x": msgpack.ExtType(42, b"x")})), 1007),
     "a length without end": (binary(b"\xdd\xff\xff\xff\xff"), 1007),
     "nested without end": (binary(b"\x91" * 100_000), 1007),
+    "a million numbers and more": (text('{"x": [' + "0," * (MAX_NUMBERS + 1) + "0]}"), 1007),
     "no UTF-8": (frame(Opcode.TEXT, b"\xff\xfe"), 1007),
     "more than 8 MiB": (LONG_FRAME, 1009),
     "no mask": (frame(Opcode.BINARY, b"x", mask=False), 1002),

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reflex.errors import InvalidRequestError, service_error
-from reflex.wire import MAX_ID_CHARACTERS, MAX_INSTRUCTION_CHARACTERS
+from reflex.wire import MAX_ID_CHARACTERS, MAX_INSTRUCTION_CHARACTERS, MAX_NUMBERS
 from reflex_frontend.observation.packed import parse_unpacked
 from reflex_frontend.observation.request import deadline_ms_of
 from reflex_frontend.streams.act_frames import (
@@ -93,6 +93,13 @@ def test_what_is_no_array_of_pixels_is_refused(changes: dict[str, Any]) -> None:
 def test_what_is_no_frame_is_refused(data: bytes | str) -> None:
     with pytest.raises(InvalidRequestError):
         read_frame(data)
+
+
+def test_text_with_more_numbers_than_may_be_is_refused_before_it_is_parsed() -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        read_frame('{"type": "hello", "x": [' + "0," * (MAX_NUMBERS + 1))  # which a parser would call no JSON
+    assert caught.value.code == "image_too_large"
+    assert read_frame('{"type": "hello", "x": [' + "0," * (MAX_NUMBERS - 1) + "0]}").kind == "hello"
 
 
 @given(st.binary(max_size=64) | st.text(max_size=64) | VALUES.map(msgpack.packb))

@@ -13,6 +13,7 @@ import msgpack
 import orjson
 import pytest
 
+from reflex.wire import MAX_NUMBERS
 from reflex_frontend.act.act import ActService
 from reflex_frontend.errors import TritonCallError
 from reflex_frontend.policy.workers import Workers
@@ -225,7 +226,7 @@ def test_a_bad_observation_is_refused_and_the_stream_goes_on() -> None:
     streamed(scenario)
 
 
-@pytest.mark.parametrize("garbage", [b"\xc1", "no json", b"\x93\x01", msgpack.packb(7)])
+@pytest.mark.parametrize("garbage", [b"\xc1", "no json", b"\x93\x01", msgpack.packb(7), "," * (MAX_NUMBERS + 1)])
 def test_what_is_no_frame_ends_the_stream_with_a_reason(garbage: bytes | str) -> None:
     async def scenario(client: Client) -> None:
         client.send_raw(garbage)
@@ -233,7 +234,7 @@ def test_what_is_no_frame_ends_the_stream_with_a_reason(garbage: bytes | str) ->
         assert client.frames[-1]["type"] == "error"
         assert client.closed is not None
         assert client.closed[0] == 1007
-        assert client.closed[1].split(":")[0] in ("invalid_json", "invalid_msgpack", "wrong_type")
+        assert client.closed[1].split(":")[0] in ("invalid_json", "invalid_msgpack", "wrong_type", "image_too_large")
 
     streamed(scenario)
 
