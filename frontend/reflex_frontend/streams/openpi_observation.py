@@ -100,9 +100,17 @@ def _key_of(camera: str, flat: Flat) -> str | None:
 
 
 def _is_there(camera: str, flat: Flat) -> bool:
-    """openpi's models have a mask beside their images."""
+    """openpi's models have a mask beside their images; raises `ServiceError` wrong_type for what is none."""
     mask = flat.get(f"image_mask/{_name(camera)}")
-    return mask is None or bool(np.all(mask))
+    if mask is None:
+        return True
+    if isinstance(mask, np.ndarray):  # of numbers or truth values: it can be of nothing else
+        return bool(np.all(mask))
+    values = mask if isinstance(mask, list) else [mask]
+    if not all(isinstance(value, (int, float)) for value in values):
+        said = f"the image_mask of {camera} must be true, false, a number, or an array of those"
+        raise refuse("wrong_type", said, field="image_mask")
+    return all(values)
 
 
 def _image(camera: str, value: object) -> object:

@@ -120,6 +120,7 @@ def test_later_answers_say_how_long_the_one_before_took() -> None:
         ({**OBSERVATION, "deadline_ms": 0}, "wrong_type"),
         ({**OBSERVATION, "deadline_ms": "soon"}, "wrong_type"),
         ({**OBSERVATION, "episode_id": ""}, "wrong_type"),
+        ({**OBSERVATION, "image_mask": {"base": [1, [2, 3]]}}, "wrong_type"),
     ],
 )
 def test_what_is_wrong_is_one_sentence_and_the_stream_goes_on(message: Any, code: str) -> None:

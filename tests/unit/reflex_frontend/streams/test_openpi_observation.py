@@ -73,6 +73,24 @@ def test_an_image_that_is_masked_out_is_absent() -> None:
     assert found.keys() == {"base_0_rgb", "left_wrist_0_rgb"}
 
 
+@pytest.mark.parametrize(
+    ("mask", "is_there"),
+    [(True, True), (False, False), (1, True), (0, False), (0.0, False), (None, True), ([True], True), ([1, 0], False),
+     (np.array(False), False), (np.array([[1.0, 0.0]]), False), (np.ones((2, 2), np.uint8), True)],
+)  # fmt: skip
+def test_a_mask_is_a_truth_value_a_number_or_an_array_of_those(mask: Any, is_there: bool) -> None:
+    found = fields(policy_config(), image={"base": TOP}, image_mask={"base": mask})["images"]
+    assert ("base" in found) is is_there
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [[1, [2, 3]], [[True]], "false", b"\x00", [None], ["no"], [np.zeros(2), np.zeros(3)], [{"a": 1}]],
+)
+def test_what_is_no_mask_is_refused(mask: Any) -> None:
+    assert refusal(policy_config(), image={"base": TOP}, image_mask={"base": mask}) == "wrong_type"
+
+
 @pytest.mark.parametrize("observation", [{"cam": TOP}, {"observation/front": TOP}, {"rgb": {"left": TOP}}])
 def test_one_picture_is_the_one_camera_whatever_it_is_called(observation: dict[str, Any]) -> None:
     assert is_same(fields(policy_config(), **observation)["images"], {"base": TOP})
