@@ -183,8 +183,7 @@ class ActService:
 
     async def _answer_once(self, key: Key, exchange: Exchange, request: ActRequest, routing: Routing) -> ActResult:
         counts = self.metrics.of_slot(routing.slot.name)
-        known = self.resent.find(key)
-        if known is not None:
+        while (known := self.resent.find(key)) is not None:  # after a copy that failed, the next one may be running
             try:
                 answer, exchange.routing = await self.workers.until(exchange.deadline, asyncio.shield(known))
             except ServiceError as exc:

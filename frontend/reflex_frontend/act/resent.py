@@ -44,9 +44,9 @@ class ResentAnswers(Generic[Kept]):
     _answers: OrderedDict[Key, tuple[float, asyncio.Future[Kept]]] = field(default_factory=OrderedDict)
 
     def find(self, key: Key) -> asyncio.Future[Kept] | None:
-        """The answer, or the one still being made."""
+        """The answer, or the one still being made; never one that has failed, also not before that is dropped."""
         kept = self._answers.get(key)
-        if kept is None or self.now() - kept[0] > KEPT_S:
+        if kept is None or self.now() - kept[0] > KEPT_S or _has_failed(kept[1]):
             return None
         return kept[1]
 
@@ -60,7 +60,7 @@ class ResentAnswers(Generic[Kept]):
         return answer
 
     def _drop_failed(self, key: Key, done: asyncio.Future[Kept]) -> None:
-        if done.cancelled() or done.exception() is not None:
+        if _has_failed(done):
             kept = self._answers.get(key)
             if kept is not None and kept[1] is done:
                 del self._answers[key]
@@ -72,3 +72,7 @@ class ResentAnswers(Generic[Kept]):
             if len(self._answers) <= KEPT_ANSWERS and began >= oldest_kept:
                 return
             self._answers.popitem(last=False)
+
+
+def _has_failed(answer: asyncio.Future[Kept]) -> bool:
+    return answer.done() and (answer.cancelled() or answer.exception() is not None)

@@ -153,6 +153,32 @@ def test_a_resent_request_is_not_refused_for_the_deadline_of_the_first() -> None
     serve(scenario)
 
 
+def test_of_those_that_waited_for_a_copy_that_failed_one_runs_the_model_and_the_rest_share_its_answer() -> None:
+    async def scenario(frontend: Frontend) -> None:
+        same: dict[str, Any] = {"request_id": "r", "episode_id": "e"}
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(frontend.fails(DeadlineExceededError, 100, **same))
+            await asyncio.sleep(0.05)
+            waiting = [tasks.create_task(frontend.act(2000, **same)) for _ in range(3)]
+        assert waiting[0].result() == waiting[1].result() == waiting[2].result()
+        assert len(frontend.triton.calls) == 2  # of the first, which was too slow for its client, and of one of these
+
+    serve(scenario, FakeTriton(after(0.5)))
+
+
+def test_of_those_that_waited_each_keeps_its_own_deadline_while_one_after_the_other_fails() -> None:
+    async def scenario(frontend: Frontend) -> None:
+        same: dict[str, Any] = {"request_id": "r", "episode_id": "e"}
+        async with asyncio.TaskGroup() as tasks:
+            for deadline_ms in (100, 200, 300):
+                tasks.create_task(frontend.fails(DeadlineExceededError, deadline_ms, **same))
+                await asyncio.sleep(0.01)
+            last = tasks.create_task(frontend.act(4000, **same))
+        assert last.result()["request_id"] == "r"
+
+    serve(scenario, FakeTriton(after(0.5)))
+
+
 def test_whoever_waits_for_a_request_that_was_abandoned_is_told_so() -> None:
     async def scenario(frontend: Frontend) -> None:
         same: dict[str, Any] = {"request_id": "r", "episode_id": "e"}

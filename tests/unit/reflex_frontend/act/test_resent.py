@@ -48,6 +48,17 @@ def test_an_error_is_forgotten_so_that_a_retry_tries_again() -> None:
     run_virtual(main)
 
 
+def test_whoever_asks_in_the_moment_of_a_failure_finds_nothing() -> None:
+    async def main(now: Now) -> None:
+        kept = ResentAnswers[bytes](now)
+        kept.begin(KEY).set_exception(InferenceError("inference_failed", "no"))
+        assert kept.find(KEY) is None
+        kept.begin(KEY).cancel()
+        assert kept.find(KEY) is None
+
+    run_virtual(main)
+
+
 def test_an_abandoned_request_is_forgotten() -> None:
     async def main(now: Now) -> None:
         kept = ResentAnswers[bytes](now)
