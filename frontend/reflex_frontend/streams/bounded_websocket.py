@@ -110,6 +110,8 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
     async def receive(self) -> Any:  # noqa: ANN401 - an event of ASGI
         if self.queue.empty():
             self._waiting_bytes = 0  # the last one has been answered
+            if not (self._is_parting or self.disconnected):
+                self._account()  # there is room: it has become less
         event = await super().receive()
         self._watch_message()
         return event

@@ -220,6 +220,18 @@ def test_long_messages_count_against_the_memory_of_all_bodies_until_they_are_ans
     assert bodies.free_bytes == 1_000_000
 
 
+def test_a_long_message_that_is_answered_counts_no_more_also_when_nothing_follows() -> None:
+    bodies = BodyBudget(1_000_000)
+
+    async def scenario(client: Client) -> None:
+        client.send(binary(bytes(900_000)))
+        assert await told(client) == "bytes 900000"
+        await eventually(lambda: bodies.free_bytes == 1_000_000, "it is given back")
+
+    opened(scenario, bodies=bodies)
+    assert bodies.free_bytes == 1_000_000
+
+
 @pytest.mark.slow
 def test_thousands_of_messages_at_once_are_answered_and_never_held_at_once() -> None:
     held = []
