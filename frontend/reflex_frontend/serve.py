@@ -285,7 +285,7 @@ async def _drain(instance: Instance, connections: Collection[object]) -> None:
     """Refuse new work with 503 draining, answer what has begun, let clients move on; nothing of it for ever.
 
     What counts is the answers to clients: a Triton that hangs would hold its calls for long. Streams end themselves and
-    are waited for so that a busy server closes none of them with uvicorn's code for a restart.
+    are waited for, so that a busy server cuts none of them off from an answer.
     """
     instance.is_draining = True
     move_on_until = instance.now() + MOVE_ON_S

@@ -29,7 +29,7 @@ from reflex_frontend.streams.act_frames import (
     write_frame,
 )
 from reflex_frontend.streams.answering import answer_observation
-from reflex_frontend.streams.connection import INTERNAL_ERROR, TRY_AGAIN_LATER, Connection, close_code
+from reflex_frontend.streams.connection import DRAINING, INTERNAL_ERROR, TRY_AGAIN_LATER, Connection, close_code
 from reflex_frontend.streams.newest_wins import NewestWins, Pending
 
 __all__ = ["ActStream"]
@@ -42,7 +42,6 @@ LOOK_EVERY_S: Final = 0.25
 TIMERS_ARE_EARLY_S: Final = 0.001
 """At most, by the resolution of the loop's clock."""
 AUTHORIZATION: Final = raw_name(AUTHORIZATION_HEADER)
-DRAINING: Final = "draining: this instance is shutting down; connect to another"
 
 log = logging.getLogger("reflex.streams")
 

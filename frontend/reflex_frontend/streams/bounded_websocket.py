@@ -22,6 +22,7 @@ from reflex.errors import service_error
 from reflex.wire import MAX_BODY_BYTES
 from reflex_frontend.act.answer import JSON, error_body
 from reflex_frontend.act.body_budget import BodyBudget
+from reflex_frontend.streams.connection import DRAINING, GOING_AWAY
 
 __all__ = ["BoundedWebSocket", "Bounds", "bounded_websocket"]
 
@@ -86,6 +87,16 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
             self._write_timer.cancel()
             self._write_timer = None
         super().resume_writing()
+
+    def shutdown(self) -> None:
+        """Say that the server stops; uvicorn would say that it restarts, and give no reason."""
+        if self.handshake_complete and not self.close_sent:
+            self.close_sent = True
+            if not self.transport.is_closing():
+                self.queue.put_nowait({"type": "websocket.disconnect", "code": GOING_AWAY, "reason": DRAINING})
+                self.conn.send_close(GOING_AWAY, DRAINING)
+                self.transport.write(b"".join(self.conn.data_to_send()))
+        super().shutdown()
 
     def handle_ping(self) -> None:
         pongs = self.conn.data_to_send()

@@ -14,6 +14,7 @@ from reflex_frontend.act.answer import JSON, error_body, error_headers
 from reflex_frontend.errors import ClientGoneError
 
 __all__ = [
+    "DRAINING",
     "GOING_AWAY",
     "INTERNAL_ERROR",
     "POLICY_VIOLATION",
@@ -33,6 +34,8 @@ GOING_AWAY: Final = 1001
 POLICY_VIOLATION: Final = 1008
 INTERNAL_ERROR: Final = 1011
 TRY_AGAIN_LATER: Final = 1013
+DRAINING: Final = "draining: this instance is shutting down; connect to another"
+"""Why a stream that is open ends when the server is stopped."""
 MAX_REASON_BYTES: Final = 123
 """RFC 6455, 5.5: a control frame holds 125 bytes, two of them the code."""
 

@@ -15,7 +15,7 @@ from reflex.wire import MAX_BODY_BYTES
 from reflex_frontend.act.body_budget import BUDGET_BYTES, BodyBudget
 from reflex_frontend.streams import bounded_websocket
 from reflex_frontend.streams.bounded_websocket import MAX_FRAGMENTS
-from reflex_frontend.streams.connection import Connection
+from reflex_frontend.streams.connection import DRAINING, Connection
 from support.misuse.one_connection import Client, connected, echo
 from support.misuse.websocket import binary, frame, opening, read_close, read_frame, text
 from support.waiting import eventually, let_pass_here
@@ -263,7 +263,20 @@ def test_a_server_that_ends_says_so_to_whoever_is_connected() -> None:
         client.send(binary(b"abc"))
         await told(client)
         protocol_of(client).shutdown()
-        assert (await read_close(client.reader))[0] == 1012
+        assert await read_close(client.reader) == (1001, DRAINING)
+        await client.closed()
+
+    opened(scenario)
+
+
+def test_a_server_that_ends_says_no_second_thing_to_whoever_is_leaving() -> None:
+    async def scenario(client: Client) -> None:
+        client.send(binary(b"abc"))
+        await told(client)
+        protocol = protocol_of(client)
+        protocol.data_received(frame(Opcode.CLOSE, struct.pack(">H", 1000)))
+        protocol.shutdown()
+        assert await read_close(client.reader) == (1000, "")
         await client.closed()
 
     opened(scenario)
