@@ -63,7 +63,7 @@ class OpenpiStream:
         try:
             result = await answer_observation(self.service, connection.headers, exchange, reading)
         except ServiceError as exc:
-            await connection.send(f"{exc.code}: {exc}")
+            await connection.send(str(exc))
             if exc.status in ENDS or exc.code == "draining":
                 await connection.close(close_code(exc), str(exc))
                 return False

@@ -126,6 +126,7 @@ def test_later_answers_say_how_long_the_one_before_took() -> None:
 def test_what_is_wrong_is_one_sentence_and_the_stream_goes_on(message: Any, code: str) -> None:
     refused, answer = Scene().answers(message, OBSERVATION)
     assert refused.startswith(f"{code}: ")
+    assert refused.count(code) == 1
     assert "\n" not in refused
     assert "Traceback" not in refused
     assert answer["actions"].shape == (4, 7)
