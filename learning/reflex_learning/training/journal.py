@@ -64,7 +64,7 @@ class Journal:
                 contextlib.suppress(OSError),
                 self._file.open("ab") as file,
             ):  # a full disk: the queue is told all the same
-                file.write(line.encode() + b"\n")
+                file.write(line.encode(errors="backslashreplace") + b"\n")
             self._lines.append((self._next, line))
             self._next += 1
 

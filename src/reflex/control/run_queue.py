@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from reflex.control.blocking import ControlClient
+from reflex.control.reasons import as_reason
 from reflex.errors import TransportError
 from reflex.printable import printable
 from reflex.training.forms import claim_from_json
@@ -16,14 +17,18 @@ from reflex.training.port import (
     MAX_LINE_CHARACTERS,
     MAX_LINES_A_BEAT,
     MAX_METRICS_A_BEAT,
+    MAX_NAME_CHARACTERS,
+    MAX_OTHERS,
     ClaimedRun,
     Ending,
+    Exported,
     LeaseLostError,
     Metric,
     Orders,
     Progress,
     WorkerFacts,
 )
+from reflex.training.request import MOST_CHARACTERS, MOST_STEPS
 
 __all__ = ["HttpRunQueue"]
 
@@ -32,7 +37,9 @@ MOST_BYTES: Final = 256 * 1024
 
 
 class HttpRunQueue:
-    """A `RunQueue`. What is too much for one request goes in several; what no terminal shows is escaped."""
+    """A `RunQueue`. What is too much for one request goes in several; what no terminal shows is escaped, and what the
+    control plane takes in no form is left out: it would refuse the whole request, however often it is sent.
+    """
 
     def __init__(self, client: ControlClient) -> None:
         self._client = client
@@ -55,6 +62,9 @@ class HttpRunQueue:
 
     def end(self, run_id: str, lease_id: str, ending: Ending) -> None:
         """The run has ended; saying it again changes nothing."""
+        ending = dataclasses.replace(
+            ending, reason=as_reason(ending.reason), steps=_step(ending.steps), exported=_sayable(ending.exported)
+        )  # fmt: skip
         *before, (first, lines) = _lines_in_pieces(ending.log, ending.first_line)
         for number, piece in before:
             progress = Progress(state="running", step=ending.steps, log=piece, first_line=number)
@@ -67,7 +77,8 @@ class HttpRunQueue:
 
 def _pieces(progress: Progress) -> Iterator[Progress]:
     """At least one."""
-    metrics = [_finite(metric) for metric in progress.metrics]
+    progress = dataclasses.replace(progress, step=_step(progress.step))
+    metrics = [_finite(metric) for metric in progress.metrics if metric.step == _step(metric.step)]
     lines = list(_lines_in_pieces(progress.log, progress.first_line))
     for number in range(max(len(lines), math.ceil(len(metrics) / MAX_METRICS_A_BEAT))):
         first, log = lines[number] if number < len(lines) else (progress.first_line, ())
@@ -93,10 +104,23 @@ def _shown(line: str) -> str:
     return printable(line.expandtabs(4))[:MAX_LINE_CHARACTERS]
 
 
+def _step(step: int) -> int:
+    """The nearest one that a run can have: a trainer's bar may show any number."""
+    return min(max(step, 0), MOST_STEPS)
+
+
+def _sayable(exported: Exported | None) -> Exported | None:
+    """Its folder may have any name."""
+    if exported is None:
+        return None
+    return dataclasses.replace(exported, repository=printable(exported.repository)[:MOST_CHARACTERS])
+
+
 def _finite(metric: Metric) -> Metric:
     """JSON has no NaN."""
     names = ("loss", "grad_norm", "lr", "update_s", "data_s")
     given = {name: getattr(metric, name) for name in names}
-    others = {name: value for name, value in metric.others.items() if math.isfinite(value)}
+    finite = [(name, value) for name, value in metric.others.items() if name and math.isfinite(value)]
+    others = {printable(name)[:MAX_NAME_CHARACTERS]: value for name, value in finite[:MAX_OTHERS]}
     broken = {name: None for name, value in given.items() if value is not None and not math.isfinite(value)}
     return dataclasses.replace(metric, **broken, others=others)  # type: ignore[arg-type]

@@ -6,13 +6,13 @@ import json
 import shlex
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from reflex.datasets.content_hash import content_hash
-from reflex.errors import TransportError
+from reflex.errors import ReflexError, TransportError
 from reflex.training.port import ClaimedRun, Ending, Metric, Orders, Progress, WorkerFacts, lease_lost
 from reflex.training.request import TrainingRequest
 
@@ -73,6 +73,7 @@ class MemoryQueue:
     is_lost: bool = False
     unreachable: int = 0
     """So many more requests are not answered."""
+    refusal_of: Callable[[Progress | Ending], ReflexError | None] = lambda _: None
     cancels_at: int | None = None
     loses_at: int | None = None
     ended: threading.Event = field(default_factory=threading.Event)
@@ -86,7 +87,7 @@ class MemoryQueue:
         assert self.ending is None, "a beat after the end"
         if self.is_lost or (self.loses_at is not None and progress.step >= self.loses_at):
             raise lease_lost(run_id)
-        self._hear(progress.first_line, progress.log)
+        self._take(progress)
         self.metrics += progress.metrics
         self.states.append(progress.state)
         self.steps.append(progress.step)
@@ -98,7 +99,7 @@ class MemoryQueue:
         if self.is_lost:
             raise lease_lost(run_id)
         assert self.ending in (None, ending), "two endings"
-        self._hear(ending.first_line, ending.log)
+        self._take(ending)
         self.ending = ending
         self.ended.set()
 
@@ -109,6 +110,11 @@ class MemoryQueue:
     @property
     def log(self) -> list[str]:
         return [self.lines[number] for number in sorted(self.lines)]
+
+    def _take(self, said: Progress | Ending) -> None:
+        if (refusal := self.refusal_of(said)) is not None:
+            raise refusal
+        self._hear(said.first_line, said.log)
 
     def _hear(self, first: int, lines: Iterable[str]) -> None:
         for number, line in enumerate(lines, first):

@@ -8,6 +8,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from pydantic.alias_generators import to_camel
 
 from reflex.control.objects import Mode
+from reflex.control.reasons import MAX_REASON_CHARACTERS
+from reflex.training.port import MAX_NAME_CHARACTERS
 from reflex_control.identity.ids import ID
 from reflex_control.identity.pairing import MAX_TTL_S, MIN_TTL_S
 from reflex_control.moments import DAY_S
@@ -41,8 +43,8 @@ def _printable(text: str) -> str:
     return text
 
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_printable)]
-Reason = Annotated[str, StringConstraints(min_length=1, max_length=1000), AfterValidator(_printable)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME_CHARACTERS), AfterValidator(_printable)]
+Reason = Annotated[str, StringConstraints(min_length=1, max_length=MAX_REASON_CHARACTERS), AfterValidator(_printable)]
 Identity = Annotated[str, StringConstraints(pattern=f"^{ID.pattern}$")]
 Document = dict[str, Any]
 

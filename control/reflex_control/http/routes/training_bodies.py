@@ -6,7 +6,14 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, StringConstraints
 
-from reflex.training.port import MAX_LINE_CHARACTERS, MAX_LINES_A_BEAT, MAX_METRICS_A_BEAT, EndState, WorkerFacts
+from reflex.training.port import (
+    MAX_LINE_CHARACTERS,
+    MAX_LINES_A_BEAT,
+    MAX_METRICS_A_BEAT,
+    MAX_OTHERS,
+    EndState,
+    WorkerFacts,
+)
 from reflex.training.request import (
     MOST_CHARACTERS,
     MOST_STEPS,
@@ -116,7 +123,7 @@ class MetricBody(Body):
     lr: Number | None = None
     update_s: Number | None = None
     data_s: Number | None = None
-    others: Annotated[dict[Name, Number], Field(max_length=32, default_factory=dict)]
+    others: Annotated[dict[Name, Number], Field(max_length=MAX_OTHERS, default_factory=dict)]
 
 
 class BeatBody(Body):

@@ -17,8 +17,9 @@ from reflex.control import ControlClient
 from reflex.control.run_queue import MOST_BYTES, HttpRunQueue
 from reflex.errors import TransportError, service_error
 from reflex.training.forms import as_json
-from reflex.training.port import Ending, LeaseLostError, Metric, Orders, Progress, WorkerFacts
-from reflex.training.request import TrainingRequest
+from reflex.training.port import Ending, Exported, LeaseLostError, Metric, Orders, Progress, WorkerFacts
+from reflex.training.request import MOST_STEPS, TrainingRequest
+from reflex_control.http.routes.training_bodies import BeatBody, EndBody
 
 WORKER = WorkerFacts(worker_id="w", name="n", families=("act",))
 REQUEST = TrainingRequest(dataset_id="data_1", base="act")
@@ -90,6 +91,37 @@ def test_what_json_or_a_terminal_cannot_hold_is_not_sent() -> None:
 
     assert body["metrics"] == [{"step": 1, "lr": 1e-4, "others": {"l1": 0.5}}]
     assert body["log"][0].isprintable()
+
+
+EVIL = "\x1b[2J\n\ud800" * 1_000
+
+
+@pytest.mark.parametrize("reason", ["", "out of\nmemory", EVIL])
+def test_any_reason_is_one_that_is_taken(reason: str) -> None:
+    transport = MockTransport([{"id": "run_1"}])
+    exported = Exported(policy="pick", model_hash="sha256:0", repository=f"/models/{EVIL}")
+    with queue(transport) as port:
+        port.end("run_1", "lease_1", Ending(state="failed", reason=reason, steps=-1, exported=exported, log=(EVIL,)))
+    (body,) = sent(transport)
+
+    taken = EndBody.model_validate(body)
+    assert (taken.steps, taken.reason[:6]) == (0, {"": "not sa", "out of\nmemory": "out of"}.get(reason, r"\x1b[2"))
+
+
+def test_whatever_a_trainer_measures_its_beat_is_taken() -> None:
+    transport = MockTransport([{"isCancelled": False}])
+    strange = Metric(step=1, others={"": 1.0, EVIL: 2.0, **{f"l{number}": 0.0 for number in range(40)}})
+    metrics = (Metric(step=-1), strange, Metric(step=MOST_STEPS + 1))
+    with queue(transport) as port:
+        port.beat("run_1", "lease_1", Progress(state="running", step=10**30, metrics=metrics, log=(EVIL,)))
+    (body,) = sent(transport)
+
+    taken = BeatBody.model_validate(body)
+    assert (taken.step, [metric.step for metric in taken.metrics], len(taken.metrics[0].others)) == (
+        MOST_STEPS,
+        [1],
+        32,
+    )
 
 
 @pytest.mark.parametrize("is_cancelled", [True, False])

@@ -29,6 +29,10 @@ def test_what_was_told_is_not_told_again(tmp_path: Path) -> None:
     assert journal.next_batch().metrics == ()
 
 
+def test_a_line_with_a_name_that_no_encoding_has_is_written_all_the_same(tmp_path: Path) -> None:
+    assert said(tmp_path, "models/\udcff").since(0, 1) == ["models/\\udcff"]
+
+
 @pytest.mark.slow
 def test_a_restart_tells_what_the_queue_does_not_have_with_the_numbers_it_had(tmp_path: Path) -> None:
     said(tmp_path, "a", "b", "c")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from reflex.training.port import MAX_LINES_A_BEAT, Ending, LeaseLostError, Metric
+from reflex.errors import ServiceError, service_error
+from reflex.training.port import MAX_LINES_A_BEAT, Ending, Exported, LeaseLostError, Metric, Progress
 from reflex.training.request import TrainingRequest
 from reflex_learning.training.journal import Journal
 from reflex_learning.training.reporting import Pace, Reporter
@@ -77,6 +78,60 @@ def test_a_lost_lease_is_not_asked_about_again(tmp_path: Path) -> None:
         told.beat("running", 1)
     with pytest.raises(LeaseLostError):
         told.end(Ending(state="succeeded", reason="r", steps=1))
+
+
+UNHEARD = "an unheard-of measure"
+EXPORTED = Exported(policy="pick", model_hash="sha256:0", repository="models", parity={UNHEARD: 0})
+
+
+def of_another_version(said: Progress | Ending) -> ServiceError | None:
+    """A control plane that knows nothing of what this worker has to say."""
+    return service_error("invalid_value", "reason: unheard of") if UNHEARD in repr(said) else None
+
+
+def test_an_ending_that_is_refused_is_said_with_less(tmp_path: Path) -> None:
+    queue, time = MemoryQueue([], refusal_of=of_another_version), Time()
+    told = reporter(tmp_path, queue, time)
+    told.journal.say("last")
+    told.end(Ending(state="succeeded", reason="r", steps=9, exported=EXPORTED))
+
+    assert queue.ending is not None
+    assert (queue.ending.state, queue.ending.steps, queue.ending.log) == ("succeeded", 9, ())
+    assert queue.ending.exported == Exported(policy="pick", model_hash="sha256:0", repository="models")
+    assert queue.ending.reason.endswith("refused to hear more, which lies in runs/run_1 on its worker")
+    assert len(time.slept) == 1
+
+
+def test_lines_and_metrics_that_are_refused_keep_no_ending_back(tmp_path: Path) -> None:
+    queue, time = MemoryQueue([], refusal_of=of_another_version), Time()
+    told = reporter(tmp_path, queue, time)
+    told.journal.measured(Metric(step=1, others={UNHEARD: 1.0}))
+    told.journal.say(UNHEARD)
+    assert told.beat("running", 1) is False
+    time.pass_by(1_000.0)
+    told.end(Ending(state="failed", reason="r", steps=1))
+
+    assert queue.ending is not None
+    assert queue.ending.state == "failed"
+
+
+def test_a_run_whose_ending_nobody_hears_is_given_up_after_a_lease(tmp_path: Path) -> None:
+    def unknown(_said: Progress | Ending) -> ServiceError:
+        return service_error("not_found", "there is no such run in this organisation")
+
+    queue, time = MemoryQueue([], refusal_of=unknown), Time()
+    with pytest.raises(LeaseLostError):
+        reporter(tmp_path, queue, time).end(Ending(state="failed", reason="r", steps=1))
+    assert sum(time.slept) == pytest.approx(60.0, abs=5.0)
+
+
+def test_what_is_refused_for_a_moment_is_said_whole_after_it(tmp_path: Path) -> None:
+    refusals = [service_error("not_found", "no healthy server behind this proxy")] * 4
+    queue, time = MemoryQueue([], refusal_of=lambda _: refusals.pop() if refusals else None), Time()
+    ending = Ending(state="failed", reason="r", steps=1)
+    reporter(tmp_path, queue, time).end(ending)
+
+    assert queue.ending == ending
 
 
 def test_a_cancelled_run_is_told_so(tmp_path: Path) -> None:
