@@ -14,7 +14,7 @@ from sqlalchemy import Connection, func, insert, select, update
 from reflex.signed.signing import Keyset, PublicKey, SigningKey
 from reflex_control.identity.ids import new_id
 from reflex_control.moments import MINUTE_MS
-from reflex_control.store.tables import signing_key
+from reflex_control.store.tables import receipt, signing_key
 
 __all__ = ["active_key", "derived_secrets", "keyset", "rotate_signing_key"]
 
@@ -30,9 +30,13 @@ def active_key(connection: Connection) -> SigningKey:
 
 
 def rotate_signing_key(connection: Connection, now_ms: int) -> SigningKey:
-    """A new key signs from now on; those before it vouch for nothing new after the overlap."""
+    """A new key signs from now on; those before it vouch for nothing new after the overlap.
+
+    The clock may be behind that which wrote the receipts: all that there are stay provable.
+    """
+    vouched_ms = max(now_ms, connection.scalar(select(func.max(receipt.c.created_at))) or 0)
     connection.execute(
-        update(signing_key).where(signing_key.c.trusted_until.is_(None)).values(trusted_until=now_ms + OVERLAP_MS)
+        update(signing_key).where(signing_key.c.trusted_until.is_(None)).values(trusted_until=vouched_ms + OVERLAP_MS)
     )
     newest_ms = connection.scalar(select(func.max(signing_key.c.created_at)))
     return _make(connection, now_ms if newest_ms is None else max(now_ms, newest_ms + 1))  # the clock may go back

@@ -20,6 +20,14 @@ def token_key(plane: Plane) -> str:
         return active_key(connection).kid
 
 
+def is_whole(plane: Plane, owner: str) -> bool:
+    """What the organisation's receipts are worth to who exports them now."""
+    with plane.reading() as connection:
+        keys = keyset(connection)
+        header = seal_header(owner, keys, FIRST_SEQ, last_seq(connection, owner), plane.clock(), active_key(connection))
+        return verify_lines([line_of(header), *map(line_of, receipts_of(connection, owner))], keys).is_whole
+
+
 def note(plane: Plane, actor: Actor, kind: str) -> None:
     with plane.writing(actor) as writing:
         writing.receipt(kind, Facts())
@@ -37,14 +45,10 @@ def test_every_chain_goes_on_whole_under_the_new_key(
         note(plane, each, "after")
 
         with plane.reading() as connection:
-            owner = each.organisation_id
-            receipts = receipts_of(connection, owner)
-            header = seal_header(owner, keyset(connection), FIRST_SEQ, last_seq(connection, owner), plane.clock(),
-                                 active_key(connection))  # fmt: skip
-            keys = keyset(connection)
+            receipts = receipts_of(connection, each.organisation_id)
         assert [receipt["kind"] for receipt in receipts] == ["before", "signing_key_rotated", "after"]
         assert [receipt["keyId"] == kid for receipt in receipts] == [False, True, True]
-        assert verify_lines([line_of(header), *map(line_of, receipts)], keys).is_whole
+        assert is_whole(plane, each.organisation_id)
 
 
 @pytest.mark.slow
@@ -59,6 +63,20 @@ def test_a_credential_of_the_key_before_lives_on_to_its_own_end(plane: Plane, ac
         assert read(token, keyset(connection), plane.clock() + 119_999).session_id == "sess_1"
         # Longer than the two minutes that a credential lives, as docs/operations.md has it.
         assert keyset(connection).keys[before].not_after_ms == plane.clock() + 10 * 60 * 1000
+
+
+def test_a_clock_that_is_behind_the_receipts_leaves_them_provable(
+    plane: Plane, actor: Actor, stranger: Actor, moment: Moment
+) -> None:
+    for each in (actor, stranger):
+        note(plane, each, "before")
+        moment.now_ms += 3_600_000
+    moment.now_ms -= 10 * 3_600_000
+    rotate(plane.database, plane.clock)
+    note(plane, actor, "after")
+
+    for each in (actor, stranger):
+        assert is_whole(plane, each.organisation_id)
 
 
 def test_a_clock_that_goes_back_leaves_the_newest_key_the_newest(plane: Plane, actor: Actor, moment: Moment) -> None:
