@@ -6,6 +6,7 @@ the same way and get the same 401.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,7 +20,7 @@ from reflex_control.identity.actor import SCOPES, Actor, Scope
 from reflex_control.identity.ids import new_id
 from reflex_control.moments import MINUTE_MS, iso_or_none
 from reflex_control.store.database import Database
-from reflex_control.store.tables import api_key, organisation
+from reflex_control.store.tables import api_key, organisation, receipt
 
 __all__ = [
     "NewKey",
@@ -34,6 +35,7 @@ __all__ = [
     "require_another_admin",
     "revoke_key",
     "rotate_key",
+    "said_of_rotation",
     "still_holding",
     "still_holds",
     "unauthorized",
@@ -144,14 +146,48 @@ def still_holding(connection: Connection, key_ids: Collection[str], now_ms: int)
 
 
 def rotate_key(connection: Connection, row: Row[Any], overlap_ms: int, now_ms: int) -> NewKey:
-    """A key with the same name and rights; the old one ends after the overlap, or when it would have anyway."""
+    """A key with the same name and rights; the old one ends after the overlap, or when it would have anyway.
+
+    It ends with its overlap then, and so would a second one in its place: that is refused.
+    """
     if not _holds(row, now_ms):
         raise service_error("wrong_state", "this key is revoked or expired; make a new one")
+    _require_not_rotated(connection, row)
     new = make_key(
         connection, row.organisation_id, row.name, row.scopes, now_ms, robot_id=row.robot_id, expires_at=row.expires_at
     )
     end_key_at(connection, row, now_ms + overlap_ms)
     return new
+
+
+def said_of_rotation(row: Row[Any], made: NewKey) -> str:
+    """The reason of its receipt, by which `rotate_key` knows one that was rotated before."""
+    return f"{_rotated(row)}{made.id}: {row.name}"
+
+
+def _require_not_rotated(connection: Connection, row: Row[Any]) -> None:
+    """`ServiceError` 409 that names the key in its place. Only one that has an end may be one."""
+    if row.expires_at is None:
+        return
+    begins = _rotated(row)
+    told = select(receipt.c.body).where(
+        receipt.c.organisation_id == row.organisation_id, receipt.c.kind == "key_rotated",
+        receipt.c.body.contains(f'"reason":"{begins}', autoescape=True),
+    )  # fmt: skip
+    body = connection.scalar(told.order_by(receipt.c.seq.desc()).limit(1))
+    if body is None:
+        return
+    next_id, _, _ = json.loads(body)["reason"].removeprefix(begins).partition(":")
+    again = f"reflex robots pair {row.robot_id}" if row.robot_id else "reflex keys create --name NAME --scope SCOPE"
+    raise service_error(
+        "wrong_state",
+        f"this key was rotated before and ends at {iso_of(row.expires_at)}; rotate the one in its place, {next_id}, or "
+        f"where that is lost make a new one: {again}",
+    )
+
+
+def _rotated(row: Row[Any]) -> str:
+    return f"{row.id} by "
 
 
 def end_key_at(connection: Connection, row: Row[Any], ends_at: int) -> None:

@@ -54,7 +54,7 @@ def _rotate(call: Call) -> dict[str, Any]:
         if row.id != writing.actor.key_id and row.robot_id is None:
             check_scopes(cast("list[Scope]", row.scopes), writing.actor)  # else its secret would be a way to more
         made = keys.rotate_key(writing.connection, row, rotation.overlap_seconds * SECOND_MS, writing.now_ms)
-        writing.receipt("key_rotated", Facts(robot_id=row.robot_id, reason=f"{row.id} by {made.id}: {row.name}"))
+        writing.receipt("key_rotated", Facts(robot_id=row.robot_id, reason=keys.said_of_rotation(row, made)))
         return _told(writing, made)
 
     return call.plane.create(call.who, call.repetition, make)

@@ -18,9 +18,11 @@ from reflex_control.identity.keys import (
     require_another_admin,
     revoke_key,
     rotate_key,
+    said_of_rotation,
     whoami,
 )
 from reflex_control.plane import Plane
+from reflex_control.receipting import Facts
 from reflex_control.store.tables import api_key
 from unit.reflex_control.conftest import Moment
 
@@ -30,6 +32,15 @@ HOUR_MS = 3_600_000
 def new(plane: Plane, actor: Actor, expires_at: int | None = None) -> NewKey:
     with plane.database.writing() as connection:
         return make_key(connection, actor.organisation_id, "arm", ("read",), plane.clock(), expires_at=expires_at)
+
+
+def rotated(plane: Plane, actor: Actor, key_id: str) -> NewKey:
+    """With its receipt, as over HTTP."""
+    with plane.writing(actor) as writing:
+        row = key_of(writing.connection, actor.organisation_id, key_id)
+        made = rotate_key(writing.connection, row, HOUR_MS, writing.now_ms)
+        writing.receipt("key_rotated", Facts(reason=said_of_rotation(row, made)))
+    return made
 
 
 def accepted(plane: Plane, secret: str | None) -> Actor | str:
@@ -85,6 +96,27 @@ def test_rotation_makes_no_key_live_longer_and_revives_none(plane: Plane, actor:
     assert isinstance(accepted(plane, fresh.secret), str)
     with plane.database.writing() as connection, pytest.raises(ServiceError, match="wrong_state"):
         rotate_key(connection, key_of(connection, actor.organisation_id, old.id), HOUR_MS, plane.clock())
+
+
+def test_a_key_is_rotated_once_for_a_second_one_would_end_with_it(plane: Plane, actor: Actor, moment: Moment) -> None:
+    old = new(plane, actor)
+    other = rotated(plane, actor, new(plane, actor).id)
+    fresh = rotated(plane, actor, old.id)
+
+    with pytest.raises(ServiceError, match=rf"wrong_state: .* in its place, {fresh.id}, or .* reflex keys create "):
+        rotated(plane, actor, old.id)
+    chain = [fresh, rotated(plane, actor, fresh.id), rotated(plane, actor, other.id)]
+    moment.now_ms += HOUR_MS
+    assert [isinstance(accepted(plane, key.secret), Actor) for key in chain] == [False, True, True]
+
+
+def test_a_key_with_an_end_of_its_own_is_rotated_until_then(plane: Plane, actor: Actor, moment: Moment) -> None:
+    ends = plane.clock() + 9 * HOUR_MS
+    old = new(plane, actor, expires_at=ends)
+    fresh = rotated(plane, actor, rotated(plane, actor, old.id).id)
+
+    moment.now_ms = ends - 1
+    assert [isinstance(accepted(plane, key.secret), Actor) for key in (old, fresh)] == [False, True]
 
 
 def test_another_organisations_key_is_not_found(plane: Plane, actor: Actor, stranger: Actor) -> None:
