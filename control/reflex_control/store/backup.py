@@ -30,7 +30,10 @@ def back_up(store: Path, target: Path) -> None:
 
 
 def back_up_into(store: Path, folder: Path, keep: int, now_ms: int) -> Path:
-    """A copy in the folder, named by its moment in UTC; of those that are there, the `keep` newest stay. Its path."""
+    """A copy in the folder, named by its moment in UTC; with it the `keep` newest stay there. Its path.
+
+    A clock that went back names it as if it were older than others: it stays all the same.
+    """
     if not folder.is_dir():
         raise SetupError(
             f"there is no folder {folder} to keep backups in; make it, or leave out --keep to write a file"
@@ -38,7 +41,8 @@ def back_up_into(store: Path, folder: Path, keep: int, now_ms: int) -> Path:
     moment = datetime.fromtimestamp(now_ms / 1000, UTC)
     target = folder / f"control-{moment:%Y%m%dT%H%M%S}{moment.microsecond // 1000:03}Z.db"
     back_up(store, target)
-    for old in sorted(folder.glob(KEPT))[:-keep]:
+    others = sorted(set(folder.glob(KEPT)) - {target})
+    for old in others[: max(len(others) - keep + 1, 0)]:
         old.unlink(missing_ok=True)
     return target
 

@@ -157,6 +157,19 @@ def test_of_backups_in_a_folder_the_newest_stay_and_nothing_else_is_touched(
     assert len(list(folder.iterdir())) == 5
 
 
+def test_a_backup_that_was_just_made_stays_also_where_the_clock_went_back(
+    store: Database, store_file: Path, tmp_path: Path
+) -> None:
+    (folder := tmp_path / "backups").mkdir()
+    made = [back_up_into(store_file, folder, 2, at_ms) for at_ms in (5_000, 6_000, 1_000, 2_000)]
+    assert sorted(folder.iterdir()) == [made[3], made[1]]
+
+    add(store, 1)
+    newest = back_up_into(store_file, folder, 1, 0)
+    assert list(folder.iterdir()) == [newest]
+    assert count(newest) == 1
+
+
 def test_a_folder_of_backups_that_is_not_there_is_told(store: Database, store_file: Path, tmp_path: Path) -> None:
     with pytest.raises(SetupError, match="no folder"):
         back_up_into(store_file, tmp_path / "none", 2, 0)
