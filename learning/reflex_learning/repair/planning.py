@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from pathlib import Path
 from typing import Final
 
@@ -185,9 +186,12 @@ def _separate(plan: Plan, fps: float) -> None:
             spans.setdefault(clip.file, []).append((clip.from_s, clip.from_s + each.length / fps, each.run.episode))
     both: dict[int, str] = {}
     for file, found in spans.items():
-        for (_, end_s, one), (begin_s, _, two) in pairwise(sorted(found)):
-            if begin_s < end_s - 0.5 / fps:
+        furthest_s, one = -math.inf, -1
+        for begin_s, end_s, two in sorted(found):
+            if begin_s < furthest_s - 0.5 / fps:
                 says = f"episodes {one} and {two} claim the same pictures of {file}"
                 both |= {one: says, two: says}
+            if end_s > furthest_s:
+                furthest_s, one = end_s, two
     plan.kept = [each for each in plan.kept if each.run.episode not in both]
     plan.dropped += [Dropped(number, None, None, both[number]) for number in sorted(both)]

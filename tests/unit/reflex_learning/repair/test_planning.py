@@ -85,6 +85,23 @@ def test_an_episode_of_a_video_that_begins_later_has_lost_its_beginning(tmp_path
     ]
 
 
+def test_of_pictures_that_a_long_episode_claims_none_is_kept_whatever_lies_between(tmp_path: Path) -> None:
+    def within_the_first(draft: Draft) -> None:
+        for number, begin in ((1, 5), (2, 20)):
+            draft.rows[number]["videos/observation.images.front/from_timestamp"] = begin / 30
+
+    def one_camera(draft: Draft) -> None:
+        del draft.pictures["observation.images.wrist"]
+
+    root = tmp_path / "dataset"
+    found = plan(Defect(one_camera, within_the_first, layout="packed", lengths=(40, 10, 12, 10)), root)
+    assert [each.episode for each in found.dropped] == [0, 1, 2]
+    assert found.dropped[2].why.startswith(
+        "episodes 0 and 2 claim the same pictures of videos/observation.images.front"
+    )
+    assert [each.run.episode for each in found.kept] == [3]
+
+
 def test_rows_of_an_episode_in_two_places_are_no_episode(tmp_path: Path) -> None:
     def split(root: Path) -> None:
         file = root / "data/chunk-000/file-000.parquet"
