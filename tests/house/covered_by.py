@@ -175,7 +175,6 @@ COVERED_BY: Final[Mapping[str, str]] = {
     "src/reflex/cli/training/group.py": "tests/contract/training/test_training_commands.py",
     "src/reflex/cli/training/runs.py": "tests/contract/training/test_training_commands.py",
     "src/reflex/cli/training/start.py": "tests/contract/training/test_training_commands.py",
-    "src/reflex/control/dataset_validation.py": "tests/contract/training/test_training_commands.py",
     "src/reflex/sdk/training.py": "tests/unit/reflex/sdk/test_signatures.py",
     "src/reflex/sdk/datasets.py": "tests/unit/reflex/sdk/test_signatures.py",
     "src/reflex/control/training_asks.py": "tests/contract/training/test_control_training.py",

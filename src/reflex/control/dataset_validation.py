@@ -11,6 +11,7 @@ from reflex.control.blocking import ControlClient
 from reflex.control.training_objects import Dataset
 from reflex.datasets.content_hash import content_hash, looks_of
 from reflex.errors import ReflexError, SetupError
+from reflex.training.states import DatasetState
 
 __all__ = ["Judged", "register_folder", "validate_registered"]
 
@@ -48,20 +49,25 @@ def validate_registered(
     *,
     folder: Path | None = None,
     tell: Told | None = None,
+    found: Callable[[JudgedT], object] = lambda _: None,
 ) -> tuple[Dataset, JudgedT]:
-    """Hash the dataset, judge it, and tell the verdict on this very content; one that is not reached is given up."""
+    """Hash the dataset, judge it, and tell the verdict on this very content; one that is not told is given up.
+
+    `found` hears of the verdict before it is told: it may have taken an hour.
+    """
     home = folder or Path(client.get_dataset(dataset_id)["place"])
     if not home.is_dir():
         raise SetupError(f"the dataset does not lie at {home} on this machine; say where its folder is with --folder")
-    found = content_hash(home, tell)
-    client.note_dataset_validation(dataset_id, content_hash=found.value, state="validating")
-    with _given_up(client, dataset_id, found.value):
+    content = content_hash(home, tell)
+    client.note_dataset_validation(dataset_id, content_hash=content.value, state="validating")
+    with _given_up(client, dataset_id, content.value):
         judged = judge(home)
-        if looks_of(home) != found.looks:
+        if looks_of(home) != content.looks:
             raise SetupError(f"{home} changed while it was validated; wait until nothing writes to it, and try again")
-    state = "valid" if judged.is_valid else "invalid"
-    verdict = _verdict(judged.told())
-    told = client.note_dataset_validation(dataset_id, content_hash=found.value, state=state, verdict=verdict)  # type: ignore[arg-type]
+        found(judged)
+        state: DatasetState = "valid" if judged.is_valid else "invalid"
+        verdict = _verdict(judged.told())
+        told = client.note_dataset_validation(dataset_id, content_hash=content.value, state=state, verdict=verdict)
     return told, judged
 
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from reflex.cli.control.answering import reported
+from reflex.cli.control.answering import exit_code_of, reported
 from reflex.cli.control.options import ControlOptions, with_control_options
 from reflex.cli.datasets.progress import shown_progress
 from reflex.cli.extras import load_extra
-from reflex.console import EXIT_FAILED, print_json, say, show
-from reflex.errors import SetupError
+from reflex.console import EXIT_FAILED, error_as_json, print_json, say, show
+from reflex.errors import ReflexError, SetupError
 from reflex.wording.nouns import counted
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ def validate(
     validating = load_extra("reflex_learning.validation.validating", "datasets", as_json=at.as_json)
     with reported(at):
         if DATASET_ID.fullmatch(dataset) and not Path(dataset).exists():
-            report: Report = _validated_registered(at, dataset, folder, validating.validate)
+            with _shown_untold(at, html) as found:
+                report: Report = _validated_registered(at, dataset, folder, validating.validate, found)
         else:
             with shown_progress() as progress:
                 report = validating.validate(Path(dataset), progress)
@@ -74,7 +76,11 @@ def validate(
 
 
 def _validated_registered(
-    at: ControlOptions, dataset_id: str, folder: Path | None, validate: Callable[[Path, Any], Report]
+    at: ControlOptions,
+    dataset_id: str,
+    folder: Path | None,
+    validate: Callable[[Path, Any], Report],
+    found: list[Report],
 ) -> Report:
     from reflex.control.dataset_validation import validate_registered
     from reflex.control.opening import open_client
@@ -84,9 +90,29 @@ def _validated_registered(
             return validate(home, progress)
 
     with open_client(at.api_key, convex_url=at.convex_url) as client, shown_progress("bytes read") as bytes_read:
-        told, report = validate_registered(client, dataset_id, judge, folder=folder, tell=bytes_read)
+        told, report = validate_registered(
+            client, dataset_id, judge, folder=folder, tell=bytes_read, found=found.append
+        )  # fmt: skip
     say(f"{told['id']} is {told['state']}")
     return report
+
+
+@contextmanager
+def _shown_untold(at: ControlOptions, html: Path | None) -> Iterator[list[Report]]:
+    """What is found inside, where the control plane could not be told of it."""
+    found: list[Report] = []
+    try:
+        yield found
+    except ReflexError as error:
+        for report in found:
+            if html is not None:
+                _write_page(html, report)
+            if at.as_json:
+                print_json({**error_as_json(error, of_policies=False), "report": report.told()})
+                raise typer.Exit(exit_code_of(error)) from error
+            _show(report)
+            say("the control plane was not told of it; once it can be, run this command again")
+        raise
 
 
 def _write_page(file: Path, report: Report) -> None:

@@ -6,13 +6,17 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from reflex.cli import app
+from reflex_learning.validation import validating
 from reflex_learning.validation.catalogue import ALL
+from support.control.scripted import ScriptedControl, scripted_control
 from support.datasets.defects import DEFECTS
 from support.datasets.drafts import healthy
 from support.datasets.writing import make
+
+__all__ = ["scripted_control"]
 
 
 @pytest.fixture
@@ -81,3 +85,26 @@ def test_what_is_no_folder_is_one_sentence(tmp_path: Path) -> None:
 
     assert done.exit_code == 1
     assert done.stderr == f"reflex: {tmp_path}/nowhere is no folder; give the folder of a LeRobot dataset\n"
+
+
+def test_a_verdict_that_cannot_be_told_is_shown_all_the_same(
+    sound: Path, tmp_path: Path, scripted_control: ScriptedControl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = validating.validate(sound)
+    monkeypatch.setattr(validating, "validate", lambda *_: report)
+    monkeypatch.setenv("REFLEX_API_KEY", "rfx_" + "0" * 36)
+    words = ["datasets", "validate", "data_1", "--folder", str(sound), "--html", str(tmp_path / "page.html")]
+
+    def typed(*options: str) -> Result:
+        route, known = "POST /v1/datasets/data_1/validation", {"id": "data_1"}
+        overtaken = {"error": "wrong_state", "message": "the dataset has changed since", "request_id": "req_1"}
+        scripted_control.answers[route] = [known, (409, overtaken), known]
+        return CliRunner().invoke(app, [*words, *options])
+
+    shown, told = typed(), json.loads(typed("--json").stdout)
+    assert shown.exit_code == 5
+    assert f"{sound}: fit for training" in shown.stderr
+    assert shown.stderr.endswith("run this command again\nreflex: the dataset has changed since\n")
+    assert (told["error"], told["report"]["valid"]) == ("wrong_state", True)
+    assert (tmp_path / "page.html").exists()
+    assert [each.body["state"] for each in scripted_control.received][-1] == "registered"
