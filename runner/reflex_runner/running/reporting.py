@@ -13,6 +13,7 @@ import numpy as np
 
 from reflex.connector import Observation
 from reflex.control.objects import Heartbeat
+from reflex.control.texts import as_name
 from reflex_runner.loop.tally import RunnerResult, Tally
 from reflex_runner.tick import DatedChunk, Event, Tick
 
@@ -50,7 +51,8 @@ class Counts:
             "guard_violations": sum(one.clamped_steps for one in each),
             "refused_chunks": self.unusable_chunks,
             "latency_ms": each[-1].latency_ms.get("p50"),
-            "calibration_id": self.calibration_id,
+            # Of somebody's connector: a heartbeat that is refused for it would keep no session alive.
+            "calibration_id": as_name(self.calibration_id or ""),
             "sent_at": dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds"),
         }
         return report

@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol, Self, Unpack
 
 from reflex.control.errors import SessionGoneError
 from reflex.control.objects import Grant, Heartbeat, HeartbeatAnswer, Session
+from reflex.control.texts import as_reason
 from reflex.errors import ReflexError, ServiceError, TransportError
 from reflex_runner.clock import SYSTEM_CLOCK, Clock
 from reflex_runner.config.sections import Mode, SessionConfig
@@ -122,8 +123,8 @@ class RobotSession:
         self._report, self._told = report, told
 
     def note_safe_stop(self, reason: str) -> None:
-        """Let the control plane know, without waiting for it."""
-        self._stops.append(reason)
+        """Let the control plane know, without waiting for it, whatever the robot said of it."""
+        self._stops.append(as_reason(reason))
         self._wake.set()
 
     def start(self) -> None:

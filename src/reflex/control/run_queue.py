@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from reflex.control.blocking import ControlClient
-from reflex.control.reasons import as_reason
+from reflex.control.texts import as_name, as_reason
 from reflex.errors import TransportError
 from reflex.printable import printable
 from reflex.training.forms import claim_from_json
@@ -17,7 +17,6 @@ from reflex.training.port import (
     MAX_LINE_CHARACTERS,
     MAX_LINES_A_BEAT,
     MAX_METRICS_A_BEAT,
-    MAX_NAME_CHARACTERS,
     MAX_OTHERS,
     ClaimedRun,
     Ending,
@@ -120,7 +119,7 @@ def _finite(metric: Metric) -> Metric:
     """JSON has no NaN."""
     names = ("loss", "grad_norm", "lr", "update_s", "data_s")
     given = {name: getattr(metric, name) for name in names}
-    finite = [(name, value) for name, value in metric.others.items() if name and math.isfinite(value)]
-    others = {printable(name)[:MAX_NAME_CHARACTERS]: value for name, value in finite[:MAX_OTHERS]}
+    named = [(as_name(name), value) for name, value in metric.others.items() if math.isfinite(value)]
+    others = dict([(name, value) for name, value in named if name is not None][:MAX_OTHERS])
     broken = {name: None for name, value in given.items() if value is not None and not math.isfinite(value)}
     return dataclasses.replace(metric, **broken, others=others)  # type: ignore[arg-type]

@@ -20,7 +20,6 @@ __all__ = [
     "MAX_LINES_A_BEAT",
     "MAX_LINE_CHARACTERS",
     "MAX_METRICS_A_BEAT",
-    "MAX_NAME_CHARACTERS",
     "MAX_OTHERS",
     "MOST_ATTEMPTS",
     "ClaimedRun",
@@ -45,7 +44,6 @@ MAX_LINE_CHARACTERS: Final = 2_000
 MAX_LINES_A_BEAT: Final = 500
 MAX_METRICS_A_BEAT: Final = 200
 """Of one request; what a beat has more of goes in several."""
-MAX_NAME_CHARACTERS: Final = 200
 MAX_OTHERS: Final = 32
 """Of one metric, by their names."""
 

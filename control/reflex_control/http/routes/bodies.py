@@ -8,8 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from pydantic.alias_generators import to_camel
 
 from reflex.control.objects import Mode
-from reflex.control.reasons import MAX_REASON_CHARACTERS
-from reflex.training.port import MAX_NAME_CHARACTERS
+from reflex.control.texts import MAX_NAME_CHARACTERS, MAX_REASON_CHARACTERS
 from reflex_control.identity.ids import ID
 from reflex_control.identity.pairing import MAX_TTL_S, MIN_TTL_S
 from reflex_control.moments import DAY_S

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 
 from reflex_runner.loop.tally import Tally
 from reflex_runner.running.reporting import ChunkJudge, Counts, StopReporter
@@ -32,6 +33,13 @@ def test_the_runs_of_a_session_add_up() -> None:
     assert (report["calibration_id"], report["latency_ms"]) == ("sha256:1", None)
     assert counts.numbers()["steps"] == 1
     assert "lastActionChunk" not in counts.numbers()
+
+
+@pytest.mark.parametrize(("told", "sent"), [("", None), ("left\narm", r"left\narm"), ("a" * 201, "a" * 200)])
+def test_whatever_a_connector_calls_its_calibration_its_heartbeats_are_taken(told: str, sent: str | None) -> None:
+    counts = Counts()
+    counts.calibration_id = told
+    assert counts.heartbeat()["calibration_id"] == sent
 
 
 def test_a_safe_stop_is_reported_once_with_what_was_noted_of_it() -> None:

@@ -100,9 +100,9 @@ def test_a_control_plane_that_was_silent_is_asked_for_nothing_but_the_end() -> N
 def test_a_safe_stop_is_reported_without_waiting_and_once() -> None:
     plane = Plane()
     with driven(plane) as (session, _):
-        session.note_safe_stop("stale_chunk")
+        session.note_safe_stop("error: the bus\nis gone\x00")
         wait_until(lambda: plane.stops, "it is reported")
-    assert plane.stops == ["sess_1: stale_chunk"]
+    assert plane.stops == [r"sess_1: error: the bus is gone\x00"]
 
 
 def test_a_safe_stop_at_the_very_end_is_reported_before_the_session_is_closed() -> None:

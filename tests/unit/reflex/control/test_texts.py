@@ -1,12 +1,12 @@
-"""Whatever a program says becomes a reason that the control plane takes."""
+"""Whatever a program says becomes a text that the control plane takes."""
 
 from __future__ import annotations
 
 import pytest
 from pydantic import TypeAdapter
 
-from reflex.control.reasons import MAX_REASON_CHARACTERS, as_reason
-from reflex_control.http.routes.bodies import Reason
+from reflex.control.texts import MAX_NAME_CHARACTERS, MAX_REASON_CHARACTERS, as_name, as_reason
+from reflex_control.http.routes.bodies import Name, Reason
 
 LONGEST = "a" * MAX_REASON_CHARACTERS
 
@@ -27,3 +27,10 @@ LONGEST = "a" * MAX_REASON_CHARACTERS
 def test_a_reason_is_one_line_that_is_taken(text: str, told: str) -> None:
     assert as_reason(text) == told
     assert TypeAdapter(Reason).validate_python(told) == told
+
+
+@pytest.mark.parametrize("text", ["sha256:1", "loss\n\ud800", "\x00" * MAX_NAME_CHARACTERS])
+def test_a_name_is_one_that_is_taken(text: str) -> None:
+    told = as_name(text)
+    assert TypeAdapter(Name).validate_python(told) == told
+    assert as_name("") is None
