@@ -76,4 +76,8 @@ def build(robot_type: str, cfg: Mapping[str, Any], folder: Path) -> Connector:
         command_timeout_s=settings.command_timeout_s, start_timeout_s=settings.start_timeout_s,
     )  # fmt: skip
     argvs = dict.fromkeys(("observe", "apply", "safe_stop"), argv)
-    return LerobotRobot(argvs, how, folder, start_request={"robot": robot}, called=CALLED, end_s=END_S)
+
+    def start_request(was_applied: bool) -> dict[str, Any]:  # noqa: FBT001
+        return {"robot": robot, "was_applied": was_applied}
+
+    return LerobotRobot(argvs, how, folder, start_request=start_request, called=CALLED, end_s=END_S)

@@ -68,7 +68,7 @@ class CommandRobot:
         argvs: Mapping[str, tuple[str, ...]],
         settings: SubprocessSettings,
         folder: Path,
-        start_request: Mapping[str, Any] | None = None,
+        start_request: Callable[[bool], Mapping[str, Any]] = lambda _was_applied: {},
         *,
         called: str = "",
         end_s: float = STOP_GRACE_S,
@@ -78,11 +78,13 @@ class CommandRobot:
         self._settings = settings
         self._folder = folder
         self._family = Family()
-        self._commands = self._made(argvs, start_request or {})
+        self._commands = self._made(argvs, start_request)
         self._sender = Sender(self._apply)
         self._state_dim = settings.state_dim
 
-    def _made(self, argvs: Mapping[str, tuple[str, ...]], start_request: Mapping[str, Any]) -> dict[str, Command]:
+    def _made(
+        self, argvs: Mapping[str, tuple[str, ...]], start_request: Callable[[bool], Mapping[str, Any]]
+    ) -> dict[str, Command]:
         """Equal commands that stay are one process: what owns a bus can be asked for everything."""
         shared: dict[tuple[str, ...], Command] = {}
         made = {}

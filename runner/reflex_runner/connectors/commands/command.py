@@ -34,7 +34,8 @@ class Launch:
     is_kept: bool
     """Whether one process answers all requests."""
     start_timeout_s: float
-    start_request: Mapping[str, Any]
+    start_request: Callable[[bool], Mapping[str, Any]]
+    """What `start` says, by whether an earlier process of the command was asked to apply anything."""
     end_s: float = STOP_GRACE_S
     """At the end of the run, for a process whose stdin was closed."""
 
@@ -50,6 +51,8 @@ class Command:
         self._program: Program | None = None
         self._seq = 0
         self._failed: HardwareError | None = None
+        self._was_applied = False
+        """A process of it was asked to apply something, whatever it made of that."""
 
     def start(self, name: str) -> None:
         """Of one that stays: its process runs and is ready."""
@@ -67,20 +70,22 @@ class Command:
         """The answer to one request; `HardwareError` says what the command did instead.
 
         One that is wanted no more when its turn comes is not asked, and its answer is empty.
-        Where it waited behind another request that failed, it says what that one did: its time began earlier.
+        Where it waited behind another request that failed, it says what that one did: its time began earlier. A safe
+        stop is asked whatever has failed.
         """
         failed_before = self._failed
         if not self._turn.acquire(timeout=timeout_s + FAILED_GRACE_S + ENDING_S):
             raise HardwareError(f"The {name} command timed out: its process still answered another request")
         try:
-            if self._failed is not None and self._failed is not failed_before:
+            if self._failed is not None and self._failed is not failed_before and fields["op"] != "safe_stop":
                 raise HardwareError(str(self._failed))
             if not is_wanted():
                 return {}
-            answer = self._answer_of(self._ready(name), name, fields, timeout_s)
+            program = self._ready(name)
+            self._was_applied = self._was_applied or fields["op"] == "apply"
+            return self._answer_of(program, name, fields, timeout_s)
         finally:
             self._turn.release()
-        return answer
 
     def interrupt(self, patience_s: float) -> None:
         """Whoever asks now gets an answer within that time, or finds the command killed."""
@@ -94,6 +99,7 @@ class Command:
         self.interrupt(STOP_GRACE_S)
         with self._turn:
             self._drop(self.launch.end_s, STOP_GRACE_S)
+            self._was_applied = False
 
     def _drop(self, eof_s: float = 0.0, term_s: float = FAILED_GRACE_S) -> str:
         """End the process, if there is one; its last words."""
@@ -110,7 +116,7 @@ class Command:
 
     def _begin(self, program: Program, name: str) -> None:
         """One that is not ready is ended: nothing else is asked of it."""
-        asked = {"op": "start", **self.launch.start_request}
+        asked = {"op": "start", **self.launch.start_request(self._was_applied)}
         try:
             self.started = self._answer_of(program, name, asked, self.launch.start_timeout_s)
         except HardwareError:

@@ -31,6 +31,7 @@ class Served:
         self.actions: list[str] = []
         self.pictures: list[str] = []
         self.was_applied = False
+        """By this process, or by one before it, which has hung or died."""
         self.rests = True
         """Nothing was applied since the last safe stop, if ever."""
 
@@ -42,7 +43,10 @@ class Served:
             return {"error": f"{type(exc).__name__}: {exc}"}
 
     def start(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Connected, calibrated before by LeRobot's own program, and not moved."""
+        """Connected, calibrated before by LeRobot's own program, and not moved.
+
+        `was_applied` says that a process before this one was asked to move the robot: it may move to this moment.
+        """
         wanted = request["robot"]
         try:
             self.robot = made(wanted["type"], wanted["settings"])
@@ -61,6 +65,8 @@ class Served:
         if missing:
             known = f"its state is {', '.join(features)}, its actions {', '.join(self.robot.action_features)}"
             return {"error": f"the robot has no {missing[0]}; {known}"}
+        self.was_applied = request["was_applied"]
+        self.rests = not self.was_applied
         return {"ok": True, "state_names": self.states, "action_names": self.actions, "cameras": self.pictures}
 
     def observe(self, _request: Mapping[str, Any]) -> dict[str, Any]:

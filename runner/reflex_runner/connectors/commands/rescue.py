@@ -35,7 +35,7 @@ def stop_robot(
     if not wait_for_end(mark, OWN_END_S):
         end_all(mark, frozenset(), TERM_S)
     family = Family()
-    command = Command(Launch(argv, Path(folder), family, persistent, start_timeout_s, {}))
+    command = Command(Launch(argv, Path(folder), family, persistent, start_timeout_s, lambda _was_applied: {}))
     try:
         refuse_unknown(
             command.ask("safe_stop", {"op": "safe_stop", "reason": REASON}, command_timeout_s), "safe_stop"

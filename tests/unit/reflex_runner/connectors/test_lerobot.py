@@ -26,6 +26,8 @@ from support.waiting import wait_until
 
 FAKE = Path(__file__).parents[3] / "support" / "robots" / "fake_lerobot"
 Made = Callable[..., LerobotRobot]
+HELD = ["send", {"shoulder.pos": 5.0, "wheel.vel": 0.0}]
+"""What a process commands that finds the robot of the fake where it stands when it is connected."""
 
 
 @pytest.fixture
@@ -53,6 +55,14 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Made]:
 
 def journal(folder: Path) -> list[list[Any]]:
     return [json.loads(line) for line in (folder / "journal").read_text().splitlines()]
+
+
+def observes(robot: LerobotRobot) -> bool:
+    try:
+        robot.get_observation()
+    except HardwareError:
+        return False
+    return True
 
 
 def test_it_observes_applies_holds_and_keeps_its_torque(made: Made, tmp_path: Path) -> None:
@@ -165,6 +175,56 @@ def test_a_robot_that_hangs_times_out(made: Made) -> None:
 
     with pytest.raises(HardwareError, match=r"The LeRobot observe command timed out: no JSON line within command_time"):
         robot.get_observation()
+
+
+@pytest.mark.parametrize(("does", "timeout_s"), [("hangs_first", 2.0), ("dies_first", LONG_S), ("dies_moving", LONG_S)])
+def test_what_replaces_a_process_that_hung_or_died_holds_what_that_one_moved(
+    does: str, timeout_s: float, made: Made, tmp_path: Path
+) -> None:
+    robot = made(robot={"does": does}, command_timeout_s=timeout_s)
+    robot.start()
+    robot.apply_action(ActionChunk(np.array([[1.0, 2.0]], np.float32), 0.05))
+    wait_until(lambda: len(journal(tmp_path)) == 2, "it is moved")
+    wait_until(lambda: not observes(robot), "it hangs or dies")
+    robot.safe_stop("it hangs or dies")
+    robot.stop()
+
+    assert journal(tmp_path)[-2:] == [HELD, ["disconnect", False]]
+    assert journal(tmp_path).count(["connect", False]) == 2
+
+
+def test_what_replaces_a_process_that_died_holds_at_the_end_too(made: Made, tmp_path: Path) -> None:
+    robot = made(robot={"does": "dies_first"})
+    robot.start()
+    robot.apply_action(ActionChunk(np.array([[1.0, 2.0]], np.float32), 0.05))
+    wait_until(lambda: len(journal(tmp_path)) == 2, "it is moved")
+    assert [observes(robot), observes(robot)] == [False, True]
+    robot.stop()
+
+    assert journal(tmp_path)[2:] == [["connect", False], HELD, ["disconnect", False]]
+
+
+def test_what_replaces_a_process_that_died_touches_nothing_that_never_moved(made: Made, tmp_path: Path) -> None:
+    robot = made(robot={"does": "dies_first"})
+    robot.start()
+    assert not observes(robot)
+    robot.safe_stop("it died")
+    robot.stop()
+
+    assert journal(tmp_path) == [["connect", False], ["connect", False], ["disconnect", False]]
+
+
+def test_a_robot_that_is_started_again_after_its_end_has_not_moved_yet(made: Made, tmp_path: Path) -> None:
+    robot = made()
+    robot.start()
+    robot.apply_action(ActionChunk(np.array([[1.0, 2.0]], np.float32), 0.05))
+    wait_until(lambda: len(journal(tmp_path)) == 2, "it is moved")
+    robot.stop()
+    robot.start()
+    robot.safe_stop("at once")
+    robot.stop()
+
+    assert journal(tmp_path)[4:] == [["connect", False], ["disconnect", False]]
 
 
 def test_a_command_for_other_axes_is_refused_by_name(made: Made) -> None:

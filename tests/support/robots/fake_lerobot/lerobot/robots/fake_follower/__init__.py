@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import json
+import os
 import sys
 import time
 from dataclasses import dataclass
@@ -51,12 +52,17 @@ class FakeFollower:
         if self._config.does == "asks":
             input("press enter ")
         self._say("connect", calibrate)
+        self._is_first = Path(self._config.journal).read_text().count('"connect"') == 1
 
     def get_observation(self) -> dict[str, Any]:
         if self._config.does == "hang":
             time.sleep(600)
         if self._config.does == "dies":
             sys.exit("no motors")
+        if self._config.does == "hangs_first" and self._is_first:
+            time.sleep(600)
+        if self._config.does == "dies_first" and self._is_first:
+            os._exit(1)
         if self._config.does == "fails":
             raise ConnectionError("motor 3 does not answer")
         print("observing")
@@ -71,6 +77,8 @@ class FakeFollower:
     def send_action(self, action: dict[str, Any]) -> dict[str, Any]:
         self._at = list(action.values())
         self._say("send", action)
+        if self._config.does == "dies_moving" and self._is_first:
+            os._exit(1)
         return action
 
     def disconnect(self) -> None:
