@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import time
 from typing import Any, Final
 
@@ -37,6 +38,8 @@ class ActTransport:
         self._target = asking.target
         self._connection = Connection(checked_url(asking.url), api_key=asking.api_key, transport=network)
         self._control_hz: float | None = None
+        self.patience_s = math.inf
+        """`Patient.patience_s`."""
 
     @property
     def control_hz(self) -> float:
@@ -56,14 +59,14 @@ class ActTransport:
         self._asking.rate(self._control_hz)
 
     def ask(self, seq: int, observation: Observation, *, executed_steps: int | None) -> DatedChunk:
-        """`Transport.ask`; a 503 or 429 is waited for where its Retry-After ends in time."""
+        """`Transport.ask`; a 503 or 429 is waited for where its Retry-After ends in time, and within `patience_s`."""
         request_id = new_id()
         fields = self._body(seq, observation, request_id, executed_steps)
         body = json.dumps(fields, separators=(",", ":"), allow_nan=False)
         call = Call(
             "POST", "/act", body.encode(), episode_id=self._asking.episode_id, max_answer_bytes=MOST_ANSWER_BYTES
         )
-        result = parse_act_result(self._answer(call, self._target.timeout_s).body, request_id)
+        result = parse_act_result(self._answer(call, self._target.timeout_s, self.patience_s).body, request_id)
         return self._asking.dated(seq, observation, result["actions"], result, self.control_hz)
 
     def close(self) -> None:
@@ -89,8 +92,10 @@ class ActTransport:
             return None  # another server than ours, without such a route
         return embodiment_of(parse_object(answer.body)).control_hz
 
-    def _answer(self, call: Call, within_s: float) -> Answer:
-        plan = CallPlan(call, started_s=time.monotonic(), deadline_s=within_s, clock=time.monotonic)
+    def _answer(self, call: Call, within_s: float, patience_s: float = math.inf) -> Answer:
+        plan = CallPlan(
+            call, started_s=time.monotonic(), deadline_s=within_s, clock=time.monotonic, patience_s=patience_s
+        )
         return self._connection.answer(plan)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from reflex_runner.clock import SYSTEM_CLOCK, Clock
 from reflex_runner.config.sections import TargetConfig
 from reflex_runner.tick import DatedChunk
 
-__all__ = ["Asking", "Transport", "finite_actions"]
+__all__ = ["Asking", "Patient", "Transport", "finite_actions"]
 
 
 class Transport(Protocol):
@@ -43,6 +43,14 @@ class Transport(Protocol):
     def close(self) -> None:
         """Let go of the server; may be called twice, and of one that was never opened."""
         ...
+
+
+@runtime_checkable
+class Patient(Protocol):
+    """A transport that sends a request again which the server refuses for now (503, 429), before it raises."""
+
+    patience_s: float
+    """So long refusals are waited out within one request; `timeout_s` ends that, too."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,14 @@ A `CallPlan` is a small state machine. A driver asks it for the next step, does 
         Send   -> send it within step.timeout_s, then step = plan.on_answer(answer) or plan.on_broken(error)
 
 The rules: one total deadline for everything; a 503 or 429 with Retry-After is sent again when the wait ends before the
-deadline, and raised at once when it does not; a connection that could not be made, or broke, is retried once, unless
+deadline, and before the caller's patience with refusals, where there is less of it, and raised at once when it does
+not; a connection that could not be made, or broke, is retried once, unless
 the call must not be sent twice; a timeout never.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -102,13 +104,20 @@ def read_health(answer: Answer) -> HealthReport:
 
 
 class CallPlan:
-    """The course of one call. `started_s` and `clock` share an origin; the deadline is `started_s + deadline_s`."""
+    """The course of one call. `started_s` and `clock` share an origin; the deadline is `started_s + deadline_s`.
 
-    def __init__(self, call: Call, *, started_s: float, deadline_s: float, clock: Clock) -> None:
+    `patience_s`: so long, in all, refusals are waited out; less than the deadline for who can ask another server.
+    """
+
+    def __init__(
+        self, call: Call, *, started_s: float, deadline_s: float, clock: Clock, patience_s: float = math.inf
+    ) -> None:
         self._call = call
         self._deadline_s = deadline_s
         self._ends_s = started_s + deadline_s
         self._clock = clock
+        self._patience_s = patience_s
+        self._gives_up_s = math.inf
         self._may_reconnect = True
         self._last_refusal: ServiceError | None = None
 
@@ -129,7 +138,7 @@ class CallPlan:
         if not error.retryable or error.retry_after_s is None:
             raise error
         pause_s = max(error.retry_after_s, MIN_RETRY_PAUSE_S)
-        if pause_s >= self._remaining_s():
+        if pause_s >= self._waits_s():
             raise error
         self._last_refusal = error
         return Sleep(pause_s)
@@ -142,6 +151,11 @@ class CallPlan:
             raise error
         self._may_reconnect = False
         return self.send_now()
+
+    def _waits_s(self) -> float:
+        """How long this refusal may be waited out: patience begins with the first one."""
+        self._gives_up_s = min(self._gives_up_s, self._clock() + self._patience_s)
+        return min(self._remaining_s(), self._gives_up_s - self._clock())
 
     def _remaining_s(self) -> float:
         return self._ends_s - self._clock()

@@ -114,6 +114,22 @@ def test_a_wait_that_ends_before_the_deadline_is_waited_and_one_that_ends_at_it_
     assert refused.value.code == "queue_full"
 
 
+def test_who_can_ask_another_server_waits_refusals_out_no_longer_than_his_patience_in_all(clock: Clock) -> None:
+    plan = CallPlan(ACT, started_s=STARTED_S, deadline_s=2.0, clock=clock, patience_s=0.3)
+    clock.now_s += 1.0
+    assert plan.on_answer(refusal(0.2)) == Sleep(0.2)
+    clock.now_s += 0.2
+    assert plan.on_answer(refusal(0.05)) == Sleep(0.05)
+    clock.now_s += 0.05
+    with pytest.raises(UnavailableError):
+        plan.on_answer(refusal(0.06))
+
+    at_once = CallPlan(ACT, started_s=STARTED_S, deadline_s=10.0, clock=clock, patience_s=0.3)
+    with pytest.raises(UnavailableError) as refused:
+        at_once.on_answer(refusal(1.0))
+    assert refused.value.retry_after_s == 1.0
+
+
 def test_a_refusal_without_a_time_is_raised(plan: CallPlan) -> None:
     with pytest.raises(UnavailableError):
         plan.on_answer(refusal(None))
