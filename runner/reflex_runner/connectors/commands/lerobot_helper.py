@@ -13,6 +13,7 @@ import importlib
 import json
 import os
 import pkgutil
+import signal
 import sys
 import time
 from collections.abc import Mapping
@@ -34,6 +35,8 @@ class Served:
         """By this process, or by one before it, which has hung or died."""
         self.rests = True
         """Nothing was applied since the last safe stop, if ever."""
+        self.last: dict[str, float] = {}
+        """What this process commanded last."""
 
     def answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
         operation = {"start": self.start, "observe": self.observe, "apply": self.apply, "safe_stop": self.safe_stop}
@@ -82,7 +85,8 @@ class Served:
             if number:
                 time.sleep(request["step_s"])
             self.was_applied, self.rests = True, False
-            self.robot.send_action(dict(zip(self.actions, action, strict=True)))
+            self.last = dict(zip(self.actions, action, strict=True))
+            self.robot.send_action(self.last)
         return {"ok": True}
 
     def safe_stop(self, _request: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,6 +102,20 @@ class Served:
         self.robot.send_action({name: rest[name] for name in self.actions if name in rest})
         self.rests = True
         return {"ok": True}
+
+    def brake(self, number: int, _frame: object) -> None:
+        """SIGTERM comes to a process that hangs: what has a speed loses it, and this process ends.
+
+        Positions are commanded as they were, for to measure them may be what hangs; the process that comes after this
+        one measures them, but it is long in coming.
+        """
+        signal.signal(number, signal.SIG_DFL)
+        still = {name: 0.0 for name in self.actions if name.endswith(".vel")}
+        if still and not self.rests:
+            kept = {name: value for name, value in self.last.items() if name in self.robot.observation_features}
+            with contextlib.suppress(Exception):
+                self.robot.send_action({**kept, **still})
+        os.kill(os.getpid(), number)
 
     def end(self) -> None:
         """The run is over. One that was killed has stopped nothing."""
@@ -169,6 +187,7 @@ def main() -> None:
     os.dup2(2, 1)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     served = Served()
+    signal.signal(signal.SIGTERM, served.brake)
     try:
         for line in requests:
             request = json.loads(line)

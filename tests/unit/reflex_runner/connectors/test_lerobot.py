@@ -6,6 +6,9 @@ The LeRobot here is played (tests/support/robots/fake_lerobot); tests/stock_lero
 from __future__ import annotations
 
 import json
+import os
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +25,7 @@ from reflex_runner.errors import HardwareError
 from reflex_runner.loop.watch_handle import parse_handle
 from support.leftovers import leaves_no_descriptor, leaves_no_thread
 from support.robots.commands import LONG_S
-from support.waiting import wait_until
+from support.waiting import HANGS_S, wait_until
 
 FAKE = Path(__file__).parents[3] / "support" / "robots" / "fake_lerobot"
 Made = Callable[..., LerobotRobot]
@@ -191,6 +194,22 @@ def test_what_replaces_a_process_that_hung_or_died_holds_what_that_one_moved(
 
     assert journal(tmp_path)[-2:] == [HELD, ["disconnect", False]]
     assert journal(tmp_path).count(["connect", False]) == 2
+
+
+def test_a_process_that_is_ended_while_it_hangs_takes_the_speed_off_first(made: Made, tmp_path: Path) -> None:
+    robot = made(robot={"does": "hangs_first"})
+    robot.start()
+    robot.apply_action(ActionChunk(np.array([[1.0, 2.0]], np.float32), 0.05))
+    wait_until(lambda: len(journal(tmp_path)) == 2, "it is moved")
+    observing = threading.Thread(target=observes, args=(robot,))
+    observing.start()
+    wait_until(lambda: journal(tmp_path)[-1][0] == "hang", "it hangs")
+    program: Any = robot._commands["observe"]._program
+    os.kill(program._process.pid, signal.SIGTERM)
+    observing.join(HANGS_S)
+
+    assert journal(tmp_path)[3:] == [["send", {"shoulder.pos": 1.0, "wheel.vel": 0.0}]]
+    assert "was ended by SIGTERM" in str(robot._commands["observe"]._failed)
 
 
 def test_what_replaces_a_process_that_died_holds_at_the_end_too(made: Made, tmp_path: Path) -> None:

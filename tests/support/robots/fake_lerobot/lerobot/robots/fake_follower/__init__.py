@@ -60,6 +60,7 @@ class FakeFollower:
         if self._config.does == "dies":
             sys.exit("no motors")
         if self._config.does == "hangs_first" and self._is_first:
+            self._say("hang", None)
             time.sleep(600)
         if self._config.does == "dies_first" and self._is_first:
             os._exit(1)
