@@ -119,8 +119,8 @@ def test_a_wait_beyond_the_deadline_is_refused_at_once(connect: Any, promise: Pr
 def test_a_server_that_always_says_retry_now_is_not_hammered(connect: Any) -> None:
     transport = MockTransport([service_error("queue_full", "full", retry_after_s=0)])
     with pytest.raises((UnavailableError, ClientTimeoutError)):
-        connect(script=transport, deadline_s=0.2).act(state=STATE)
-    assert 1 <= len(transport.requests) <= 21
+        connect(script=transport, deadline_s=1.0).act(state=STATE)
+    assert 1 <= len(transport.requests) <= 101
 
 
 def test_retry_after_from_another_server_is_read_from_its_header(connect: Any) -> None:

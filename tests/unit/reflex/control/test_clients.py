@@ -13,6 +13,7 @@ import pytest
 from reflex.client import MockTransport
 from reflex.control import AsyncControlClient, ControlClient, asks, training_asks
 from reflex.errors import ClientTimeoutError, InvalidRequestError, SetupError, TransportError, service_error
+from support.waiting import HANGS_S
 from unit.reflex.control.conftest import KEY, URL, Connect
 
 BROKEN = TransportError("the connection broke")
@@ -169,10 +170,10 @@ def test_a_backend_that_does_not_answer_is_named_with_what_to_change(connect: Co
 
 
 def test_one_that_says_later_until_the_end_is_told_by_what_it_said(connect: Connect) -> None:
-    waiting = service_error("rate_limited", "slower", retry_after_s=60)
+    waiting = service_error("rate_limited", "slower", retry_after_s=10 * HANGS_S)
 
     with pytest.raises(type(waiting), match="slower"):
-        connect([waiting], deadline_s=0.5).whoami()
+        connect([waiting], deadline_s=HANGS_S).whoami()
 
 
 @pytest.mark.parametrize("url", [f"{URL}/v1", "control:8100", "ftp://control"])

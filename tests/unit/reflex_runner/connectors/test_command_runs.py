@@ -114,7 +114,7 @@ def asked_of(folder: Path) -> list[str]:
 
 
 def test_who_waits_behind_a_request_that_fails_says_what_that_one_did(tmp_path: Path) -> None:
-    robot = robot_that("apply_hangs", tmp_path, persistent=True, command_timeout_s=0.5)
+    robot = robot_that("apply_hangs", tmp_path, persistent=True, command_timeout_s=2.0)
     robot.start()
     robot.apply_action(ActionChunk(np.array([[1.0, 2.0]], np.float32), 0.05))
     wait_until(lambda: [each for each in journal_of(tmp_path) if each["op"] == "apply"], "it is being applied")

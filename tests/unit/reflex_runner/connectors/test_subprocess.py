@@ -217,7 +217,7 @@ def test_a_command_of_one_process_owns_the_robot_and_is_asked_for_everything(mad
 def test_a_command_that_hangs_in_apply_keeps_no_loop_waiting_and_is_told_by_the_next_call(
     made: Made, tmp_path: Path
 ) -> None:
-    robot = made("apply_hangs", persistent=True, command_timeout_s=0.5)
+    robot = made("apply_hangs", persistent=True, command_timeout_s=2.0)  # what replaces it has to hold in time
     robot.start()
     robot.apply_action(MOVE)
 
