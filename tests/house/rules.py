@@ -10,16 +10,18 @@ from typing import Final
 from house.source import SourceFile
 from house.syntax import (
     environment_lines,
+    expects_an_error,
     functions,
     header_names_read,
     imported,
+    is_between,
     is_constant,
     is_upper_bound_of_time,
     lines_of,
     texts,
 )
 
-__all__ = ["ENVIRONMENT_READERS", "RULES", "Rule", "Violation"]
+__all__ = ["ENVIRONMENT_READERS", "IMPATIENT", "RULES", "Rule", "Violation"]
 
 MAX_MODULE_LINES: Final = 360
 MAX_FUNCTION_LINES: Final = 60
@@ -39,6 +41,18 @@ ON_VIRTUAL_TIME: Final = (
     "stream_scene import",
 )
 """Names by which a test lets hours pass in no time."""
+PATIENCE: Final = frozenset({"deadline_s", "timeout_s", "connect_timeout_s", "command_timeout_s"})
+IMPATIENT: Final[Mapping[str, str]] = {
+    "tests/unit/reflex_control/http/test_timed_protocol.py": "what comes late is told so, and nothing comes",
+    "tests/unit/reflex_runner/connectors/test_lerobot.py": "a robot that hangs",
+    "tests/unit/reflex_runner/evaluation/test_evaluating.py": "how long a policy that is away is waited for",
+    "tests/unit/reflex_runner/running/test_attending.py": "how long a policy that is away is waited for",
+    "tests/unit/reflex_runner/running/test_episodes.py": "how long a policy that is away is waited for",
+    "tests/unit/reflex_runner/running/test_run.py": "a server that is away; one that is late is asked again",
+    "tests/unit/reflex_runner/transports/test_act.py": "a server that never answers",
+    "tests/unit/reflex_runner/transports/test_openpi.py": "an answer that comes late; what comes after it may, too",
+}
+"""Which file gives somebody less than a second without `pytest.raises` around it, and why."""
 ENVIRONMENT_READERS: Final[Mapping[str, str]] = {
     f"{EMBEDDED}__main__.py": "becomes tritonserver in its container, and hands the environment on",
     "frontend/reflex_frontend/settings.py": "names the variables that are no settings, which Pydantic passes over",
@@ -212,6 +226,17 @@ def tests_wait_for_conditions(file: SourceFile) -> Iterator[Violation]:
             yield node.lineno, "sleeps; wait for a condition (support.waiting)"
 
 
+def tests_are_patient(file: SourceFile) -> Iterator[Violation]:
+    """Who is to be in time has a deadline against hanging: a busy machine stands still for half a second."""
+    if not _is_test(file) or file.path in IMPATIENT or any(word in (file.text or "") for word in ON_VIRTUAL_TIME):
+        return
+    is_late = {id(call) for block in file.of_kind(ast.With) if expects_an_error(block) for call in ast.walk(block)}
+    for node in file.of_kind(ast.Call):
+        for keyword in node.keywords if id(node) not in is_late else ():
+            if keyword.arg in PATIENCE and is_between(keyword.value, 0, 1):
+                yield node.lineno, f"{keyword.arg} below a second; take HANGS_S (support.waiting)"
+
+
 def tests_measure_only_promises(file: SourceFile) -> Iterator[Violation]:
     """What a busy machine makes red says nothing; `make promises` measures where nobody else is."""
     if not _is_test(file):
@@ -238,6 +263,7 @@ RULES: Final[tuple[Rule, ...]] = (
     what_to_install_is_worded_in_one_place,
     pages_are_named_in_one_place,
     tests_wait_for_conditions,
+    tests_are_patient,
     tests_measure_only_promises,
 )
 

@@ -10,9 +10,11 @@ from house.source import SourceFile
 
 __all__ = [
     "environment_lines",
+    "expects_an_error",
     "functions",
     "header_names_read",
     "imported",
+    "is_between",
     "is_constant",
     "is_upper_bound_of_time",
     "lines_of",
@@ -29,6 +31,16 @@ def imported(node: ast.Import | ast.ImportFrom) -> set[str]:
 
 def is_constant(node: ast.expr, *, value: object) -> bool:
     return isinstance(node, ast.Constant) and node.value is value
+
+
+def is_between(node: ast.expr, above: float, below: float) -> bool:
+    """A number that is written out."""
+    return isinstance(node, ast.Constant) and isinstance(node.value, int | float) and above < node.value < below
+
+
+def expects_an_error(block: ast.With) -> bool:
+    """`with pytest.raises(...)`, beside whatever else it opens."""
+    return any(".raises(" in ast.unparse(item.context_expr) for item in block.items)
 
 
 def is_upper_bound_of_time(compared: ast.Compare) -> bool:

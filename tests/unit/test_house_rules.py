@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 from house.mirror import misplaced
-from house.rules import ENVIRONMENT_READERS, RULES
+from house.rules import ENVIRONMENT_READERS, IMPATIENT, RULES
 from house.source import SourceFile, files_of
 from house.tree_rules import TREE_RULES, folders_are_short, most_functions_are_short, no_stale_exceptions
 from house_rules import check, check_tree, violations_in
 
+REPOSITORY = Path(__file__).parents[2]
 PRODUCT = "frontend/reflex_frontend/planted.py"
 
 # A ~ is taken out before a text is planted; without it, this very file would break the rule.
@@ -30,6 +31,7 @@ PLANTED = {
     "pages_are_named_in_one_place": (PRODUCT, "HINT = 'docs/adr/0001.md says why'\n"),
     "code_calls_nobody": (PRODUCT, "URL = 'https://collect.example/v1/events'\n"),
     "tests_wait_for_conditions": ("tests/planted.py", "import time\ntime.sleep(0.1)\n"),
+    "tests_are_patient": ("tests/planted.py", "connect(server.url, deadline_s=0.2).act()\n"),
     "tests_measure_only_promises": ("tests/planted.py", "assert time.monotonic() - started < 2\n"),
 }
 
@@ -68,6 +70,23 @@ def test_every_way_to_sleep_in_a_test_is_found_but_on_virtual_time(code: str) ->
     body = f"async def test_it():\n    {code}"
     assert len(check(SourceFile("tests/planted.py", body.encode()))) == 1
     assert check(SourceFile("tests/planted.py", f"{body}run_virtual(test_it)\n".encode())) == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["ask(timeout_s=0.5)", "TargetConfig(connect_timeout_s=0.3)", "with made(command_timeout_s=0.9) as robot: pass"],
+)
+def test_every_deadline_below_a_second_is_found_but_where_an_error_is_expected_or_time_is_virtual(code: str) -> None:
+    assert len(check(SourceFile("tests/planted.py", f"{code}\n".encode()))) == 1
+    expected = f"with pytest.raises(ClientTimeoutError):\n    {code}\n"
+    assert check(SourceFile("tests/planted.py", expected.encode())) == []
+    assert check(SourceFile("tests/planted.py", f"{code}\nrun_virtual(test_it)\n".encode())) == []
+
+
+@pytest.mark.parametrize("path", IMPATIENT)
+def test_whoever_may_be_impatient_is(path: str) -> None:
+    file = SourceFile("tests/planted.py", (REPOSITORY / path).read_bytes())
+    assert any("below a second" in line for line in check(file)), "take it out of the list"
 
 
 @pytest.mark.parametrize(
@@ -135,6 +154,8 @@ def test_a_developers_path_inside_a_binary_file_is_found() -> None:
         (PRODUCT, "A = 1\n" * 360),
         ("docs/long.md", "a line\n" * 361),
         (PRODUCT, ""),
+        ("tests/fine.py", "ask(timeout_s=0.0, deadline_s=1.0)\nask(deadline_s=HANGS_S, patience_s=0.1)\n"),
+        ("tests/support/fine.py", "ask(deadline_s=0.1)\n"),
         ("tests/fine.py", "await asyncio.sleep(0)\nassert took_s > 0.5\nassert time.monotonic() - began >= 0.05\n"),
         ("docs/picture.jpg", "\0no text, so no newline at the end"),
     ],
