@@ -79,6 +79,7 @@ WEBSOCKET: Final = {
     "curr_msg_data_type",
     "close_sent",
     "close_timer",
+    "disconnected",
     "frames",
     "handshake_complete",
     "logger",
@@ -102,6 +103,7 @@ WEBSOCKET_METHODS: Final = {
     "resume_writing": "(self)",
     "send": "(self, message)",
     "send_receive_event_to_app": "(self)",
+    "shutdown": "(self)",
 }
 """Of a connection that goes on as a WebSocket."""
 
