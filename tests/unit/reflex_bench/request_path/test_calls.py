@@ -1,0 +1,47 @@
+"""A call of the benchmark outlives the connection that its server closes."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from pathlib import Path
+
+import pytest
+
+from reflex_bench.http_load import Connection, connect
+from reflex_bench.request_path import calls
+from reflex_bench.request_path.calls import get_call
+from reflex_bench.server import Served
+from support.waiting import eventually
+
+ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
+
+
+def test_a_connection_that_the_server_closed_for_its_silence_is_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a slow machine the other paths' turns take longer than a server waits for a first request."""
+    opened: list[Connection] = []
+
+    async def noted(port: int) -> Connection:
+        opened.append(await connect(port))
+        return opened[-1]
+
+    monkeypatch.setattr(calls, "connect", noted)
+
+    accepted = itertools.count()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if next(accepted):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(ANSWER)
+            await writer.drain()
+        writer.close()
+
+    async def ask() -> None:
+        async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+            served = Served(server.sockets[0].getsockname()[1], 0, "", Path())
+            call = await get_call(served, "/health")
+            await eventually(lambda: not opened[0].is_open, "the silent one is closed")
+            await call()
+
+    asyncio.run(ask())
+    assert len(opened) == 2
