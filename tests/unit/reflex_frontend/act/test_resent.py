@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from reflex.errors import InferenceError
-from reflex_frontend.act.resent import KEPT_ANSWERS, KEPT_S, ResentAnswers
+from reflex_frontend.act.resent import KEPT_ANSWERS, KEPT_S, ResentAnswers, digest_of
 from support.clock import Clock
 from support.fakes import run_virtual
 
@@ -29,6 +29,13 @@ def test_an_answer_is_found_by_episode_request_and_body() -> None:
     run_virtual(main)
 
 
+def test_a_digest_is_that_of_body_and_instruction_whichever_way_the_body_came() -> None:
+    digest = digest_of("{}", "pick")
+    assert len(digest) == 16
+    assert digest == digest_of(b"{}", "pick")
+    assert len({digest, digest_of("{} ", "pick"), digest_of("{}", "place"), digest_of("k{}", "pic")}) == 4
+
+
 def test_an_answer_still_being_made_is_found() -> None:
     async def main(now: Now) -> None:
         kept = ResentAnswers[bytes](now)
@@ -43,6 +50,33 @@ def test_an_error_is_forgotten_so_that_a_retry_tries_again() -> None:
         kept = ResentAnswers[bytes](now)
         kept.begin(KEY).set_exception(InferenceError("inference_failed", "no"))
         await asyncio.sleep(0)
+        assert kept.find(KEY) is None
+        assert not kept._answers, "what is not answered again takes no place of what is"
+
+    run_virtual(main)
+
+
+def test_a_failure_drops_no_answer_that_was_begun_after_it() -> None:
+    async def main(now: Now) -> None:
+        kept = ResentAnswers[bytes](now)
+        kept.begin(KEY).set_exception(InferenceError("inference_failed", "no"))
+        second = kept.begin(KEY)
+        await asyncio.sleep(0)
+        assert kept.find(KEY) is second
+
+    run_virtual(main)
+
+
+def test_a_failure_of_what_was_pushed_out_disturbs_nobody() -> None:
+    async def main(now: Now) -> None:
+        kept, heard = ResentAnswers[bytes](now), list[object]()
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: heard.append(context))
+        first = kept.begin(KEY)
+        for number in range(KEPT_ANSWERS):
+            kept.begin(("episode", str(number), b"1"))
+        first.set_exception(InferenceError("inference_failed", "no"))
+        await asyncio.sleep(0)
+        assert heard == []
         assert kept.find(KEY) is None
 
     run_virtual(main)

@@ -82,6 +82,10 @@ def test_executed_are_the_actions_before_the_moment(moment: float, executed: int
     assert executed_steps(newest, moment) == executed
 
 
+def test_a_chunk_of_as_many_actions_as_may_be_is_taken() -> None:
+    assert buffer(np.ones((512, 2))).newest is not None
+
+
 def test_an_empty_buffer_wants_nothing() -> None:
     made = buffer()
     made.clear()

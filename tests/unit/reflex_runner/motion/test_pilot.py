@@ -312,6 +312,16 @@ def test_all_is_told_of_an_answer_that_was_refused_for_it_is_never_followed() ->
     assert asked.executed_steps(late, 100.3) == len(late.actions)
 
 
+def test_a_first_command_that_is_taken_back_has_moved_nothing_and_its_stop_only_holds() -> None:
+    asked = moving(ladder=RESTS)
+    assert asked.has_begun
+    asked.take_back()
+    assert not asked.has_begun
+    asked.stop(StopCause("apply_failed", "the motor takes no torque"))
+    commands = [asked.tick(100.0 + count * PERIOD_S, HERE).command for count in range(1, 20)]
+    assert commands == [None] * 19, "it is not led to rest"
+
+
 def test_a_robot_whose_axes_stand_elsewhere_in_its_state_is_read_by_name() -> None:
     turned = replace(arm(), state_names=("axis1", "axis0"), mean_state=(50.0, 0.0))
     made = Pilot(MotionSettings(robot=turned, period_s=PERIOD_S), applies=True)

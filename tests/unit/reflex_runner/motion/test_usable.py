@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from reflex.connector import CameraFrame, Observation
-from reflex_runner.motion.usable import why_unusable
+from reflex_runner.motion.usable import MOST_AHEAD_S, why_unusable
 from support.runner.arms import pose
 
 
@@ -21,6 +21,11 @@ def why(state_age_s: float = 0.0, **image_ages_s: float) -> str | None:
 def test_a_young_observation_is_sent() -> None:
     assert why() is None
     assert why(0.25, wrist=0.25, front=0.5) is None
+
+
+def test_a_picture_that_is_as_far_ahead_as_two_readings_may_differ_is_sent() -> None:
+    frame = CameraFrame(np.zeros((2, 2, 3), np.uint8), MOST_AHEAD_S)
+    assert why_unusable(Observation(pose(0, 0), {"front": frame}, None, 0.0), 0.0, 0.125, {}) is None
 
 
 @pytest.mark.parametrize("age_s", [0.2501, 3.0, math.inf, math.nan])

@@ -3,10 +3,11 @@ from __future__ import annotations
 import pytest
 
 from reflex_runner.so101.bus import Bus
-from reflex_runner.so101.errors import BusError, SO101Error
-from reflex_runner.so101.holding import hold, release, take_hold
+from reflex_runner.so101.errors import BusError, CalibrationError, SO101Error
+from reflex_runner.so101.holding import hold, refuse_outside, release, take_hold
 from reflex_runner.so101.registers import GOAL_POSITION
-from support.servos.arms import MIDDLE, calibrate
+from support.servos.arms import CALIBRATION, MIDDLE, calibrate
+from support.servos.chain import Chain
 from support.servos.wires import WireLine
 
 
@@ -42,6 +43,26 @@ def test_a_motor_that_takes_no_torque_is_named() -> None:
 
     with pytest.raises(BusError, match=r"motor 3 \(elbow_flex\) does not take torque: switch .* off and on"):
         take_hold(bus)
+
+
+def stands_at(chain: Chain, at: int, joint: int) -> None:
+    chain.servo(joint).angle = float(at + CALIBRATION.joints[joint - 1].homing_offset)
+    chain.settle()
+
+
+@pytest.mark.parametrize(("joint", "at", "degrees"), [(1, 3311 + 58, 5), (2, 850 - 569, 50), (2, 3190 + 905, 80)])
+def test_a_joint_far_outside_of_its_range_is_refused_and_how_far_is_said(joint: int, at: int, degrees: int) -> None:
+    line, bus = bus_of_an_arm()
+    stands_at(line.chain, at, joint)
+    with pytest.raises(CalibrationError, match=rf"motor {joint} .* stands {degrees} degrees outside of its calibrated"):
+        refuse_outside(bus, CALIBRATION.joints)
+
+
+@pytest.mark.parametrize("at", [2050, 3311, 3311 + 57, 790 - 57])
+def test_a_joint_in_its_range_or_a_little_outside_is_not(at: int) -> None:
+    line, bus = bus_of_an_arm()
+    stands_at(line.chain, at, 1)
+    refuse_outside(bus, CALIBRATION.joints)
 
 
 def test_hold_stops_an_arm_on_its_way() -> None:
