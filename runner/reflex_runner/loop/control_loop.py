@@ -100,6 +100,8 @@ class ControlLoop:
         """The operator at the terminal lets the run go on."""
         self._resumes.set()  # first: a period that is under way would find the robot stopped, and say so again
         self.stopped.clear()
+        if self._may_end.is_set():  # it has failed just now, and nobody else would say that it stands
+            self.stopped.set()
 
     def end(self) -> None:
         """After a stop: the thread ends."""

@@ -87,7 +87,7 @@ class Inference:
         return self._ended.is_set()
 
     def forget(self) -> None:
-        """What was answered belongs to a motion that is over: none of it is followed, and nothing continues it."""
+        """What was answered belongs to a motion that is over; a request that is under way is answered all the same."""
         self.chunks.clear()
         self._last = None
 

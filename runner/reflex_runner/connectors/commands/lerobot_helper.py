@@ -112,8 +112,8 @@ class Served:
         signal.signal(number, signal.SIG_DFL)
         still = {name: 0.0 for name in self.actions if name.endswith(".vel")}
         if still and not self.rests:
-            kept = {name: value for name, value in self.last.items() if name in self.robot.observation_features}
             with contextlib.suppress(Exception):
+                kept = {name: value for name, value in self.last.items() if name in self.robot.observation_features}
                 self.robot.send_action({**kept, **still})
         os.kill(os.getpid(), number)
 

@@ -162,7 +162,7 @@ def test_a_loop_that_was_frozen_on_its_way_to_rest_holds_and_goes_no_further() -
     assert world.control.stopped.is_set()
 
 
-@pytest.mark.parametrize(("frozen_s", "then"), [(0.75, ["safe_stop"]), (0.0, [])])
+@pytest.mark.parametrize(("frozen_s", "then"), [(0.75, ["safe_stop"]), (0.3125, ["safe_stop"]), (0.25, []), (0.0, [])])
 def test_a_command_that_came_after_the_watchdogs_hold_is_held_again_and_nothing_else(
     frozen_s: float, then: list[str]
 ) -> None:
@@ -241,29 +241,6 @@ def test_ctrl_c_goes_down_the_ladder_and_pressed_again_it_holds_and_leaves_the_r
     assert world.tally.result().ok, "somebody wanted it"
     assert world.tally.safe_stops == 1
     assert world.control.stopped.is_set()
-
-
-def test_a_period_that_is_under_way_when_the_run_goes_on_does_not_stop_it_again() -> None:
-    """The terminal's thread says so at any moment: here after the loop has looked for it, and before it concludes."""
-    world = fed(World())
-    world.go(1)
-    world.before = lambda _: world.stops.request(StopCause("stale_chunk", "a silence"))
-    world.go(3)
-    assert world.control.stopped.is_set()
-    heard = len(world.watch.heard)
-    world.before = lambda _: None
-
-    def verdict() -> Verdict | None:
-        if not world.control._resumes.is_set():
-            world.control.resume()
-        return None
-
-    world.watch.verdict = verdict  # type: ignore[method-assign]
-    world.go(1)
-    assert not world.control.stopped.is_set(), "nobody is asked a second time"
-    assert world.watch.heard[heard:] == ["beat"]
-    del world.watch.verdict
-    assert [tick.kind for tick in fed(world).go(2)] == ["wait", "move"], "it goes on, with an answer of its own"
 
 
 def test_only_resume_moves_the_robot_again_and_from_where_it_is_measured() -> None:

@@ -14,10 +14,11 @@ from reflex_runner.errors import HardwareError
 from reflex_runner.loop.run_session import run_session
 from reflex_runner.loop.stopping import StopRequests
 from reflex_runner.loop.tally import RunnerResult
+from reflex_runner.loop.watchdog import Verdict
 from reflex_runner.motion.descent import StopCause
-from support.runner.arms import arm
+from support.runner.arms import arm, chunk
 from support.runner.session import PATIENT, Arm, Policy, raising
-from support.runner.world import Told
+from support.runner.world import Told, World
 from support.waiting import wait_until
 
 PROMOTED = StopCause("promoted", "the session was promoted", "end")
@@ -151,3 +152,60 @@ def test_ctrl_c_at_the_question_whether_to_go_on_says_no(number: signal.Signals)
     result = run(robot, Policy(), consent=consent, max_steps=0)
     assert result.safe_stops == 1
     assert robot.whats[-2:] == ["safe_stop", "stop"]
+
+
+def fed(world: World) -> World:
+    """A fresh chunk every period."""
+    world.before = lambda period: world.answer(chunk((4.0, 50.0), world.now_s, seq=period))
+    return world
+
+
+def test_a_period_that_is_under_way_when_the_run_goes_on_does_not_stop_it_again() -> None:
+    """The terminal's thread says so at any moment: here after the loop has looked for it, and before it concludes."""
+    world = fed(World())
+    world.go(1)
+    world.before = lambda _: world.stops.request(StopCause("stale_chunk", "a silence"))
+    world.go(3)
+    assert world.control.stopped.is_set()
+    heard = len(world.watch.heard)
+    world.before = lambda _: None
+
+    def verdict() -> Verdict | None:
+        if not world.control._resumes.is_set():
+            world.control.resume()
+        return None
+
+    world.watch.verdict = verdict  # type: ignore[method-assign]
+    world.go(1)
+    assert not world.control.stopped.is_set(), "nobody is asked a second time"
+    assert world.watch.heard[heard:] == ["beat"]
+    del world.watch.verdict
+    assert [tick.kind for tick in fed(world).go(2)] == ["wait", "move"], "it goes on, with an answer of its own"
+
+
+def test_a_whole_period_while_the_run_is_let_go_on_does_not_stop_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = fed(World())
+    world.stops.request(StopCause("stale_chunk", "a silence"))
+    world.go(3)
+    clear = world.control.stopped.clear
+
+    def meanwhile() -> None:
+        clear()
+        monkeypatch.undo()
+        world.go(1)
+        world.control._may_end.clear()
+
+    monkeypatch.setattr(world.control.stopped, "clear", meanwhile)
+    world.control.resume()
+    assert not world.control.stopped.is_set()
+    assert not world.pilot.is_over
+
+
+def test_who_lets_a_loop_go_on_that_has_just_failed_does_not_wait_for_it() -> None:
+    world = fed(World())
+    world.go(1)
+    world.senses.measured = lambda _: 1 / 0  # type: ignore[assignment,method-assign,return-value]
+    world.go(2)
+    world.control.let_end()
+    world.control.resume()
+    assert world.control.stopped.is_set()
