@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["Noise", "sample", "summary", "until_quiet"]
+__all__ = ["Noise", "percentile", "sample", "stretches", "summary", "until_quiet"]
 
 SAMPLES: Final = 50
 TIMER_S: Final = 0.001
 SPIN_ROUNDS: Final = 10_000
 """Half a millisecond of nothing but counting."""
+STRETCHES: Final = 200
+SPINS_A_STRETCH: Final = 10
+"""Milliseconds of nothing but counting: as long as what is promised within milliseconds."""
 LOOK_EVERY_S: Final = 0.2
 QUIET: Final = 1.3
 """What shares a core with another takes up to twice as long."""
@@ -53,14 +59,23 @@ def sample() -> Samples:
     return Samples(tuple(_late_s() for _ in range(SAMPLES)), tuple(_spin_s() for _ in range(SAMPLES)))
 
 
+def stretches() -> tuple[float, ...]:
+    """Seconds that each of a second's stretches took: some meet a neighbour of the machine, most do not.
+
+    Where that is allowed, nothing that runs on this machine comes between: what a loop in real time may still meet.
+    """
+    with ThreadPoolExecutor(1, initializer=_before_all_others) as thread:
+        return tuple(thread.map(lambda _: _stretch_s(), range(STRETCHES)))
+
+
 def summary(samples: Samples, quickest_s: float = math.inf) -> Noise:
     """In figures that a person compares. `quickest_s` is the quickest spin that was seen before."""
     quickest_s = min(quickest_s, *samples.spin_s)
     return Noise(
-        timer_p50_ms=1_000 * _percentile(samples.late_s, 0.5),
-        timer_p99_ms=1_000 * _percentile(samples.late_s, 0.99),
-        spin_p50=_percentile(samples.spin_s, 0.5) / quickest_s,
-        spin_p99=_percentile(samples.spin_s, 0.99) / quickest_s,
+        timer_p50_ms=1_000 * percentile(samples.late_s, 0.5),
+        timer_p99_ms=1_000 * percentile(samples.late_s, 0.99),
+        spin_p50=percentile(samples.spin_s, 0.5) / quickest_s,
+        spin_p99=percentile(samples.spin_s, 0.99) / quickest_s,
     )
 
 
@@ -75,19 +90,30 @@ def until_quiet(quickest_s: float, looks: int = 20) -> float:
     return quickest_s
 
 
+def percentile(values: Sequence[float], share: float) -> float:
+    """The least of them that so large a share does not exceed."""
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+
+
 def _late_s() -> float:
     due = time.perf_counter() + TIMER_S
     time.sleep(TIMER_S)
     return time.perf_counter() - due
 
 
-def _spin_s() -> float:
+def _before_all_others() -> None:
+    with contextlib.suppress(OSError, AttributeError):  # no such right, or another system
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+
+
+def _stretch_s() -> float:
+    time.sleep(TIMER_S)  # a thread in real time lets the others in
+    return _spin_s(SPINS_A_STRETCH * SPIN_ROUNDS)
+
+
+def _spin_s(rounds: int = SPIN_ROUNDS) -> float:
     started = time.perf_counter()
-    for _ in range(SPIN_ROUNDS):
+    for _ in range(rounds):
         pass
     return time.perf_counter() - started
-
-
-def _percentile(values: Sequence[float], share: float) -> float:
-    ordered = sorted(values)
-    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]

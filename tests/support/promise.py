@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+import statistics
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,13 +22,25 @@ from typing import Final, Literal
 import pytest
 from _pytest.runner import runtestprotocol
 
-from support.noise import Noise, Samples, sample, summary, until_quiet
+from support.noise import (
+    QUIET,
+    SPINS_A_STRETCH,
+    Noise,
+    Samples,
+    percentile,
+    sample,
+    stretches,
+    summary,
+    until_quiet,
+)
 from support.waiting import HANGS_S
 
 __all__ = ["Neighbours", "Promise", "promise"]
 
 MOST_REPEATS: Final = 2
 MOST_WHILE_BUSY: Final = 8
+TAIL: Final = 0.99
+TURNS: Final = 3
 LOOKS: Final = 70
 """For some 20 s a machine may become quiet before a promise is measured once more."""
 WORKS, IN_TIME = "works", "in_time"
@@ -101,6 +114,22 @@ class Promise:
             neighbours.slowness = self.run.slowness(before, sample())
             self.slowest = max(self.slowest, neighbours.slowness)
 
+    def within_99_of_100(self, turn: Callable[[], Sequence[float]]) -> float:
+        """Seconds that 99 of 100 do not exceed, of all that a turn returns: the median of three turns.
+
+        For what takes milliseconds of the processor. A neighbour makes some of it longer, and most of it hardly; so
+        each turn is divided by what 99 of 100 bare stretches of milliseconds do not exceed right before and after it,
+        as a multiple of the quickest of the run.
+        """
+        tails_s = []
+        for _ in range(TURNS):
+            before_s = stretches() if self.run is not None else ()
+            taken_s = turn()
+            slowness = 1.0 if self.run is None else self.run.slowness_of_tails(before_s + stretches())
+            self.slowest = max(self.slowest, slowness)
+            tails_s.append(percentile(taken_s, TAIL) / slowness)
+        return statistics.median(tails_s)
+
     def __call__(
         self,
         sentence: str,
@@ -170,6 +199,12 @@ class Run:
             self.noise(look)
         noises = [self.noise(look) for look in looks]
         return len(noises) / sum(1.0 if noise.is_quiet else 1.0 / noise.spin_p50 for noise in noises)
+
+    def slowness_of_tails(self, stretches_s: Sequence[float]) -> float:
+        """Of the slowest of 100 pieces of work that take milliseconds, where these stretches were taken beside them."""
+        self.quickest_s = min(self.quickest_s, min(stretches_s) / SPINS_A_STRETCH)
+        slowness = percentile(stretches_s, TAIL) / (self.quickest_s * SPINS_A_STRETCH)
+        return slowness if slowness > QUIET else 1.0
 
     def as_json(self) -> str:
         rows = [

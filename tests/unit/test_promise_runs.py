@@ -17,6 +17,7 @@ MACHINE = """import itertools, pytest
 from support import noise, promise
 noise.LOOK_EVERY_S = 0.0
 noise.sample = promise.sample = lambda: noise.Samples((0.0,), (next(spins),))
+promise.stretches = lambda: tuple(10 * next(spins) for _ in range(100))
 figures = itertools.count()
 """
 QUIET = "spins = itertools.repeat(1.0)\n"
@@ -146,8 +147,31 @@ def test_a_processor_that_is_quiet_corrects_nothing(tmp_path: Path) -> None:
     assert "missed: soon:        3 s <= 2.5 s" in said
 
 
+NEIGHBOUR = """
+def spun():
+    while True:  # one look of a spin, and two of a hundred stretches for each of three turns
+        yield 1.0
+        yield from [1.0] * 194 + [3.0] * 6
+spins = spun()
+"""
+"""Of a hundred stretches three meet a neighbour, and take three times as long."""
+
+
+@pytest.mark.parametrize(("spins", "measured"), [(QUIET, 3.0), (NEIGHBOUR, 1.0)], ids=["quiet", "neighbour"])
+def test_the_slowest_of_a_hundred_are_those_of_a_processor_without_neighbours(
+    tmp_path: Path, spins: str, measured: float
+) -> None:
+    """Three of a turn's hundred take 3 s; of the three turns one takes much longer."""
+    body = "def test_it(promise):\n    turns = iter([[1.0] * 97 + [3.0] * 3, [9.0] * 100, [0.5] * 97 + [3.0] * 3])\n"
+    body += "    promise('soon', promise.within_99_of_100(lambda: next(turns)), at_most=9.5)\n"
+    code, said, report = run_of(tmp_path, body, "-m", "timing", spins=spins)
+    assert code == 0, said
+    assert report["promises"][0]["measured"] == pytest.approx(measured)
+
+
 @pytest.mark.slow
 def test_where_nothing_is_measured_nobody_looks_at_the_processor(tmp_path: Path) -> None:
     body = "def test_it(promise):\n    with promise.beside_neighbours() as neighbours:\n        pass\n"
-    body += "    assert neighbours.without(3.0) == 3.0\n    promise('soon', 0.0, at_most=1.0)\n"
+    body += "    assert neighbours.without(3.0) == 3.0\n    assert promise.within_99_of_100(lambda: [3.0]) == 3.0\n"
+    body += "    promise('soon', 0.0, at_most=1.0)\n"
     assert run_of(tmp_path, body, "-m", "not timing", spins="spins = iter(())\n")[0] == 0

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from support.promise import Promise
@@ -16,7 +15,8 @@ from support.runner.driven import models_for
 from support.server import ServerProcess, running_server
 from support.servos.served_run import give_up_real_time, run_beside
 
-PERIODS = 600
+PERIODS = 200
+"""Of each of three turns."""
 START_S = 2.0
 
 
@@ -34,14 +34,19 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 def test_at_30_hz_a_period_begins_within_3_ms_beside_a_server_that_is_asked_all_the_time(
     server: ServerProcess, tmp_path: Path, promise: Promise, how: str, begin: Callable[[], None] | None
 ) -> None:
-    run = run_beside(server.base_url, tmp_path, steps=PERIODS, begin=begin)
-    assert run.result["ok"], run.result["errors"]
-    assert run.result["appliedSteps"] == run.result["steps"] >= PERIODS
-    assert run.chunks > PERIODS / 4, "it asks nearly all the time"
-    late_s = [tick["late_s"] for tick in run.ticks]
-    p99_s = float(np.percentile(late_s, 99))
+    missed: list[int] = []
+
+    def turn() -> list[float]:
+        run = run_beside(server.base_url, tmp_path / str(len(missed)), steps=PERIODS, begin=begin)
+        assert run.result["ok"], run.result["errors"]
+        assert run.result["appliedSteps"] == run.result["steps"] >= PERIODS
+        assert run.chunks > PERIODS / 4, "it asks nearly all the time"
+        missed.append(run.result["overruns"])
+        return [tick["late_s"] for tick in run.ticks]
+
+    p99_s = promise.within_99_of_100(turn)
     promise(f"the jitter at 30 Hz of an SO-101 beside its server, p99, {how}", p99_s, at_most=0.003)
-    promise(f"periods of {PERIODS} that it missed, {how}", run.result["overruns"], at_most=6, unit="")
+    promise(f"periods of {PERIODS * len(missed)} that it missed, {how}", sum(missed), at_most=6, unit="")
 
 
 @pytest.mark.timing

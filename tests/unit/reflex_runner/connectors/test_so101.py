@@ -287,10 +287,10 @@ def test_commands_leave_on_time_beside_an_observing_thread(tmp_path: Path, promi
         arm = SO101(SO101Settings(port=servos.port), places=Places(None, tmp_path))
         arm.start()
         arm.apply_action(command(*HOME))
-        late_s = sorted(late_commands(arm, periods=300))
+        late_s = promise.within_99_of_100(lambda: late_commands(arm, periods=200))
         arm.stop()
 
-    promise("99 of 100 commands at 30 Hz are with an SO-101's servos within 3 ms", late_s[-4], at_most=0.003)
+    promise("99 of 100 commands at 30 Hz are with an SO-101's servos within 3 ms", late_s, at_most=0.003)
 
 
 def late_commands(arm: SO101, periods: int) -> list[float]:
