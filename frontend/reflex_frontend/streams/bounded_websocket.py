@@ -110,6 +110,9 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         super().handle_cont(event)
 
     def send_receive_event_to_app(self) -> None:
+        if self.close_sent:
+            self.frames, self._waiting_bytes = [], 0  # nobody will receive it, or anything more
+            return
         message = b"".join(self.frames)
         if self.curr_msg_data_type == "text" and not _is_utf8(message):
             self._give_up(CloseCode.INVALID_DATA, "a text message must be UTF-8")
@@ -144,6 +147,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.transport.write_eof()
         self.close_sent = self._is_parting = True
+        self.frames = []
         self.conn.reader.discard()
         self._hold_nothing()
         if self.read_paused:
@@ -152,9 +156,10 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         self.close_timer = self.loop.call_later(self.bounds.receive_timeout_s, self.transport.abort)
 
     def _account(self) -> None:
-        fragments = sum(map(len, self.frames)) if len(self.frames) > 1 else 0
-        held = len(self.conn.reader.buffer) + fragments + self._waiting_bytes
+        held = len(self.conn.reader.buffer) + sum(map(len, self.frames)) + self._waiting_bytes
         if not self.bounds.bodies.hold(held, instead_of=self._held_bytes):
+            if self.close_sent:
+                self.transport.abort()  # it has been told the reason, and sends on
             self._give_up(CloseCode.TRY_AGAIN_LATER, "this server holds as many long messages as it may; try again")
             return
         self._held_bytes = held

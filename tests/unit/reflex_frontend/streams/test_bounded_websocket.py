@@ -26,7 +26,7 @@ Scenario = Callable[[Client], Coroutine[Any, Any, None]]
 
 
 async def lengths(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answers each message of a WebSocket with its kind and length; `big`, with 64 MiB. HTTP is echoed."""
+    """Answers each message of a WebSocket with its kind and length; `big`, with 64 MiB; `bye`, by closing it."""
     if scope["type"] == "http":
         await echo(scope, receive, send)
         return
@@ -34,6 +34,9 @@ async def lengths(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "websocket.accept"})
     while (event := await receive())["type"] == "websocket.receive":
         kind = "text" if event.get("bytes") is None else "bytes"
+        if event[kind] == "bye":
+            await send({"type": "websocket.close", "code": 1000})
+            return
         answer = bytes(64 << 20) if event[kind] == "big" else f"{kind} {len(event[kind])}".encode()
         await send({"type": "websocket.send", "bytes": answer})
 
@@ -227,6 +230,41 @@ def test_a_long_message_that_is_answered_counts_no_more_also_when_nothing_follow
         client.send(binary(bytes(900_000)))
         assert await told(client) == "bytes 900000"
         await eventually(lambda: bodies.free_bytes == 1_000_000, "it is given back")
+        assert client.server.connections, "and not because the connection is lost"
+
+    opened(scenario, bodies=bodies)
+    assert bodies.free_bytes == 1_000_000
+
+
+def test_a_fragment_counts_until_its_message_is_whole() -> None:
+    bodies = BodyBudget(1_000_000)
+
+    async def scenario(client: Client) -> None:
+        client.send(frame(Opcode.BINARY, bytes(700_000), fin=False))
+        await eventually(lambda: protocol_of(client).frames, "it is there")
+        await let_pass_here(0.001)
+        assert bodies.free_bytes == 300_000
+        client.send(frame(Opcode.CONT, bytes(200_000)))
+        assert await told(client) == "bytes 900000"
+        await eventually(lambda: bodies.free_bytes == 1_000_000, "it is given back")
+
+    opened(scenario, bodies=bodies)
+
+
+def test_what_is_sent_after_the_servers_close_counts_no_more_once_it_is_there() -> None:
+    bodies = BodyBudget(1_000_000)
+
+    async def scenario(client: Client) -> None:
+        client.send(text("bye"))
+        assert (await read_close(client.reader))[0] == 1000
+        for _ in range(3):
+            client.send(binary(bytes(900_000)) + frame(Opcode.PING, b"there"))
+            assert (await read_frame(client.reader)).opcode == Opcode.PONG
+            assert bodies.free_bytes == 1_000_000
+        protocol = protocol_of(client)
+        client.send(struct.pack(">BBQ4x", 0x82, 0xFF, 3_000_000) + bytes(2_900_000))
+        await client.closed()
+        assert len(protocol.conn.reader.buffer) < 2_000_000, "more is not read"
 
     opened(scenario, bodies=bodies)
     assert bodies.free_bytes == 1_000_000
