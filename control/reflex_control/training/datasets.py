@@ -60,13 +60,18 @@ def register_dataset(writing: Writing, new: NewDataset) -> dict[str, Any]:
 
 
 def note_validation(writing: Writing, dataset_id: str, told: Validation) -> dict[str, Any]:
-    """`ServiceError` 409 for the verdict on another content than the dataset has by now."""
+    """`ServiceError` 409 for the verdict on another content than the dataset has by now.
+
+    Who gives a validation up may not have heard that its verdict was taken: that one stays.
+    """
     check_hash(told.content_hash)
     found = find(writing.connection, dataset, writing.actor.organisation_id, dataset_id, what="dataset")
     if told.content_hash != found.content_hash:
         if told.state != "validating":
             raise _overtaken(found)
         found = _begun_anew(writing, found, told.content_hash)
+    elif told.state == "registered" and found.state != "validating":
+        return dataset_as_json(found)
     is_over = told.state in RECEIPT_OF
     values: dict[str, Any] = {"state": told.state, "verdict": dict(told.verdict or {}) if is_over else None}
     row = _changed(writing, found, **values, validated_at=writing.now_ms if is_over else None)

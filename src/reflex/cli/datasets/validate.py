@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -59,6 +60,8 @@ def validate(
     """
     validating = load_extra("reflex_learning.validation.validating", "datasets", as_json=at.as_json)
     with reported(at):
+        if html is not None and not os.access(html.parent, os.W_OK):
+            raise _unwritable(html, "there is no folder of that name to write in")
         if DATASET_ID.fullmatch(dataset) and not Path(dataset).exists():
             with _shown_untold(at, html) as found:
                 report: Report = _validated_registered(at, dataset, folder, validating.validate, found)
@@ -97,21 +100,22 @@ def _validated_registered(
     return report
 
 
-@contextmanager
+@contextlib.contextmanager
 def _shown_untold(at: ControlOptions, html: Path | None) -> Iterator[list[Report]]:
     """What is found inside, where the control plane could not be told of it."""
     found: list[Report] = []
     try:
         yield found
-    except ReflexError as error:
+    except (ReflexError, KeyboardInterrupt) as ending:
         for report in found:
             if html is not None:
-                _write_page(html, report)
-            if at.as_json:
-                print_json({**error_as_json(error, of_policies=False), "report": report.told()})
-                raise typer.Exit(exit_code_of(error)) from error
+                with contextlib.suppress(SetupError):  # it was looked at before, and what ended it matters more
+                    _write_page(html, report)
+            if at.as_json and isinstance(ending, ReflexError):
+                print_json({**error_as_json(ending, of_policies=False), "report": report.told()})
+                raise typer.Exit(exit_code_of(ending)) from ending
             _show(report)
-            say("the control plane was not told of it; once it can be, run this command again")
+            say("the control plane may not have been told of it; once it can be, run this command again")
         raise
 
 
@@ -121,7 +125,11 @@ def _write_page(file: Path, report: Report) -> None:
     try:
         file.write_text(render_page(report), encoding="utf-8")
     except OSError as exc:
-        raise SetupError(f"the report cannot be written to {file} ({exc.strerror}); give another --html") from exc
+        raise _unwritable(file, exc.strerror or "it failed") from exc
+
+
+def _unwritable(file: Path, why: str) -> SetupError:
+    return SetupError(f"the report cannot be written to {file} ({why}); give another --html")
 
 
 def _show(report: Report) -> None:

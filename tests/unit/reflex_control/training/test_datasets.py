@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reflex.errors import ServiceError
+from reflex.training.states import DatasetState
 from reflex_control.identity.actor import Actor
 from unit.reflex_control.training.training_scene import HASH, OTHER_HASH, Scene
 
@@ -55,6 +56,14 @@ def test_a_validation_can_be_given_up(scene: Scene) -> None:
     identity = scene.register()["id"]
     scene.validate(identity, "validating")
     assert scene.validate(identity, "registered")["state"] == "registered"
+
+
+@pytest.mark.parametrize("state", ["valid", "invalid"])
+def test_a_verdict_that_was_taken_is_not_given_up_by_who_did_not_hear_of_it(scene: Scene, state: DatasetState) -> None:
+    identity = scene.register()["id"]
+    scene.validate(identity, "validating")
+    taken = scene.validate(identity, state)
+    assert scene.validate(identity, "registered") == taken
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -77,7 +78,8 @@ def test_a_page_is_written_beside_and_a_place_without_a_folder_is_one_sentence(s
 
     assert (written.exit_code, refused.exit_code) == (0, 1)
     assert (tmp_path / "page.html").read_text().startswith("<!doctype html>")
-    assert "give another --html" in refused.stderr
+    assert refused.stderr.endswith("give another --html\n")
+    assert "frames" not in refused.stderr, "it is said before every frame is read"
 
 
 def test_what_is_no_folder_is_one_sentence(tmp_path: Path) -> None:
@@ -108,3 +110,20 @@ def test_a_verdict_that_cannot_be_told_is_shown_all_the_same(
     assert (told["error"], told["report"]["valid"]) == ("wrong_state", True)
     assert (tmp_path / "page.html").exists()
     assert [each.body["state"] for each in scripted_control.received][-1] == "registered"
+
+
+def test_a_verdict_is_shown_also_where_ctrl_c_ends_the_telling(
+    sound: Path, scripted_control: ScriptedControl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, found: Callable[[object], object], **__: object) -> None:
+        found(report)
+        raise KeyboardInterrupt
+
+    report = validating.validate(sound)
+    monkeypatch.setattr("reflex.control.dataset_validation.validate_registered", interrupted)
+    monkeypatch.setenv("REFLEX_API_KEY", "rfx_" + "0" * 36)
+    done = CliRunner().invoke(app, ["datasets", "validate", "data_1", "--folder", str(sound)])
+
+    assert done.exit_code == 130
+    assert f"{sound}: fit for training" in done.stderr
+    assert not scripted_control.received
