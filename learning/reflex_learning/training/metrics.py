@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -63,4 +63,4 @@ def _metric(line: bytes) -> Metric | None:
 
 
 def _is_number(value: Any) -> bool:  # noqa: ANN401  # what stood in JSON
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max

@@ -1,7 +1,8 @@
 """What the queue is told of a run, and what it wants: through outages, until it says that the run is another's.
 
-What it refuses to hear is another matter than an outage: to say it again changes nothing. An ending that is refused is
-said with less, and one that is refused for as long as a lease lasts is given up, for the run is not ours any more.
+What it refuses to hear is another matter than an outage: to say it again changes nothing. A beat that is refused keeps
+the lease with nothing but the step; an ending that is refused is said with less, and one that is refused for as long as
+a lease lasts is given up, for the run is not ours any more.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
-from reflex.errors import InvalidRequestError, ReflexError
+from reflex.errors import InvalidRequestError, ReflexError, UnauthorizedError
 from reflex.training.port import (
     MAX_LINES_A_BEAT,
     ClaimedRun,
@@ -56,7 +57,7 @@ class Reporter:
     pace: Pace = field(default_factory=Pace)
     _due: float = 0.0
     _troubles: int = 0
-    _refusal: InvalidRequestError | None = None
+    _refusal: InvalidRequestError | UnauthorizedError | None = None
     _refused_since_s: float = 0.0
 
     def beat(self, state: RunState, step: int) -> bool:
@@ -71,7 +72,7 @@ class Reporter:
         if not self._answers(
             lambda: orders.append(self.queue.beat(self.run.run_id, self.run.lease_id, progress))
         ):  # fmt: skip
-            return False
+            return self._is_refused_as_said and self._keep_lease(progress)
         self.journal.told(batch)
         return orders[0].is_cancelled
 
@@ -102,7 +103,22 @@ class Reporter:
         if self.pace.now() - self._refused_since_s >= self.run.lease_seconds:
             logger.error("the queue refuses to hear how run %s ended: %s", self.run.run_id, self._refusal)
             raise lease_lost(self.run.run_id)
-        return _bare(ending, self.run) if self._refusal.status in OF_WHAT_IS_SAID else ending
+        return _bare(ending, self.run) if self._is_refused_as_said else ending
+
+    @property
+    def _is_refused_as_said(self) -> bool:
+        """It is not the run, or who tells of it, that is refused."""
+        return self._refusal is not None and self._refusal.status in OF_WHAT_IS_SAID
+
+    def _keep_lease(self, progress: Progress) -> bool:
+        """Whether the run is cancelled; what was refused is said again later, whole."""
+        try:
+            bare = replace(progress, metrics=(), log=())
+            return self.queue.beat(self.run.run_id, self.run.lease_id, bare).is_cancelled
+        except LeaseLostError:
+            raise
+        except ReflexError:
+            return False
 
     def _answers(self, ask: Callable[[], object]) -> bool:
         """Whether the queue did what it was asked. Whatever else it may say, the training goes on, and it is asked
@@ -126,7 +142,7 @@ class Reporter:
             logger.warning("run %s goes on, but the queue does not take its progress: %s", self.run.run_id, error)
         if self._refusal is None:
             self._refused_since_s = self.pace.now()
-        self._refusal = error if isinstance(error, InvalidRequestError) else None
+        self._refusal = error if isinstance(error, InvalidRequestError | UnauthorizedError) else None
 
     def _wait_s(self) -> float:
         return min(self.pace.beat_s * 2.0 ** min(self._troubles, 6), self.pace.slowest_s)

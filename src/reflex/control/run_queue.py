@@ -6,7 +6,7 @@ import dataclasses
 import json
 import math
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 from reflex.control.blocking import ControlClient
 from reflex.control.texts import as_name, as_reason
@@ -32,7 +32,9 @@ from reflex.training.request import MOST_CHARACTERS, MOST_STEPS
 __all__ = ["HttpRunQueue"]
 
 MOST_BYTES: Final = 256 * 1024
-"""Of log lines in one request; the control plane takes bodies of 1 MiB."""
+"""Of log lines in one request, and of metrics; the control plane takes bodies of 1 MiB."""
+
+ThingT = TypeVar("ThingT")
 
 
 class HttpRunQueue:
@@ -77,26 +79,34 @@ class HttpRunQueue:
 def _pieces(progress: Progress) -> Iterator[Progress]:
     """At least one."""
     progress = dataclasses.replace(progress, step=_step(progress.step))
-    metrics = [_finite(metric) for metric in progress.metrics if metric.step == _step(metric.step)]
+    sayable = [_finite(metric) for metric in progress.metrics if metric.step == _step(metric.step)]
+    metrics = list(_portions(sayable, MAX_METRICS_A_BEAT))
     lines = list(_lines_in_pieces(progress.log, progress.first_line))
-    for number in range(max(len(lines), math.ceil(len(metrics) / MAX_METRICS_A_BEAT))):
+    for number in range(max(len(lines), len(metrics))):
         first, log = lines[number] if number < len(lines) else (progress.first_line, ())
-        some = tuple(metrics[number * MAX_METRICS_A_BEAT : (number + 1) * MAX_METRICS_A_BEAT])
+        some = metrics[number] if number < len(metrics) else ()
         yield dataclasses.replace(progress, metrics=some, log=log, first_line=first)
 
 
 def _lines_in_pieces(lines: Sequence[str], first: int) -> Iterator[tuple[int, tuple[str, ...]]]:
     """The number of the first line of each piece, and its lines; at least one piece."""
-    piece: list[str] = []
+    for piece in _portions([_shown(line) for line in lines], MAX_LINES_A_BEAT):
+        yield first, piece
+        first += len(piece)
+
+
+def _portions(things: Sequence[ThingT], most: int) -> Iterator[tuple[ThingT, ...]]:
+    """At most so many things, and `MOST_BYTES` of JSON, in each; at least one portion."""
+    portion: list[ThingT] = []
     size = 0
-    for line in map(_shown, lines):
-        length = len(json.dumps(line))
-        if piece and (size + length > MOST_BYTES or len(piece) == MAX_LINES_A_BEAT):
-            yield first, tuple(piece)
-            first, piece, size = first + len(piece), [], 0
-        piece.append(line)
+    for thing in things:
+        length = len(json.dumps(thing, default=dataclasses.asdict))
+        if portion and (size + length > MOST_BYTES or len(portion) == most):
+            yield tuple(portion)
+            portion, size = [], 0
+        portion.append(thing)
         size += length
-    yield first, tuple(piece)
+    yield tuple(portion)
 
 
 def _shown(line: str) -> str:

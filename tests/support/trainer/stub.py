@@ -66,6 +66,7 @@ class MemoryQueue:
     runs: list[ClaimedRun]
     lines: dict[int, str] = field(default_factory=dict)
     metrics: list[Metric] = field(default_factory=list)
+    beats: list[Progress] = field(default_factory=list)
     states: list[str] = field(default_factory=list)
     steps: list[int] = field(default_factory=list)
     ending: Ending | None = None
@@ -89,6 +90,7 @@ class MemoryQueue:
             raise lease_lost(run_id)
         self._take(progress)
         self.metrics += progress.metrics
+        self.beats.append(progress)
         self.states.append(progress.state)
         self.steps.append(progress.step)
         reached = self.cancels_at is not None and progress.step >= self.cancels_at

@@ -81,6 +81,17 @@ def test_long_lines_go_in_requests_that_are_taken() -> None:
     assert max(len(request.content) for request in transport.requests) < 2 * MOST_BYTES
 
 
+def test_metrics_with_long_names_go_in_requests_that_are_taken() -> None:
+    transport = MockTransport([{"isCancelled": False}])
+    others = {f"{number}" + "\U0001f916" * 190: 0.5 for number in range(32)}
+    with queue(transport) as port:
+        metrics = tuple(Metric(step=step, others=others) for step in range(200))
+        port.beat("run_1", "lease_1", Progress(state="running", step=3, metrics=metrics))
+
+    assert [metric["step"] for body in sent(transport) for metric in body["metrics"]] == list(range(200))
+    assert max(len(request.content) for request in transport.requests) < 2 * MOST_BYTES
+
+
 def test_what_json_or_a_terminal_cannot_hold_is_not_sent() -> None:
     transport = MockTransport([{"isCancelled": False}])
     metric = Metric(step=1, loss=math.nan, lr=1e-4, others={"kl": math.inf, "l1": 0.5})

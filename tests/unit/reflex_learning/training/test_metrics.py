@@ -32,6 +32,14 @@ def test_what_is_no_line_of_ours_is_passed_over(said: bytes) -> None:
     assert list(Numbers().feed(said + b"\n")) == []
 
 
+@pytest.mark.parametrize(
+    "value", ["NaN", "-Infinity", "1e999", "1" + "0" * 400, "-1" + "0" * 400, "true", '"1"', "[1]"]
+)
+def test_what_is_no_number_that_a_loss_can_have_is_none(value: str) -> None:
+    said = f'{{"step": 1, "metrics": {{"loss": {value}, "lr": 0.5, "more": {value}}}}}\n'
+    assert list(Numbers().feed(said.encode())) == [Metric(step=1, lr=0.5)]
+
+
 def test_one_loss_that_is_not_finite_is_passed_over_and_two_are_not() -> None:
     numbers = Numbers()
     for loss in (None, 0.5, None):

@@ -115,9 +115,19 @@ def test_lines_and_metrics_that_are_refused_keep_no_ending_back(tmp_path: Path) 
     assert queue.ending.state == "failed"
 
 
-def test_a_run_whose_ending_nobody_hears_is_given_up_after_a_lease(tmp_path: Path) -> None:
+def test_a_beat_that_is_refused_keeps_the_lease_and_hears_of_a_cancellation(tmp_path: Path) -> None:
+    queue, time = MemoryQueue([], refusal_of=of_another_version, is_cancelled=True), Time()
+    told = reporter(tmp_path, queue, time)
+    told.journal.say(UNHEARD)
+    assert told.beat("running", 7) is True
+    (kept,) = queue.beats
+    assert (kept.state, kept.step, kept.log, kept.metrics) == ("running", 7, (), ())
+
+
+@pytest.mark.parametrize("code", ["not_found", "unauthorized", "forbidden"])
+def test_a_run_whose_ending_nobody_hears_is_given_up_after_a_lease(tmp_path: Path, code: str) -> None:
     def unknown(_said: Progress | Ending) -> ServiceError:
-        return service_error("not_found", "there is no such run in this organisation")
+        return service_error(code, "there is no such run in this organisation")
 
     queue, time = MemoryQueue([], refusal_of=unknown), Time()
     with pytest.raises(LeaseLostError):
