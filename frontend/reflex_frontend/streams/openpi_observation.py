@@ -101,16 +101,20 @@ def _key_of(camera: str, flat: Flat) -> str | None:
 
 def _is_there(camera: str, flat: Flat) -> bool:
     """openpi's models have a mask beside their images; raises `ServiceError` wrong_type for what is none."""
-    mask = flat.get(f"image_mask/{_name(camera)}")
-    if mask is None:
-        return True
+    name = f"image_mask/{_name(camera)}"
+    mask = flat.get(name)
     if isinstance(mask, np.ndarray):  # of numbers or truth values: it can be of nothing else
         return bool(np.all(mask))
-    values = mask if isinstance(mask, list) else [mask]
-    if not all(isinstance(value, (int, float)) for value in values):
-        said = f"the image_mask of {camera} must be true, false, a number, or an array of those"
+    values = mask if isinstance(mask, list) else [True if mask is None else mask]
+    is_for_all = flat.get("image_mask") is not None
+    if is_for_all or any(key.startswith(f"{name}/") for key in flat) or not all(map(_is_truth, values)):
+        said = f"image_mask must give the mask of {camera} by its name: true, false, a number, or an array of those"
         raise refuse("wrong_type", said, field="image_mask")
     return all(values)
+
+
+def _is_truth(value: object) -> bool:
+    return isinstance(value, (int, float))
 
 
 def _image(camera: str, value: object) -> object:

@@ -14,9 +14,10 @@ MAX_MESSAGE_BYTES: Final = 256 * 1024 * 1024
 CHANNEL_OPTIONS: Final = (
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-    # A restarted Triton is found again in half a second instead of gRPC's default of up to two minutes.
+    # Where connecting was refused, a Triton that is back is found in half a second; by default in up to two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    # What gRPC calls so is how long an attempt to connect may take: a busy Triton is not there at once.
+    # What gRPC calls so is how long an attempt to connect may take: a busy Triton is not there at once. A call waits
+    # for it no longer than for anything else, until its own deadline.
     ("grpc.min_reconnect_backoff_ms", 5_000),
     ("grpc.max_reconnect_backoff_ms", 500),
     ("grpc.keepalive_time_ms", 10_000),

@@ -91,6 +91,12 @@ def test_what_is_no_mask_is_refused(mask: Any) -> None:
     assert refusal(policy_config(), image={"base": TOP}, image_mask={"base": mask}) == "wrong_type"
 
 
+@pytest.mark.parametrize("mask", [False, [False], np.array([False]), 1, "base", {"base": {"x": False}}])
+def test_what_names_no_camera_masks_none_and_is_refused(mask: Any) -> None:
+    assert refusal(policy_config(), image={"base": TOP}, image_mask=mask) == "wrong_type"
+    assert "base" in fields(policy_config(), image={"base": TOP}, image_mask=None)["images"]
+
+
 @pytest.mark.parametrize("observation", [{"cam": TOP}, {"observation/front": TOP}, {"rgb": {"left": TOP}}])
 def test_one_picture_is_the_one_camera_whatever_it_is_called(observation: dict[str, Any]) -> None:
     assert is_same(fields(policy_config(), **observation)["images"], {"base": TOP})
