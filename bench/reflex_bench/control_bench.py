@@ -28,7 +28,7 @@ import numpy as np
 import uvloop
 
 from reflex_bench.control_fleet import ControlServer, Fleet, control_server, make_fleet
-from reflex_bench.http_load import Connection, connect, http_request
+from reflex_bench.http_load import Asker, http_request
 
 __all__ = ["Load", "Result", "main", "measure"]
 
@@ -128,20 +128,17 @@ def _requests(fleet: Fleet, sessions: Mapping[str, str]) -> list[tuple[bytes, bo
 
 async def _beat(server: ControlServer, request: bytes, drives: bool, first_at: float, result: Result) -> None:  # noqa: FBT001
     load, due_at = result.load, first_at
-    connection: Connection | None = None
+    asker = Asker(server.port)
     while due_at < first_at + load.seconds:
         await asyncio.sleep(max(0.0, due_at - time.monotonic()))
-        if connection is None or not connection.is_open:
-            connection = await connect(server.port)
-        answer = await connection.send(request)
+        answer = await asker.send(request)
         took_ms = 1000 * (time.monotonic() - due_at)
         result.answers[answer.status] += 1
         result.took_ms.append(took_ms)
         if drives:
             result.with_session_ms.append(took_ms)
         due_at += load.every_s
-    if connection is not None:
-        connection.close()
+    asker.close()
 
 
 async def _read(server: ControlServer, result: Result, began_at: float) -> None:

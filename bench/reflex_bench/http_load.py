@@ -10,9 +10,9 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final, Self, cast
 
-__all__ = ["Answer", "Connection", "connect", "http_request"]
+__all__ = ["Answer", "Asker", "Connection", "connect", "http_request"]
 
 HEADER_END: Final = b"\r\n\r\n"
 LENGTH: Final = b"content-length: "
@@ -97,6 +97,37 @@ class Connection(asyncio.Protocol):
     def close(self) -> None:
         if self._transport is not None:
             self._transport.close()
+
+
+class Asker:
+    """One request at a time, over a connection that is opened again where the server has closed it.
+
+    It closes what stays silent for some seconds, as a client does that waits for its turn on a slow machine.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._connection: Connection | None = None
+
+    @classmethod
+    async def connected(cls, port: int) -> Self:
+        """With its connection open: the first request does not wait for that."""
+        asker = cls(port)
+        await asker._open()
+        return asker
+
+    async def _open(self) -> Connection:
+        if self._connection is None or not self._connection.is_open:
+            self._connection = await connect(self._port)
+        return self._connection
+
+    async def send(self, request: bytes) -> Answer:
+        """As `Connection.send`; `OSError` where the server cannot be reached."""
+        return await (await self._open()).send(request)
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
 
 
 async def connect(port: int) -> Connection:

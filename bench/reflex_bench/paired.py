@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from reflex_bench.http_load import Connection, connect
+from reflex_bench.http_load import Asker
 
 __all__ = ["Ratio", "Target", "in_turns", "ratio_of_medians"]
 
@@ -51,7 +51,7 @@ async def in_turns(
 
     A request that is late waits for the one before. Raises `RuntimeError` for an answer that is no 200.
     """
-    connections = {target.name: await connect(target.port) for target in targets}
+    askers = {target.name: await Asker.connected(target.port) for target in targets}
     latencies: dict[str, list[float]] = {target.name: [] for target in targets}
     choice = random.Random(seed)
     due = time.perf_counter()
@@ -60,12 +60,12 @@ async def in_turns(
             for target in choice.sample(targets, len(targets)):
                 due += 1.0 / pace_hz
                 await asyncio.sleep(max(0.0, due - time.perf_counter()))
-                latency_s = await _ask(connections[target.name], target)
+                latency_s = await _ask(askers[target.name], target)
                 if number >= warm_up_rounds:
                     latencies[target.name].append(latency_s)
     finally:
-        for connection in connections.values():
-            connection.close()
+        for asker in askers.values():
+            asker.close()
     return {name: np.asarray(some, np.float64) for name, some in latencies.items()}
 
 
@@ -82,8 +82,8 @@ def ratio_of_medians(with_it: Floats, without: Floats, *, seed: int = 0) -> Rati
     return Ratio(float(np.median(with_it) / np.median(without)), float(low), float(high))
 
 
-async def _ask(connection: Connection, target: Target) -> float:
-    answer = await connection.send(target.request)
+async def _ask(asker: Asker, target: Target) -> float:
+    answer = await asker.send(target.request)
     if answer.status != HTTP_OK:
         raise RuntimeError(f"{target.name}: status {answer.status}: {answer.body[:200]!r}")
     return answer.latency_s

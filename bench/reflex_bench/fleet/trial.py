@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from reflex_bench.fleet.robots import KEPT_SHARE, Robot, Score, due_times
-from reflex_bench.http_load import Answer, Connection, connect
+from reflex_bench.http_load import Answer, Asker
 
 __all__ = ["Way", "drive", "latencies_in_turns", "most_robots"]
 
@@ -45,7 +45,7 @@ class _Driven:
 
     way: Way
     robot: Robot
-    connection: Connection
+    asker: Asker
     score: Score
     asking: asyncio.Task[None] | None = field(default=None)
 
@@ -65,9 +65,7 @@ class _Driven:
         deadline_ms = int(1000 * self.robot.deadline_s) if self.way.tells_deadlines else LONGEST_MS
         try:
             async with self.way.line or contextlib.nullcontext():
-                if not self.connection.is_open:
-                    self.connection = await connect(self.way.port)
-                answer = await self.connection.send(self.way.request(self.robot, deadline_ms))
+                answer = await self.asker.send(self.way.request(self.robot, deadline_ms))
         except OSError:
             self.score.wrong += 1
             return
@@ -89,7 +87,7 @@ class _Driven:
 async def drive(way: Way, robots: Sequence[Robot], seconds: float, seed: int = 0) -> Score:
     """Let the robots ask for so long, and wait until each has been answered."""
     score = Score()
-    everyone = [_Driven(way, robot, await connect(way.port), score) for robot in robots]
+    everyone = [_Driven(way, robot, await Asker.connected(way.port), score) for robot in robots]
     began = time.perf_counter()
     try:
         async with asyncio.TaskGroup() as tasks:
@@ -97,24 +95,24 @@ async def drive(way: Way, robots: Sequence[Robot], seconds: float, seed: int = 0
                 tasks.create_task(driven.run(began, seconds, seed))
     finally:
         for driven in everyone:
-            driven.connection.close()
+            driven.asker.close()
     return score
 
 
 async def latencies_in_turns(ways: Sequence[Way], robot: Robot, rounds: int) -> list[list[float]]:
     """Seconds of a lone robot's requests, each way asked once in every round."""
-    connections = [await connect(way.port) for way in ways]
+    askers = [await Asker.connected(way.port) for way in ways]
     took: list[list[float]] = [[] for _ in ways]
-    turns = list(zip(ways, connections, took, strict=True))
+    turns = list(zip(ways, askers, took, strict=True))
     for _ in range(rounds):
         turns.reverse()  # neither is always the first
-        for way, connection, some in turns:
-            answer = await connection.send(way.request(robot, LONGEST_MS))
+        for way, asker, some in turns:
+            answer = await asker.send(way.request(robot, LONGEST_MS))
             if not way.is_right(robot, answer):
                 raise RuntimeError(f"{way.name} answered {answer.status}: {answer.body[:200]!r}")
             some.append(answer.latency_s)
-    for connection in connections:
-        connection.close()
+    for asker in askers:
+        asker.close()
     return took
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Awaitable, Callable
 
-from reflex_bench.http_load import Answer, connect, http_request
+from reflex_bench.http_load import Asker, http_request
 from reflex_bench.loads import Call
 from reflex_bench.observation import act_request, act_tensors
 from reflex_bench.server import Served
@@ -23,11 +23,11 @@ async def act_calls(served: Served, image: str, count: int) -> list[Call]:
     padded = b'"state": ['
 
     async def client() -> Call:
-        send = await _sender(served.port)
+        asker = await Asker.connected(served.port)
 
         async def call() -> None:
             nonce = next(nonces) % 900 + 100
-            answer = await send(head + padded + b"%d" % nonce + rest)
+            answer = await asker.send(head + padded + b"%d" % nonce + rest)
             if answer.status != 200 or not answer.body.startswith(b'{"actions":[[%d.0,' % nonce):
                 raise RuntimeError(f"status {answer.status}, or the answer to another request: {answer.body[:200]!r}")
 
@@ -51,25 +51,12 @@ def direct_calls(served: Served, image: str, count: int) -> tuple[list[Call], Ca
 
 
 async def get_call(served: Served, path: str) -> Call:
-    send = await _sender(served.port)
+    asker = await Asker.connected(served.port)
     request = http_request("GET", path)
 
     async def call() -> None:
-        answer = await send(request)
+        answer = await asker.send(request)
         if answer.status != 200:
             raise RuntimeError(f"{path}: {answer.status} {answer.body[:200]!r}")
 
     return call
-
-
-async def _sender(port: int) -> Callable[[bytes], Awaitable[Answer]]:
-    """Over one connection, which is opened again where the server has closed it: it closes what stays silent."""
-    connection = await connect(port)
-
-    async def send(request: bytes) -> Answer:
-        nonlocal connection
-        if not connection.is_open:
-            connection = await connect(port)
-        return await connection.send(request)
-
-    return send

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from reflex_bench import http_load
 from reflex_bench.http_load import Connection, connect
-from reflex_bench.request_path import calls
 from reflex_bench.request_path.calls import get_call
 from reflex_bench.server import Served
 from support.waiting import eventually
@@ -25,7 +25,7 @@ def test_a_connection_that_the_server_closed_for_its_silence_is_opened_again(mon
         opened.append(await connect(port))
         return opened[-1]
 
-    monkeypatch.setattr(calls, "connect", noted)
+    monkeypatch.setattr(http_load, "connect", noted)
 
     accepted = itertools.count()
 
