@@ -31,6 +31,7 @@ MIGRATIONS: Final = "control/reflex_control/store/migrations/versions/"
 MAY_PRINT: Final = ("src/reflex/cli/",)
 SERVER: Final = "frontend/reflex_frontend/"
 EMBEDDED: Final = f"{SERVER}embedded/"
+OPENS: Final = frozenset({"asyncio.start_server", "asyncio.open_connection"})
 SLEEPS: Final = frozenset({"time.sleep", "asyncio.sleep"})
 ON_VIRTUAL_TIME: Final = (
     "run_virtual",
@@ -237,6 +238,15 @@ def tests_are_patient(file: SourceFile) -> Iterator[Violation]:
                 yield node.lineno, f"{keyword.arg} below a second; take HANGS_S (support.waiting)"
 
 
+def tests_hang_up(file: SourceFile) -> Iterator[Violation]:
+    """What is open when a loop ends is closed by the garbage collector, in a test that has nothing to do with it."""
+    if not _is_test(file) or any(word in (file.text or "") for word in ("wait_closed()", ".transport.abort()")):
+        return
+    for node in file.of_kind(ast.Call):
+        if ast.unparse(node.func) in OPENS:
+            yield node.lineno, "is not waited for when it is closed; take dialled or listening (support.streams)"
+
+
 def tests_measure_only_promises(file: SourceFile) -> Iterator[Violation]:
     """What a busy machine makes red says nothing; `make promises` measures where nobody else is."""
     if not _is_test(file):
@@ -264,6 +274,7 @@ RULES: Final[tuple[Rule, ...]] = (
     pages_are_named_in_one_place,
     tests_wait_for_conditions,
     tests_are_patient,
+    tests_hang_up,
     tests_measure_only_promises,
 )
 

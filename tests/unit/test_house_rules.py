@@ -32,6 +32,7 @@ PLANTED = {
     "code_calls_nobody": (PRODUCT, "URL = 'https://collect.example/v1/events'\n"),
     "tests_wait_for_conditions": ("tests/planted.py", "import time\ntime.sleep(0.1)\n"),
     "tests_are_patient": ("tests/planted.py", "connect(server.url, deadline_s=0.2).act()\n"),
+    "tests_hang_up": ("tests/planted.py", "await asyncio.open_connection('127.0.0.1', 1)\n"),
     "tests_measure_only_promises": ("tests/planted.py", "assert time.monotonic() - started < 2\n"),
 }
 

@@ -30,6 +30,7 @@ from reflex.wire import MAX_NUMBERS
 from support.hostile_served import Served, served
 from support.misuse.websocket import Received, binary, frame, opening, read_close, read_frame, text
 from support.promise import Promise
+from support.streams.listening import dialled
 from support.streams.scripted import Fault, Side, proxy
 from support.waiting import HANGS_S, wait_until
 
@@ -110,15 +111,12 @@ GARBAGE: Final[dict[str, tuple[bytes, int]]] = {
 
 
 async def ended_by(port: int, sent: bytes) -> tuple[int, str]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    try:
+    async with dialled(port) as (reader, writer):
         writer.write(opening("/act/stream", host=f"127.0.0.1:{port}"))
         assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
         writer.write(sent)
         async with asyncio.timeout(HANGS_S):
             return await read_close(reader)
-    finally:
-        writer.close()
 
 
 @pytest.mark.slow
@@ -135,17 +133,16 @@ def test_garbage_ends_the_stream_with_a_reason_and_nothing_else(demo: Served, ki
 
 async def answered(port: int, *frames: bytes) -> Received:
     """The second data frame: the first one is `ready`."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(opening("/act/stream", host=f"127.0.0.1:{port}"))
-    await reader.readuntil(b"\r\n\r\n")
-    for part in frames:
-        writer.write(part)
-        await writer.drain()
     data: list[Received] = []
-    while len(data) < 2:
-        received = await read_frame(reader)
-        data += [received] if received.opcode in (Opcode.BINARY, Opcode.TEXT) else []
-    writer.close()
+    async with dialled(port) as (reader, writer):
+        writer.write(opening("/act/stream", host=f"127.0.0.1:{port}"))
+        await reader.readuntil(b"\r\n\r\n")
+        for part in frames:
+            writer.write(part)
+            await writer.drain()
+        while len(data) < 2:
+            received = await read_frame(reader)
+            data += [received] if received.opcode in (Opcode.BINARY, Opcode.TEXT) else []
     return data[1]
 
 

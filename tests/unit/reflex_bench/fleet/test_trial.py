@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -11,6 +12,7 @@ from reflex_bench.fleet.robots import Robot, Score, fleet
 from reflex_bench.fleet.trial import Way, drive, most_robots
 from reflex_bench.http_load import Answer, http_request
 from support.fakes import run_virtual
+from support.streams.listening import listening
 
 Answers = Callable[[int], Awaitable[tuple[int, bytes]]]
 
@@ -52,7 +54,6 @@ def scored(answers: Answers, count: int, *, line: bool = False, tells: bool = Tr
     """The score, the deadlines that were named, and how many requests were there at once."""
     deadlines: list[int] = []
     inside = most = 0
-    gone = asyncio.Semaphore(0)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal inside, most
@@ -66,23 +67,13 @@ def scored(answers: Answers, count: int, *, line: bool = False, tells: bool = Tr
             writer.write(b"HTTP/1.1 %d X\r\ncontent-length: %d\r\n\r\n" % (status, len(body)) + body)
 
     async def quietly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
+        with contextlib.suppress(asyncio.IncompleteReadError):
             await serve(reader, writer)
-        except asyncio.IncompleteReadError:
-            writer.close()
-            await writer.wait_closed()
-        finally:
-            gone.release()
 
     async def main() -> Score:
-        server = await asyncio.start_server(quietly, "127.0.0.1", 0)
-        port = server.sockets[0].getsockname()[1]
-        way = Way("a way", port, request, is_right, tells_deadlines=tells, line=asyncio.Lock() if line else None)
-        async with server:
-            score = await drive(way, fleet(count), 1.0)
-            for _ in range(count):
-                await gone.acquire()
-            return score
+        async with listening(quietly) as port:
+            way = Way("a way", port, request, is_right, tells_deadlines=tells, line=asyncio.Lock() if line else None)
+            return await drive(way, fleet(count), 1.0)
 
     return asyncio.run(main()), deadlines, most
 

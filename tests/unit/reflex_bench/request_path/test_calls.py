@@ -12,6 +12,7 @@ from reflex_bench import http_load
 from reflex_bench.http_load import Connection, connect
 from reflex_bench.request_path.calls import get_call
 from reflex_bench.server import Served
+from support.streams.listening import listening
 from support.waiting import eventually
 
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
@@ -34,11 +35,10 @@ def test_a_connection_that_the_server_closed_for_its_silence_is_opened_again(mon
             await reader.readuntil(b"\r\n\r\n")
             writer.write(ANSWER)
             await writer.drain()
-        writer.close()
 
     async def ask() -> None:
-        async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
-            served = Served(server.sockets[0].getsockname()[1], 0, "", Path())
+        async with listening(answer) as port:
+            served = Served(port, 0, "", Path())
             call = await get_call(served, "/health")
             await eventually(lambda: not opened[0].is_open, "the silent one is closed")
             await call()

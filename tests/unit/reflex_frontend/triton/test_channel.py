@@ -9,6 +9,7 @@ import pytest
 from tritonclient.grpc import service_pb2
 
 from reflex_frontend.triton.channel import open_channel, service_call
+from support.streams.listening import dialled, listening
 from support.waiting import HANGS_S, let_pass_here
 
 STANDS_STILL_S = 0.5
@@ -52,17 +53,17 @@ def test_a_call_is_made_by_its_name_with_its_own_messages_or_their_bytes(
 
 async def hesitating(port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Between a client and a server that does not get the processor when it is first asked."""
-    from_server, to_server = await asyncio.open_connection("127.0.0.1", port)
 
     async def pass_on(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
         while data := await source.read(65_536):
             target.write(data)
         target.close()
 
-    there = asyncio.create_task(pass_on(reader, to_server))
-    await let_pass_here(STANDS_STILL_S)
-    await pass_on(from_server, writer)
-    await there
+    async with dialled(port) as (from_server, to_server):
+        there = asyncio.create_task(pass_on(reader, to_server))
+        await let_pass_here(STANDS_STILL_S)
+        await pass_on(from_server, writer)
+        await there
 
 
 def test_a_triton_that_stands_still_while_it_is_connected_to_is_waited_for() -> None:
@@ -71,13 +72,12 @@ def test_a_triton_that_stands_still_while_it_is_connected_to_is_waited_for() -> 
         server.add_generic_rpc_handlers((ReadyModels(),))
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
-        between = await asyncio.start_server(partial(hesitating, port), "127.0.0.1", 0)
-        channel = open_channel(f"127.0.0.1:{between.sockets[0].getsockname()[1]}")
-        answer = await service_call(channel, "ModelReady")(service_pb2.ModelReadyRequest(name="arm"), timeout=HANGS_S)
-        await channel.close()
-        await server.stop(None)
-        between.close()
-        await between.wait_closed()
+        async with listening(partial(hesitating, port)) as between:
+            channel = open_channel(f"127.0.0.1:{between}")
+            request = service_pb2.ModelReadyRequest(name="arm")
+            answer = await service_call(channel, "ModelReady")(request, timeout=HANGS_S)
+            await channel.close()
+            await server.stop(None)
         return answer
 
     assert asyncio.run(ask()).ready
