@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import math
-import statistics
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -39,7 +38,7 @@ __all__ = ["Neighbours", "Promise", "promise"]
 
 MOST_REPEATS: Final = 2
 MOST_WHILE_BUSY: Final = 8
-TAIL: Final = 0.99
+SHARES: Final = (0.5, 0.9, 0.99)
 TURNS: Final = 3
 LOOKS: Final = 70
 """For some 20 s a machine may become quiet before a promise is measured once more."""
@@ -115,20 +114,24 @@ class Promise:
             self.slowest = max(self.slowest, neighbours.slowness)
 
     def within_99_of_100(self, turn: Callable[[], Sequence[float]]) -> float:
-        """Seconds that 99 of 100 do not exceed, of all that a turn returns: the median of three turns.
+        """Seconds that 99 of 100 do not exceed, of all that three turns return.
 
-        For what takes milliseconds of the processor. A neighbour makes some of it longer, and most of it hardly; so
-        each turn is divided by what 99 of 100 bare stretches of milliseconds do not exceed right before and after it,
-        as a multiple of the quickest of the run.
+        For what takes milliseconds of the processor. A neighbour makes a few of a hundred much longer, and most hardly:
+        what 99 of 100 do not exceed is divided by what 99 of 100 bare stretches of milliseconds, beside the turns, do
+        not exceed, as a multiple of the quickest. So are 90 and 50 of 100, each by its own: if more is left of these,
+        it is they that count, for what is always late is not the neighbours' doing.
         """
-        tails_s = []
+        seen_s: list[float] = []
+        taken_s: list[float] = []
         for _ in range(TURNS):
-            before_s = stretches() if self.run is not None else ()
-            taken_s = turn()
-            slowness = 1.0 if self.run is None else self.run.slowness_of_tails(before_s + stretches())
-            self.slowest = max(self.slowest, slowness)
-            tails_s.append(percentile(taken_s, TAIL) / slowness)
-        return statistics.median(tails_s)
+            seen_s += stretches() if self.run is not None else ()
+            taken_s += turn()
+        if self.run is None:
+            return percentile(taken_s, SHARES[-1])
+        seen_s += stretches()
+        slowness = {share: self.run.slowness_of(seen_s, share) for share in SHARES}
+        self.slowest = max(self.slowest, *slowness.values())
+        return max(percentile(taken_s, share) / slowness[share] for share in SHARES)
 
     def __call__(
         self,
@@ -200,10 +203,10 @@ class Run:
         noises = [self.noise(look) for look in looks]
         return len(noises) / sum(1.0 if noise.is_quiet else 1.0 / noise.spin_p50 for noise in noises)
 
-    def slowness_of_tails(self, stretches_s: Sequence[float]) -> float:
-        """Of the slowest of 100 pieces of work that take milliseconds, where these stretches were taken beside them."""
+    def slowness_of(self, stretches_s: Sequence[float], share: float) -> float:
+        """How much longer than the quickest the stretch is that so large a share of them does not exceed."""
         self.quickest_s = min(self.quickest_s, min(stretches_s) / SPINS_A_STRETCH)
-        slowness = percentile(stretches_s, TAIL) / (self.quickest_s * SPINS_A_STRETCH)
+        slowness = percentile(stretches_s, share) / (self.quickest_s * SPINS_A_STRETCH)
         return slowness if slowness > QUIET else 1.0
 
     def as_json(self) -> str:
