@@ -91,7 +91,7 @@ class Reporter:
         while (batch := self.journal.next_batch()).metrics or len(batch.lines) == MAX_LINES_A_BEAT:
             self._due = 0.0
             self.beat("running", ending.steps)
-            if self._refusal is not None:
+            if self._is_refused_as_said or self._is_refused_for_good:
                 return
             if self._troubles:
                 self.pace.sleep(self._wait_s())
@@ -100,7 +100,7 @@ class Reporter:
         """What may be heard in its place; the same one where the queue could not be asked."""
         if self._refusal is None:
             return ending
-        if self.pace.now() - self._refused_since_s >= self.run.lease_seconds:
+        if self._is_refused_for_good:
             logger.error("the queue refuses to hear how run %s ended: %s", self.run.run_id, self._refusal)
             raise lease_lost(self.run.run_id)
         return _bare(ending, self.run) if self._is_refused_as_said else ending
@@ -109,6 +109,11 @@ class Reporter:
     def _is_refused_as_said(self) -> bool:
         """It is not the run, or who tells of it, that is refused."""
         return self._refusal is not None and self._refusal.status in OF_WHAT_IS_SAID
+
+    @property
+    def _is_refused_for_good(self) -> bool:
+        """For as long as a lease lasts."""
+        return self._refusal is not None and self.pace.now() - self._refused_since_s >= self.run.lease_seconds
 
     def _keep_lease(self, progress: Progress) -> bool:
         """Whether the run is cancelled; what was refused is said again later, whole."""

@@ -144,5 +144,20 @@ def test_what_is_refused_for_a_moment_is_said_whole_after_it(tmp_path: Path) -> 
     assert queue.ending == ending
 
 
+@pytest.mark.parametrize("code", ["not_found", "unauthorized"])
+def test_what_is_refused_for_a_moment_costs_no_line_and_no_metric(tmp_path: Path, code: str) -> None:
+    refusals = [service_error(code, "it is starting")]
+    queue, time = MemoryQueue([], refusal_of=lambda _: refusals.pop() if refusals else None), Time()
+    told = reporter(tmp_path, queue, time)
+    for number in range(1_200):
+        told.journal.say(f"line {number}")
+    for step in range(300):
+        told.journal.measured(Metric(step=step, loss=0.5))
+    told.end(Ending(state="succeeded", reason="r", steps=300))
+
+    assert (len(queue.lines), len(queue.metrics)) == (1_200, 300)
+    assert queue.ending is not None
+
+
 def test_a_cancelled_run_is_told_so(tmp_path: Path) -> None:
     assert reporter(tmp_path, MemoryQueue([], is_cancelled=True), Time()).beat("running", 1) is True
