@@ -15,7 +15,7 @@ from reflex.cli.control.answering import exit_code_of, reported
 from reflex.cli.control.options import ControlOptions, with_control_options
 from reflex.cli.datasets.progress import shown_progress
 from reflex.cli.extras import load_extra
-from reflex.console import EXIT_FAILED, error_as_json, print_json, say, show
+from reflex.console import EXIT_FAILED, EXIT_INTERRUPTED, error_as_json, print_json, say, show, told_as_json
 from reflex.errors import ReflexError, SetupError
 from reflex.wording.nouns import counted
 
@@ -60,8 +60,8 @@ def validate(
     """
     validating = load_extra("reflex_learning.validation.validating", "datasets", as_json=at.as_json)
     with reported(at):
-        if html is not None and not os.access(html.parent, os.W_OK):
-            raise _unwritable(html, "there is no folder of that name to write in")
+        if html is not None and not os.access(html if html.exists() else html.parent, os.W_OK):
+            raise _unwritable(html, "nothing can be written there")
         if DATASET_ID.fullmatch(dataset) and not Path(dataset).exists():
             with _shown_untold(at, html) as found:
                 report: Report = _validated_registered(at, dataset, folder, validating.validate, found)
@@ -69,7 +69,7 @@ def validate(
             with shown_progress() as progress:
                 report = validating.validate(Path(dataset), progress)
         if html is not None:
-            _write_page(html, report)
+            _write_page_or_show(at, html, report)
     if at.as_json:
         print_json(report.told())
     else:
@@ -111,12 +111,30 @@ def _shown_untold(at: ControlOptions, html: Path | None) -> Iterator[list[Report
             if html is not None:
                 with contextlib.suppress(SetupError):  # it was looked at before, and what ended it matters more
                     _write_page(html, report)
-            if at.as_json and isinstance(ending, ReflexError):
-                print_json({**error_as_json(ending, of_policies=False), "report": report.told()})
-                raise typer.Exit(exit_code_of(ending)) from ending
-            _show(report)
+            _show_all_the_same(at, report, ending)
             say("the control plane may not have been told of it; once it can be, run this command again")
         raise
+
+
+def _write_page_or_show(at: ControlOptions, html: Path, report: Report) -> None:
+    try:
+        _write_page(html, report)
+    except SetupError as error:
+        _show_all_the_same(at, report, error)
+        raise
+
+
+def _show_all_the_same(at: ControlOptions, report: Report, ending: ReflexError | KeyboardInterrupt) -> None:
+    """Beside what ends the command: with --json that is one value, and the end."""
+    if not at.as_json:
+        _show(report)
+        return
+    if isinstance(ending, ReflexError):
+        told, code = error_as_json(ending, of_policies=False), exit_code_of(ending)
+    else:
+        told, code = told_as_json("interrupted", "interrupted"), EXIT_INTERRUPTED
+    print_json({**told, "report": report.told()})
+    raise typer.Exit(code) from ending
 
 
 def _write_page(file: Path, report: Report) -> None:

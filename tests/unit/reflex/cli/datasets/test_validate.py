@@ -82,6 +82,16 @@ def test_a_page_is_written_beside_and_a_place_without_a_folder_is_one_sentence(s
     assert "frames" not in refused.stderr, "it is said before every frame is read"
 
 
+def test_what_was_found_is_shown_also_where_its_page_cannot_be_written(sound: Path) -> None:
+    typed = ["datasets", "validate", str(sound), "--html", "/dev/full"]
+    shown, told = (CliRunner().invoke(app, [*typed, *options]) for options in ([], ["--json"]))
+
+    assert (shown.exit_code, told.exit_code) == (1, 1)
+    assert f"{sound}: fit for training" in shown.stderr
+    assert shown.stderr.endswith("(No space left on device); give another --html\n")
+    assert (json.loads(told.stdout)["error"], json.loads(told.stdout)["report"]["valid"]) == ("setup", True)
+
+
 def test_what_is_no_folder_is_one_sentence(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["datasets", "validate", str(tmp_path / "nowhere")])
 
@@ -113,17 +123,19 @@ def test_a_verdict_that_cannot_be_told_is_shown_all_the_same(
 
 
 def test_a_verdict_is_shown_also_where_ctrl_c_ends_the_telling(
-    sound: Path, scripted_control: ScriptedControl, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, scripted_control: ScriptedControl, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(*_: object, found: Callable[[object], object], **__: object) -> None:
         found(report)
         raise KeyboardInterrupt
 
-    report = validating.validate(sound)
+    report = validating.validate(DEFECTS["info-open"].make(tmp_path / "dataset"))
     monkeypatch.setattr("reflex.control.dataset_validation.validate_registered", interrupted)
     monkeypatch.setenv("REFLEX_API_KEY", "rfx_" + "0" * 36)
-    done = CliRunner().invoke(app, ["datasets", "validate", "data_1", "--folder", str(sound)])
+    typed = ["datasets", "validate", "data_1", "--folder", str(tmp_path)]
+    done, told = (CliRunner().invoke(app, [*typed, *options]) for options in ([], ["--json"]))
 
-    assert done.exit_code == 130
-    assert f"{sound}: fit for training" in done.stderr
+    assert (done.exit_code, told.exit_code) == (130, 130)
+    assert "not fit for training" in done.stderr
+    assert (json.loads(told.stdout)["error"], json.loads(told.stdout)["report"]["errors"]) == ("interrupted", 1)
     assert not scripted_control.received
