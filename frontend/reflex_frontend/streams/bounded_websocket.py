@@ -69,6 +69,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
             return
         super().data_received(data)
         if not self._is_parting:
+            self._forget_what_nobody_receives()
             self._account()
             self._watch_message()
 
@@ -111,7 +112,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
 
     def send_receive_event_to_app(self) -> None:
         if self.close_sent:
-            self.frames, self._waiting_bytes = [], 0  # nobody will receive it, or anything more
+            self._forget_what_nobody_receives()
             return
         message = b"".join(self.frames)
         if self.curr_msg_data_type == "text" and not _is_utf8(message):
@@ -134,6 +135,9 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         await super().send(message)
         if message["type"] == "websocket.http.response.body":
             self.handshake_complete = True  # with a refusal; uvicorn would take it for a fault, and log one for each
+        if self.close_sent and not (self._is_parting or self.disconnected):
+            self._forget_what_nobody_receives()
+            self._account()
 
     def handle_parser_exception(self) -> None:
         """Say why it ends, and read on for a while what is still being sent.
@@ -154,6 +158,10 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
             self.read_paused = False
             self.transport.resume_reading()
         self.close_timer = self.loop.call_later(self.bounds.receive_timeout_s, self.transport.abort)
+
+    def _forget_what_nobody_receives(self) -> None:
+        if self.close_sent:
+            self.frames, self._waiting_bytes = [], 0
 
     def _account(self) -> None:
         held = len(self.conn.reader.buffer) + sum(map(len, self.frames)) + self._waiting_bytes

@@ -34,7 +34,7 @@ async def lengths(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "websocket.accept"})
     while (event := await receive())["type"] == "websocket.receive":
         kind = "text" if event.get("bytes") is None else "bytes"
-        if event[kind] == "bye":
+        if event[kind][:3] == "bye":
             await send({"type": "websocket.close", "code": 1000})
             return
         answer = bytes(64 << 20) if event[kind] == "big" else f"{kind} {len(event[kind])}".encode()
@@ -255,8 +255,13 @@ def test_what_is_sent_after_the_servers_close_counts_no_more_once_it_is_there() 
     bodies = BodyBudget(1_000_000)
 
     async def scenario(client: Client) -> None:
-        client.send(text("bye"))
+        client.send(text("bye" * 300_000))
         assert (await read_close(client.reader))[0] == 1000
+        await eventually(lambda: bodies.free_bytes == 1_000_000, "what was answered by the close is given back")
+        client.send(frame(Opcode.BINARY, bytes(900_000), fin=False) + frame(Opcode.PING, b"there"))
+        assert (await read_frame(client.reader)).opcode == Opcode.PONG
+        assert bodies.free_bytes == 1_000_000
+        client.send(frame(Opcode.CONT, b""))
         for _ in range(3):
             client.send(binary(bytes(900_000)) + frame(Opcode.PING, b"there"))
             assert (await read_frame(client.reader)).opcode == Opcode.PONG
