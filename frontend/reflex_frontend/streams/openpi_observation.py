@@ -7,6 +7,7 @@ by both keys. So `observation/top`, `observation.images.top` and `{"images": {"t
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
 import numpy as np
@@ -37,6 +38,7 @@ PROMPTS: Final = ("prompt", "instruction", "task", "observation/prompt")
 EPISODES: Final = ("episode_id", "session_id")
 GIVEN_ON: Final = ("request_id", "seed", "executed_steps", "inference_delay_steps", "prev_actions")
 """Fields of `/act` itself."""
+MASKS: Final = "image_mask"
 MAX_STATE: Final = 4_096
 BY_NAME: Final = OpenpiConfig()
 
@@ -91,7 +93,13 @@ def _images(config: PolicyConfig, mapping: OpenpiConfig, flat: Flat) -> dict[str
         found[config.cameras[0].name] = rest.pop()  # there is one picture, and one place for it
     if rest:
         raise _unknown(config)
-    return {camera: _image(camera, flat[key]) for camera, key in found.items() if _is_there(camera, flat)}
+    cameras = {_name(camera.name) for camera in config.cameras}
+    masked_out = _masked_out(flat, {*cameras, *ROBOTS_NAMES, *keys, *found.values()})
+    return {
+        camera: _image(camera, flat[key])
+        for camera, key in found.items()
+        if masked_out.isdisjoint({key, _name(camera)})
+    }
 
 
 def _key_of(camera: str, flat: Flat) -> str | None:
@@ -99,22 +107,29 @@ def _key_of(camera: str, flat: Flat) -> str | None:
     return next((name for name in names if isinstance(flat.get(name), (np.ndarray, bytes, str))), None)
 
 
-def _is_there(camera: str, flat: Flat) -> bool:
-    """openpi's models have a mask beside their images; raises `ServiceError` wrong_type for what is none."""
-    name = f"image_mask/{_name(camera)}"
-    mask = flat.get(name)
-    if isinstance(mask, np.ndarray):  # of numbers or truth values: it can be of nothing else
-        return bool(np.all(mask))
-    values = mask if isinstance(mask, list) else [True if mask is None else mask]
-    is_for_all = flat.get("image_mask") is not None
-    if is_for_all or any(key.startswith(f"{name}/") for key in flat) or not all(map(_is_truth, values)):
-        said = f"image_mask must give the mask of {camera} by its name: true, false, a number, or an array of those"
-        raise refuse("wrong_type", said, field="image_mask")
-    return all(values)
+def _masked_out(flat: Flat, known: AbstractSet[str]) -> set[str]:
+    """The names of pictures that only fill a place. openpi's models have a mask beside their images.
+
+    Raises `ServiceError` wrong_type for what is no mask, and for one that names neither a picture that was sent, nor a
+    camera of the policy or of openpi's models.
+    """
+    given = {key: mask for key, mask in flat.items() if _is_of_masks(key) and mask is not None}
+    masks = {key.removeprefix(MASKS).removeprefix("/"): mask for key, mask in given.items()}
+    for name, mask in masks.items():
+        if name not in known or not _is_mask(mask):
+            said = "image_mask must give, by the name of a camera: true, false, a number, or an array of those"
+            raise refuse("wrong_type", said, field="image_mask")
+    return {name for name, mask in masks.items() if not np.all(mask)}
 
 
-def _is_truth(value: object) -> bool:
-    return isinstance(value, (int, float))
+def _is_of_masks(key: str) -> bool:
+    return key == MASKS or key.startswith(f"{MASKS}/")
+
+
+def _is_mask(value: object) -> bool:
+    """An array is of numbers or truth values: it can be of nothing else."""
+    values = value if isinstance(value, list) else [value]
+    return isinstance(value, np.ndarray) or all(isinstance(each, (int, float)) for each in values)
 
 
 def _image(camera: str, value: object) -> object:

@@ -97,6 +97,30 @@ def test_what_names_no_camera_masks_none_and_is_refused(mask: Any) -> None:
     assert "base" in fields(policy_config(), image={"base": TOP}, image_mask=None)["images"]
 
 
+@pytest.mark.parametrize("name", ["bsae", "base/x", ""])
+def test_a_mask_of_a_camera_that_there_is_not_is_refused_and_not_passed_over(name: str) -> None:
+    assert refusal(policy_config(), image={"base": TOP}, image_mask={name: False}) == "wrong_type"
+
+
+@pytest.mark.parametrize("name", ["base_0_rgb", "observation/image", "observation.image"])
+def test_a_mask_goes_by_the_name_of_the_camera_or_of_its_picture(name: str) -> None:
+    config = policy_config(cameras=OPENPI_CAMERAS)
+    given = {"observation/image": TOP, "observation/wrist_image": WRIST, "image_mask": {name: False}}
+    assert fields(config, **given)["images"].keys() == {"left_wrist_0_rgb"}
+
+
+def test_a_camera_whose_name_begins_with_anothers_has_its_own_mask() -> None:
+    config = policy_config(cameras={"front": True, "front.left": False})
+    given = {"image": {"front": TOP, "front.left": WRIST}, "image_mask": {"front": True, "front.left": False}}
+    assert fields(config, **given)["images"].keys() == {"front"}
+
+
+def test_a_camera_of_which_there_is_no_picture_may_be_masked_out() -> None:
+    given = {"image": {"base_0_rgb": TOP}, "image_mask": {"base_0_rgb": True, "right_wrist_0_rgb": False}}
+    assert fields(policy_config(cameras=OPENPI_CAMERAS), **given)["images"].keys() == {"base_0_rgb"}
+    assert fields(policy_config(cameras={"base_0_rgb": True}), **given)["images"].keys() == {"base_0_rgb"}
+
+
 @pytest.mark.parametrize("observation", [{"cam": TOP}, {"observation/front": TOP}, {"rgb": {"left": TOP}}])
 def test_one_picture_is_the_one_camera_whatever_it_is_called(observation: dict[str, Any]) -> None:
     assert is_same(fields(policy_config(), **observation)["images"], {"base": TOP})
