@@ -9,7 +9,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Self, cast
 
 __all__ = ["Answer", "Asker", "Connection", "connect", "http_request"]
@@ -122,8 +122,11 @@ class Asker:
         return self._connection
 
     async def send(self, request: bytes) -> Answer:
-        """As `Connection.send`; `OSError` where the server cannot be reached."""
-        return await (await self._open()).send(request)
+        """As `Connection.send`; `OSError` where the server cannot be reached. To connect again takes its time, too."""
+        began = time.perf_counter()
+        was_open = self._connection is not None and self._connection.is_open
+        answer = await (await self._open()).send(request)
+        return answer if was_open else replace(answer, latency_s=time.perf_counter() - began)
 
     def close(self) -> None:
         if self._connection is not None:

@@ -91,10 +91,16 @@ async def open_loop(port: int, request: bytes, rate_per_s: float, duration_s: fl
     result = OpenLoop(rate_per_s, duration_s)
     everyone = [await connect(port) for _ in range(connections)]
     free = list(everyone)
+    opening: list[asyncio.Task[None]] = []
+
+    async def open_one() -> None:
+        everyone.append(await connect(port))
+        free.append(everyone[-1])
 
     def send_one() -> None:
         while free and not free[-1].is_open:  # the server closes silent ones
             free.pop()
+            opening.append(asyncio.create_task(open_one()))
         if not free:
             result.unsent += 1
             return
@@ -118,6 +124,7 @@ async def open_loop(port: int, request: bytes, rate_per_s: float, duration_s: fl
         await asyncio.sleep(0.001)
     result.duration_s = time.perf_counter() - started
     await asyncio.sleep(2.0)  # the last answers
+    await asyncio.gather(*opening)
     for connection in everyone:
         connection.close()
     return result

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from reflex_bench import http_load
-from reflex_bench.http_load import Connection, connect
+from reflex_bench.http_load import Asker, Connection, connect, http_request
 from reflex_bench.request_path.calls import get_call
 from reflex_bench.server import Served
 from support.streams.listening import listening
@@ -45,3 +45,25 @@ def test_a_connection_that_the_server_closed_for_its_silence_is_opened_again(mon
 
     asyncio.run(ask())
     assert len(opened) == 2
+
+
+def test_a_server_that_keeps_no_connection_costs_what_it_takes_to_connect(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a paired run would call it as quick as one that does."""
+    times = itertools.count()
+    monkeypatch.setattr("time.perf_counter", lambda: float(next(times)))
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(ANSWER)
+
+    async def took() -> list[float]:
+        async with listening(answer) as port:
+            asker = await Asker.connected(port)
+            first = await asker.send(http_request("GET", "/"))
+            connection = asker._connection
+            assert connection is not None
+            await eventually(lambda: not connection.is_open, "it is closed")
+            return [first.latency_s, (await asker.send(http_request("GET", "/"))).latency_s]
+
+    kept_s, again_s = asyncio.run(took())
+    assert kept_s < again_s
