@@ -25,6 +25,7 @@ from reflex.serving.listener import BACKLOG, listen, url_from_here, url_of
 from reflex.serving.logs import set_up_logs
 from reflex.serving.memory import share_memory
 from reflex.serving.quiet_server import QuietServer
+from reflex.signed.moments import iso_of
 from reflex_control.dashboard.site import add_dashboard
 from reflex_control.feed import News, news_of
 from reflex_control.first_start import FirstKey, begin, has_begun
@@ -153,14 +154,15 @@ def restore_store(overrides: Mapping[str, Any], backup: Path) -> None:
             restore(backup, store)
 
 
-def rotate_key(overrides: Mapping[str, Any]) -> str:
-    """Let a new key sign, also of a server that runs; its id."""
+def rotate_key(overrides: Mapping[str, Any]) -> dict[str, str]:
+    """Let a new key sign, also of a server that runs; its id, and until when the key before is trusted (ISO 8601)."""
     settings = Settings.load(overrides)
     if settings.db is None and not settings.store_file.exists():
         raise SetupError(f"there is no store at {settings.store_file}; name its folder with --data")
     with closing(Database(settings.store_url)) as database:
         require_current(database)
-        return rotate(database)
+        rotated = rotate(database)
+    return {"keyId": rotated.kid, "beforeTrustedUntil": iso_of(rotated.before_until_ms)}
 
 
 def _sqlite_of(settings: Settings) -> Path:

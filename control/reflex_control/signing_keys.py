@@ -29,17 +29,16 @@ def active_key(connection: Connection) -> SigningKey:
     return _make(connection, 0) if row is None else SigningKey(row.kid, row.private)
 
 
-def rotate_signing_key(connection: Connection, now_ms: int) -> SigningKey:
-    """A new key signs from now on; those before it vouch for nothing new after the overlap.
+def rotate_signing_key(connection: Connection, now_ms: int) -> tuple[SigningKey, int]:
+    """A new key signs from now on; the other one before it vouches for nothing new after the moment that is returned.
 
     The clock may be behind that which wrote the receipts: all that there are stay provable.
     """
-    vouched_ms = max(now_ms, connection.scalar(select(func.max(receipt.c.created_at))) or 0)
-    connection.execute(
-        update(signing_key).where(signing_key.c.trusted_until.is_(None)).values(trusted_until=vouched_ms + OVERLAP_MS)
-    )
+    until_ms = max(now_ms, connection.scalar(select(func.max(receipt.c.created_at))) or 0) + OVERLAP_MS
+    connection.execute(update(signing_key).where(signing_key.c.trusted_until.is_(None)).values(trusted_until=until_ms))
     newest_ms = connection.scalar(select(func.max(signing_key.c.created_at)))
-    return _make(connection, now_ms if newest_ms is None else max(now_ms, newest_ms + 1))  # the clock may go back
+    made_ms = now_ms if newest_ms is None else max(now_ms, newest_ms + 1)  # the clock may go back
+    return _make(connection, made_ms), until_ms
 
 
 def keyset(connection: Connection) -> Keyset:

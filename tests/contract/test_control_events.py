@@ -298,5 +298,6 @@ def test_a_new_signing_key_needs_no_restart_and_takes_nothing_back(scene: Scene,
     verdict = verify_lines(scene.operator.export_receipts().splitlines(keepends=True), keyset)
     assert (verdict.is_whole, len(keyset.keys)) == (True, 2)
     kid = rotated.stderr.split()[0]
+    assert " signs from now on; the key before is trusted until 20" in rotated.stderr
     (receipt,) = scene.operator.list_receipts(kind="signing_key_rotated")["receipts"]
     assert (receipt["reason"], receipt["keyId"]) == (kid, kid)

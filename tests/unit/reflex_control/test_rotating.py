@@ -39,7 +39,7 @@ def test_every_chain_goes_on_whole_under_the_new_key(
     for each in (actor, stranger):
         note(plane, each, "before")
     moment.now_ms += 1_000
-    kid = rotate(plane.database, plane.clock)
+    kid = rotate(plane.database, plane.clock).kid
     moment.now_ms += 10 * OVERLAP_MS
     for each in (actor, stranger):
         note(plane, each, "after")
@@ -72,7 +72,9 @@ def test_a_clock_that_is_behind_the_receipts_leaves_them_provable(
         note(plane, each, "before")
         moment.now_ms += 3_600_000
     moment.now_ms -= 10 * 3_600_000
-    rotate(plane.database, plane.clock)
+    rotated = rotate(plane.database, plane.clock)
+    newest_ms = moment.now_ms + 9 * 3_600_000
+    assert rotated.before_until_ms == newest_ms + OVERLAP_MS, "whoever rotates a key that leaked hears of it"
     note(plane, actor, "after")
 
     for each in (actor, stranger):
@@ -83,7 +85,7 @@ def test_a_clock_that_goes_back_leaves_the_newest_key_the_newest(plane: Plane, a
     note(plane, actor, "before")
     kids = []
     for _ in range(3):
-        kids.append(rotate(plane.database, plane.clock))
+        kids.append(rotate(plane.database, plane.clock).kid)
         moment.now_ms -= 60_000
         with plane.reading() as connection:
             assert active_key(connection).kid == kids[-1]

@@ -17,7 +17,7 @@ def test_the_first_key_is_made_once(plane: Plane) -> None:
 def test_a_new_key_signs_and_the_old_one_ends_after_the_overlap(plane: Plane) -> None:
     with plane.database.writing() as connection:
         old = active_key(connection)
-        new = rotate_signing_key(connection, plane.clock())
+        new, _ = rotate_signing_key(connection, plane.clock())
 
         assert active_key(connection) == new
         keys = keyset(connection)

@@ -215,11 +215,11 @@ def rotate_signing_key(data: DataOption = None, db: DbOption = None, *, as_json:
     """
     server = _server_module(as_json=as_json)
     with reported_errors(as_json=as_json):
-        kid = server.rotate_key({"data": data, "db": db})
+        rotated = server.rotate_key({"data": data, "db": db})
     if as_json:
-        print_json({"keyId": kid})
+        print_json(rotated)
     else:
-        say(f"{kid} signs from now on")
+        say(f"{rotated['keyId']} signs from now on; the key before is trusted until {rotated['beforeTrustedUntil']}")
 
 
 def _hand_out(*, as_json: bool) -> Callable[[Any], None]:
