@@ -10,6 +10,7 @@ from reflex.policy_config import PolicyConfig
 from reflex_export.checkpoint import Checkpoint
 from reflex_export.errors import CheckpointError, SourceError
 from reflex_export.reading import read_checkpoint
+from reflex_export.reading.files import at_home, is_folder
 from reflex_export.reading.source import is_hub_id
 
 __all__ = ["read_origin"]
@@ -43,8 +44,8 @@ def _recorded(repository: Path, config: PolicyConfig) -> tuple[str, str | None]:
     recorded = config.source
     if not recorded:
         raise SourceError(f"{config.policy_id} does not say which checkpoint it is of; pass that to --source")
-    for folder in (Path(recorded).expanduser(), repository.resolve().parent / recorded):
-        if folder.is_dir():
+    for folder in (at_home(recorded), repository.resolve().parent / recorded):
+        if is_folder(folder):
             return str(folder), None
     name, _, commit = recorded.rpartition("@")
     if is_hub_id(name):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import math
+import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -14,6 +17,9 @@ from reflex_export.errors import CheckpointError, SourceError
 __all__ = [
     "MAX_JSON_BYTES",
     "MAX_TOKENIZER_BYTES",
+    "at_home",
+    "is_file",
+    "is_folder",
     "parse_object",
     "plain_name",
     "read_object",
@@ -28,6 +34,9 @@ POINTER_BEGIN: Final = b"version http"
 """Of the few lines that git-LFS leaves in place of a large file: the address of their own format."""
 MAX_TOKENIZER_BYTES: Final = 128 * 2**20
 """The largest vocabulary in use (262,144 pieces) takes 33 MB."""
+
+HALF: Final = re.compile(r"\\u[dD][89a-fA-F]")
+"""Of a pair that makes one character. What stands alone cannot be written to any file."""
 
 T = TypeVar("T")
 
@@ -46,6 +55,37 @@ def read_text(path: Path, *, limit: int = MAX_JSON_BYTES) -> str:
         return content.decode("utf-8-sig")  # some editors begin a file with a mark
     except UnicodeDecodeError as exc:
         raise SourceError(f"{path} is no UTF-8 text; fetch the checkpoint again") from exc
+
+
+def is_file(path: Path) -> bool:
+    """Not, for a name that is longer than any file can have; a checkpoint may name anything."""
+    with _of_any_name():
+        return path.is_file()
+    return False
+
+
+def is_folder(path: Path) -> bool:
+    """As `is_file`."""
+    with _of_any_name():
+        return path.is_dir()
+    return False
+
+
+def at_home(name: str | Path) -> Path:
+    """`~` is this machine's; the home of somebody whom it does not know is no place here."""
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:
+        return Path(name)
+
+
+@contextlib.contextmanager
+def _of_any_name() -> Iterator[None]:
+    try:
+        yield
+    except OSError as exc:
+        if exc.errno != errno.ENAMETOOLONG:
+            raise
 
 
 def refuse_pointer(begin: bytes, path: Path) -> None:
@@ -73,6 +113,8 @@ def parse_object(text: str, origin: str) -> Mapping[str, Any]:
         raise CheckpointError(f"{origin}: {exc}; correct it, or fetch the checkpoint again") from exc
     if not isinstance(parsed, dict):
         raise CheckpointError(f"{origin} must hold a JSON object; fetch the checkpoint again")
+    if HALF.search(text) and not _is_text(parsed):
+        raise CheckpointError(f"{origin} holds half a character (\\ud800 or one like it); correct it")
     return parsed
 
 
@@ -120,3 +162,11 @@ def plain_name(name: str, *, suffix: str, origin: str) -> str:
             "nothing outside that folder is read. Do not trust this checkpoint"
         )
     return name
+
+
+def _is_text(parsed: object) -> bool:
+    try:
+        json.dumps(parsed, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True

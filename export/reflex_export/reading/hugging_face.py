@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
@@ -20,6 +21,7 @@ from reflex_export.errors import SourceError
 __all__ = ["fetch", "files"]
 
 LISTING_S: Final = 10.0
+OF_THE_DISK: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
 _TRANSPORT_ERRORS: Final = tuple(base for base in HfHubHTTPError.__bases__ if issubclass(base, Exception))
 """Bases of the hub's own error, whichever HTTP library this version of it uses: a dropped connection is one of them."""
 
@@ -56,6 +58,11 @@ def fetch(
             "run `hf auth login` if it is private, or give a folder"
         ) from exc
     except _TRANSPORT_ERRORS as exc:
+        if isinstance(exc, OSError) and exc.errno in OF_THE_DISK:
+            where = exc.filename or cache or "the cache of the hub"
+            raise SourceError(
+                f"{repository} cannot be kept at {where} ({exc.strerror}); make room, or set HF_HOME"
+            ) from exc
         raise SourceError(
             f"{repository} is not whole in the cache and the hub cannot be reached; where there is a network, "
             f"{_by_hand(repository, revision, patterns)}"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from reflex_export.errors import SourceError
+from reflex_export.reading.files import at_home, is_file, is_folder
 from reflex_export.reading.openpi import refuse_openpi
 
 __all__ = ["CHECKPOINT_FILES", "Hub", "HuggingFaceHub", "Source", "fetched", "in_folder", "is_hub_id", "locate"]
@@ -84,8 +85,8 @@ class HuggingFaceHub:
 
 def locate(source: str | Path, revision: str | None, hub: Hub) -> Source:
     """The folder itself, or a hub repository fetched at `revision` (default: its main branch's newest commit)."""
-    folder = Path(source).expanduser()
-    if folder.exists():
+    folder = at_home(source)
+    if is_folder(folder) or is_file(folder):
         return _local(folder, revision)
     if not isinstance(source, str) or not is_hub_id(source):
         raise SourceError(f"{source} does not exist, and is no hub id (owner/name) either")

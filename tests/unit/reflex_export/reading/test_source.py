@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from reflex_export.errors import SourceError
+from reflex_export.reading import hugging_face
 from reflex_export.reading.source import CHECKPOINT_FILES, HuggingFaceHub, is_hub_id, locate
 from support.checkpoints.hub import COMMIT, FILES, StandInHub
 from unit.reflex_export.reading.damage import EmptyHub
@@ -55,6 +58,18 @@ def test_a_connection_that_drops_is_reported_as_such(stand_in: StandInHub, tmp_p
         locate("owner/policy", None, HuggingFaceHub(tmp_path, stand_in.url))
 
 
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES])
+def test_a_cache_that_cannot_be_written_is_named_and_not_the_network(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> str:
+        raise OSError(number, os.strerror(number), "/cache/blobs")
+
+    monkeypatch.setattr(hugging_face, "snapshot_download", full)
+    with pytest.raises(SourceError, match=rf"cannot be kept at /cache/blobs \({os.strerror(number)}\); make room, or"):
+        locate("owner/policy", None, HuggingFaceHub(tmp_path))
+
+
 def test_a_gated_repository_says_how_to_get_in(stand_in: StandInHub, tmp_path: Path) -> None:
     stand_in.gated = True
     with pytest.raises(SourceError, match=r"licence to be accepted.*hf auth login"):
@@ -93,7 +108,8 @@ def test_an_adapter_may_leave_the_config_to_its_base_model(tmp_path: Path, hub: 
     assert locate(tmp_path, None, hub).folder == tmp_path
 
 
-@pytest.mark.parametrize("name", ["./policy", "policy", "/no/such/folder", "a/b/c", "../policy", "owner/..", ""])
+@pytest.mark.parametrize("name", ["./policy", "policy", "/no/such/folder", "a/b/c", "../policy", "owner/..", "",
+                                  "x" * 300, "~nobody_of_this_machine/policy"])  # fmt: skip
 def test_a_path_that_is_not_there_is_never_asked_of_the_hub(name: str, hub: EmptyHub) -> None:
     assert not is_hub_id(name)
     with pytest.raises(SourceError, match="does not exist" if name else "no config"):
