@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
@@ -17,6 +18,11 @@ from reflex_export.errors import CheckpointError
 from reflex_export.graph.graph import Array
 
 __all__ = ["RecordedCase", "find_cases", "read_case"]
+
+UNREADABLE: Final = (
+    OSError, EOFError, ValueError, TypeError, IndexError, RuntimeError, MemoryError, BadZipFile, zlib.error,
+)  # fmt: skip
+"""What NumPy and zipfile raise for a file that says anything: one of some bytes may announce an array of terabytes."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,7 @@ def read_case(path: Path, checkpoint: Checkpoint, wanted: Sequence[TensorConfig]
         return RecordedCase(path.stem, inputs, str(case.get("task", "")), tokens, steps, actions, normalized)
     except KeyError as exc:
         raise _no_case(path, checkpoint, f"it has no array {exc.args[0]}") from exc
-    except (OSError, EOFError, ValueError, TypeError, IndexError, RuntimeError, BadZipFile, zlib.error) as exc:
+    except UNREADABLE as exc:
         raise _no_case(path, checkpoint, str(exc)) from exc
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from reflex_export.configs.act import Backbone
-from reflex_export.configs.family import Chunk, FamilyConfig, Pair, Size, Steps
+from reflex_export.configs.family import MOST_STEPS, Chunk, FamilyConfig, Pair, Size, Steps
 
 __all__ = ["DiffusionConfig"]
 
@@ -58,6 +58,8 @@ class DiffusionConfig(FamilyConfig):
         uneven = [width for width in self.down_dims if width % self.n_groups]
         if uneven:
             raise ValueError(f"down_dims has {uneven[0]}, which n_groups = {self.n_groups} does not divide")
+        if self.default_steps > MOST_STEPS:
+            raise ValueError(f"num_inference_steps must be given, {MOST_STEPS:,} at most: it was trained with more")
         if self.kernel_size % 2 == 0:
             raise ValueError(f"kernel_size is {self.kernel_size}, but must be odd")
         return self

@@ -9,7 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 __all__ = [
     "LONGEST_CHUNK",
+    "LONGEST_PROMPT",
     "LONGEST_SIDE",
+    "MOST_STEPS",
     "Chunk",
     "Family",
     "FamilyConfig",
@@ -26,13 +28,16 @@ Family = Literal["smolvla", "pi0", "pi05", "act", "diffusion"]
 LONGEST_CHUNK: Final = 2_000
 """Forty seconds at 50 Hz; graphs hold tables of its square."""
 LONGEST_SIDE: Final = 8_192
+LONGEST_PROMPT: Final = 16_384
+"""In tokens."""
+MOST_STEPS: Final = 1_000
 
 Size = Annotated[int, Field(ge=1, le=65_536)]
 Layers = Annotated[int, Field(ge=1, le=1_000)]
 Chunk = Annotated[int, Field(ge=1, le=LONGEST_CHUNK)]
-Steps = Annotated[int, Field(ge=1, le=1_000)]
+Steps = Annotated[int, Field(ge=1, le=MOST_STEPS)]
 """Of denoising: as many as `--steps` takes."""
-MaxTokens = Annotated[int, Field(ge=1, le=16_384)]
+MaxTokens = Annotated[int, Field(ge=1, le=LONGEST_PROMPT)]
 Side = Annotated[int, Field(ge=1, le=LONGEST_SIDE)]
 """Of an image, in pixels."""
 Pair = Annotated[tuple[Side, Side], Field(strict=False)]

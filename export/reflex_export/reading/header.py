@@ -99,7 +99,8 @@ def _entry(name: str, fields: object, data_begin: int, origin: str) -> TensorEnt
     dtype, shape, offsets = fields["dtype"], fields["shape"], fields["data_offsets"]
     if not isinstance(dtype, str) or dtype not in DTYPES:
         raise _damaged(origin, f"{name!r:.200} has the unknown type {dtype!r:.60}; known are {', '.join(DTYPES)}")
-    if not _are_sizes(shape) or len(shape) > MAX_DIMENSIONS:
+    # Of no elements at all, too, the other sides must be such as an array can have.
+    if not _are_sizes(shape) or len(shape) > MAX_DIMENSIONS or math.prod(side or 1 for side in shape) >= 2**56:
         raise _damaged(origin, f"{name!r:.200} has the impossible shape {shape!r:.200}")
     if not _are_sizes(offsets) or len(offsets) != 2:
         raise _damaged(origin, f"{name!r:.200} has the impossible data_offsets {offsets!r:.200}")

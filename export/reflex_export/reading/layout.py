@@ -99,6 +99,8 @@ def _known_sizes(config: VlaConfig, vlm: VlmConfig | None) -> dict[str, int]:
 def _bind(name: str, actual: tuple[int, ...], shape: Shape, sizes: dict[str, int], origin: dict[str, str]) -> None:
     if len(actual) != len(shape):
         raise TensorShapeError(f"{name} has the shape {list(actual)}, but must have {counted(len(shape), 'dimension')}")
+    if 0 in actual:
+        raise TensorShapeError(f"{name} has the shape {list(actual)}, which holds no weights; fetch them again")
     for size, symbol in zip(actual, shape, strict=True):
         factor, letter = _split(symbol)
         if letter and letter not in sizes and size % factor == 0:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reflex_export.errors import MissingTensorError, SourceError, TensorFileError, UnsupportedOptionError
-from reflex_export.reading.files import POINTER_BEGIN, plain_name, read_object, refuse_pointer
+from reflex_export.reading.files import POINTER_BEGIN, is_file, plain_name, read_object, refuse_pointer
 from reflex_export.reading.header import DTYPES, LENGTH_BYTES, Header, TensorEntry, header_length, parse_header
 from reflex_export.reading.mapping import map_file
 
@@ -151,7 +151,7 @@ def _open_shards(folder: Path) -> SafetensorsTensors:
 
 
 def _existing(path: Path, index: Path) -> Path:
-    if not path.exists():
+    if not is_file(path):
         raise SourceError(f"{path} is missing, though {index.name} names it; fetch the whole checkpoint")
     return path
 

@@ -11,8 +11,9 @@ from typing import Any, Final, Literal
 from tokenizers import Tokenizer
 
 from reflex_export.checkpoint import Text
+from reflex_export.configs.family import LONGEST_PROMPT
 from reflex_export.errors import CheckpointError, SourceError, TokenizerError
-from reflex_export.reading.files import MAX_TOKENIZER_BYTES, parse_object, read_object, read_text
+from reflex_export.reading.files import MAX_TOKENIZER_BYTES, is_file, parse_object, read_object, read_text
 from reflex_export.reading.processors import Tokenization
 from reflex_export.reading.source import Hub, is_hub_id
 
@@ -44,7 +45,7 @@ def find_tokenizer(folder: Path, name: str | None, *, given: Path | None, beside
     if given is not None:
         return _given(given)
     for candidate in (*_inside(folder, name), *beside):
-        if (candidate / TOKENIZER_FILE).is_file():
+        if is_file(candidate / TOKENIZER_FILE):
             return candidate
     if name is None or not is_hub_id(name):
         raise TokenizerError(
@@ -62,14 +63,15 @@ def read_text_settings(folder: Path, tokenization: Tokenization, vocabulary: Voc
     parsed = parse_object(content, str(folder / TOKENIZER_FILE))
     _check_size(_model_tokens(parsed), tokenizer, vocabulary, folder)
     _check_tokens(tokenizer, vocabulary, settings, folder)
-    if tokenization.max_tokens < 1:
-        raise CheckpointError(f"the tokenizer step's max_length must be at least 1, but is {tokenization.max_tokens}")
+    if not 1 <= tokenization.max_tokens <= LONGEST_PROMPT:
+        given = f"{tokenization.max_tokens:,}"[:60]
+        raise CheckpointError(f"the tokenizer step's max_length must be 1 to {LONGEST_PROMPT:,}, but is {given}")
     return Text(
         tokenizer_json=_without_tokens_past(content, parsed, vocabulary.rows),
         max_tokens=tokenization.max_tokens,
         padding_side=_side(tokenization.padding_side, "padding_side"),
         truncation_side=_side(settings.get("truncation_side") or "right", "truncation_side"),
-        pad_id=_pad_id(tokenizer, settings, folder),
+        pad_id=_pad_id(tokenizer, settings, vocabulary, folder),
     )
 
 
@@ -144,12 +146,17 @@ def _wrong_one(folder: Path) -> str:
     return f"{folder / TOKENIZER_FILE} is not the tokenizer that the policy was trained with"
 
 
-def _pad_id(tokenizer: Tokenizer, settings: Mapping[str, Any], folder: Path) -> int:
+def _pad_id(tokenizer: Tokenizer, settings: Mapping[str, Any], vocabulary: Vocabulary, folder: Path) -> int:
     found = _id_of(tokenizer, settings, "pad_token")
     if found is None:
         raise TokenizerError(
             f"{folder} names no pad_token of its vocabulary in tokenizer_config.json or special_tokens_map.json; "
             "fetch those files too"
+        )
+    if found >= vocabulary.rows:
+        raise TokenizerError(
+            f"{_wrong_one(folder)}: its pad_token has the id {found:,}, the embedding {vocabulary.rows:,} rows; "
+            f"{_GIVE_THE_RIGHT_ONE}"
         )
     return found
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from reflex_export.configs.vlm import VlmConfig, parse_vlm_config
 from reflex_export.errors import CheckpointError, SourceError
-from reflex_export.reading.files import read_object
+from reflex_export.reading.files import is_file, read_object
 from reflex_export.reading.source import Hub, is_hub_id
 from reflex_export.reading.tokenizer import TOKENIZER_FILES
 
@@ -45,7 +45,7 @@ def _inside(folder: Path, name: str) -> Path | None:
     is_inside = not Path(name).is_absolute() and ".." not in Path(name).parts
     candidates = [folder / "vlm", *([folder / name] if is_inside else [])]
     # "." would be the policy's own config.json.
-    return next((path for path in candidates[::-1] if path != folder and (path / "config.json").is_file()), None)
+    return next((path for path in candidates[::-1] if path != folder and is_file(path / "config.json")), None)
 
 
 def _from_hub(folder: Path, name: str, hub: Hub) -> Path:

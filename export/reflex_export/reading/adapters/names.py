@@ -52,19 +52,31 @@ def sort_names(names: Iterable[str], origin: str) -> AdapterNames:
     whole: dict[str, str] = {}
     saved: dict[str, str] = {}
     adapters: set[str] = set()
+    twice: list[tuple[str, str]] = []
     for stored in sorted(names):
         name = stored.removeprefix(_WRAPPER)
         if match := _LORA.fullmatch(name):
             adapters.add(match["adapter"] or "")
-            modules.setdefault(match["module"], {})[_part(match, stored, origin)] = stored
+            _add(modules.setdefault(match["module"], {}), _part(match, stored, origin), stored, twice)
         elif match := _SAVED.fullmatch(name):
             adapters.add(match["adapter"] or "")
-            saved[f"{match['module']}.{match['rest']}"] = stored
+            _add(saved, f"{match['module']}.{match['rest']}", stored, twice)
         else:
-            whole[_plain(name, stored, origin)] = stored
+            _add(whole, _plain(name, stored, origin), stored, twice)
     if len(adapters - {""}) > 1:
         raise UnsupportedOptionError(f"{origin} holds the adapters {', '.join(sorted(adapters))}; save it with one")
+    if twice:
+        raise UnsupportedOptionError(
+            f"{origin} has one tensor twice, as {twice[0][0]} and as {twice[0][1]}; merge the adapter with PEFT's "
+            "merge_and_unload, save the policy, and export that"
+        )
     return AdapterNames(modules, whole | saved)
+
+
+def _add(to: dict[str, str], name: str, stored: str, twice: list[tuple[str, str]]) -> None:
+    if name in to:
+        twice.append((to[name], stored))
+    to[name] = stored
 
 
 def _part(match: re.Match[str], stored: str, origin: str) -> str:

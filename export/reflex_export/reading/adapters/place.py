@@ -10,7 +10,7 @@ from typing import Final
 from reflex.export_options import AdapterUse
 from reflex_export.errors import CheckpointError, SourceError
 from reflex_export.reading.adapters.adapter_config import ADAPTER_CONFIG_FILE
-from reflex_export.reading.files import read_object, typed
+from reflex_export.reading.files import at_home, is_folder, read_object, typed
 from reflex_export.reading.processors import PREPROCESSOR_FILE
 from reflex_export.reading.source import Hub, Source, fetched, in_folder, is_hub_id
 from reflex_export.reading.tensors import INDEX_FILE, WEIGHTS_FILE
@@ -144,7 +144,7 @@ def _base(folder: Path, given: str | None, hub: Hub) -> Source:
 
 def _local(folder: Path, name: str) -> Iterator[Path]:
     """As training saw it, or beside the adapter."""
-    return (path for path in (Path(name).expanduser(), folder / name) if path.is_dir())
+    return (path for path in (at_home(name), folder / name) if is_folder(path))
 
 
 def _from_hub(folder: Path, name: str, revision: str | None, hub: Hub) -> Source:

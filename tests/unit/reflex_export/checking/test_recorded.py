@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -69,6 +71,18 @@ def test_a_file_that_is_no_archive_is_refused(
     case.write_bytes(damage(case.read_bytes()))
 
     with pytest.raises(CheckpointError, match=f"case_0.npz is no recorded case of this .* policy: .*{why}"):
+        read_case(case, checkpoint, demo.inputs)
+
+
+def test_an_array_that_says_it_has_terabytes_is_refused(case: Path, checkpoint: Checkpoint, demo: PolicyConfig) -> None:
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(  # type: ignore[no-untyped-call]
+        header, {"descr": "<f4", "fortran_order": False, "shape": (10**13,)}
+    )
+    with zipfile.ZipFile(case, "w") as archive:
+        archive.writestr("actions.npy", header.getvalue())
+
+    with pytest.raises(CheckpointError, match="is no recorded case of this"):
         read_case(case, checkpoint, demo.inputs)
 
 

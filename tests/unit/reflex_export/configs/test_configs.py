@@ -91,6 +91,7 @@ def test_every_key_is_an_option_or_known_to_be_trainings_and_never_both(family: 
         ("act", {"chunk_size": True}, "chunk_size is True, but must be a valid integer"),
         ("diffusion", {"n_groups": 5}, "n_groups = 5 does not divide"),
         ("diffusion", {"kernel_size": 4}, "must be odd"),
+        ("diffusion", {"num_train_timesteps": 1_001, "num_inference_steps": None}, "num_inference_steps must be given"),
         ("diffusion", {"crop_shape": [40]}, "crop_shape is"),
         ("smolvla", {"min_period": 4.0}, "not less than max_period"),
         ("pi05", {"min_period": 5}, "not less than max_period"),

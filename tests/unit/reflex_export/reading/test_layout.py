@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import ml_dtypes
 import numpy as np
 import pytest
 
-from reflex_export.checkpoint import Family
+from reflex_export.blocks.vision import count_layers
+from reflex_export.checkpoint import Family, TensorSource
 from reflex_export.configs import parse_config
 from reflex_export.errors import CheckpointError, MissingTensorError, TensorShapeError
 from reflex_export.reading import read_checkpoint
@@ -154,6 +155,29 @@ def test_a_tensor_of_the_wrong_shape_is_named(
     wrong = np.zeros(shape, np.float32)
     edit_tensors(folder / WEIGHTS, lambda tensors: tensors.update({f"model.{tensor}": wrong}))
     with pytest.raises(TensorShapeError, match=f"{tensor} has the shape"):
+        read_checkpoint(folder)
+
+
+@pytest.mark.parametrize("number", ["999999999", "²", "-1"])
+def test_a_number_that_no_layer_has_counts_none(number: str) -> None:
+    """A few bytes of a file would make a graph of as many layers."""
+
+    class Names:
+        def names(self) -> frozenset[str]:
+            return frozenset({"m.layers.0.x", "m.layers.1.x", f"m.layers.{number}.x"})
+
+    assert count_layers(cast("TensorSource", Names()), "m.layers") == 2
+
+
+def test_a_side_of_no_length_is_refused(copy: CopyCheckpoint) -> None:
+    folder = copy("pi0")
+    name = next(name for name in open_weights(folder).names() if name.endswith("patch_embedding.weight"))
+
+    def emptied(tensors: dict[str, Any]) -> None:
+        tensors[name] = np.zeros((*tensors[name].shape[:2], 0, 0), np.float32)
+
+    edit_tensors(folder / WEIGHTS, emptied)
+    with pytest.raises(TensorShapeError, match=r"patch_embedding\.weight has the shape .*no weights"):
         read_checkpoint(folder)
 
 

@@ -94,7 +94,7 @@ def test_a_vlm_on_the_hub_that_cannot_be_reached_says_what_to_download(copy: Cop
         read_checkpoint(folder, hub=hub)
 
 
-@pytest.mark.parametrize("name", ["./vlm", "../vlm", "/home/u/vlm", ".", "vlm"])
+@pytest.mark.parametrize("name", ["./vlm", "../vlm", "/home/u/vlm", ".", "vlm", "x" * 300])
 def test_a_vlm_folder_that_is_not_there_is_asked_for(copy: CopyCheckpoint, hub: EmptyHub, name: str) -> None:
     folder = copy("smolvla")
     shutil.move(folder / "vlm", folder.parent / "vlm")
@@ -104,7 +104,7 @@ def test_a_vlm_folder_that_is_not_there_is_asked_for(copy: CopyCheckpoint, hub: 
     assert hub.asked == []
 
 
-@pytest.mark.parametrize("name", ["../tokenizer", "/home/u/tokenizer", "vocabulary"])
+@pytest.mark.parametrize("name", ["../tokenizer", "/home/u/tokenizer", "vocabulary", "x" * 300])
 def test_a_tokenizer_outside_the_checkpoint_is_never_read(copy: CopyCheckpoint, hub: EmptyHub, name: str) -> None:
     folder = copy("pi0")
     move_tokenizer(folder, folder.parent / "tokenizer")
@@ -183,6 +183,36 @@ def test_a_pad_token_may_be_an_object_or_lie_in_the_special_tokens_map(copy: Cop
 def test_a_tokenizer_without_a_pad_token_is_refused(copy: CopyCheckpoint, token: object) -> None:
     folder = copy("smolvla")
     edit_json(folder / "tokenizer/tokenizer_config.json", lambda parsed: parsed.update(pad_token=token))
+    with pytest.raises(TokenizerError, match="names no pad_token"):
+        read_checkpoint(folder)
+
+
+def test_a_pad_token_without_a_row_of_the_embedding_is_refused(copy: CopyCheckpoint) -> None:
+    """Every prompt that is shorter than the longest would index past it."""
+    folder = copy("pi0")
+    told = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+    names = [*(f"<unused{number}>" for number in range(96)), "[PAD]"]
+    added = [{"id": 288 + number, "content": name, **told} for number, name in enumerate(names)]
+    edit_json(folder / "tokenizer/tokenizer.json", lambda parsed: parsed["added_tokens"].extend(added))
+    edit_json(folder / "tokenizer/tokenizer_config.json", lambda parsed: parsed.update(pad_token="[PAD]"))
+    with pytest.raises(TokenizerError, match=r"its pad_token has the id \d+, the embedding \d+ rows"):
+        read_checkpoint(folder)
+
+
+@pytest.mark.parametrize("length", [0, -1, 16_385, 10**9, 10**30])
+def test_a_prompt_of_a_length_that_no_policy_has_is_refused(copy: CopyCheckpoint, length: int) -> None:
+    folder = copy("pi0")
+    edit_step(folder / PRE, "tokenizer_processor", max_length=length)
+    with pytest.raises(CheckpointError, match="max_length must be 1 to 16,384, but is"):
+        read_checkpoint(folder)
+
+
+def test_a_name_with_half_a_character_is_refused(copy: CopyCheckpoint) -> None:
+    folder = copy("pi0")
+    edit_json(folder / "tokenizer/tokenizer_config.json", lambda parsed: parsed.update(pad_token="\ud800"))
+    with pytest.raises(CheckpointError, match="half a character"):
+        read_checkpoint(folder)
+    edit_json(folder / "tokenizer/tokenizer_config.json", lambda parsed: parsed.update(pad_token="\U0001f916"))
     with pytest.raises(TokenizerError, match="names no pad_token"):
         read_checkpoint(folder)
 

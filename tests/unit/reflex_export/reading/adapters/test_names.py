@@ -61,6 +61,19 @@ def test_two_adapters_at_once_are_refused() -> None:
         sort_names(["q.lora_A.first.weight", "q.lora_A.second.weight"], "file")
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("q.lora_A.weight", "q.lora_A.default.weight"),
+        ("q.weight", "base_model.model.q.weight"),
+        ("q.modules_to_save.weight", "q.modules_to_save.default.weight"),
+    ],
+)
+def test_one_tensor_under_two_names_is_refused(first: str, second: str) -> None:
+    with pytest.raises(UnsupportedOptionError, match=f"has one tensor twice, as .*({first}|{second})"):
+        sort_names([first, second], "file")
+
+
 def test_plain_weights_wear_no_adapter() -> None:
     assert not has_adapter_tensors(["model.q_proj.weight", "model.q_proj.bias", "lora_A"])
     assert has_adapter_tensors(["model.q_proj.weight", "model.q_proj.base_layer.weight"])

@@ -86,9 +86,10 @@ def test_a_base_model_that_cannot_be_had_is_named(folder: Path, hub: EmptyHub) -
     with pytest.raises(SourceError, match=r"holds an adapter of someone/base: run `hf download .* as --base"):
         read_checkpoint(folder, hub=hub)
 
-    edit_adapter(folder, base_model_name_or_path="/gone/base")
-    with pytest.raises(SourceError, match=r"an adapter of '/gone/base', which is not here; .* as --base"):
-        read_checkpoint(folder, hub=hub)
+    for name in ("/gone/base", "~nobody_of_this_machine/base", "x" * 300):
+        edit_adapter(folder, base_model_name_or_path=name)
+        with pytest.raises(SourceError, match=rf"an adapter of '{name[:100]}.*, which is not here; .* as --base"):
+            read_checkpoint(folder, hub=hub)
 
     edit_adapter(folder, base_model_name_or_path=None)
     with pytest.raises(SourceError, match=r"does not name the adapter's base model; .* as --base"):
