@@ -69,7 +69,6 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
             return
         super().data_received(data)
         if not self._is_parting:
-            self._forget_what_nobody_receives()
             self._account()
             self._watch_message()
 
@@ -112,7 +111,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
 
     def send_receive_event_to_app(self) -> None:
         if self.close_sent:
-            self._forget_what_nobody_receives()
+            self.frames = []  # nobody will receive it
             return
         message = b"".join(self.frames)
         if self.curr_msg_data_type == "text" and not _is_utf8(message):
@@ -136,7 +135,6 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         if message["type"] == "websocket.http.response.body":
             self.handshake_complete = True  # with a refusal; uvicorn would take it for a fault, and log one for each
         if self.close_sent and not (self._is_parting or self.disconnected):
-            self._forget_what_nobody_receives()
             self._account()
 
     def handle_parser_exception(self) -> None:
@@ -159,12 +157,11 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
             self.transport.resume_reading()
         self.close_timer = self.loop.call_later(self.bounds.receive_timeout_s, self.transport.abort)
 
-    def _forget_what_nobody_receives(self) -> None:
-        if self.close_sent:
-            self.frames, self._waiting_bytes = [], 0
-
     def _account(self) -> None:
-        held = len(self.conn.reader.buffer) + sum(map(len, self.frames)) + self._waiting_bytes
+        if self.close_sent:
+            self.frames, self._waiting_bytes = [], 0  # nobody will receive it
+        fragments = sum(map(len, self.frames)) if self.frames else 0
+        held = len(self.conn.reader.buffer) + fragments + self._waiting_bytes
         if not self.bounds.bodies.hold(held, instead_of=self._held_bytes):
             if self.close_sent:
                 self.transport.abort()  # it has been told the reason, and sends on

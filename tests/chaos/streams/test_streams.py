@@ -24,6 +24,7 @@ from reflex.errors import ReflexError
 from reflex_bench.http_load import Connection, connect
 from reflex_bench.loads import closed_loop
 from reflex_bench.observation import act_request, jpeg_base64
+from reflex_bench.paired import ratio_of_medians
 from reflex_bench.server import nonce_server as bench_server
 from reflex_bench.stream_load import ObservationFrame, StreamConnection, connect_stream
 from support.load import run
@@ -109,11 +110,12 @@ def test_one_stream_is_as_quick_as_act_and_32_reach_the_rate_of_32_http_clients(
         measured = run(rates(server.port))
 
     p50s_ms = [statistics.median(each) * 1_000 for each in zip(*pairs, strict=True)]
-    in_pairs = statistics.median(stream / http for http, stream in pairs)
-    ratios = [streams / http for http, streams in measured]
+    https_s, streams_s = np.asarray(pairs).T
+    https_hz, streams_hz = np.asarray(measured).T
     print(f"HTTP and streams: p50 {p50s_ms} ms; answers/s: {measured}")
-    promise("one stream's p50 is not above /act's", in_pairs, at_most=1.0, unit="x")
-    promise("32 streams reach the rate of 32 HTTP clients", statistics.median(ratios), at_least=1.0, unit="x")
+    one, many = ratio_of_medians(streams_s, https_s), ratio_of_medians(streams_hz, https_hz)
+    promise("one stream's p50 is not above /act's, but for noise", one.low, at_most=1.0, unit="x")
+    promise("32 streams reach the rate of 32 HTTP clients, but for noise", many.high, at_least=1.0, unit="x")
 
 
 @pytest.fixture(scope="module")
