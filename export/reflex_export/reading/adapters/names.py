@@ -50,6 +50,7 @@ def sort_names(names: Iterable[str], origin: str) -> AdapterNames:
     """Each name by what it is; `UnsupportedOptionError` for a part of another method, or of a second adapter."""
     modules: dict[str, dict[str, str]] = {}
     whole: dict[str, str] = {}
+    whole_as_stored: dict[str, str] = {}
     saved: dict[str, str] = {}
     adapters: set[str] = set()
     twice: list[tuple[str, str]] = []
@@ -62,7 +63,8 @@ def sort_names(names: Iterable[str], origin: str) -> AdapterNames:
             adapters.add(match["adapter"] or "")
             _add(saved, f"{match['module']}.{match['rest']}", stored, twice)
         else:
-            _add(whole, _plain(name, stored, origin), stored, twice)
+            _add(whole_as_stored, name, stored, twice)
+            whole[_plain(name, stored, origin)] = stored  # beside a base layer's own the tuned one counts
     if len(adapters - {""}) > 1:
         raise UnsupportedOptionError(f"{origin} holds the adapters {', '.join(sorted(adapters))}; save it with one")
     if twice:
