@@ -10,6 +10,7 @@ from typing import Any
 from reflex.console import print_json, reported_errors, say
 from reflex.device_parity import DeviceParityConfig
 from reflex.policy_config import PolicyConfig
+from reflex_export.commands.disk import disk_faults_told
 from reflex_export.commands.progress_bars import shown_progress
 from reflex_export.engines.build import stage_of
 from reflex_export.engines.cache import LOCK_TIMEOUT_S
@@ -41,7 +42,7 @@ def build_command(
     `engine` None takes what is installed, `tensorrt` first. The other arguments are those of `build_repository` and
     `BuildOptions`.
     """
-    with reported_errors(as_json=as_json), shown_progress() as show:
+    with reported_errors(as_json=as_json), disk_faults_told(repository), shown_progress() as show:
         kind = engine or installed_engine()
         options = BuildOptions(kind, int(workspace_gib * GIB), allow_tf32, targets)
         built = build_repository(
@@ -79,7 +80,7 @@ def build_shared_command(
             say(f"engines: {sentence}")
 
     started_s = time.monotonic()
-    with reported_errors(as_json=as_json), shown_progress() as show:
+    with reported_errors(as_json=as_json), disk_faults_told(folder), shown_progress() as show:
         options = BuildOptions(engine or installed_engine())
         order = SharedBuild(repository, folder, options, policy, cache, lock_timeout_s, _measured)
         shared = build_shared(order, note, progress=lambda step: show(stage_of(step)))

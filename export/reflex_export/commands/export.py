@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import re
 import shlex
-import tempfile
-from collections.abc import Iterator
 from dataclasses import replace as with_fields
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +14,7 @@ from reflex.errors import SetupError
 from reflex.export_options import ExportOptions
 from reflex.policy_config import PolicyConfig
 from reflex_export.checkpoint import Checkpoint
+from reflex_export.commands.disk import disk_faults_told
 from reflex_export.commands.engines import engines_as_json, print_engines
 from reflex_export.commands.progress_bars import shown_progress
 from reflex_export.commands.verify import parity_sentence, proof_sentence
@@ -36,7 +34,7 @@ def export_command(source: str, options: ExportOptions, *, as_json: bool = False
     """Export one checkpoint and say what became of it; the exit code."""
     # What is imported stays: the collector need not walk all of it with every ten thousand nodes of a graph.
     gc.freeze()
-    with reported_errors(as_json=as_json), _written(options.repository), shown_progress() as progress:
+    with reported_errors(as_json=as_json), disk_faults_told(options.repository), shown_progress() as progress:
         if options.cases is not None and not options.check:
             raise SetupError("--no-check runs nothing, so it cannot compare with --cases; leave one of them out")
         if options.engine != "onnx":
@@ -51,20 +49,6 @@ def export_command(source: str, options: ExportOptions, *, as_json: bool = False
     else:
         _print_for_people(report, options.repository)
     return 0
-
-
-@contextlib.contextmanager
-def _written(repository: Path) -> Iterator[None]:
-    """Gigabytes are, and a disk may have no room for them: it is said where, and nothing was published."""
-    try:
-        yield
-    except BrokenPipeError:  # of who reads the progress
-        raise
-    except OSError as exc:
-        where = exc.filename or f"{repository}, or the folder for temporary files {tempfile.gettempdir()} (TMPDIR)"
-        raise SetupError(
-            f"{where} cannot be written or read ({exc.strerror or exc}); nothing was published; mend that first"
-        ) from exc
 
 
 def _name(name: str, source: str) -> str:

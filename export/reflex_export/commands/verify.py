@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +20,7 @@ from reflex_export.checking.device_record import device_parity, record_measureme
 from reflex_export.checking.servable import require_servable
 from reflex_export.checking.serving_device import DeviceName, ServingDevice, serving_device
 from reflex_export.checking.verification import Verification, verify_policy
+from reflex_export.commands.disk import disk_faults_told, reason_of
 from reflex_export.commands.progress_bars import shown_progress
 from reflex_export.commands.source_record import read_origin
 from reflex_export.progress import Progress, Stage
@@ -50,7 +50,7 @@ def verify_command(
 
     What was measured on a GPU is written into the policy's record, whatever the verdict.
     """
-    with reported_errors(as_json=as_json), shown_progress() as progress:
+    with reported_errors(as_json=as_json), disk_faults_told(repository), shown_progress() as progress:
         where = serving_device(device)  # before a checkpoint of gigabytes is read
         name = policy or one_policy_of(repository)
         config = read_policy_config(policy_folder(repository, name))
@@ -85,14 +85,8 @@ def _recorded(
     except SetupError as exc:
         return config, f"{UNWRITTEN}: {exc}"
     except OSError as exc:  # a full disk above all
-        return config, f"{UNWRITTEN}: {repository} cannot be written ({_why(exc)}); mend that, and verify again"
+        return config, f"{UNWRITTEN}: {repository} cannot be written ({reason_of(exc)}); mend that, and verify again"
     return with_measurement(config, measured), ""
-
-
-def _why(exc: OSError) -> str:
-    """Of a folder's copy, in which several may have failed, the first."""
-    several = exc.args[0] if isinstance(exc, shutil.Error) and isinstance(exc.args[0], list) else []
-    return exc.strerror or (str(several[0][-1]) if several else str(exc))
 
 
 def proof_sentence(config: PolicyConfig, serving: Serving | None = None) -> str:
