@@ -18,6 +18,7 @@ from reflex_export.configs import Family, FamilyConfig
 from reflex_export.configs.vlm import VlmConfig
 
 __all__ = [
+    "LAYER_NUMBER",
     "NEEDED",
     "Camera",
     "Checkpoint",
@@ -39,6 +40,10 @@ NEEDED: Final[Mapping[NormalizationMode, tuple[str, ...]]] = {
     "QUANTILE10": ("q10", "q90"),
 }
 """The statistics that a mode computes with."""
+
+
+LAYER_NUMBER: Final = "[0-9]{1,4}"
+"""In a tensor's name. A network has some tens of layers, and a name may hold any digits."""
 
 
 class TensorSource(Protocol):

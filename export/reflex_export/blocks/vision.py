@@ -8,22 +8,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import onnx_ir as ir
 
 from reflex_export.blocks.operators import attend, dense, merged_dense, rows, split, tokens
 from reflex_export.blocks.transformer import layer_norm
-from reflex_export.checkpoint import TensorSource
+from reflex_export.checkpoint import LAYER_NUMBER, TensorSource
 from reflex_export.errors import TensorShapeError
 from reflex_export.graph.graph import Array, GraphBuilder
 
 __all__ = ["VisionTower", "count_layers", "vision_tower"]
-
-
-LAYER: Final = re.compile(r"[0-9]{1,4}")
-"""A network has some tens of layers; a name may hold any digits."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +64,7 @@ class VisionTower:
 def count_layers(tensors: TensorSource, name: str) -> int:
     """How many layers `<name>.<index>.` the checkpoint has."""
     indices = {rest.split(".", 1)[0] for rest in _rests(tensors, f"{name}.")}
-    return max((int(index) + 1 for index in indices if LAYER.fullmatch(index)), default=0)
+    return max((int(index) + 1 for index in indices if re.fullmatch(LAYER_NUMBER, index)), default=0)
 
 
 def vision_tower(g: GraphBuilder, tower: VisionTower, pixels: ir.Value) -> ir.Value:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -59,16 +58,12 @@ def read_text(path: Path, *, limit: int = MAX_JSON_BYTES) -> str:
 
 def is_file(path: Path) -> bool:
     """Not, for a name that is longer than any file can have; a checkpoint may name anything."""
-    with _of_any_name():
-        return path.is_file()
-    return False
+    return _holds(path.is_file)
 
 
 def is_folder(path: Path) -> bool:
     """As `is_file`."""
-    with _of_any_name():
-        return path.is_dir()
-    return False
+    return _holds(path.is_dir)
 
 
 def at_home(name: str | Path) -> Path:
@@ -77,15 +72,6 @@ def at_home(name: str | Path) -> Path:
         return Path(name).expanduser()
     except RuntimeError:
         return Path(name)
-
-
-@contextlib.contextmanager
-def _of_any_name() -> Iterator[None]:
-    try:
-        yield
-    except OSError as exc:
-        if exc.errno != errno.ENAMETOOLONG:
-            raise
 
 
 def refuse_pointer(begin: bytes, path: Path) -> None:
@@ -170,3 +156,12 @@ def _is_text(parsed: object) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _holds(look: Callable[[], bool]) -> bool:
+    try:
+        return look()
+    except OSError as exc:
+        if exc.errno != errno.ENAMETOOLONG:
+            raise
+        return False

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from reflex.wording.nouns import counted
-from reflex_export.checkpoint import Family, TensorSource
+from reflex_export.checkpoint import LAYER_NUMBER, Family, TensorSource
 from reflex_export.configs import FamilyConfig
 from reflex_export.configs.smolvla import SmolVlaConfig
 from reflex_export.configs.vla import VlaConfig
@@ -128,7 +128,7 @@ def stored_name(names: frozenset[str], name: str) -> str | None:
 
 def _depth(names: frozenset[str], stem: str) -> int:
     """One more than the highest layer number under `stem`."""
-    pattern = re.compile(rf"(?:{re.escape(_PREFIX)})?{re.escape(stem)}(\d{{1,4}})\.")
+    pattern = re.compile(rf"(?:{re.escape(_PREFIX)})?{re.escape(stem)}({LAYER_NUMBER})\.")
     numbers = [int(match[1]) for match in map(pattern.match, names) if match]
     if not numbers:
         raise MissingTensorError(
