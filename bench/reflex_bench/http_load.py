@@ -113,20 +113,17 @@ class Asker:
     async def connected(cls, port: int) -> Self:
         """With its connection open: the first request does not wait for that."""
         asker = cls(port)
-        await asker._open()
+        asker._connection = await connect(port)
         return asker
-
-    async def _open(self) -> Connection:
-        if self._connection is None or not self._connection.is_open:
-            self._connection = await connect(self._port)
-        return self._connection
 
     async def send(self, request: bytes) -> Answer:
         """As `Connection.send`; `OSError` where the server cannot be reached. To connect again takes its time, too."""
         began = time.perf_counter()
-        was_open = self._connection is not None and self._connection.is_open
-        answer = await (await self._open()).send(request)
-        return answer if was_open else replace(answer, latency_s=time.perf_counter() - began)
+        if self._connection is not None and self._connection.is_open:
+            return await self._connection.send(request)
+        self._connection = await connect(self._port)
+        answer = await self._connection.send(request)
+        return replace(answer, latency_s=time.perf_counter() - began)
 
     def close(self) -> None:
         if self._connection is not None:
