@@ -8,6 +8,7 @@ WebSocket gets the same error envelope as everything else.
 from __future__ import annotations
 
 import asyncio
+import struct
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, ClassVar, Final
@@ -16,6 +17,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.datastructures import Headers
 from websockets.frames import CloseCode, Frame
 from websockets.http11 import Response
+from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from reflex.errors import service_error
@@ -131,11 +133,20 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         return event
 
     async def send(self, message: Any) -> None:  # noqa: ANN401 - an event of ASGI
+        data = message.get("bytes")
+        if data is not None and self._writes_at_once and message["type"] == "websocket.send":
+            self.transport.write(_binary_head(len(data)) + data)
+            return
         await super().send(message)
         if message["type"] == "websocket.http.response.body":
             self.handshake_complete = True  # with a refusal; uvicorn would take it for a fault, and log one for each
         if self.close_sent and not (self._is_parting or self.disconnected):
             self._account()
+
+    @property
+    def _writes_at_once(self) -> bool:
+        """An open connection whose peer reads; neither side has begun to close it."""
+        return self.conn.state is State.OPEN and self.writable.is_set() and not self.disconnected
 
     def handle_parser_exception(self) -> None:
         """Say why it ends, and read on for a while what is still being sent.
@@ -217,6 +228,13 @@ class _Handshake(ServerProtocol):
 def bounded_websocket(bounds: Bounds) -> type[asyncio.Protocol]:
     """What uvicorn calls for each connection that goes on as a WebSocket, bound to one server's limits."""
     return type("BoundWebSocket", (BoundedWebSocket,), {"bounds": bounds})
+
+
+def _binary_head(size: int) -> bytes:
+    """Of a message in one frame, which a server does not mask (RFC 6455, 5.2). Each answer of a stream has one."""
+    if size < 126:
+        return bytes((0x82, size))
+    return struct.pack(">BBH", 0x82, 126, size) if size < 1 << 16 else struct.pack(">BBQ", 0x82, 127, size)
 
 
 def _is_utf8(data: bytes) -> bool:

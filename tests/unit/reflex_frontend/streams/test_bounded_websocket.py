@@ -26,7 +26,10 @@ Scenario = Callable[[Client], Coroutine[Any, Any, None]]
 
 
 async def lengths(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answers each message of a WebSocket with its kind and length; `big`, with 64 MiB; `bye`, by closing it."""
+    """Answers each message of a WebSocket with its kind and length; HTTP is echoed.
+
+    `bye` is answered by closing it, `big` with 64 MiB, and `give N` with so many bytes.
+    """
     if scope["type"] == "http":
         await echo(scope, receive, send)
         return
@@ -38,6 +41,8 @@ async def lengths(scope: Scope, receive: Receive, send: Send) -> None:
             await send({"type": "websocket.close", "code": 1000})
             return
         answer = bytes(64 << 20) if event[kind] == "big" else f"{kind} {len(event[kind])}".encode()
+        if event[kind][:5] == "give ":
+            answer = bytes(int(event[kind][5:]))
         await send({"type": "websocket.send", "bytes": answer})
 
 
@@ -69,6 +74,18 @@ def test_messages_of_both_kinds_whole_and_in_fragments_are_received() -> None:
         assert [each.data for each in received if each.opcode == Opcode.PONG] == [b"p"]
         answers = [each.data.decode() for each in received if each.opcode != Opcode.PONG]
         assert answers == ["bytes 3", "text 2", "bytes 300000", "bytes 3"]
+
+    opened(scenario)
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65_535, 65_536, 300_000])
+def test_an_answer_of_any_size_is_one_frame(size: int) -> None:
+    async def scenario(client: Client) -> None:
+        client.send(text(f"give {size}"))
+        answer = await read_frame(client.reader)
+        assert (answer.opcode, answer.data) == (Opcode.BINARY, bytes(size))
+        client.send(binary(b"abc"))
+        assert await told(client) == "bytes 3"
 
     opened(scenario)
 
