@@ -37,7 +37,8 @@ pytestmark = pytest.mark.slow
 OBSERVATIONS: Final = int(os.environ.get("REFLEX_STREAM_OBSERVATIONS", "60"))
 PERIOD_S: Final = 0.02
 MODEL_MS: Final = 130
-ROUNDS: Final = 1_000
+ROUNDS: Final = 4_000
+"""The medians of a thousand differ by more than the two ways do."""
 CLIENTS: Final = 32
 TURNS: Final = 31
 TURN_S: Final = 0.4
@@ -110,12 +111,14 @@ def test_one_stream_is_as_quick_as_act_and_32_reach_the_rate_of_32_http_clients(
         measured = run(rates(server.port))
 
     p50s_ms = [statistics.median(each) * 1_000 for each in zip(*pairs, strict=True)]
-    https_s, streams_s = np.asarray(pairs).T
+    in_pairs = statistics.median(stream / http for http, stream in pairs)
     https_hz, streams_hz = np.asarray(measured).T
+    rate = ratio_of_medians(streams_hz, https_hz)
     print(f"HTTP and streams: p50 {p50s_ms} ms; answers/s: {measured}")
-    one, many = ratio_of_medians(streams_s, https_s), ratio_of_medians(streams_hz, https_hz)
-    promise("one stream's p50 is not above /act's, but for noise", one.low, at_most=1.0, unit="x")
-    promise("32 streams reach the rate of 32 HTTP clients, but for noise", many.high, at_least=1.0, unit="x")
+    promise("one stream's p50 is not above /act's", in_pairs, at_most=1.0, unit="x")
+    # The two rates are equal, and a turn's differ by a tenth: what is promised is what the interval says.
+    promise("32 streams reach the rate of 32 HTTP clients, but for noise", rate.high, at_least=1.0, unit="x")
+    promise("32 streams reach most of the rate of 32 HTTP clients, noise or not", rate.low, at_least=0.85, unit="x")
 
 
 @pytest.fixture(scope="module")
