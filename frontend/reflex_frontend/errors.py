@@ -4,6 +4,7 @@ ReflexError               reflex.errors
 ├── SetupError
 │   └── ModelControlError Triton did not load or unload a model
 ├── TritonCallError       one call to Triton without an answer; told to the client as a ServiceError
+├── Http2Error            what came from Triton's address is not what RFC 9113 allows
 └── ClientGoneError       the client left before its request was whole
 """
 
@@ -13,7 +14,7 @@ from typing import Literal
 
 from reflex.errors import ReflexError, SetupError
 
-__all__ = ["ClientGoneError", "FailureKind", "ModelControlError", "TritonCallError"]
+__all__ = ["ClientGoneError", "FailureKind", "Http2Error", "ModelControlError", "TritonCallError"]
 
 FailureKind = Literal["lost", "busy", "unready", "model", "dead", "cancelled"]
 
@@ -38,6 +39,12 @@ class TritonCallError(ReflexError):
         super().__init__(f"{kind}: {detail}")
         self.kind = kind
         self.detail = detail
+
+
+class Http2Error(ReflexError):
+    """What came is not what RFC 9113 allows; the connection cannot go on, and its calls are lost."""
+
+    code = "http_framing"
 
 
 class ClientGoneError(ReflexError):

@@ -125,6 +125,6 @@ def test_every_code_that_a_command_may_print_is_documented_with_its_moment() -> 
     document = (REPOSITORY / "docs" / "cli.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| `([a-z_]+)` \| (set-up|run time) \|", document, re.MULTILINE))
     printed = {vars(kind)["code"]: kind.raised for kind in ERRORS if not issubclass(kind, ServiceError)}
-    inside = {"reflex", "triton_call", "client_gone", "model_control", "config_text"}
+    inside = {"reflex", "triton_call", "client_gone", "http_framing", "model_control", "config_text"}
 
     assert rows == {code: raised for code, raised in printed.items() if code not in inside}
