@@ -24,8 +24,8 @@ __all__ = ["check_machine"]
 
 # The modules by which one tells that an extra is there.
 MODULES_OF_EXTRA: Final[Mapping[str, tuple[str, ...]]] = {
-    "serve": ("fastapi", "grpc", "orjson", "prometheus_client", "pydantic_settings", "simplejpeg", "tokenizers",
-              "tritonclient", "uvicorn"),
+    "serve": ("fastapi", "grpc", "hpack", "orjson", "prometheus_client", "pydantic_settings", "simplejpeg",
+              "tokenizers", "tritonclient", "uvicorn"),
     "embedded": ("pytriton", "onnxruntime"),
 }  # fmt: skip
 DRIVER_TIMEOUT_S: Final = 10
