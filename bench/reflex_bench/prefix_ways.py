@@ -14,7 +14,7 @@ import grpc.aio
 import numpy as np
 from tritonclient.grpc import service_pb2
 
-from reflex_frontend.triton.channel import open_channel, service_call
+from reflex_frontend.triton.channel import Channel, service_call
 from reflex_frontend.triton.gateway import RawTensor, TritonGateway
 from reflex_frontend.triton.stages import Prefix, Stage, Stages
 
@@ -42,7 +42,7 @@ class Ways:
 
     async def __aenter__(self) -> Self:
         self._gateway = TritonGateway(self.address, self.policy)
-        self._channel: grpc.aio.Channel = open_channel(self.address)
+        self._channel = Channel(self.address)
         self._infer = service_call(self._channel, "ModelInfer")
         self.prefix = await self.stages.make_prefix(self._gateway, self.inputs, ())
         for tensor in self.prefix:

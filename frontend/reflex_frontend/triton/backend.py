@@ -85,7 +85,7 @@ class TritonBackend:
             await self._embedded.start()
 
     def gateway(self, policy_id: str, outputs: tuple[str, ...] = ("actions",)) -> TritonGateway:
-        """The calls of one policy, which ask for `outputs`; connections to one address are shared by gRPC itself."""
+        """The calls of one policy, which ask for `outputs`, over a connection of its own."""
         self._gateways = [gateway for gateway in self._gateways if not gateway.is_closed]
         gateway = TritonGateway(self.address, policy_id, outputs)
         self._gateways.append(gateway)

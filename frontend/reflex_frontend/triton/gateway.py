@@ -21,7 +21,7 @@ import numpy.typing as npt
 from tritonclient.grpc import service_pb2
 
 from reflex_frontend.errors import FailureKind, TritonCallError
-from reflex_frontend.triton.channel import open_channel, service_call
+from reflex_frontend.triton.channel import Channel, service_call
 
 __all__ = [
     "LOST_GPU",
@@ -102,12 +102,12 @@ class TritonGateway:
     outputs: tuple[str, ...] = ("actions",)
     """What is asked for: each costs its bytes."""
     is_closed: bool = False
-    _channel: grpc.aio.Channel = field(init=False)
+    _channel: Channel = field(init=False)
     _prefixes: dict[Hashable, bytes] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._ensemble = Target(self.model)
-        self._channel = open_channel(self.address)
+        self._channel = Channel(self.address)
         self._infer = service_call(self._channel, "ModelInfer", takes_bytes=True)
         self._ready = service_call(self._channel, "ModelReady")
         self._live = service_call(self._channel, "ServerLive")
@@ -143,20 +143,18 @@ class TritonGateway:
             return await self._infer(self._message(target, inputs, outputs), timeout=CALL_CAP_S, metadata=metadata)
         except grpc.aio.AioRpcError as exc:
             raise _failure(exc) from None
-        except grpc.aio.UsageError:
-            raise TritonCallError("cancelled", "the connection to Triton is closed") from None
 
     async def is_model_ready(self) -> bool:
         try:
             answer = await self._ready(service_pb2.ModelReadyRequest(name=self.model), timeout=PROBE_TIMEOUT_S)
-        except (grpc.aio.AioRpcError, grpc.aio.UsageError):
+        except grpc.aio.AioRpcError:
             return False
         return bool(answer.ready)
 
     async def is_live(self) -> bool:
         try:
             answer = await self._live(service_pb2.ServerLiveRequest(), timeout=PROBE_TIMEOUT_S)
-        except (grpc.aio.AioRpcError, grpc.aio.UsageError):
+        except grpc.aio.AioRpcError:
             return False
         return bool(answer.live)
 
@@ -177,7 +175,7 @@ class TritonGateway:
         request = service_pb2.ModelConfigRequest(name=model)
         try:
             return count_instances((await self._config(request, timeout=CONFIG_TIMEOUT_S)).config)
-        except (grpc.aio.AioRpcError, grpc.aio.UsageError):
+        except grpc.aio.AioRpcError:
             return 0
 
     def _message(self, target: Target, inputs: Sequence[RawTensor], outputs: tuple[str, ...]) -> bytes:

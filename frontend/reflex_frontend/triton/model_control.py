@@ -14,7 +14,7 @@ from tritonclient.grpc import service_pb2
 
 from reflex_frontend.embedded.start_watch import IN_VAIN
 from reflex_frontend.errors import ModelControlError
-from reflex_frontend.triton.channel import open_channel, service_call
+from reflex_frontend.triton.channel import Channel, service_call
 
 __all__ = ["ModelControl", "TritonModelControl"]
 
@@ -48,10 +48,10 @@ class TritonModelControl:
     address: str
     metadata: tuple[tuple[str, str], ...] = ()
     watch: LoadWatch | None = None
-    _channel: grpc.aio.Channel = field(init=False)
+    _channel: Channel = field(init=False)
 
     def __post_init__(self) -> None:
-        self._channel = open_channel(self.address)
+        self._channel = Channel(self.address)
         self._load = service_call(self._channel, "RepositoryModelLoad")
         self._unload = service_call(self._channel, "RepositoryModelUnload")
         self._index = service_call(self._channel, "RepositoryIndex")

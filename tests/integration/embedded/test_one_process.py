@@ -27,7 +27,7 @@ from reflex_frontend.embedded import EmbeddedOptions, EmbeddedTriton
 from reflex_frontend.embedded.fusion import fuse, read_models
 from reflex_frontend.embedded.layout import OWN_BACKENDS
 from reflex_frontend.policy.policy import load_policy
-from reflex_frontend.triton.channel import open_channel, service_call
+from reflex_frontend.triton.channel import Channel, service_call
 from reflex_frontend.triton.gateway import RawTensor, Target, TritonGateway
 from reflex_frontend.triton.model_control import TritonModelControl
 from reflex_frontend.triton.stages import StagedCall
@@ -131,7 +131,7 @@ async def ask(triton: EmbeddedTriton, index: int, *outputs: str) -> dict[str, fl
 
 async def executions(triton: EmbeddedTriton, model: str) -> tuple[int, int]:
     """How often it ran, and of how many requests."""
-    async with open_channel(triton.grpc_address) as channel:
+    async with Channel(triton.grpc_address) as channel:
         asked = service_pb2.ModelStatisticsRequest(name=model)
         (told,) = (await service_call(channel, "ModelStatistics")(asked)).model_stats
     return told.execution_count, told.inference_count

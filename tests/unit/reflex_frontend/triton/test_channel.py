@@ -8,7 +8,7 @@ import grpc.aio
 import pytest
 from tritonclient.grpc import service_pb2
 
-from reflex_frontend.triton.channel import open_channel, service_call
+from reflex_frontend.triton.channel import Channel, service_call
 from support.streams.listening import dialled, listening
 from support.waiting import HANGS_S, let_pass_here
 
@@ -40,7 +40,7 @@ def test_a_call_is_made_by_its_name_with_its_own_messages_or_their_bytes(
         server.add_generic_rpc_handlers((ReadyModels(),))
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
-        channel = open_channel(f"127.0.0.1:{port}")
+        channel = Channel(f"127.0.0.1:{port}")
         request = service_pb2.ModelReadyRequest(name=model)
         call = service_call(channel, "ModelReady", takes_bytes=takes_bytes)
         answer = await call(request.SerializeToString() if takes_bytes else request, timeout=HANGS_S)
@@ -73,7 +73,7 @@ def test_a_triton_that_stands_still_while_it_is_connected_to_is_waited_for() -> 
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
         async with listening(partial(hesitating, port)) as between:
-            channel = open_channel(f"127.0.0.1:{between}")
+            channel = Channel(f"127.0.0.1:{between}")
             request = service_pb2.ModelReadyRequest(name="arm")
             answer = await service_call(channel, "ModelReady")(request, timeout=HANGS_S)
             await channel.close()
@@ -85,7 +85,7 @@ def test_a_triton_that_stands_still_while_it_is_connected_to_is_waited_for() -> 
 
 def test_a_call_that_triton_does_not_have_is_a_mistake_of_ours() -> None:
     async def ask() -> None:
-        async with open_channel("127.0.0.1:1") as channel:
+        async with Channel("127.0.0.1:1") as channel:
             service_call(channel, "ModelTelepathy")
 
     with pytest.raises(AttributeError, match="ModelTelepathy"):
