@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from asyncio import TimerHandle
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 from unittest.mock import Mock
 
+import grpc
+import grpc.aio
+import h2.settings
 import pytest
+import uvloop
+from hyperframe.frame import SettingsFrame
 
+from reflex_frontend.triton.channel import Channel
+from reflex_frontend.triton.http2 import silence
 from reflex_frontend.triton.http2.silence import SilenceWatch
+from support.streams.http2_calls import ask, failure, held, with_peer
+from support.streams.http2_peer import Http2Peer
+from support.streams.listening import listening
+from support.waiting import HANGS_S, eventually, let_pass_here
+
+PLACES = h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS
 
 
 @dataclass
@@ -116,3 +132,103 @@ def test_who_stops_watching_hears_no_more(told: Told) -> None:
     told.until(1_000)
     assert told.said[:1] == [("ping", 10)]
     assert len(told.said) == 1
+
+
+def test_a_silent_server_is_asked_whether_it_lives_as_often_as_it_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(silence, "SILENCE_S", 0.01)
+    monkeypatch.setattr(silence, "ANSWERS_WITHIN_S", HANGS_S)
+    peer, waiting = held()
+
+    async def scenario(channel: Channel) -> list[bytes]:
+        given = []
+        for asked_in_all in (silence.MOST_PINGS, 2 * silence.MOST_PINGS):
+            call = asyncio.create_task(ask(channel, b"slow"))
+            await eventually(partial(peer.was_pinged, asked_in_all), "it was asked")
+            await let_pass_here(0.1)
+            assert peer.pings == asked_in_all
+            if asked_in_all > silence.MOST_PINGS:
+                monkeypatch.setattr(silence, "SELDOM_S", 0.02)
+                await eventually(lambda: peer.pings > 2 * silence.MOST_PINGS, "it was asked seldom")
+            peer.echo(waiting.pop())
+            given.append(await call)
+        return given
+
+    assert with_peer(peer, scenario) == [b"slow", b"slow"]
+
+
+def test_a_server_that_is_dead_is_found_by_calls_that_were_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Probes that wait a third of a second, say: none of them is open when it is looked."""
+    monkeypatch.setattr(silence, "SILENCE_S", 0.2)
+    monkeypatch.setattr(silence, "ANSWERS_WITHIN_S", 0.01)
+    taken = 0
+
+    async def main() -> None:
+        gone = asyncio.Event()
+
+        async def silent(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal taken
+            taken += 1
+            writer.write(SettingsFrame(0).serialize())
+            await gone.wait()
+
+        async with listening(silent) as port, Channel(f"127.0.0.1:{port}") as channel:
+            for number in (1, 2):
+                call = asyncio.create_task(ask(channel))
+                await eventually(lambda: channel._connections and channel._connections[-1]._streams, "it has begun")
+                assert taken == number
+                call.cancel()
+                await eventually(lambda: not channel._connections[-1].takes_calls, "it is given up")
+            gone.set()
+
+    asyncio.run(main())
+
+
+def test_calls_that_wait_for_a_place_are_no_reason_to_ask_more_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(silence, "SILENCE_S", 0.01)
+    monkeypatch.setattr(silence, "ANSWERS_WITHIN_S", HANGS_S)
+    peer, waiting = held()
+    peer.settings = {PLACES: 1}
+
+    async def scenario(channel: Channel) -> bytes:
+        call = asyncio.create_task(ask(channel, b"slow"))
+        await eventually(partial(peer.was_pinged, silence.MOST_PINGS), "it was asked")
+        for _ in range(5):
+            others = asyncio.create_task(ask(channel))
+            await let_pass_here(0.03)
+            others.cancel()
+        assert peer.pings == silence.MOST_PINGS
+        peer.echo(waiting[0])
+        return await call
+
+    assert with_peer(peer, scenario) == b"slow"
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+def test_tcp_itself_gives_up_what_nobody_acknowledges(run: Callable[..., Any]) -> None:
+    async def scenario(channel: Channel) -> int:
+        await ask(channel)
+        (link,) = (each._transport.get_extra_info("socket") for each in channel._connections if each._transport)
+        return int(link.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT))
+
+    assert with_peer(Http2Peer(), scenario, run) == 5_000
+
+
+def test_a_server_that_does_not_say_that_it_lives_loses_its_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(silence, "SILENCE_S", 0.01)
+    monkeypatch.setattr(silence, "ANSWERS_WITHIN_S", 0.01)
+
+    async def main() -> grpc.aio.AioRpcError:
+        gone = asyncio.Event()
+
+        async def silent(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(SettingsFrame(0).serialize())
+            await gone.wait()
+
+        async with listening(silent) as port, Channel(f"127.0.0.1:{port}") as channel:
+            error = await failure(channel)
+            gone.set()
+            return error
+
+    error = asyncio.run(main())
+    assert error.code() is grpc.StatusCode.UNAVAILABLE
+    assert "silent" in (error.details() or "")
