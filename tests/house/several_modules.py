@@ -29,6 +29,7 @@ SEVERAL_MODULES: Final = (
     "tests/unit/reflex_frontend/http/test_half_close.py",
     "tests/unit/reflex_frontend/http/test_keep_alive.py",
     "tests/unit/reflex_frontend/http/test_packed_act.py",
+    "tests/unit/reflex_frontend/triton/http2/test_strange_peers.py",
     "tests/unit/reflex/sdk/test_signatures.py",
     "tests/unit/reflex/test_import_cost.py",
     "tests/unit/reflex/traces/test_documented.py",

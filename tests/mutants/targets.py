@@ -15,6 +15,9 @@ DOCTOR: Final = (
     "examining", "frontend_checks", "policy_checks", "robot_checks", "schema_checks", "sighting", "told",
 )  # fmt: skip
 
+HTTP2: Final = "frontend/reflex_frontend/triton/http2"
+FRAMING: Final = ("frames", "fields", "status", "stream", "silence")
+
 MOVING: Final = (
     "motion/limits", "motion/freshness", "motion/usable", "motion/command_guard", "motion/chunk_buffer", "motion/seam",
     "motion/joining", "motion/descent", "motion/pilot", "loop/hands", "loop/tally", "loop/control_loop",
@@ -69,6 +72,18 @@ TARGETS: Final = (
             f"{UNIT}/reflex_frontend/policy/test_inference.py",
             f"{UNIT}/reflex_frontend/policy/test_silent_model.py",
         ),
+    ),
+    *(
+        Target(f"{HTTP2}/{name}.py", (f"{UNIT}/{_tests_of(f'reflex_frontend/triton/http2/{name}')}",), f"http2_{name}")
+        for name in FRAMING
+    ),
+    Target(
+        f"{HTTP2}/connection.py",
+        (
+            f"{UNIT}/reflex_frontend/triton/http2/test_connection.py",
+            f"{UNIT}/reflex_frontend/triton/http2/test_strange_peers.py",
+        ),
+        "http2_connection",
     ),
     Target("frontend/reflex_frontend/triton/stages.py", (f"{UNIT}/reflex_frontend/triton/test_stages.py",)),
     Target(

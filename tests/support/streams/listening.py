@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from support.waiting import HANGS_S
 
-__all__ = ["dialled", "listening"]
+__all__ = ["Handle", "dialled", "listening"]
 
 Handle = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
