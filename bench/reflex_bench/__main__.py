@@ -20,6 +20,7 @@ from reflex_bench.loads import Call, Row, closed_loop, open_loop, percentile, se
 from reflex_bench.observation import act_request, jpeg_base64
 from reflex_bench.openpi_bench import openpi_rows
 from reflex_bench.request_path.calls import act_calls, direct_calls, get_call
+from reflex_bench.request_path.clients import client_rows
 from reflex_bench.request_path.crossings import crossings_rows
 from reflex_bench.server import Served, nonce_server, older_nonce_server
 
@@ -32,14 +33,17 @@ SLOW_MODEL_MS = 100.0
 def main() -> int:
     options = _options()
     rows: list[Row] = []
+    is_whole = not (options.openpi or options.clients or options.crossings or options.before)
     with nonce_server() as served:
         if options.openpi:
             rows += openpi_rows(served.port)
+        elif options.clients:
+            rows += uvloop.run(client_rows(served, options.seconds))
         else:
             rows += _against_another(served, options)
-            if not (options.crossings or options.before):
+            if is_whole:
                 uvloop.run(_measure_fast_model(served, options.seconds, rows))
-    if not (options.openpi or options.crossings or options.before):
+    if is_whole:
         with nonce_server(delay_ms=SLOW_MODEL_MS) as served:
             uvloop.run(_measure_slow_model(served, options.seconds, rows))
     _print(rows)
@@ -62,6 +66,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=5.0, help="length of each throughput and open-loop run")
     parser.add_argument("--openpi", action="store_true", help="what openpi's protocol adds to the model, and no more")
     parser.add_argument("--crossings", action="store_true", help="one process for a policy against three, and no more")
+    parser.add_argument("--clients", action="store_true", help="three gRPC clients of Triton, and no more")
     parser.add_argument("--before", type=Path, metavar="CHECKOUT", help="against an older version, and no more")
     parser.add_argument("--output", type=Path, default=Path("bench/results/serve.json"))
     return parser.parse_args()
